@@ -1,0 +1,136 @@
+use std::ops::Range;
+
+use ndarray::{Array3, s};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{Sample, happens, uniform, validate_probability};
+
+/// Moves image and mask along all three axes, by whole voxels, so that nothing is blurred. Where
+/// there was nothing the image's lowest value enters: air, also after a z-score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shift {
+    /// Largest movement along each axis, either way, in mm.
+    pub max: f64,
+    /// Probability.
+    pub p: f64,
+}
+
+impl Default for Shift {
+    fn default() -> Self {
+        Self { max: 10.0, p: 0.5 }
+    }
+}
+
+impl Shift {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        validate_probability(self.p)?;
+        if self.max > 0.0 && self.max.is_finite() {
+            Ok(())
+        } else {
+            Err(format!("max is {} and must be above 0 mm", self.max))
+        }
+    }
+
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ShiftParams> {
+        happens(self.p, rng).then(|| ShiftParams {
+            offset: [(); 3].map(|()| uniform(-self.max, self.max, rng)),
+        })
+    }
+}
+
+/// What [`Shift`] draws.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShiftParams {
+    /// Movement along each axis in mm, rounded to whole voxels when applied.
+    pub offset: [f64; 3],
+}
+
+impl ShiftParams {
+    pub(super) fn apply(&self, sample: &mut Sample) {
+        let voxels = |axis: usize| (self.offset[axis] / sample.spacing[axis]).round() as isize;
+        let offset = [voxels(0), voxels(1), voxels(2)];
+        if offset != [0; 3] {
+            let air = sample.image.iter().copied().fold(f32::INFINITY, f32::min);
+            move_by(&mut sample.image, offset, air);
+            move_by(&mut sample.mask, offset, 0);
+        }
+    }
+}
+
+fn move_by<T: Copy>(voxels: &mut Array3<T>, offset: [isize; 3], outside: T) {
+    let (x, y, z) = voxels.dim();
+    let [(x_from, x_to), (y_from, y_to), (z_from, z_to)] = [
+        overlap(x, offset[0]),
+        overlap(y, offset[1]),
+        overlap(z, offset[2]),
+    ];
+    let mut moved = Array3::from_elem((x, y, z), outside);
+    moved
+        .slice_mut(s![x_to, y_to, z_to])
+        .assign(&voxels.slice(s![x_from, y_from, z_from]));
+    *voxels = moved;
+}
+
+/// The part of an axis that stays on the grid: where it lies before and after.
+fn overlap(length: usize, offset: isize) -> (Range<usize>, Range<usize>) {
+    let gap = offset.unsigned_abs().min(length);
+    let (start, end) = (0..length - gap, gap..length);
+    if offset > 0 {
+        (start, end)
+    } else {
+        (end, start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(offset: [f64; 3]) -> Vec<(usize, usize, usize)> {
+        let mut sample = Sample {
+            image: Array3::zeros((6, 7, 8)),
+            mask: Array3::zeros((6, 7, 8)),
+            spacing: [1.0, 2.0, 0.5],
+        };
+        sample.image[[2, 3, 4]] = 5.0;
+        sample.mask[[2, 3, 4]] = 1;
+        ShiftParams { offset }.apply(&mut sample);
+        assert_eq!(
+            sample.image,
+            sample.mask.mapv(|label| 5.0 * f32::from(label))
+        );
+        let inside = sample.mask.indexed_iter().filter(|(_, label)| **label == 1);
+        inside.map(|(position, _)| position).collect()
+    }
+
+    #[test]
+    fn voxels_move_by_the_millimetres_asked_for() {
+        assert_eq!(moved([1.0, 2.0, 0.5]), [(3, 4, 5)]);
+        assert_eq!(moved([-2.0, -6.0, -2.0]), [(0, 0, 0)]);
+        assert_eq!(moved([0.0, 6.0, 1.5]), [(2, 6, 7)]);
+        assert_eq!(moved([0.4, 0.9, 0.3]), [(2, 3, 5)], "the nearest voxel");
+    }
+
+    #[test]
+    fn air_enters_where_there_was_nothing() {
+        let mut sample = Sample {
+            image: Array3::from_elem((3, 1, 1), 2.0),
+            mask: Array3::from_elem((3, 1, 1), 1),
+            spacing: [1.0; 3],
+        };
+        sample.image[[2, 0, 0]] = -1.5;
+        let offset = [1.0, 0.0, 0.0];
+        ShiftParams { offset }.apply(&mut sample);
+        assert_eq!(sample.image.into_raw_vec_and_offset().0, [-1.5, 2.0, 2.0]);
+        assert_eq!(sample.mask.into_raw_vec_and_offset().0, [0, 1, 1]);
+    }
+
+    #[test]
+    fn what_leaves_the_grid_does_not_come_back_on_the_other_side() {
+        for offset in [[4.0, 0.0, 0.0], [0.0, -8.0, 0.0], [0.0, 0.0, 1e9]] {
+            assert_eq!(moved(offset), []);
+        }
+    }
+}

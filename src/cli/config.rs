@@ -1,0 +1,72 @@
+//! `calvaria config`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::Failed;
+use crate::config;
+
+/// Show or check experiment files.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the whole experiment as resolved, and where each value was set.
+    Show {
+        /// Experiment file.
+        experiment: PathBuf,
+        /// Override a value, such as model.unet.filters=24 (the value is YAML).
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+    },
+    /// Check files without running them.
+    Validate {
+        /// Experiment files.
+        #[arg(required = true)]
+        experiments: Vec<PathBuf>,
+    },
+}
+
+pub(super) fn main(args: &Args) -> Result<(), Failed> {
+    match &args.command {
+        Command::Show {
+            experiment,
+            overrides,
+        } => {
+            let resolved = config::load(experiment, overrides).map_err(Failed::input)?;
+            let yaml = serde_yaml::to_string(&resolved.experiment).map_err(Failed::work)?;
+            out!("{yaml}");
+            outln!("\n# Set by (all else are defaults):");
+            let mut origins = resolved.origins.iter().peekable();
+            while let Some((key, origin)) = origins.next() {
+                // A map or a list is told by what is in it, which sorts right after it.
+                let inside = format!("{key}.");
+                if !origins
+                    .peek()
+                    .is_some_and(|(next, _)| next.starts_with(&inside))
+                {
+                    outln!("# {key}: {origin}");
+                }
+            }
+            Ok(())
+        }
+        Command::Validate { experiments } => {
+            let mistakes: Vec<String> = experiments
+                .iter()
+                .filter_map(|path| config::load(path, &[]).err())
+                .map(|error| error.to_string())
+                .collect();
+            if mistakes.is_empty() {
+                outln!("{} files are all right.", experiments.len());
+                Ok(())
+            } else {
+                Err(Failed::input(mistakes.join("\nerror: ")))
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line: one file a subcommand, each a thin layer over the library.
+
+/// Like `print!`, but a reader who left (`calvaria list losses | head -1`) is no reason to panic.
+macro_rules! out {
+    ($($arg:tt)*) => {{
+        use std::io::Write;
+        let _ = write!(std::io::stdout(), $($arg)*);
+    }};
+}
+
+/// [`out!`] with a line's end.
+macro_rules! outln {
+    ($($arg:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+
+/// [`outln!`] on standard error.
+macro_rules! errln {
+    ($($arg:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($arg)*);
+    }};
+}
+
+mod config;
+mod device;
+mod evaluate;
+mod list;
+mod predict;
+mod prepare;
+mod preprocess;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use burn_train::Interrupter;
+use clap::{Parser, Subcommand};
+
+pub use device::DeviceChoice;
+
+/// Reproducible 3-D medical segmentation: one YAML file in, one reproducible result out.
+#[derive(Debug, Parser)]
+#[command(name = "calvaria", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run experiments: prepare the data, train, score and report.
+    Run(run::Args),
+    /// Preprocess an experiment's cases into the cache, without training.
+    Prepare(prepare::Args),
+    /// Apply preprocessing steps to one NIfTI file.
+    Preprocess(preprocess::Args),
+    /// Segment a raw scan with a trained run.
+    Predict(predict::Args),
+    /// Score a predicted mask against a true one.
+    Evaluate(evaluate::Args),
+    /// List what can be named in an experiment, or an experiment's cases.
+    List(list::Args),
+    /// Show or check experiment files.
+    Config(config::Args),
+}
+
+/// A command that ended badly: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Failed {
+    message: String,
+    code: u8,
+}
+
+impl Failed {
+    /// The work itself failed: exit code 1.
+    fn work(error: impl std::fmt::Display) -> Self {
+        Self {
+            message: error.to_string(),
+            code: 1,
+        }
+    }
+
+    /// The input, the configuration or the command line is wrong: exit code 2.
+    fn input(error: impl std::fmt::Display) -> Self {
+        Self {
+            message: error.to_string(),
+            code: 2,
+        }
+    }
+}
+
+/// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(args) => run::main(&args, cli.quiet),
+        Command::Prepare(args) => prepare::main(&args, cli.quiet),
+        Command::Preprocess(args) => preprocess::main(&args),
+        Command::Predict(args) => predict::main(&args, cli.quiet),
+        Command::Evaluate(args) => evaluate::main(&args),
+        Command::List(args) => list::main(&args),
+        Command::Config(args) => config::main(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            errln!("error: {}", failed.message);
+            ExitCode::from(failed.code)
+        }
+    }
+}
+
+/// Where results are kept.
+#[derive(Debug, clap::Args)]
+struct Results {
+    /// Folder under which runs and the preprocessing cache are kept.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CALVARIA_RESULTS",
+        default_value = "results"
+    )]
+    results: PathBuf,
+}
+
+/// An interrupter that Ctrl-C and SIGTERM trip; a second signal ends the program at once.
+fn interrupter() -> Interrupter {
+    let interrupter = Interrupter::new();
+    let handle = interrupter.clone();
+    // Without a handler the signal simply ends the program, and the last epoch is saved anyway.
+    let _ = ctrlc::set_handler(move || {
+        if handle.should_stop() {
+            std::process::exit(1);
+        }
+        errln!("\nStopping after this step; press again to stop at once.");
+        handle.stop(Some("interrupted"));
+    });
+    interrupter
+}

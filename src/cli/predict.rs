@@ -1,0 +1,78 @@
+//! `calvaria predict`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::AutodiffBackend;
+
+use super::Failed;
+use super::device::{DeviceChoice, on_device};
+use crate::predict::{PredictError, Predictor};
+use crate::volume::Volume;
+use crate::volume::nifti::{Dtype, read_image, write_image, write_mask};
+
+/// Segment a raw scan with a trained run.
+///
+/// Writes NAME_brainmask.nii.gz and NAME_brain.nii.gz on the scan's own grid.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run's folder, such as results/quickstart/seed-42.
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+    /// Raw scans (NIfTI).
+    #[arg(required = true, value_name = "SCAN")]
+    scans: Vec<PathBuf>,
+    /// Folder for the results.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    /// Where to compute: auto, cpu, cuda or cuda:INDEX.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+}
+
+pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+    on_device!(args.device, predict(args, quiet))
+}
+
+fn predict<B: AutodiffBackend>(
+    args: &Args,
+    quiet: bool,
+    device: &B::Device,
+    _name: &str,
+) -> Result<(), Failed> {
+    let predictor =
+        Predictor::<B::InnerBackend>::from_run(&args.run, device).map_err(Failed::input)?;
+    for path in &args.scans {
+        let scan = read_image(path).map_err(Failed::input)?;
+        let predicted = predictor.predict(&scan).map_err(|error| match error {
+            PredictError::Preprocess(_) => Failed::input(format!("{}: {error}", path.display())),
+            other => Failed::work(other),
+        })?;
+        let brain = Volume {
+            voxels: &scan.voxels * &predicted.mask.voxels.mapv(f32::from),
+            affine: scan.affine,
+        };
+        let name = stem(path);
+        let mask_file = args.output.join(format!("{name}_brainmask.nii.gz"));
+        let brain_file = args.output.join(format!("{name}_brain.nii.gz"));
+        write_mask(&mask_file, &predicted.mask).map_err(Failed::work)?;
+        write_image(&brain_file, &brain, Dtype::Float32).map_err(Failed::work)?;
+        if !quiet {
+            outln!(
+                "{}: brain of {:.0} mL\n  {}\n  {}",
+                path.display(),
+                crate::evaluate::volume_ml(&predicted.mask),
+                mask_file.display(),
+                brain_file.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn stem(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    name.strip_suffix(".nii").unwrap_or(name).to_owned()
+}

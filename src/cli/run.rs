@@ -1,0 +1,164 @@
+//! `calvaria run`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::Interrupter;
+
+use super::device::{DeviceChoice, on_device};
+use super::{Failed, Results};
+use crate::config::{self, Resolved};
+use crate::run::{self, Options, RunSummary, mean_and_sd};
+use crate::track::Console;
+
+/// Run experiments: prepare the data, train, score and report.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Experiment files.
+    #[arg(required = true, value_name = "EXPERIMENT")]
+    experiments: Vec<PathBuf>,
+    /// Override a value, such as model.unet.filters=24 (the value is YAML).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Where to compute: auto, cpu, cuda or cuda:INDEX.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Run once for each of these seeds instead of the experiment's own.
+    #[arg(long, value_delimiter = ',', value_name = "SEED,…")]
+    seeds: Vec<u64>,
+    /// Run only these folds of the split (numbered from 0), or all.
+    #[arg(long, default_value = "all", value_name = "all|FOLD,…")]
+    folds: Folds,
+    /// Continue an unfinished run (this is also what happens without the flag).
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Start over, replacing finished or unfinished runs of the same name.
+    #[arg(long)]
+    force: bool,
+    /// Check everything that can be checked without data, then stop.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    results: Results,
+}
+
+#[derive(Clone, Debug)]
+struct Folds(Vec<usize>);
+
+impl std::str::FromStr for Folds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self(Vec::new()));
+        }
+        text.split(',')
+            .map(|fold| fold.trim().parse())
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(|_| "write `all`, or fold numbers such as 0,2".into())
+    }
+}
+
+pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+    let resolved: Vec<(&Path, Resolved)> = args
+        .experiments
+        .iter()
+        .map(|path| Ok((path.as_path(), config::load(path, &args.overrides)?)))
+        .collect::<Result<_, config::ConfigError>>()
+        .map_err(Failed::input)?;
+    if args.dry_run {
+        for (path, resolved) in &resolved {
+            dry_run(path, resolved);
+        }
+        return Ok(());
+    }
+    let interrupter = super::interrupter();
+    for (_, resolved) in &resolved {
+        on_device!(args.device, run_one(args, resolved, &interrupter, quiet))?;
+    }
+    Ok(())
+}
+
+fn dry_run(path: &Path, resolved: &Resolved) {
+    let experiment = &resolved.experiment;
+    let network = experiment
+        .model
+        .init::<burn::backend::Flex>(experiment.seed, &Default::default());
+    outln!(
+        "{}: {} with {} parameters, {} epochs of batches of {}: all right.",
+        path.display(),
+        experiment.model.name(),
+        network.parameter_count(),
+        experiment.train.epochs,
+        experiment.train.batch_size,
+    );
+}
+
+fn run_one<B: AutodiffBackend>(
+    args: &Args,
+    resolved: &Resolved,
+    interrupter: &Interrupter,
+    quiet: bool,
+    device: &B::Device,
+    name: &str,
+) -> Result<(), Failed> {
+    let options = Options {
+        results: args.results.results.clone(),
+        force: args.force,
+        seeds: args.seeds.clone(),
+        folds: args.folds.0.clone(),
+        command: std::env::args().collect(),
+        device: name.to_owned(),
+    };
+    let console = Console::new(quiet);
+    let summaries =
+        run::run::<B>(resolved, &options, device, interrupter, &console).map_err(|error| {
+            console.finish();
+            let failed = if error.is_input() {
+                Failed::input
+            } else {
+                Failed::work
+            };
+            console.log(&format!("error: {error}"));
+            failed(error)
+        })?;
+    show(&resolved.experiment.name, &summaries);
+    Ok(())
+}
+
+fn show(name: &str, summaries: &[RunSummary]) {
+    for summary in summaries {
+        outln!("\n{name} {}", summary.variant);
+        for (label, value) in summary.rows() {
+            outln!("  {label:<24}{value}");
+        }
+        outln!(
+            "  {:<24}{}",
+            "report",
+            summary.folder.join("report.html").display()
+        );
+        outln!(
+            "  {:<24}{}",
+            "plots",
+            summary.folder.join("plots").display()
+        );
+        outln!(
+            "  {:<24}calvaria predict --run {} SCAN.nii.gz -o OUT",
+            "to segment a scan",
+            summary.folder.display()
+        );
+    }
+    if summaries.len() > 1 {
+        let best: Vec<f64> = summaries.iter().map(|summary| summary.best_iou).collect();
+        let native: Vec<f64> = summaries.iter().map(|summary| summary.native_iou).collect();
+        outln!("\n{name}: {} runs, mean ± sd", summaries.len());
+        for (label, values) in [
+            ("validation IoU", best),
+            ("on the scans' own grids", native),
+        ] {
+            let (mean, sd) = mean_and_sd(&values);
+            outln!("  {label:<24}{mean:.4} ± {sd:.4}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What an experiment file may say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::augment::Augmentations;
+use crate::dataset::{Source, Split};
+use crate::loss::Loss;
+use crate::model::Model;
+use crate::preprocess::Pipeline;
+use crate::train::{Optimizer, Schedule};
+
+/// A whole experiment: from the data to the report. Every key but `data` has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Names the results folder; the file's own name by default.
+    pub name: String,
+    /// The seed of every random number.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Where the cases come from.
+    pub data: Source,
+    /// Steps from a raw scan to the network's input, in order.
+    #[serde(default)]
+    pub preprocess: Pipeline,
+    /// Transforms drawn anew for every training sample, in order.
+    #[serde(default)]
+    pub augment: Augmentations,
+    /// Which cases train and which validate.
+    #[serde(default)]
+    pub split: Split,
+    /// The network.
+    #[serde(default)]
+    pub model: Model,
+    /// What training minimises.
+    #[serde(default)]
+    pub loss: Loss,
+    /// How weights follow gradients.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// How the learning rate moves over the run.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Length and pace of training.
+    #[serde(default)]
+    pub train: Training,
+    /// From the network's output to a mask.
+    #[serde(default)]
+    pub predict: Prediction,
+    /// What the plots show besides the run.
+    #[serde(default)]
+    pub report: Reporting,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+impl Experiment {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// The first key that is out of range, and what is allowed.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
+        if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+            return Err((
+                "name",
+                format!(
+                    "`{}` cannot name a folder: use letters, digits, - and _",
+                    self.name
+                ),
+            ));
+        }
+        let checks = [
+            ("data", self.data.validate()),
+            ("preprocess", self.preprocess.validate()),
+            ("augment", self.augment.validate()),
+            ("split", self.split.validate()),
+            ("model", self.model.validate()),
+            ("loss", self.loss.validate()),
+            ("optimizer", self.optimizer.validate()),
+            ("schedule", self.schedule.validate()),
+            ("train", self.train.validate()),
+            ("predict", self.predict.validate()),
+        ];
+        checks
+            .into_iter()
+            .try_for_each(|(key, checked)| checked.map_err(|why| (key, why)))
+    }
+}
+
+/// Length and pace of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Training {
+    /// Epochs to train; each ends with a validation.
+    pub epochs: usize,
+    /// Optimiser steps an epoch; by default as many as show every training case once.
+    pub steps_per_epoch: Option<usize>,
+    /// Samples a step.
+    pub batch_size: usize,
+    /// Background threads that read and augment samples ahead of the device.
+    pub workers: usize,
+    /// Largest norm of the whole gradient; larger ones are scaled down to it.
+    pub gradient_clip: Option<f64>,
+    /// When to stop before the last epoch.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 60,
+            steps_per_epoch: None,
+            batch_size: 2,
+            workers: 1,
+            gradient_clip: None,
+            early_stopping: None,
+        }
+    }
+}
+
+impl Training {
+    fn validate(&self) -> Result<(), String> {
+        let positive = [
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("steps_per_epoch", self.steps_per_epoch.unwrap_or(1)),
+            ("workers", self.workers),
+            (
+                "early_stopping.patience",
+                self.early_stopping.as_ref().map_or(1, |stop| stop.patience),
+            ),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{key} must be at least 1"));
+        }
+        match self.gradient_clip {
+            Some(norm) if !(norm.is_finite() && norm > 0.0) => {
+                Err("gradient_clip must be a number above 0, or left out".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Stops a run whose validation IoU no longer rises.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a new best validation IoU before training stops.
+    pub patience: usize,
+}
+
+/// From the network's output to a mask on the scan's own grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prediction {
+    /// Probability from which a voxel is brain.
+    pub threshold: f64,
+    /// Keep only the largest connected piece.
+    pub largest_component: bool,
+}
+
+impl Default for Prediction {
+    fn default() -> Self {
+        Self {
+            threshold: 0.5,
+            largest_component: true,
+        }
+    }
+}
+
+impl Prediction {
+    fn validate(&self) -> Result<(), String> {
+        if self.threshold > 0.0 && self.threshold < 1.0 {
+            Ok(())
+        } else {
+            Err(format!(
+                "threshold is {} and must lie between 0 and 1",
+                self.threshold
+            ))
+        }
+    }
+}
+
+/// What the plots show besides the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reporting {
+    /// A validation IoU to compare with, drawn as a line (0.86 is the published baseline).
+    pub reference_iou: Option<f64>,
+}

@@ -1,0 +1,100 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::files::FileError;
+
+/// A scan with its mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The case's name, unique among all cases.
+    pub id: String,
+    /// Whose head it is: cases of one subject never stand on both sides of a split.
+    pub subject: String,
+    /// The raw scan.
+    pub image: PathBuf,
+    /// The mask of the same grid.
+    pub mask: PathBuf,
+}
+
+/// Cases cannot be found or split. Every message names the folder or file and the remedy.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    /// The data folder is missing, or is no folder.
+    #[error("there is no folder {}. Set `root` to the folder that holds the subjects' folders.", root.display())]
+    NoRoot {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A folder or link cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] FileError),
+    /// The data folder holds no case.
+    #[error(
+        "{} holds no cases: looked in it and all folders below it for scans (.nii or .nii.gz) beside their masks (…_brainmask.nii or .nii.gz), but found {found}. Set `root` to the folder that holds the subjects' folders.",
+        root.display()
+    )]
+    NoCases {
+        /// The folder.
+        root: PathBuf,
+        /// What is there instead.
+        found: String,
+    },
+    /// A scan has no mask.
+    #[error("{} has no mask: expected {} beside it. Add the mask, or take the scan away.", image.display(), expected.display())]
+    NoMask {
+        /// The scan.
+        image: PathBuf,
+        /// Where its mask should be.
+        expected: PathBuf,
+    },
+    /// A mask has no scan.
+    #[error("the mask {} has no scan: expected {} beside it. Add the scan, or take the mask away.", mask.display(), expected.display())]
+    NoImage {
+        /// The mask.
+        mask: PathBuf,
+        /// Where its scan should be.
+        expected: PathBuf,
+    },
+    /// Scans and masks of a folder cannot be told apart.
+    #[error(
+        "cannot tell which mask belongs to which scan among {}. Keep one scan and one mask in that folder, or name each mask after its scan: head_T1w.nii.gz and head_T1w_brainmask.nii.gz.",
+        listed(files)
+    )]
+    Ambiguous {
+        /// The folder's scans and masks.
+        files: Vec<PathBuf>,
+    },
+    /// Two scans would have the same id.
+    #[error("{} and {} are both called `{id}`. Rename one of them: a case is known by its scan's file name.", first.display(), second.display())]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// One scan.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// There are not enough subjects to split as asked.
+    #[error(
+        "cannot {wanted}: the data has too few subjects for that (subjects: {subjects}, cases: {cases}). {remedy}."
+    )]
+    TooFewSubjects {
+        /// What was asked for.
+        wanted: String,
+        /// How many subjects there are.
+        subjects: usize,
+        /// How many cases they have.
+        cases: usize,
+        /// What would work.
+        remedy: &'static str,
+    },
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    names.join(", ")
+}

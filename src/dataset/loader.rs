@@ -1,0 +1,420 @@
+//! Batches, prepared on background threads while the device works.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use rand::seq::SliceRandom;
+
+use crate::augment::{Augmentations, Sample};
+use crate::preprocess::PreprocessError;
+use crate::preprocess::cache::CachedCase;
+use crate::random;
+
+/// A case ready for the network: its id and its preprocessed files.
+#[derive(Clone, Debug)]
+pub struct TrainingCase {
+    /// The case's id.
+    pub id: String,
+    /// Its preprocessed image and mask.
+    pub files: CachedCase,
+}
+
+/// Samples on their way through the network.
+#[derive(Clone, Debug)]
+pub struct Batch<B: Backend> {
+    /// The id of each sample's case.
+    pub cases: Vec<String>,
+    /// Images, `[batch, 1, depth, height, width]`.
+    pub images: Tensor<B, 5>,
+    /// Masks of zeros and ones, `[batch, 1, depth, height, width]`.
+    pub masks: Tensor<B, 5>,
+    /// Seeds whatever the network draws for this batch (dropout).
+    pub seed: u64,
+    /// Whether this is the batch of which a picture is wanted.
+    pub preview: bool,
+}
+
+/// How samples are drawn.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    /// The run's seed.
+    pub seed: u64,
+    /// In which order.
+    pub order: Order,
+    /// Samples a batch.
+    pub batch_size: usize,
+    /// Background threads; at least one.
+    pub workers: usize,
+}
+
+/// In which order samples come.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Every case once, in order, as it is.
+    Sequential,
+    /// Shuffled anew each epoch (and each pass within one), augmented, this many batches an epoch.
+    Shuffled {
+        /// Batches an epoch.
+        steps: usize,
+        /// Applied to every sample.
+        augment: Augmentations,
+    },
+}
+
+/// Why batches stopped coming, if they did.
+pub type Failure = Arc<Mutex<Option<PreprocessError>>>;
+
+/// A [`DataLoader`] whose batches depend on the seed and the epoch alone: neither on the number of
+/// workers nor on what was drawn before. At most two batches a worker wait in memory.
+pub struct BatchLoader<B: Backend> {
+    cases: Arc<Vec<TrainingCase>>,
+    sampling: Sampling,
+    epoch: Arc<AtomicUsize>,
+    failure: Failure,
+    device: B::Device,
+}
+
+struct Draw {
+    case: usize,
+    pass: u64,
+}
+
+struct HostBatch {
+    cases: Vec<String>,
+    shape: [usize; 3],
+    images: Vec<f32>,
+    masks: Vec<f32>,
+}
+
+impl<B: Backend> BatchLoader<B> {
+    /// Batches of `cases` for `device`. `epoch` is read when an epoch's iteration starts; a case
+    /// that cannot be read ends the iteration and is left in `failure`.
+    pub fn new(
+        cases: Vec<TrainingCase>,
+        sampling: Sampling,
+        epoch: Arc<AtomicUsize>,
+        failure: Failure,
+        device: B::Device,
+    ) -> Self {
+        Self {
+            cases: Arc::new(cases),
+            sampling,
+            epoch,
+            failure,
+            device,
+        }
+    }
+
+    /// Batches an epoch.
+    pub fn steps(&self) -> usize {
+        match &self.sampling.order {
+            Order::Sequential => self.cases.len().div_ceil(self.sampling.batch_size),
+            Order::Shuffled { steps, .. } => *steps,
+        }
+    }
+
+    fn draws(&self, epoch: u64) -> Vec<Vec<Draw>> {
+        let size = self.sampling.batch_size;
+        let draws: Vec<Draw> = match &self.sampling.order {
+            Order::Sequential => (0..self.cases.len())
+                .map(|case| Draw { case, pass: 0 })
+                .collect(),
+            Order::Shuffled { steps, .. } => (0..)
+                .flat_map(|pass| self.shuffled(epoch, pass))
+                .take(steps * size)
+                .collect(),
+        };
+        let mut batches = Vec::with_capacity(draws.len().div_ceil(size));
+        let mut draws = draws.into_iter().peekable();
+        while draws.peek().is_some() {
+            batches.push(draws.by_ref().take(size).collect());
+        }
+        batches
+    }
+
+    fn shuffled(&self, epoch: u64, pass: u64) -> impl Iterator<Item = Draw> + use<B> {
+        let mut order: Vec<usize> = (0..self.cases.len()).collect();
+        order.shuffle(&mut random::stream(
+            self.sampling.seed,
+            &["shuffle"],
+            &[epoch, pass],
+        ));
+        order.into_iter().map(move |case| Draw { case, pass })
+    }
+
+    fn with_device(&self, device: &B::Device) -> Self {
+        Self {
+            cases: Arc::clone(&self.cases),
+            sampling: self.sampling.clone(),
+            epoch: Arc::clone(&self.epoch),
+            failure: Arc::clone(&self.failure),
+            device: device.clone(),
+        }
+    }
+}
+
+impl<B: Backend> DataLoader<B, Batch<B>> for BatchLoader<B> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch<B>> + 'a> {
+        let epoch = self.epoch.load(Ordering::Relaxed) as u64;
+        let batches = self.draws(epoch);
+        let total = batches.iter().map(Vec::len).sum();
+        let workers = self.sampling.workers.max(1);
+        let mut shares: Vec<Vec<Vec<Draw>>> = (0..workers).map(|_| Vec::new()).collect();
+        for (index, batch) in batches.into_iter().enumerate() {
+            shares[index % workers].push(batch);
+        }
+        let inboxes = shares
+            .into_iter()
+            .map(|share| self.start_worker(share, epoch))
+            .collect();
+        Box::new(Batches {
+            loader: self,
+            inboxes,
+            epoch,
+            next: 0,
+            items: 0,
+            total,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        match &self.sampling.order {
+            Order::Sequential => self.cases.len(),
+            Order::Shuffled { steps, .. } => steps * self.sampling.batch_size,
+        }
+    }
+
+    fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, Batch<B>>> {
+        Arc::new(self.with_device(device))
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, Batch<B>>> {
+        let mut part = self.with_device(&self.device);
+        part.cases = Arc::new(self.cases[start..end].to_vec());
+        Arc::new(part)
+    }
+}
+
+type Delivery = Result<HostBatch, PreprocessError>;
+
+impl<B: Backend> BatchLoader<B> {
+    fn start_worker(&self, share: Vec<Vec<Draw>>, epoch: u64) -> Receiver<Delivery> {
+        let (outbox, inbox) = sync_channel(1);
+        let cases = Arc::clone(&self.cases);
+        let sampling = self.sampling.clone();
+        std::thread::spawn(move || {
+            for draws in share {
+                let batch = assemble(&cases, &sampling, &draws, epoch);
+                let failed = batch.is_err();
+                // Nobody listens any more when the epoch was cut short.
+                if outbox.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        inbox
+    }
+}
+
+fn assemble(cases: &[TrainingCase], sampling: &Sampling, draws: &[Draw], epoch: u64) -> Delivery {
+    let mut batch = HostBatch {
+        cases: Vec::new(),
+        shape: [0; 3],
+        images: Vec::new(),
+        masks: Vec::new(),
+    };
+    for draw in draws {
+        let case = &cases[draw.case];
+        let sample = read_sample(case, sampling, epoch, draw.pass)?;
+        let (x, y, z) = sample.image.dim();
+        batch.shape = [x, y, z];
+        batch.images.extend(sample.image.iter());
+        batch
+            .masks
+            .extend(sample.mask.iter().map(|&label| f32::from(label)));
+        batch.cases.push(case.id.clone());
+    }
+    Ok(batch)
+}
+
+fn read_sample(
+    case: &TrainingCase,
+    sampling: &Sampling,
+    epoch: u64,
+    pass: u64,
+) -> Result<Sample, PreprocessError> {
+    let prepared = case.files.load()?;
+    // Every case of a dataset has a mask; only scans to predict have none.
+    let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
+        path: case.files.image.clone(),
+    })?;
+    let mut sample = Sample {
+        spacing: prepared.image.spacing(),
+        image: prepared.image.voxels,
+        mask: mask.voxels,
+    };
+    if let Order::Shuffled { augment, .. } = &sampling.order {
+        for drawn in augment.draw(sampling.seed, epoch, &case.id, pass) {
+            drawn.apply(&mut sample);
+        }
+    }
+    Ok(sample)
+}
+
+struct Batches<'a, B: Backend> {
+    loader: &'a BatchLoader<B>,
+    inboxes: Vec<Receiver<Delivery>>,
+    epoch: u64,
+    next: usize,
+    items: usize,
+    total: usize,
+}
+
+impl<B: Backend> Iterator for Batches<'_, B> {
+    type Item = Batch<B>;
+
+    fn next(&mut self) -> Option<Batch<B>> {
+        // Workers take turns, so batches arrive in the order drawn whoever is faster.
+        let inbox = &self.inboxes[self.next % self.inboxes.len()];
+        let host = match inbox.recv() {
+            Ok(Ok(host)) => host,
+            Ok(Err(error)) => {
+                *self
+                    .loader
+                    .failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return None;
+            }
+            // A closed channel is the end of the epoch.
+            Err(_) => return None,
+        };
+        let index = self.next;
+        self.next += 1;
+        self.items += host.cases.len();
+        let [x, y, z] = host.shape;
+        let shape = [host.cases.len(), 1, x, y, z];
+        let tensor =
+            |values| Tensor::from_data(TensorData::new(values, shape), &self.loader.device);
+        Some(Batch {
+            cases: host.cases,
+            images: tensor(host.images),
+            masks: tensor(host.masks),
+            seed: random::derived_seed(
+                self.loader.sampling.seed,
+                &["step"],
+                &[self.epoch, index as u64],
+            ),
+            preview: index == 0,
+        })
+    }
+}
+
+impl<B: Backend> DataLoaderIterator<Batch<B>> for Batches<'_, B> {
+    fn progress(&self) -> Progress {
+        Progress::new(self.items, self.total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preprocess::{Pipeline, cache::Cache};
+    use crate::volume::nifti::{Dtype, write_image, write_mask};
+    use crate::volume::{Affine, Volume};
+    use burn::backend::Flex;
+    use ndarray::Array3;
+
+    fn cases(folder: &std::path::Path, count: usize) -> Vec<TrainingCase> {
+        (0..count)
+            .map(|index| {
+                let affine = Affine::diagonal([1.0; 3], [0.0; 3]);
+                let image = folder.join(format!("{index}.nii"));
+                let mask = folder.join(format!("{index}_mask.nii"));
+                let voxels = Array3::from_shape_fn((4, 4, 4), |(x, ..)| (x + index) as f32);
+                write_image(&image, &Volume { voxels, affine }, Dtype::Float32).unwrap();
+                let voxels = Array3::from_elem((4, 4, 4), 1);
+                write_mask(&mask, &Volume { voxels, affine }).unwrap();
+                let id = format!("case-{index}");
+                let files = Cache::new(folder.join("cache"))
+                    .prepare(&id, &image, Some(&mask), &Pipeline::default())
+                    .unwrap();
+                TrainingCase { id, files }
+            })
+            .collect()
+    }
+
+    fn epoch(cases: &[TrainingCase], workers: usize, epoch: usize) -> Vec<(Vec<String>, Vec<f32>)> {
+        let sampling = Sampling {
+            seed: 7,
+            order: Order::Shuffled {
+                steps: 5,
+                augment: serde_yaml::from_str("[flip, {noise: {p: 1.0}}]").unwrap(),
+            },
+            batch_size: 2,
+            workers,
+        };
+        let loader = BatchLoader::<Flex>::new(
+            cases.to_vec(),
+            sampling,
+            Arc::new(AtomicUsize::new(epoch)),
+            Failure::default(),
+            Default::default(),
+        );
+        loader
+            .iter()
+            .map(|batch| (batch.cases, batch.images.into_data().to_vec().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn batches_do_not_depend_on_the_number_of_workers() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = cases(folder.path(), 3);
+        let one = epoch(&cases, 1, 1);
+        assert_eq!(one.len(), 5);
+        assert_eq!(one, epoch(&cases, 4, 1));
+        assert_ne!(one, epoch(&cases, 1, 2), "each epoch is drawn anew");
+    }
+
+    #[test]
+    fn a_pass_shows_every_case_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let shown = epoch(&cases(folder.path(), 5), 2, 3);
+        let ids: Vec<&String> = shown.iter().flat_map(|(ids, _)| ids).collect();
+        let pass = |range: &[&String]| {
+            let mut range = range.to_vec();
+            range.sort();
+            range.dedup();
+            range.len()
+        };
+        assert_eq!((pass(&ids[..5]), pass(&ids[5..])), (5, 5));
+    }
+
+    #[test]
+    fn a_case_that_vanishes_ends_the_epoch_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = cases(folder.path(), 1);
+        std::fs::remove_file(&cases[0].files.image).unwrap();
+        let failure = Failure::default();
+        let loader = BatchLoader::<Flex>::new(
+            cases,
+            Sampling {
+                seed: 1,
+                order: Order::Sequential,
+                batch_size: 1,
+                workers: 1,
+            },
+            Arc::default(),
+            Arc::clone(&failure),
+            Default::default(),
+        );
+        assert_eq!(loader.iter().count(), 0);
+        let said = failure.lock().unwrap().take().unwrap().to_string();
+        assert!(said.contains("case-0"), "{said}");
+    }
+}

@@ -1,0 +1,238 @@
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Case, DatasetError};
+use crate::files::FileError;
+
+/// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each
+/// subject a folder with the raw scan, the brain cut out of it and the brain's mask.
+///
+/// Every `.nii` or `.nii.gz` file below `root` is taken by its name: `_brainmask.` makes it a mask,
+/// `_brain.` the cut-out brain, which is not used, and anything else a scan. A scan and a mask alone
+/// in their folder belong together; of several, `scan_brainmask.nii.gz` belongs to `scan.nii.gz`.
+/// Files and folders whose name starts with a dot are passed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nfbs {
+    /// The folder that holds the subjects' folders.
+    pub root: PathBuf,
+}
+
+impl Nfbs {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.root.as_os_str().is_empty() {
+            Err("root must name the folder that holds the subjects' folders".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Every case, in order of its id.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is missing or empty, a scan or a mask stands alone, or two cases have one id.
+    pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
+        if !self.root.is_dir() {
+            return Err(DatasetError::NoRoot {
+                root: self.root.clone(),
+            });
+        }
+        let mut files = Vec::new();
+        walk(&self.root, &mut BTreeSet::new(), &mut files)?;
+        let mut folders: BTreeMap<&Path, Scans> = BTreeMap::new();
+        for file in files.iter().filter_map(|path| NiftiFile::new(path)) {
+            let scans = folders.entry(file.folder).or_default();
+            match file.kind {
+                Kind::Image => scans.images.push(file),
+                Kind::Mask => scans.masks.push(file),
+                Kind::Brain => scans.brains += 1,
+            }
+        }
+        let mut cases: BTreeMap<String, Case> = BTreeMap::new();
+        for scans in folders.values() {
+            for (image, mask) in scans.pairs()? {
+                let case = image.case(mask);
+                for path in [&case.image, &case.mask] {
+                    path.metadata().map_err(unreadable(path))?;
+                }
+                match cases.entry(case.id.clone()) {
+                    Entry::Vacant(place) => place.insert(case),
+                    Entry::Occupied(place) => {
+                        return Err(DatasetError::DuplicateId {
+                            id: case.id,
+                            first: place.get().image.clone(),
+                            second: case.image,
+                        });
+                    }
+                };
+            }
+        }
+        if cases.is_empty() {
+            let brains: usize = folders.values().map(|scans| scans.brains).sum();
+            return Err(DatasetError::NoCases {
+                root: self.root.clone(),
+                found: match (files.len(), brains) {
+                    (0, _) => "no files".into(),
+                    (files, 0) => format!("{files} other files"),
+                    (_, brains) => format!("only cut-out brains ({brains} times …_brain.nii)"),
+                },
+            });
+        }
+        Ok(cases.into_values().collect())
+    }
+}
+
+/// Adds every file below `folder`, in order of its path. `seen` holds the folders already read, so that links cannot lead
+/// in circles.
+fn walk(
+    folder: &Path,
+    seen: &mut BTreeSet<PathBuf>,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), FileError> {
+    if !seen.insert(folder.canonicalize().map_err(unreadable(folder))?) {
+        return Ok(());
+    }
+    let entries = folder.read_dir().map_err(unreadable(folder))?;
+    let paths: Result<BTreeSet<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    for path in paths.map_err(unreadable(folder))? {
+        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+        if path.file_name().is_some_and(hidden) {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, seen, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    |source| FileError {
+        action: "read",
+        path,
+        remedy: "Check that you may read it and, if it is a link, that what it leads to has been downloaded.",
+        source,
+    }
+}
+
+enum Kind {
+    Image,
+    Mask,
+    Brain,
+}
+
+struct NiftiFile<'a> {
+    path: &'a Path,
+    folder: &'a Path,
+    kind: Kind,
+    /// The name of the scan that the file is, or belongs to, without its ending.
+    scan: String,
+    /// `.nii` or `.nii.gz`.
+    ending: &'static str,
+}
+
+impl<'a> NiftiFile<'a> {
+    fn new(path: &'a Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy();
+        let ending = [".nii.gz", ".nii"]
+            .into_iter()
+            .find(|end| name.ends_with(end))?;
+        let stem = name.strip_suffix(ending)?;
+        let (kind, scan) = if let Some((scan, _)) = name.split_once("_brainmask.") {
+            (Kind::Mask, scan)
+        } else if let Some((scan, _)) = name.split_once("_brain.") {
+            (Kind::Brain, scan)
+        } else {
+            (Kind::Image, stem)
+        };
+        Some(Self {
+            path,
+            folder: path.parent()?,
+            kind,
+            scan: scan.to_owned(),
+            ending,
+        })
+    }
+
+    /// Another file of the same scan.
+    fn sibling(&self, suffix: &str) -> PathBuf {
+        self.folder
+            .join(format!("{}{suffix}{}", self.scan, self.ending))
+    }
+
+    fn case(&self, mask: &Self) -> Case {
+        let id = self.scan.strip_suffix("_T1w").unwrap_or(&self.scan);
+        // BIDS names start with the subject; other names are taken to be one subject each.
+        let subject = match id.split_once('_') {
+            Some((subject, _)) if subject.starts_with("sub-") => subject,
+            _ => id,
+        };
+        Case {
+            id: id.to_owned(),
+            subject: subject.to_owned(),
+            image: self.path.to_owned(),
+            mask: mask.path.to_owned(),
+        }
+    }
+}
+
+/// What one folder holds.
+#[derive(Default)]
+struct Scans<'a> {
+    images: Vec<NiftiFile<'a>>,
+    masks: Vec<NiftiFile<'a>>,
+    brains: usize,
+}
+
+impl<'a> Scans<'a> {
+    /// Each scan with its mask.
+    fn pairs(&self) -> Result<Vec<(&NiftiFile<'a>, &NiftiFile<'a>)>, DatasetError> {
+        if let ([image], [mask]) = (&self.images[..], &self.masks[..]) {
+            return Ok(vec![(image, mask)]);
+        }
+        let mut by_name: BTreeMap<&str, (Vec<_>, Vec<_>)> = BTreeMap::new();
+        for image in &self.images {
+            by_name.entry(&image.scan).or_default().0.push(image);
+        }
+        for mask in &self.masks {
+            by_name.entry(&mask.scan).or_default().1.push(mask);
+        }
+        let none_fits = by_name
+            .values()
+            .all(|(images, masks)| images.is_empty() || masks.is_empty());
+        if none_fits && !self.images.is_empty() && !self.masks.is_empty() {
+            return Err(self.ambiguous());
+        }
+        by_name
+            .values()
+            .map(|(images, masks)| match (&images[..], &masks[..]) {
+                (&[image], &[mask]) => Ok((image, mask)),
+                (&[image], []) => Err(DatasetError::NoMask {
+                    image: image.path.to_owned(),
+                    expected: image.sibling("_brainmask"),
+                }),
+                ([], &[mask]) => Err(DatasetError::NoImage {
+                    mask: mask.path.to_owned(),
+                    expected: mask.sibling(""),
+                }),
+                _ => Err(self.ambiguous()),
+            })
+            .collect()
+    }
+
+    fn ambiguous(&self) -> DatasetError {
+        let files = self.images.iter().chain(&self.masks);
+        DatasetError::Ambiguous {
+            files: files.map(|file| file.path.to_owned()).collect(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Scores of predicted masks against true ones.
+
+use std::io;
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+use thiserror::Error;
+
+use crate::dataset::Case;
+use crate::files::{FileError, write_atomic};
+use crate::metric;
+use crate::predict::{PredictError, Predicted, Predictor};
+use crate::volume::nifti::{read_image, read_mask};
+use crate::volume::{Volume, VolumeError};
+
+/// A mask could not be scored.
+#[derive(Debug, Error)]
+pub enum EvaluateError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The scan could not be segmented.
+    #[error(transparent)]
+    Predict(#[from] PredictError),
+    /// The two masks do not lie on one grid.
+    #[error(
+        "{prediction} and {truth} do not lie on one grid ({why}). Resample one onto the other \
+         before comparing."
+    )]
+    Grids {
+        /// The predicted mask.
+        prediction: String,
+        /// The true mask.
+        truth: String,
+        /// How they differ.
+        why: String,
+    },
+}
+
+/// A case's scores, on the native grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseScores {
+    /// The case's id.
+    pub case: String,
+    /// Name and value of every score, in the order of the table's columns.
+    pub scores: Vec<(&'static str, f64)>,
+}
+
+impl CaseScores {
+    /// The hard IoU.
+    pub fn iou(&self) -> f64 {
+        self.scores
+            .iter()
+            .find(|(name, _)| *name == "iou")
+            .map_or(f64::NAN, |(_, value)| *value)
+    }
+}
+
+/// Every score of a predicted mask: the overlap metrics, then both volumes in mL.
+pub fn score(
+    truth: &Volume<u8>,
+    prediction: &Volume<u8>,
+    probability: Option<&Volume<f32>>,
+) -> Vec<(&'static str, f64)> {
+    let mut scores = metric::all(
+        prediction.voxels.view(),
+        truth.voxels.view(),
+        probability.map(|volume| volume.voxels.view()),
+    );
+    scores.push(("truth_ml", volume_ml(truth)));
+    scores.push(("prediction_ml", volume_ml(prediction)));
+    scores
+}
+
+/// Volume of a mask in mL.
+pub fn volume_ml(mask: &Volume<u8>) -> f64 {
+    let voxels = mask.voxels.iter().filter(|&&label| label > 0).count();
+    voxels as f64 * mask.voxel_volume_ml()
+}
+
+/// Segments a case's raw scan and scores it on its own grid.
+///
+/// # Errors
+///
+/// When a file cannot be read or the scan not segmented.
+pub fn evaluate_case<B: Backend>(
+    predictor: &Predictor<B>,
+    case: &Case,
+) -> Result<(CaseScores, Segmented), EvaluateError> {
+    let image = read_image(&case.image)?;
+    let truth = read_mask(&case.mask)?;
+    let predicted = predictor.predict(&image)?;
+    let scores = score(&truth, &predicted.mask, Some(&predicted.probability));
+    let scores = CaseScores {
+        case: case.id.clone(),
+        scores,
+    };
+    let segmented = Segmented {
+        image,
+        truth,
+        predicted,
+    };
+    Ok((scores, segmented))
+}
+
+/// A scan with its true and its predicted mask.
+#[derive(Clone, Debug)]
+pub struct Segmented {
+    /// The raw scan.
+    pub image: Volume<f32>,
+    /// The true mask.
+    pub truth: Volume<u8>,
+    /// What the network made of it.
+    pub predicted: Predicted,
+}
+
+/// Scores one mask file against another.
+///
+/// # Errors
+///
+/// When a file cannot be read or the two do not lie on one grid.
+pub fn evaluate_files(prediction: &Path, truth: &Path) -> Result<CaseScores, EvaluateError> {
+    let predicted = read_mask(prediction)?;
+    let true_mask = read_mask(truth)?;
+    if let Some(why) = predicted.grid().difference(&true_mask.grid()) {
+        return Err(EvaluateError::Grids {
+            prediction: prediction.display().to_string(),
+            truth: truth.display().to_string(),
+            why,
+        });
+    }
+    Ok(CaseScores {
+        case: prediction.display().to_string(),
+        scores: score(&true_mask, &predicted, None),
+    })
+}
+
+/// Writes `cases.csv`: a row a case, a column a score.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn write_cases(path: &Path, cases: &[CaseScores]) -> Result<(), FileError> {
+    write_atomic(path, |out| {
+        let mut table = csv::Writer::from_writer(out);
+        if let Some(first) = cases.first() {
+            let names = first.scores.iter().map(|(name, _)| *name);
+            table
+                .write_record(std::iter::once("case").chain(names))
+                .map_err(io::Error::other)?;
+        }
+        for case in cases {
+            let values = case.scores.iter().map(|(_, value)| value.to_string());
+            table
+                .write_record(std::iter::once(case.case.clone()).chain(values))
+                .map_err(io::Error::other)?;
+        }
+        table.flush()
+    })
+}

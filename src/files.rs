@@ -1,0 +1,123 @@
+//! Writing files so that a reader never sees half of one.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A file or folder could not be read or written.
+#[derive(Debug, Error)]
+#[error("cannot {action} {}: {source}. {remedy}", path.display())]
+pub struct FileError {
+    /// What was tried: "read", "write", "create the folder".
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the user can do.
+    pub remedy: &'static str,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+/// Writes `path` through a temporary file beside it, synced to disk and then renamed, so that the
+/// file is there whole or not at all. Missing parent folders are created.
+///
+/// # Errors
+///
+/// When the folder cannot be created or the file cannot be written; an older file is then untouched.
+pub fn write_atomic(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_folder(folder)?;
+    let attempt = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".tmp-")
+            .permissions(default_permissions())
+            .tempfile_in(folder)?;
+        {
+            let mut buffered = BufWriter::new(file.as_file_mut());
+            write(&mut buffered)?;
+            buffered.flush()?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().map_err(|source| FileError {
+        action: "write",
+        path: path.to_owned(),
+        remedy: "Check that the folder is writable and the disk is not full.",
+        source,
+    })
+}
+
+/// Creates `path` and its parents where they are missing.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn create_folder(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|source| FileError {
+        action: "create the folder",
+        path: path.to_owned(),
+        remedy: "Choose a folder that you may write to.",
+        source,
+    })
+}
+
+/// Reads a text file.
+///
+/// # Errors
+///
+/// When the file is missing, unreadable or not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|source| FileError {
+        action: "read",
+        path: path.to_owned(),
+        remedy: "Check the path and that it is a text file you may read.",
+        source,
+    })
+}
+
+// Temporary files are private by default; results are for everyone the umask lets in.
+#[cfg(unix)]
+fn default_permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(not(unix))]
+fn default_permissions() -> std::fs::Permissions {
+    std::fs::Permissions::from(
+        std::fs::metadata(".")
+            .map(|m| m.permissions())
+            .unwrap_or_else(|_| unreachable!("the current folder always has permissions")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/metrics.csv");
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let failed = write_atomic(&path, |w| {
+            w.write_all(b"half of the new")?;
+            Err(io::Error::other("disk full"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("metrics.csv"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The focal loss.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::{check_not_negative, check_weight, log_probabilities};
+
+/// Cross-entropy that voxels already classified well weigh little in: mean over all voxels of
+/// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)` (Lin et al., 2017).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Focal {
+    /// Factor.
+    pub weight: f64,
+    /// `g`: 0 is plain cross-entropy.
+    pub gamma: f64,
+    /// `a`, the foreground's share, 0 to 1; null for a factor of 1 on both.
+    pub alpha: Option<f64>,
+    /// Whether `p` is clipped to `[1e-7, 1 - 1e-7]`, as segmentation_models does, the published
+    /// baseline's loss: voxels beyond give no gradient, however wrong they are.
+    pub clip: bool,
+}
+
+impl Default for Focal {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            gamma: 2.0,
+            alpha: Some(0.25),
+            clip: false,
+        }
+    }
+}
+
+impl Focal {
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        check_weight(self.weight)?;
+        check_not_negative("gamma", self.gamma)?;
+        match self.alpha {
+            Some(alpha) if !(0.0..=1.0).contains(&alpha) => {
+                Err("alpha must be from 0 to 1, or null".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn forward<B: Backend>(
+        &self,
+        logits: Tensor<B, 5>,
+        target: Tensor<B, 5>,
+    ) -> Tensor<B, 1> {
+        let (foreground, background) = if self.clip {
+            self.clipped(logits)
+        } else {
+            self.stable(logits)
+        };
+        let (a, b) = self.alpha.map_or((1.0, 1.0), |alpha| (alpha, 1.0 - alpha));
+        let terms = target.clone() * foreground * a + (-target + 1.0) * background * b;
+        terms.mean() * -self.weight
+    }
+
+    /// `(1 - p)^g log p` and `p^g log (1 - p)`.
+    fn stable<B: Backend>(&self, logits: Tensor<B, 5>) -> (Tensor<B, 5>, Tensor<B, 5>) {
+        let (log_p, log_q) = log_probabilities(logits);
+        let power = |log: Tensor<B, 5>| (log * self.gamma).exp();
+        (power(log_q.clone()) * log_p.clone(), power(log_p) * log_q)
+    }
+
+    /// The same of clipped probabilities.
+    fn clipped<B: Backend>(&self, logits: Tensor<B, 5>) -> (Tensor<B, 5>, Tensor<B, 5>) {
+        let p = sigmoid(logits).clamp(1e-7, 1.0 - 1e-7);
+        let q = -p.clone() + 1.0;
+        let power = |x: Tensor<B, 5>| x.powf_scalar(self.gamma);
+        (power(q.clone()) * p.clone().log(), power(p) * q.log())
+    }
+}

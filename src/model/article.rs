@@ -1,0 +1,195 @@
+//! The published baseline: a 3-D U-Net of the Keras kind.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d};
+use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig3d};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::blocks::{BatchNorm, convolution, transposed_convolution};
+use crate::kernel::max_pool3d;
+
+/// The U-Net of the published skull-stripping pipeline, as its Keras code computes it: four
+/// levels down, batch normalisation, transposed convolutions up.
+///
+/// What its code does that its text does not say: the two convolutions of a block both read the
+/// block's input, so the first has no effect; a transposed convolution loses the last plane of
+/// each axis; the head's kernel is 1x1x2, with a plane of zeros beyond the last axis' end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Article {
+    /// Channels of the first level; each level down has twice as many.
+    pub filters: usize,
+    /// Probability that an activation is dropped, after each pooling and each concatenation.
+    pub dropout: f64,
+    /// Whether blocks are as published, where only the second convolution has an effect. With
+    /// false they are what was evidently meant: two convolutions in sequence.
+    pub as_published: bool,
+}
+
+impl Default for Article {
+    fn default() -> Self {
+        Self {
+            filters: 16,
+            dropout: 0.05,
+            as_published: true,
+        }
+    }
+}
+
+impl Article {
+    /// Every input axis must be a multiple of this.
+    pub const DIVISOR: usize = 16;
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.filters == 0 {
+            return Err("filters must be at least 1".into());
+        }
+        super::check_dropout(self.dropout)
+    }
+
+    /// The network, with all weights zero.
+    pub(super) fn build<B: Backend>(&self, device: &B::Device) -> ArticleNet<B> {
+        let f = self.filters;
+        let block = |input, output| Block::new(input, output, self.as_published, device);
+        let up = |input| Up {
+            conv: transposed_convolution([input, input / 2], 3, device),
+        };
+        ArticleNet {
+            down1: block(1, f),
+            down2: block(f, 2 * f),
+            down3: block(2 * f, 4 * f),
+            down4: block(4 * f, 8 * f),
+            mid_a: block(8 * f, 16 * f),
+            mid_b: block(16 * f, 16 * f),
+            up6: up(16 * f),
+            dec6: block(16 * f, 8 * f),
+            up7: up(8 * f),
+            dec7: block(8 * f, 4 * f),
+            up8: up(4 * f),
+            dec8: block(4 * f, 2 * f),
+            up9: up(2 * f),
+            dec9: block(2 * f, f),
+            head: Conv3dConfig::new([f, 1], [1, 1, 2])
+                .with_padding(PaddingConfig3d::Explicit(0, 0, 1))
+                .with_initializer(Initializer::Zeros)
+                .init(device),
+            dropout: DropoutConfig::new(self.dropout).init(),
+        }
+    }
+}
+
+/// The network that [`Article`] describes.
+#[derive(Module, Debug)]
+pub struct ArticleNet<B: Backend> {
+    down1: Block<B>,
+    down2: Block<B>,
+    down3: Block<B>,
+    down4: Block<B>,
+    mid_a: Block<B>,
+    mid_b: Block<B>,
+    up6: Up<B>,
+    dec6: Block<B>,
+    up7: Up<B>,
+    dec7: Block<B>,
+    up8: Up<B>,
+    dec8: Block<B>,
+    up9: Up<B>,
+    dec9: Block<B>,
+    head: Conv3d<B>,
+    dropout: Dropout,
+}
+
+impl<B: Backend> ArticleNet<B> {
+    /// Logits of images, `[batch, 1, depth, height, width]` both.
+    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        let mut x = x;
+        let mut skips = Vec::new();
+        for block in [&self.down1, &self.down2, &self.down3, &self.down4] {
+            x = block.forward(x);
+            skips.push(x.clone());
+            x = self.dropout.forward(max_pool3d(x));
+        }
+        x = self.mid_b.forward(self.mid_a.forward(x));
+        let decoder = [
+            (&self.up6, &self.dec6),
+            (&self.up7, &self.dec7),
+            (&self.up8, &self.dec8),
+            (&self.up9, &self.dec9),
+        ];
+        for ((up, block), skip) in decoder.into_iter().zip(skips.into_iter().rev()) {
+            let joined = Tensor::cat(vec![up.forward(x), skip], 1);
+            x = block.forward(self.dropout.forward(joined));
+        }
+        // Keras pads the last axis at its end alone: padded at both, the first plane is too many.
+        let width = x.dims()[4];
+        self.head.forward(x).narrow(4, 1, width)
+    }
+}
+
+/// Convolution, batch normalisation, ReLU; with `first` the same once before.
+#[derive(Module, Debug)]
+struct Block<B: Backend> {
+    first: Option<Layer<B>>,
+    conv: Conv3d<B>,
+    bn: BatchNorm<B>,
+}
+
+impl<B: Backend> Block<B> {
+    fn new(input: usize, output: usize, as_published: bool, device: &B::Device) -> Self {
+        let layer = |input| Layer {
+            conv: convolution([input, output], 3, true, device),
+            // Keras' epsilon, and 1 minus its momentum.
+            bn: BatchNorm::new(output, 1e-3, 0.01, device),
+        };
+        let (first, Layer { conv, bn }) = if as_published {
+            (None, layer(input))
+        } else {
+            (Some(layer(input)), layer(output))
+        };
+        Self { first, conv, bn }
+    }
+
+    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        let x = match &self.first {
+            Some(Layer { conv, bn }) => relu(bn.forward(conv.forward(x))),
+            None => x,
+        };
+        relu(self.bn.forward(self.conv.forward(x)))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Layer<B: Backend> {
+    conv: Conv3d<B>,
+    bn: BatchNorm<B>,
+}
+
+/// Keras' transposed convolution with padding "same", then ReLU.
+#[derive(Module, Debug)]
+struct Up<B: Backend> {
+    conv: ConvTranspose3d<B>,
+}
+
+impl<B: Backend> Up<B> {
+    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        let [batch, _, depth, height, width] = x.dims();
+        let upsampled = self.conv.forward(x);
+        let channels = upsampled.dims()[1];
+        // Of 2 n + 1 planes Keras drops the last.
+        relu(upsampled.slice([
+            0..batch,
+            0..channels,
+            0..2 * depth,
+            0..2 * height,
+            0..2 * width,
+        ]))
+    }
+}

@@ -1,0 +1,300 @@
+//! Layers that the networks share. Field names are PyTorch's, so that weights files read the same.
+
+use burn::module::{Module, Param, ParamId, RunningState};
+use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
+use burn::nn::{Initializer, PaddingConfig3d};
+use burn::tensor::Tensor;
+use burn::tensor::activation::{leaky_relu, relu};
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+/// Channels that share their statistics in [`Norm::Group`].
+const GROUPS: usize = 8;
+
+/// A convolution of odd kernel, or of kernel 1, that keeps the grid.
+///
+/// Its weights are zero until [`initialize`](super::init::initialize) draws them.
+pub fn convolution<B: Backend>(
+    channels: [usize; 2],
+    kernel: usize,
+    bias: bool,
+    device: &B::Device,
+) -> Conv3d<B> {
+    let padding = kernel / 2;
+    Conv3dConfig::new(channels, [kernel; 3])
+        .with_padding(PaddingConfig3d::Explicit(padding, padding, padding))
+        .with_bias(bias)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+/// A transposed convolution of stride 2, with bias, without padding: `n` voxels become
+/// `2 (n - 1) + kernel` along each axis.
+///
+/// Its weights are zero until [`initialize`](super::init::initialize) draws them.
+pub fn transposed_convolution<B: Backend>(
+    channels: [usize; 2],
+    kernel: usize,
+    device: &B::Device,
+) -> ConvTranspose3d<B> {
+    ConvTranspose3dConfig::new(channels, [kernel; 3])
+        .with_stride([2; 3])
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+/// What follows a convolution and its normalisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// `x` where it is positive, `x / 100` elsewhere.
+    LeakyRelu,
+}
+
+impl Activation {
+    /// Applies it to every element.
+    pub fn forward<B: Backend, const D: usize>(self, x: Tensor<B, D>) -> Tensor<B, D> {
+        match self {
+            Self::Relu => relu(x),
+            Self::LeakyRelu => leaky_relu(x, 0.01),
+        }
+    }
+}
+
+/// How activations are normalised: over which voxels and channels mean and variance are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// Each channel over the whole batch, with running statistics for prediction
+    /// (Ioffe & Szegedy, 2015). Wants large batches.
+    Batch,
+    /// Each channel of each sample (Ulyanov et al., 2016).
+    #[default]
+    Instance,
+    /// Each group of 8 channels of each sample (Wu & He, 2018).
+    Group,
+    /// Not at all; convolutions then have a bias.
+    None,
+}
+
+impl Norm {
+    /// A normalisation of `channels` channels.
+    pub fn init<B: Backend>(self, channels: usize, device: &B::Device) -> Option<NormLayer<B>> {
+        match self {
+            Self::Batch => Some(NormLayer::Batch(BatchNorm::new(
+                channels, 1e-5, 0.1, device,
+            ))),
+            Self::Instance => Some(NormLayer::Group(GroupNorm::new(channels, channels, device))),
+            Self::Group => Some(NormLayer::Group(GroupNorm::new(
+                channels,
+                channels / GROUPS,
+                device,
+            ))),
+            Self::None => None,
+        }
+    }
+
+    /// Checks that `channels` can be normalised so.
+    ///
+    /// # Errors
+    ///
+    /// What `channels` must be.
+    pub fn check(self, channels: usize) -> Result<(), String> {
+        if self == Self::Group && !channels.is_multiple_of(GROUPS) {
+            return Err(format!("must be a multiple of {GROUPS} with norm: group"));
+        }
+        Ok(())
+    }
+}
+
+/// A normalisation layer.
+#[derive(Module, Debug)]
+pub enum NormLayer<B: Backend> {
+    /// Over the batch.
+    Batch(BatchNorm<B>),
+    /// Within each sample.
+    Group(GroupNorm<B>),
+}
+
+impl<B: Backend> NormLayer<B> {
+    /// Normalises `x`, `[batch, channels, depth, height, width]`.
+    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        match self {
+            Self::Batch(norm) => norm.forward(x),
+            Self::Group(norm) => norm.forward(x),
+        }
+    }
+}
+
+/// Normalises each channel over the batch in training, by running statistics otherwise.
+///
+/// Differs from PyTorch's in the running variance, which is of the batch as it is (divided by its
+/// size), as in Keras; PyTorch divides by one less.
+#[derive(Module, Debug)]
+pub struct BatchNorm<B: Backend> {
+    /// Scale of each channel.
+    pub weight: Param<Tensor<B, 1>>,
+    /// Shift of each channel.
+    pub bias: Param<Tensor<B, 1>>,
+    /// Running mean of each channel.
+    pub running_mean: RunningState<Tensor<B, 1>>,
+    /// Running variance of each channel.
+    pub running_var: RunningState<Tensor<B, 1>>,
+    epsilon: f64,
+    momentum: f64,
+}
+
+impl<B: Backend> BatchNorm<B> {
+    /// A layer for `channels` channels. `epsilon` is added to variances, `momentum` is the weight
+    /// of a new batch in the running statistics (1 minus Keras' momentum).
+    pub fn new(channels: usize, epsilon: f64, momentum: f64, device: &B::Device) -> Self {
+        // A running state keeps the id that it is made with. It has no gradient, so nothing looks
+        // it up by its id, but a random one would make every checkpoint differ.
+        let state = |value| RunningState::with_id(ParamId::from(0), value);
+        Self {
+            weight: Initializer::Ones.init([channels], device),
+            bias: Initializer::Zeros.init([channels], device),
+            running_mean: state(Tensor::zeros([channels], device)),
+            running_var: state(Tensor::ones([channels], device)),
+            epsilon,
+            momentum,
+        }
+    }
+
+    /// Normalises `x`, `[batch, channels, depth, height, width]`; on an autodiff backend by the
+    /// batch's own statistics, which then join the running ones.
+    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        let [batch, channels, depth, height, width] = x.dims();
+        let training = B::ad_enabled(&x.device());
+        let flat = x.reshape([batch, channels, depth * height * width]);
+        let row = [1, channels, 1];
+        let (centred, variance) = if training {
+            let mean = flat.clone().mean_dim(2).mean_dim(0);
+            let centred = flat - mean.clone();
+            let variance = centred.clone().square().mean_dim(2).mean_dim(0);
+            self.update(&self.running_mean, mean);
+            self.update(&self.running_var, variance.clone());
+            (centred, variance)
+        } else {
+            let mean = self.running_mean.value().reshape(row);
+            (flat - mean, self.running_var.value().reshape(row))
+        };
+        let scale = self.weight.val().reshape(row) / (variance + self.epsilon).sqrt();
+        (centred * scale + self.bias.val().reshape(row))
+            .reshape([batch, channels, depth, height, width])
+    }
+
+    fn update(&self, running: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 3>) {
+        let [_, channels, _] = batch.dims();
+        let batch = batch.detach().reshape([channels]);
+        let old = running.value_sync();
+        running.update(old.clone() + (batch - old) * self.momentum);
+    }
+}
+
+/// Normalises groups of channels within each sample; with as many groups as channels this is
+/// instance normalisation.
+#[derive(Module, Debug)]
+pub struct GroupNorm<B: Backend> {
+    /// Scale of each channel.
+    pub weight: Param<Tensor<B, 1>>,
+    /// Shift of each channel.
+    pub bias: Param<Tensor<B, 1>>,
+    groups: usize,
+}
+
+impl<B: Backend> GroupNorm<B> {
+    /// A layer for `channels` channels in `groups` groups of equal size.
+    pub fn new(channels: usize, groups: usize, device: &B::Device) -> Self {
+        Self {
+            weight: Initializer::Ones.init([channels], device),
+            bias: Initializer::Zeros.init([channels], device),
+            groups,
+        }
+    }
+
+    /// Normalises `x`, `[batch, channels, depth, height, width]`.
+    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        let [batch, channels, depth, height, width] = x.dims();
+        let size = channels / self.groups;
+        let voxels = depth * height * width;
+        let grouped = x.reshape([batch, self.groups, size * voxels]);
+        let centred = grouped.clone() - grouped.mean_dim(2);
+        let variance = centred.clone().square().mean_dim(2);
+        // One scale a channel, so that the full tensor is multiplied once.
+        let scale = self.weight.val().reshape([1, self.groups, size]) / (variance + 1e-5).sqrt();
+        let normalised = centred.reshape([batch, channels, voxels])
+            * scale.reshape([batch, channels, 1])
+            + self.bias.val().reshape([1, channels, 1]);
+        normalised.reshape([batch, channels, depth, height, width])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::{Autodiff, Flex};
+    use burn::module::AutodiffModule;
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    type Device = burn::tensor::Device<Flex>;
+    type Ad = Autodiff<Flex>;
+
+    fn moments<B: Backend>(x: Tensor<B, 5>) -> (f32, f32) {
+        let values: Vec<f32> = x.into_data().to_vec().unwrap();
+        let n = values.len() as f32;
+        let mean = values.iter().sum::<f32>() / n;
+        (
+            mean,
+            values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n,
+        )
+    }
+
+    /// Every channel of every sample has its own mean and spread.
+    fn uneven<B: Backend>(device: &B::Device) -> Tensor<B, 5> {
+        let x = Tensor::random([2, 16, 4, 4, 4], Distribution::Normal(0.0, 1.0), device);
+        let level = Tensor::<B, 1, burn::tensor::Int>::arange(1..33, device)
+            .float()
+            .reshape([2, 16, 1, 1, 1]);
+        x * level.clone() + level * 10.0
+    }
+
+    fn assert_standard<B: Backend>(x: Tensor<B, 5>) {
+        let (mean, variance) = moments(x);
+        assert!(mean.abs() < 1e-4, "mean {mean}");
+        assert!((variance - 1.0).abs() < 1e-3, "variance {variance}");
+    }
+
+    #[test]
+    fn each_norm_standardises_over_its_own_region() {
+        let device = Device::default();
+        let x = uneven::<Ad>(&device);
+        let layer = |norm: Norm| norm.init::<Ad>(16, &device).unwrap().forward(x.clone());
+        for channel in 0..16 {
+            assert_standard(layer(Norm::Batch).narrow(1, channel, 1));
+            assert_standard(layer(Norm::Instance).narrow(1, channel, 1).narrow(0, 1, 1));
+        }
+        assert_standard(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 8));
+        let (mean, _) = moments(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 1));
+        assert!(mean.abs() > 0.1, "a group is normalised as a whole");
+        assert!(Norm::None.init::<Ad>(16, &device).is_none());
+    }
+
+    #[test]
+    fn prediction_uses_the_running_statistics_of_training() {
+        let device = Device::default();
+        let norm = BatchNorm::<Ad>::new(16, 1e-5, 0.5, &device);
+        let x = uneven::<Ad>(&device);
+        for _ in 0..30 {
+            norm.forward(x.clone());
+        }
+        let trained = norm.forward(x.clone()).inner();
+        let predicted = norm.valid().forward(x.inner());
+        let difference: f32 = (trained - predicted).abs().max().into_scalar();
+        assert!(difference < 1e-3, "difference {difference}");
+    }
+}

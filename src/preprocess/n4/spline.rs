@@ -1,0 +1,332 @@
+//! Smooth fields: uniform cubic B-splines over a box, read at and fitted to a regular grid of
+//! samples (Lee, Wolberg and Shin 1997, "Scattered Data Interpolation with Multilevel B-Splines").
+//!
+//! On a regular grid the weight of a control point at a sample is a product of one weight per
+//! axis, so both directions go axis by axis instead of over 64 control points per voxel.
+
+use rayon::prelude::*;
+
+/// Control points that reach a sample, along one axis.
+const REACH: usize = 4;
+
+/// The weights of the control points `first..first + REACH` at one sample of one axis.
+struct Taps {
+    first: usize,
+    weights: [f64; REACH],
+}
+
+impl Taps {
+    /// Adds to `out` the weighted sum of the blocks of `out.len()` values in `blocks`.
+    fn gather(&self, blocks: &[f64], out: &mut [f64]) {
+        let blocks = blocks.chunks_exact(out.len()).skip(self.first);
+        for (weight, block) in self.weights.iter().zip(blocks) {
+            for (out, value) in out.iter_mut().zip(block) {
+                *out += weight * value;
+            }
+        }
+    }
+
+    /// Adds `block`, weighted, to the blocks of `block.len()` values in `blocks`: the transpose of
+    /// [`Taps::gather`].
+    fn scatter(&self, block: &[f64], blocks: &mut [f64]) {
+        let blocks = blocks.chunks_exact_mut(block.len()).skip(self.first);
+        for (weight, out) in self.weights.iter().zip(blocks) {
+            for (out, value) in out.iter_mut().zip(block) {
+                *out += weight * value;
+            }
+        }
+    }
+
+    /// [`Taps::gather`] of single values.
+    fn gather_one(&self, values: &[f64]) -> f64 {
+        let values = &values[self.first..self.first + REACH];
+        values.iter().zip(self.weights).map(|(v, w)| v * w).sum()
+    }
+
+    /// [`Taps::scatter`] of a single value.
+    fn scatter_one(&self, value: f64, values: &mut [f64]) {
+        let values = &mut values[self.first..self.first + REACH];
+        values
+            .iter_mut()
+            .zip(self.weights)
+            .for_each(|(v, w)| *v += w * value);
+    }
+}
+
+/// The weights at all samples of a grid that spans the box from its first to its last sample.
+pub(super) struct Basis {
+    control_points: usize,
+    axes: [Vec<Taps>; 3],
+}
+
+impl Basis {
+    /// For a grid of `shape` samples, at least 2 along each axis, and `control_points` (at least
+    /// 4) along each axis.
+    pub(super) fn new(shape: [usize; 3], control_points: usize) -> Self {
+        let spans = control_points + 1 - REACH;
+        let taps = |sample: usize, last: usize| {
+            let position = (sample * spans) as f64 / last as f64;
+            // The last sample is the end of the last span, not the start of the one beyond.
+            let first = (position as usize).min(spans - 1);
+            let u = position - first as f64;
+            let weights = [
+                (1.0 - u).powi(3) / 6.0,
+                ((3.0 * u - 6.0) * u * u + 4.0) / 6.0,
+                (((3.0 - 3.0 * u) * u + 3.0) * u + 1.0) / 6.0,
+                u.powi(3) / 6.0,
+            ];
+            Taps { first, weights }
+        };
+        Self {
+            control_points,
+            axes: shape.map(|n| (0..n).map(|sample| taps(sample, n - 1)).collect()),
+        }
+    }
+
+    /// The same reach with other weights: `f` maps the four of a sample.
+    fn map(&self, f: impl Fn(&[f64; REACH]) -> [f64; REACH]) -> Self {
+        let map = |taps: &Taps| Taps {
+            first: taps.first,
+            weights: f(&taps.weights),
+        };
+        Self {
+            control_points: self.control_points,
+            axes: self
+                .axes
+                .each_ref()
+                .map(|axis| axis.iter().map(map).collect()),
+        }
+    }
+
+    /// Sums over all samples, for each control point, its weight times the sample's value.
+    /// `value` takes the sample's index in C order and gives nothing where it does not count.
+    ///
+    /// Each plane is summed by itself and the planes in their order, so the result does not
+    /// depend on the number of threads.
+    fn sum(&self, value: impl Fn(usize) -> Option<f64> + Sync) -> Vec<f64> {
+        let n = self.control_points;
+        let [xs, ys, zs] = &self.axes;
+        let sum_plane = |x: usize| {
+            let mut plane = vec![0.0; n * n];
+            let mut row = vec![0.0; n];
+            for (y, y_taps) in ys.iter().enumerate() {
+                let start = (x * ys.len() + y) * zs.len();
+                row.fill(0.0);
+                for (z, z_taps) in zs.iter().enumerate() {
+                    if let Some(value) = value(start + z) {
+                        z_taps.scatter_one(value, &mut row);
+                    }
+                }
+                y_taps.scatter(&row, &mut plane);
+            }
+            plane
+        };
+        let planes: Vec<_> = (0..xs.len()).into_par_iter().map(sum_plane).collect();
+        let mut lattice = vec![0.0; n * n * n];
+        for (plane, x_taps) in planes.iter().zip(xs) {
+            x_taps.scatter(plane, &mut lattice);
+        }
+        lattice
+    }
+}
+
+/// A smooth field: `size` control points along each axis, in C order.
+pub(super) struct Lattice {
+    size: usize,
+    points: Vec<f64>,
+}
+
+impl Lattice {
+    /// The field that is 0 everywhere.
+    pub(super) fn zero(size: usize) -> Self {
+        Self {
+            size,
+            points: vec![0.0; size.pow(3)],
+        }
+    }
+
+    /// Weights for the samples of a grid of `shape`, stretched over this field's box.
+    pub(super) fn basis(&self, shape: [usize; 3]) -> Basis {
+        Basis::new(shape, self.size)
+    }
+
+    /// The same field with twice as many spans along each axis.
+    pub(super) fn refined(&self) -> Self {
+        let size = 2 * self.size - 3;
+        // Splits the rows of an array, then makes the last axis the first: three times over,
+        // every axis has been split and all are back in place.
+        let mut points = self.points.clone();
+        for _ in 0..3 {
+            let rows: Vec<_> = points.chunks_exact(self.size).map(split).collect();
+            points = (0..size)
+                .flat_map(|i| rows.iter().map(move |row| row[i]))
+                .collect();
+        }
+        Self { size, points }
+    }
+
+    /// Hands `visit` the field at each sample of plane `x` of the basis' grid, with the sample's
+    /// index in the plane.
+    pub(super) fn visit_plane(&self, basis: &Basis, x: usize, mut visit: impl FnMut(usize, f64)) {
+        let [xs, ys, zs] = &basis.axes;
+        let mut plane = vec![0.0; self.size.pow(2)];
+        let mut row = vec![0.0; self.size];
+        xs[x].gather(&self.points, &mut plane);
+        for (y, y_taps) in ys.iter().enumerate() {
+            row.fill(0.0);
+            y_taps.gather(&plane, &mut row);
+            for (z, z_taps) in zs.iter().enumerate() {
+                visit(y * zs.len() + z, z_taps.gather_one(&row));
+            }
+        }
+    }
+}
+
+/// A row of control points split at the middle of every span: `n` become `2 n - 3`.
+fn split(row: &[f64]) -> Vec<f64> {
+    let mut halves = Vec::with_capacity(2 * row.len());
+    for i in 1..row.len() {
+        halves.push((row[i - 1] + row[i]) / 2.0);
+        if let Some(next) = row.get(i + 1) {
+            halves.push((row[i - 1] + 6.0 * row[i] + next) / 8.0);
+        }
+    }
+    halves
+}
+
+/// Fits fields to values at the same samples again and again.
+pub(super) struct Approximation {
+    pub(super) basis: Basis,
+    numerator: Basis,
+    denominator: Vec<f64>,
+}
+
+impl Approximation {
+    /// Over the grid of `basis`, at the samples that `counts` (in C order).
+    pub(super) fn new(basis: Basis, counts: &[bool]) -> Self {
+        let squares = basis.map(|w| w.map(|w| w * w));
+        let numerator = basis.map(|w| {
+            let norm: f64 = w.iter().map(|w| w * w).sum();
+            w.map(|w| w.powi(3) / norm)
+        });
+        Self {
+            basis,
+            numerator,
+            denominator: squares.sum(|i| counts[i].then_some(1.0)),
+        }
+    }
+
+    /// Adds to `lattice` the field fitted to `value`, which gives nothing where a sample does not
+    /// count. Control points that no sample reaches stay as they are.
+    pub(super) fn add_fit(
+        &self,
+        lattice: &mut Lattice,
+        value: impl Fn(usize) -> Option<f64> + Sync,
+    ) {
+        let numerator = self.numerator.sum(value);
+        let fit = numerator.iter().zip(&self.denominator);
+        for (point, (numerator, denominator)) in lattice.points.iter_mut().zip(fit) {
+            if *denominator > 0.0 {
+                *point += numerator / denominator;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(lattice: &Lattice, shape: [usize; 3]) -> Vec<f64> {
+        let basis = lattice.basis(shape);
+        let mut field = Vec::new();
+        for x in 0..shape[0] {
+            lattice.visit_plane(&basis, x, |_, value| field.push(value));
+        }
+        field
+    }
+
+    /// Control points without any symmetry that could hide a swapped axis.
+    fn rough(size: usize) -> Lattice {
+        Lattice {
+            size,
+            points: (0..size.pow(3)).map(|i| (i as f64 * 0.7).sin()).collect(),
+        }
+    }
+
+    #[test]
+    fn refining_does_not_change_the_field() {
+        let coarse = rough(5);
+        let fine = coarse.refined();
+        assert_eq!(fine.size, 7);
+        for (a, b) in field(&coarse, [9, 6, 11])
+            .iter()
+            .zip(field(&fine, [9, 6, 11]))
+        {
+            assert!((a - b).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn control_points_on_a_plane_give_that_plane() {
+        // Uniform B-splines reproduce linear functions: control point i lies at i - 1.
+        let points = (0..216).map(|i| {
+            let (x, y, z) = (i / 36, i / 6 % 6, i % 6);
+            2.0 * x as f64 - 3.0 * y as f64 + 0.5 * z as f64 - 4.0
+        });
+        let lattice = Lattice {
+            size: 6,
+            points: points.collect(),
+        };
+        let values = field(&lattice, [4, 7, 2]);
+        for (i, value) in values.iter().enumerate() {
+            let (x, y, z) = (i / 14, i / 2 % 7, i % 2);
+            let at = |n: usize, last: usize| 1.0 + 3.0 * n as f64 / last as f64;
+            let expected = 2.0 * at(x, 3) - 3.0 * at(y, 6) + 0.5 * at(z, 1) - 4.0;
+            assert!((value - expected).abs() < 1e-12, "{value} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_fit_is_the_weighted_mean_of_the_paper() {
+        // Lee et al., equations 3 to 5, over all samples and control points as they stand there.
+        let shape = [6, 5, 7];
+        let counts: Vec<bool> = (0..210).map(|i| i % 7 != 3 && i > 60).collect();
+        let value = |i: usize| counts[i].then(|| (i as f64 * 1.3).sin());
+        let unit = |axis: usize, sample: usize, point: usize| {
+            let taps = &Basis::new(shape, 5).axes[axis][sample];
+            let reached = point.checked_sub(taps.first);
+            reached
+                .and_then(|k| taps.weights.get(k))
+                .copied()
+                .unwrap_or(0.0)
+        };
+        let samples = || (0..210).map(|i| (i, [i / 35, i / 7 % 5, i % 7]));
+        let points = || (0..125).map(|i| [i / 25, i / 5 % 5, i % 5]);
+        let weight = |sample: [usize; 3], point: [usize; 3]| -> f64 {
+            (0..3)
+                .map(|axis| unit(axis, sample[axis], point[axis]))
+                .product()
+        };
+        let mut sums = [(0.0, 0.0); 125];
+        for (i, sample) in samples() {
+            let Some(value) = value(i) else { continue };
+            let norm: f64 = points().map(|point| weight(sample, point).powi(2)).sum();
+            for (sum, point) in sums.iter_mut().zip(points()) {
+                let w = weight(sample, point);
+                sum.0 += w * w * (w * value / norm);
+                sum.1 += w * w;
+            }
+        }
+        let mut lattice = Lattice::zero(5);
+        Approximation::new(lattice.basis(shape), &counts).add_fit(&mut lattice, value);
+        for (point, (numerator, denominator)) in lattice.points.iter().zip(sums) {
+            let expected = if denominator > 0.0 {
+                numerator / denominator
+            } else {
+                0.0
+            };
+            assert!((point - expected).abs() < 1e-12, "{point} {expected}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Moving image and mask onto one grid.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Prepared, PreprocessError};
+use crate::volume::Grid;
+use crate::volume::resample::{Interpolation, resample, resample_mask};
+
+/// Moves the image onto a grid whose axes run along the world's (RAS), and the mask with it.
+///
+/// The defaults are the published pipeline's: 96 x 128 x 160 voxels of 2 mm around the world's
+/// origin, nearest neighbour. Masks are always moved by nearest neighbour. See
+/// [`crate::volume::resample`] for the conventions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resample {
+    /// Distance between voxels along x, y and z, in mm.
+    pub spacing: [f64; 3],
+    /// Number of voxels along x, y and z; `null` for as many as cover the whole image.
+    pub shape: Option<[usize; 3]>,
+    /// What the grid is centred on. Without effect where `shape` is `null`.
+    pub centre: Centre,
+    /// How the image's values between voxels are made.
+    pub interpolation: Interpolation,
+    /// Whether to smooth the image first where the grid is coarser, against aliasing.
+    pub antialias: bool,
+}
+
+/// What a grid of a given shape is centred on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Centre {
+    /// The world's origin, as in the published pipeline: the same grid for every scan.
+    #[default]
+    World,
+    /// The centre of the image, for scans whose header puts the origin anywhere.
+    Image,
+}
+
+impl Default for Resample {
+    fn default() -> Self {
+        Self {
+            spacing: [2.0; 3],
+            shape: Some([96, 128, 160]),
+            centre: Centre::World,
+            interpolation: Interpolation::Nearest,
+            antialias: false,
+        }
+    }
+}
+
+/// More voxels than this in one grid are a mistake in the configuration (4 GiB of float32).
+const MOST_VOXELS: usize = 1 << 30;
+
+impl Resample {
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        if !self.spacing.iter().all(|mm| (0.01..=100.0).contains(mm)) {
+            return Err(format!(
+                "spacing must be from 0.01 to 100 mm, not {:?}",
+                self.spacing
+            ));
+        }
+        match self.shape {
+            Some(shape) if !shape.iter().all(|n| (1..=4096).contains(n)) => Err(format!(
+                "shape must be from 1 to 4096 voxels along each axis, not {shape:?}"
+            )),
+            Some(shape) if shape.iter().product::<usize>() > MOST_VOXELS => Err(format!(
+                "shape must be at most 2^30 voxels in all, not {shape:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The grid that an image on `source` is moved onto.
+    pub fn grid(&self, source: &Grid) -> Grid {
+        match (self.shape, self.centre) {
+            (None, _) => Grid::covering(source, self.spacing),
+            (Some(shape), Centre::World) => Grid::centred_on_world(shape, self.spacing),
+            (Some(shape), Centre::Image) => Grid::centred_on(source, shape, self.spacing),
+        }
+    }
+
+    pub(super) fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+        let refused = |why: String| PreprocessError::Step {
+            step: "resample",
+            why,
+        };
+        let grid = self.grid(&case.image.grid());
+        let voxels = grid
+            .shape
+            .iter()
+            .fold(1, |product: usize, n| product.saturating_mul(*n));
+        if voxels > MOST_VOXELS {
+            return Err(refused(format!(
+                "covering the image at {:?} mm takes {:?} voxels. Choose a larger spacing, or give \
+                 a shape",
+                self.spacing, grid.shape
+            )));
+        }
+        let mask = case.mask.map(|mask| {
+            let moved = resample_mask(&mask, &grid);
+            let lost = mask.voxels.iter().any(|v| *v != 0) && moved.voxels.iter().all(|v| *v == 0);
+            (moved, lost)
+        });
+        if mask.as_ref().is_some_and(|(_, lost)| *lost) {
+            return Err(refused(
+                "nothing of the mask is left on the new grid. If the scan's header puts the head \
+                 elsewhere, set `centre: image`; if the mask is tiny, choose a smaller spacing"
+                    .into(),
+            ));
+        }
+        let image = resample(&case.image, &grid, self.interpolation, self.antialias);
+        Ok(Prepared {
+            image,
+            mask: mask.map(|(moved, _)| moved),
+        })
+    }
+}

@@ -1,0 +1,205 @@
+//! The page that shows a finished run: one file, no scripts, nothing fetched.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::ReportError;
+use crate::files::{FileError, write_atomic};
+
+/// A table of texts. Rows as long as `columns`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// The columns' names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What the page shows. Every text is taken literally: HTML in it is shown, not obeyed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// The page's title: the experiment and its variant.
+    pub title: String,
+    /// Name and value of the headline numbers.
+    pub summary: Vec<(String, String)>,
+    /// Captions and SVG or PNG files, which become part of the page.
+    pub figures: Vec<(String, PathBuf)>,
+    /// A row a case.
+    pub cases: Table,
+    /// The resolved configuration.
+    pub config_yaml: String,
+    /// What the run ran on.
+    pub environment: Vec<(String, String)>,
+}
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+.summary { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .75rem;
+  margin: 0; }
+.summary div { border: 1px solid #8886; border-radius: .5rem; padding: .6rem .8rem; }
+dt { font-size: .85rem; opacity: .75; }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+figure { margin: 1.5rem 0; }
+figure img { display: block; width: 100%; height: auto; border-radius: .3rem; }
+figcaption { font-size: .9rem; opacity: .8; margin-top: .4rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #8884; padding: .3rem .7rem; text-align: right;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+.environment td + td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+pre { overflow-x: auto; border: 1px solid #8886; border-radius: .5rem; padding: .8rem;
+  font-size: .85rem; }
+";
+
+impl RunReport {
+    /// Writes the page.
+    ///
+    /// # Errors
+    ///
+    /// When a figure cannot be read or the page cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ReportError> {
+        let page = self.page()?;
+        write_atomic(path, |out| out.write_all(page.as_bytes()))?;
+        Ok(())
+    }
+
+    fn page(&self) -> Result<String, FileError> {
+        let title = escaped(&self.title);
+        let summary: String = self
+            .summary
+            .iter()
+            .map(|(name, value)| {
+                format!(
+                    "<div><dt>{}</dt><dd>{}</dd></div>\n",
+                    escaped(name),
+                    escaped(value)
+                )
+            })
+            .collect();
+        let figures: String = self
+            .figures
+            .iter()
+            .map(|(caption, path)| figure(caption, path))
+            .collect::<Result<_, _>>()?;
+        let environment = rows(
+            "td",
+            self.environment
+                .iter()
+                .map(|(name, value)| [name.as_str(), value.as_str()]),
+        );
+        Ok(format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <h1>{title}</h1>\n<dl class=\"summary\">\n{summary}</dl>\n\
+             <h2>Figures</h2>\n{figures}\
+             <h2>Cases</h2>\n<div class=\"wide\"><table>\n{}{}</table></div>\n\
+             <h2>Configuration</h2>\n<pre>{}</pre>\n\
+             <h2>Environment</h2>\n<table class=\"environment\">\n{environment}</table>\n\
+             </body>\n</html>\n",
+            rows("th", std::iter::once(&self.cases.columns)),
+            rows("td", &self.cases.rows),
+            escaped(&self.config_yaml),
+        ))
+    }
+}
+
+/// Table rows whose cells are `kind`: `th` or `td`.
+fn rows<Row: IntoIterator<Item: AsRef<str>>>(
+    kind: &str,
+    rows: impl IntoIterator<Item = Row>,
+) -> String {
+    let cell = |text: Row::Item| format!("<{kind}>{}</{kind}>", escaped(text.as_ref()));
+    rows.into_iter()
+        .map(|row| {
+            format!(
+                "<tr>{}</tr>\n",
+                row.into_iter().map(cell).collect::<String>()
+            )
+        })
+        .collect()
+}
+
+fn figure(caption: &str, path: &Path) -> Result<String, FileError> {
+    let bytes = std::fs::read(path).map_err(|source| FileError {
+        action: "read",
+        path: path.to_owned(),
+        remedy: "The report shows this figure; make it again.",
+        source,
+    })?;
+    let kind = if path.extension().is_some_and(|end| end == "svg") {
+        "svg+xml"
+    } else {
+        "png"
+    };
+    let (data, caption) = (BASE64.encode(bytes), escaped(caption));
+    Ok(format!(
+        "<figure><img alt=\"{caption}\" src=\"data:image/{kind};base64,{data}\">\
+         <figcaption>{caption}</figcaption></figure>\n"
+    ))
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe += "&amp;",
+            '<' => safe += "&lt;",
+            '>' => safe += "&gt;",
+            '"' => safe += "&quot;",
+            '\'' => safe += "&#39;",
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(figure: PathBuf) -> RunReport {
+        RunReport {
+            title: "nfbs <script>alert(1)</script>".into(),
+            summary: vec![("validation IoU".into(), "0.8912".into())],
+            figures: vec![("a \"caption\"".into(), figure)],
+            cases: Table {
+                columns: vec!["case".into(), "iou".into()],
+                rows: vec![vec!["sub-01 & co".into(), "0.9012".into()]],
+            },
+            config_yaml: "name: '<b>'\n".into(),
+            environment: vec![("command".into(), "calvaria run a.yaml".into())],
+        }
+    }
+
+    #[test]
+    fn the_page_holds_everything_and_takes_no_text_for_html() {
+        let folder = tempfile::tempdir().unwrap();
+        let figure = folder.path().join("loss.svg");
+        std::fs::write(&figure, "<svg/>").unwrap();
+        let page = folder.path().join("report.html");
+        report(figure).save(&page).unwrap();
+        let page = std::fs::read_to_string(page).unwrap();
+        assert!(page.contains(
+            "<img alt=\"a &quot;caption&quot;\" src=\"data:image/svg+xml;base64,PHN2Zy8+\">"
+        ));
+        assert!(page.contains("<td>sub-01 &amp; co</td><td>0.9012</td>"));
+        assert!(page.contains("<pre>name: &#39;&lt;b&gt;&#39;\n</pre>"));
+        assert!(page.contains("<dt>validation IoU</dt><dd>0.8912</dd>"));
+        assert!(!page.contains("<script") && !page.contains("http"));
+    }
+
+    #[test]
+    fn a_missing_figure_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing =
+            report(folder.path().join("loss.svg")).save(&folder.path().join("report.html"));
+        assert!(missing.unwrap_err().to_string().contains("loss.svg"));
+    }
+}

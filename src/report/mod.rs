@@ -1,0 +1,57 @@
+//! Plots, pictures and the page that shows a finished run. Works on plain data.
+
+mod axis;
+mod curve;
+mod drawing;
+mod html;
+mod legend;
+mod outline;
+mod overlay;
+mod run;
+mod strip;
+mod text;
+
+use thiserror::Error;
+
+pub use curve::{CurvePlot, Series};
+pub use html::{RunReport, Table};
+pub use overlay::Overlay;
+pub use run::{Highlight, write_comparison, write_run};
+pub use strip::StripPlot;
+
+use crate::files::FileError;
+use crate::track::HistoryError;
+
+/// A plot or a report could not be made.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The run's table of epochs could not be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// A plot could not be drawn.
+    #[error("cannot draw {stem}: {why}. This is a fault of the program; please report it.")]
+    Drawing {
+        /// The plot's file name without its ending.
+        stem: String,
+        /// The drawing library's reason.
+        why: String,
+    },
+    /// A scan and its masks do not have the same shape.
+    #[error(
+        "{title}: the scan has {image:?} voxels, the true mask {truth:?} and the prediction \
+         {prediction:?}. Bring them onto one grid before drawing them."
+    )]
+    Shapes {
+        /// The picture's title.
+        title: String,
+        /// The scan's shape.
+        image: [usize; 3],
+        /// The true mask's shape.
+        truth: [usize; 3],
+        /// The predicted mask's shape.
+        prediction: [usize; 3],
+    },
+}

@@ -1,0 +1,341 @@
+//! A whole experiment: find the cases, prepare them, train every seed and fold, score, report.
+
+mod environment;
+mod prepare;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::Interrupter;
+use thiserror::Error;
+
+pub use environment::Environment;
+pub use prepare::{PreparedData, prepare};
+pub use summary::{RunSummary, mean_and_sd};
+
+use crate::config::{Experiment, Resolved};
+use crate::dataset::{Case, DatasetError, Fold};
+use crate::evaluate::{CaseScores, EvaluateError, evaluate_case, write_cases};
+use crate::files::{FileError, create_folder, read_text, write_atomic};
+use crate::predict::{PredictError, Predictor};
+use crate::preprocess::PreprocessError;
+use crate::report::{self, Highlight, ReportError};
+use crate::track::{Console, duration};
+use crate::train::{self, Checkpoints, TrainError};
+
+/// An experiment could not be run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The cases cannot be found or split.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A case cannot be read or preprocessed.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The network cannot take these cases, or the run's folder holds another run.
+    #[error("{0}")]
+    Setup(String),
+    /// Training failed or was interrupted.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The trained network could not be scored.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The trained network could not be loaded.
+    #[error(transparent)]
+    Predict(#[from] PredictError),
+    /// A plot or the report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+impl RunError {
+    /// Whether the input or the configuration is at fault, rather than the work.
+    pub fn is_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Dataset(_) | Self::Preprocess(_) | Self::Setup(_) | Self::File(_)
+        )
+    }
+}
+
+/// How to run an experiment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder under which runs are kept.
+    pub results: PathBuf,
+    /// Start over where a run is finished or unfinished.
+    pub force: bool,
+    /// Seeds to run; the experiment's own if empty.
+    pub seeds: Vec<u64>,
+    /// Folds to run; all if empty.
+    pub folds: Vec<usize>,
+    /// What the program was called with, for the record.
+    pub command: Vec<String>,
+    /// The device's name, for the record.
+    pub device: String,
+}
+
+/// Runs every seed and fold asked for and returns their summaries.
+///
+/// # Errors
+///
+/// The first thing that goes wrong. Input and configuration are checked before training starts.
+pub fn run<B: AutodiffBackend>(
+    resolved: &Resolved,
+    options: &Options,
+    device: &B::Device,
+    interrupter: &Interrupter,
+    console: &Console,
+) -> Result<Vec<RunSummary>, RunError> {
+    let experiment = &resolved.experiment;
+    let cases = experiment.data.cases()?;
+    let runs = plan(experiment, options, &cases)?;
+    let home = options.results.join(&experiment.name);
+    check_writable(&home)?;
+    for run in &runs {
+        run.check_folder(options)?;
+    }
+    let data = prepare(experiment, &cases, &options.results, interrupter, console)?;
+    let mut summaries = Vec::new();
+    for run in &runs {
+        if runs.len() > 1 {
+            console.say(&format!("\n{}", run.folder.display()));
+        }
+        summaries.push(run.complete::<B>(&data, options, device, interrupter, console)?);
+    }
+    if runs.len() > 1 {
+        report::write_comparison(
+            &home,
+            &runs_label(&summaries),
+            experiment.report.reference_iou,
+        )?;
+    }
+    Ok(summaries)
+}
+
+fn runs_label(summaries: &[RunSummary]) -> Vec<(String, PathBuf)> {
+    summaries
+        .iter()
+        .map(|summary| (summary.variant.clone(), summary.folder.clone()))
+        .collect()
+}
+
+/// One seed and fold of an experiment.
+struct Run {
+    experiment: Experiment,
+    fold: Fold,
+    variant: String,
+    folder: PathBuf,
+}
+
+fn plan(experiment: &Experiment, options: &Options, cases: &[Case]) -> Result<Vec<Run>, RunError> {
+    let own = [experiment.seed];
+    let seeds = if options.seeds.is_empty() {
+        &own[..]
+    } else {
+        &options.seeds
+    };
+    let mut runs = Vec::new();
+    for &seed in seeds {
+        let folds = experiment.split.folds(cases, seed)?;
+        let count = folds.len();
+        if let Some(missing) = options.folds.iter().find(|&&fold| fold >= count) {
+            return Err(RunError::Setup(format!(
+                "--folds names fold {missing}, but the split has {count}, numbered from 0."
+            )));
+        }
+        for fold in folds {
+            if !options.folds.is_empty() && !options.folds.contains(&fold.index) {
+                continue;
+            }
+            let variant = if count > 1 {
+                format!("seed-{seed}/fold-{}", fold.index)
+            } else {
+                format!("seed-{seed}")
+            };
+            runs.push(Run {
+                experiment: Experiment {
+                    seed,
+                    ..experiment.clone()
+                },
+                folder: options.results.join(&experiment.name).join(&variant),
+                fold,
+                variant,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+/// Says at once, not after hours, that results could not be kept.
+fn check_writable(folder: &Path) -> Result<(), FileError> {
+    create_folder(folder)?;
+    let probe = folder.join(".writable");
+    write_atomic(&probe, |out| out.write_all(b""))?;
+    // Only the attempt matters; a leftover empty file does no harm.
+    let _ = std::fs::remove_file(probe);
+    Ok(())
+}
+
+impl Run {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn config_text(&self) -> Result<String, RunError> {
+        serde_yaml::to_string(&self.experiment)
+            .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
+    }
+
+    /// An unfinished run goes on only with the settings it was started with.
+    fn check_folder(&self, options: &Options) -> Result<(), RunError> {
+        let config = self.path("config.yaml");
+        if options.force || !config.exists() {
+            return Ok(());
+        }
+        if read_text(&config)? != self.config_text()? {
+            return Err(RunError::Setup(format!(
+                "{} holds a run with other settings (compare its config.yaml with this \
+                 experiment). Use --force to replace it, or give this experiment another `name`.",
+                self.folder.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn complete<B: AutodiffBackend>(
+        &self,
+        data: &PreparedData,
+        options: &Options,
+        device: &B::Device,
+        interrupter: &Interrupter,
+        console: &Console,
+    ) -> Result<RunSummary, RunError> {
+        let summary_file = self.path("summary.json");
+        if options.force && self.folder.exists() {
+            self.clear()?;
+        }
+        if summary_file.exists() {
+            console.say(&format!(
+                "{} is finished; --force runs it again.",
+                self.folder.display()
+            ));
+            return Ok(RunSummary::read(&summary_file)?);
+        }
+        let started = Instant::now();
+        self.start(options)?;
+        console.log_to(&self.path("log.txt"))?;
+        if Checkpoints::of(&self.folder).resumable() {
+            console.say("Continuing from the last checkpoint.");
+        }
+        let progress = train::train::<B>(
+            &self.experiment,
+            train::Fold {
+                folder: &self.folder,
+                train: data.select(&self.fold.train),
+                validation: data.select(&self.fold.validation),
+                interrupter: interrupter.clone(),
+                console: console.clone(),
+            },
+            device,
+        )?;
+        let scored = self.score::<B>(data, device, console)?;
+        write_cases(&self.path("cases.csv"), &scored.scores)?;
+        let summary = RunSummary::new(
+            &self.variant,
+            &self.folder,
+            &progress,
+            &scored.scores,
+            started.elapsed(),
+        );
+        report::write_run(
+            &self.folder,
+            &self.experiment,
+            &summary.rows(),
+            &scored.scores,
+            &scored.highlights,
+        )?;
+        summary.write(&summary_file)?;
+        console.say(&format!(
+            "Trained and scored in {}.",
+            duration(started.elapsed())
+        ));
+        Ok(summary)
+    }
+
+    fn clear(&self) -> Result<(), FileError> {
+        std::fs::remove_dir_all(&self.folder).map_err(|source| FileError {
+            action: "remove",
+            path: self.folder.clone(),
+            remedy: "Remove it by hand.",
+            source,
+        })
+    }
+
+    fn start(&self, options: &Options) -> Result<(), RunError> {
+        let config = self.config_text()?;
+        write_atomic(&self.path("config.yaml"), |out| {
+            out.write_all(config.as_bytes())
+        })?;
+        let environment = Environment::now(options);
+        write_json(&self.path("environment.json"), &environment)?;
+        write_json(&self.path("split.json"), &self.fold)?;
+        Ok(())
+    }
+
+    /// Scores every validation case with the best weights, keeping the three that the report shows.
+    fn score<B: AutodiffBackend>(
+        &self,
+        data: &PreparedData,
+        device: &B::Device,
+        console: &Console,
+    ) -> Result<Scored, RunError> {
+        let best = Checkpoints::of(&self.folder).best();
+        let predictor = Predictor::<B::InnerBackend>::new(&self.experiment, &best, device)?;
+        let mut scores: Vec<CaseScores> = Vec::new();
+        for case in data.sources(&self.fold.validation) {
+            let (scored, _) = evaluate_case(&predictor, case)?;
+            scores.push(scored);
+        }
+        let mut ranked: Vec<&CaseScores> = scores.iter().collect();
+        ranked.sort_by(|a, b| b.iou().total_cmp(&a.iou()));
+        let mut highlights = Vec::new();
+        let last = ranked.len().saturating_sub(1);
+        for (rank, label) in [(0, "best"), (last / 2, "median"), (last, "worst")] {
+            let Some(chosen) = ranked.get(rank) else {
+                continue;
+            };
+            for case in data.sources(std::slice::from_ref(&chosen.case)) {
+                let (scores, segmented) = evaluate_case(&predictor, case)?;
+                highlights.push(Highlight {
+                    label,
+                    scores,
+                    segmented,
+                });
+            }
+        }
+        console.say(&format!(
+            "Scored {} validation cases on their own grids.",
+            scores.len()
+        ));
+        Ok(Scored { scores, highlights })
+    }
+}
+
+struct Scored {
+    scores: Vec<CaseScores>,
+    highlights: Vec<Highlight>,
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), FileError> {
+    write_atomic(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        writeln!(out)
+    })
+}

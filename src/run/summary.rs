@@ -1,0 +1,110 @@
+//! What a run came to: `summary.json`, and the lines shown at the end.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::write_json;
+use crate::evaluate::CaseScores;
+use crate::files::{FileError, read_text};
+use crate::track::duration;
+use crate::train::Progress;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Seed and fold, as in the folder's name.
+    pub variant: String,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// The epoch whose weights were kept.
+    pub best_epoch: usize,
+    /// Its validation IoU on the network's grid.
+    pub best_iou: f64,
+    /// Mean IoU of the validation cases on their own grids.
+    pub native_iou: f64,
+    /// Number of validation cases.
+    pub cases: usize,
+    /// Wall time of the last session, in seconds.
+    pub seconds: f64,
+}
+
+impl RunSummary {
+    pub(super) fn new(
+        variant: &str,
+        folder: &Path,
+        progress: &Progress,
+        cases: &[CaseScores],
+        time: Duration,
+    ) -> Self {
+        let ious: Vec<f64> = cases.iter().map(CaseScores::iou).collect();
+        Self {
+            variant: variant.to_owned(),
+            folder: folder.to_owned(),
+            epochs: progress.history.len(),
+            best_epoch: progress.best.map_or(0, |best| best.epoch),
+            best_iou: progress.best.map_or(f64::NAN, |best| best.iou),
+            native_iou: mean_and_sd(&ious).0,
+            cases: cases.len(),
+            seconds: time.as_secs_f64(),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), FileError> {
+        write_json(path, self)
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, FileError> {
+        serde_json::from_str(&read_text(path)?).map_err(|error| FileError {
+            action: "understand",
+            path: path.to_owned(),
+            remedy: "Run again with --force.",
+            source: error.into(),
+        })
+    }
+
+    /// Name and value of every number, for people.
+    pub fn rows(&self) -> Vec<(String, String)> {
+        let row = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            row(
+                "validation IoU",
+                format!(
+                    "{:.4} (best of {} epochs: {})",
+                    self.best_iou, self.epochs, self.best_epoch
+                ),
+            ),
+            row(
+                "on the scans' own grids",
+                format!("{:.4} (mean of {} cases)", self.native_iou, self.cases),
+            ),
+            row("time", duration(Duration::from_secs_f64(self.seconds))),
+        ]
+    }
+}
+
+/// Mean and standard deviation (n - 1) of `values`; the deviation of fewer than two is 0.
+pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    if values.len() < 2 {
+        return (mean, 0.0);
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_the_samples() {
+        assert_eq!(mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).0, 2.5);
+        assert!((mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).1 - 1.290_994_448_735_805_6).abs() < 1e-15);
+        assert_eq!(mean_and_sd(&[0.9]), (0.9, 0.0));
+    }
+}

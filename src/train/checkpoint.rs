@@ -1,0 +1,157 @@
+//! `checkpoints/`: `best.safetensors` and `last.safetensors` hold weights; `last.state` holds
+//! everything that a run needs to go on.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+use burn::tensor::backend::AutodiffBackend;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::optimizer::OptimizerState;
+use super::segmenter::Segmenter;
+use crate::files::{FileError, write_atomic};
+use crate::model::weights::{self, WeightsError};
+use crate::track::Epoch;
+
+/// A checkpoint cannot be written or read.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Weights cannot be written or read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The state is damaged or belongs to another model or optimiser.
+    #[error(
+        "the checkpoint {} cannot be used: {why}. Run again with --force to start over.",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Its validation IoU.
+    pub iou: f64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The finished epochs.
+    pub history: Vec<Epoch>,
+    /// The best of them.
+    pub best: Option<Best>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    progress: Progress,
+    #[serde(with = "serde_bytes")]
+    model: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    optimizer: Vec<u8>,
+}
+
+/// A run's checkpoints folder.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+type ModelRecorder = NamedMpkBytesRecorder<FullPrecisionSettings>;
+
+impl Checkpoints {
+    /// The checkpoints of the run in `run`.
+    pub fn of(run: &Path) -> Self {
+        Self {
+            folder: run.join("checkpoints"),
+        }
+    }
+
+    /// Weights of the epoch with the best validation IoU.
+    pub fn best(&self) -> PathBuf {
+        self.folder.join("best.safetensors")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join("last.state")
+    }
+
+    /// Whether there is a state to go on from.
+    pub fn resumable(&self) -> bool {
+        self.state().is_file()
+    }
+
+    /// Saves the end of an epoch, and its weights as the best where they are.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written; the previous checkpoint is then still whole.
+    pub fn save<B: AutodiffBackend>(
+        &self,
+        model: &Segmenter<B>,
+        optimizer: &OptimizerState<B, Segmenter<B>>,
+        progress: &Progress,
+    ) -> Result<(), CheckpointError> {
+        let last = progress.history.len();
+        if progress.best.is_some_and(|best| best.epoch == last) {
+            weights::save(&model.network, &self.best())?;
+        }
+        weights::save(&model.network, &self.folder.join("last.safetensors"))?;
+        let unusable = |why: String| self.unusable(why);
+        let state = State {
+            progress: progress.clone(),
+            model: Recorder::<B>::record(
+                &ModelRecorder::default(),
+                model.clone().into_record(),
+                (),
+            )
+            .map_err(|e| unusable(e.to_string()))?,
+            optimizer: optimizer.to_bytes().map_err(|e| unusable(e.to_string()))?,
+        };
+        let bytes = rmp_serde::to_vec_named(&state).map_err(|e| unusable(e.to_string()))?;
+        write_atomic(&self.state(), |out| out.write_all(&bytes))?;
+        Ok(())
+    }
+
+    /// Loads the last state into `model` and `optimizer`.
+    ///
+    /// # Errors
+    ///
+    /// When the state is damaged or belongs to another model or optimiser.
+    pub fn resume<B: AutodiffBackend>(
+        &self,
+        model: Segmenter<B>,
+        optimizer: &OptimizerState<B, Segmenter<B>>,
+        device: &B::Device,
+    ) -> Result<(Segmenter<B>, Progress), CheckpointError> {
+        let bytes = std::fs::read(self.state()).map_err(|e| self.unusable(e.to_string()))?;
+        let state: State =
+            rmp_serde::from_slice(&bytes).map_err(|e| self.unusable(e.to_string()))?;
+        let record = Recorder::<B>::load(&ModelRecorder::default(), state.model, device)
+            .map_err(|e| self.unusable(e.to_string()))?;
+        optimizer
+            .load_bytes(state.optimizer, device)
+            .map_err(|e| self.unusable(e.to_string()))?;
+        Ok((model.load_record(record), state.progress))
+    }
+
+    fn unusable(&self, why: String) -> CheckpointError {
+        CheckpointError::Unusable {
+            path: self.state(),
+            why,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Training one network on one fold, on burn-train.
+
+mod checkpoint;
+mod clip;
+mod finite;
+mod optimizer;
+mod quantity;
+mod schedule;
+mod segmenter;
+mod strategy;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::metric::LearningRateMetric;
+use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
+use thiserror::Error;
+
+pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress};
+pub use optimizer::{Adam, AdamW, Optimizer, OptimizerState, Sgd};
+pub use schedule::{Constant, Cosine, OneCycle, Schedule, ScheduleState};
+pub use segmenter::{Segmenter, StepRecord};
+
+use self::quantity::{Dice, Iou, IouSoft, LossValue, Mean};
+use self::strategy::{Strategy, lock};
+use crate::config::Experiment;
+use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
+use crate::files::FileError;
+use crate::preprocess::PreprocessError;
+use crate::track::{Console, TensorBoard, TensorBoardError, TensorBoardLogger};
+
+/// Training could not be done, or not to its end.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The loss became infinite or not a number.
+    #[error(
+        "the loss is {loss} at epoch {epoch}, step {step} (cases {}). Finished epochs are \
+         saved. Try a lower optimizer.learning_rate or train.gradient_clip: 1.0, and look at these \
+         cases' images.",
+        cases.join(", ")
+    )]
+    NotFinite {
+        /// The loss.
+        loss: f64,
+        /// Counted from 1.
+        epoch: usize,
+        /// Step within the epoch, counted from 1.
+        step: usize,
+        /// The cases in the batch.
+        cases: Vec<String>,
+    },
+    /// Training went on with a finite loss over weights that are not.
+    #[error(
+        "the weights are no longer finite after epoch {epoch}. Epochs before it are saved. Try a \
+         lower optimizer.learning_rate or train.gradient_clip: 1.0."
+    )]
+    Diverged {
+        /// Counted from 1.
+        epoch: usize,
+    },
+    /// A case could not be read.
+    #[error(transparent)]
+    Case(#[from] PreprocessError),
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// TensorBoard's events could not be written.
+    #[error(transparent)]
+    TensorBoard(#[from] TensorBoardError),
+    /// The user asked to stop.
+    #[error("stopped after epoch {epochs}; what was done is saved. The same command continues it.")]
+    Interrupted {
+        /// Finished epochs.
+        epochs: usize,
+    },
+}
+
+/// One fold's data, where its results go, and who is told.
+pub struct Fold<'a> {
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// Cases to train on.
+    pub train: Vec<TrainingCase>,
+    /// Cases to validate on.
+    pub validation: Vec<TrainingCase>,
+    /// Stops training after the current step when told to.
+    pub interrupter: Interrupter,
+    /// Lines and a bar for people.
+    pub console: Console,
+}
+
+impl Fold<'_> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// Trains `experiment` on one fold, going on from its last checkpoint if there is one, and returns
+/// the progress made. The best weights are in `checkpoints/best.safetensors`.
+///
+/// # Errors
+///
+/// When a case cannot be read, a file not written, the loss is not finite, or the user interrupts.
+pub fn train<B: AutodiffBackend>(
+    experiment: &Experiment,
+    fold: Fold<'_>,
+    device: &B::Device,
+) -> Result<Progress, TrainError> {
+    let training = &experiment.train;
+    let epoch = Arc::new(AtomicUsize::new(0));
+    let loading = Failure::default();
+    let steps = training
+        .steps_per_epoch
+        .unwrap_or_else(|| fold.train.len().div_ceil(training.batch_size));
+    let sampling = |order, batch_size| Sampling {
+        seed: experiment.seed,
+        order,
+        batch_size,
+        workers: training.workers,
+    };
+    let validation_count = fold.validation.len();
+    let train_loader = BatchLoader::<B>::new(
+        fold.train.clone(),
+        sampling(
+            Order::Shuffled {
+                steps,
+                augment: experiment.augment.clone(),
+            },
+            training.batch_size,
+        ),
+        Arc::clone(&epoch),
+        Arc::clone(&loading),
+        device.clone(),
+    );
+    // Validated one by one, so that every case counts the same.
+    let validation_loader = BatchLoader::<B::InnerBackend>::new(
+        fold.validation.clone(),
+        sampling(Order::Sequential, 1),
+        Arc::clone(&epoch),
+        Arc::clone(&loading),
+        device.clone(),
+    );
+
+    let checkpoints = Checkpoints::of(fold.folder);
+    let optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
+    let network = experiment.model.init::<B>(experiment.seed, device);
+    let mut model = Segmenter::new(network, experiment.loss.clone());
+    let mut progress = Progress::default();
+    if checkpoints.resumable() {
+        (model, progress) = checkpoints.resume(model, &optimizer, device)?;
+    }
+    let done = progress.history.len();
+    let schedule = ScheduleState {
+        schedule: experiment.schedule.clone(),
+        learning_rate: experiment.optimizer.learning_rate(),
+        step: done * steps,
+        total: training.epochs * steps,
+    };
+    let board = Arc::new(Mutex::new(TensorBoard::new(&fold.path("tensorboard"))?));
+    let mut console = fold.console.clone();
+    console.start("training", training.epochs * steps, done * steps);
+
+    let strategy = Arc::new(Strategy {
+        optimizer: optimizer.clone(),
+        training: training.clone(),
+        checkpoints,
+        history_file: fold.path("metrics.csv"),
+        epoch,
+        loading,
+        progress: Mutex::new(progress),
+        failure: Mutex::new(None),
+        console: console.clone(),
+        board: Arc::clone(&board),
+        events_lost: AtomicBool::new(false),
+    });
+    let logger = TensorBoardLogger::new(board, done * steps, done * validation_count);
+    let mut session = SupervisedTraining::new(
+        fold.folder,
+        Arc::new(train_loader),
+        Arc::new(validation_loader),
+    )
+    .metrics((
+        Mean::<LossValue>::default(),
+        Mean::<Iou>::default(),
+        Mean::<IouSoft>::default(),
+        Mean::<Dice>::default(),
+    ))
+    .metric_train_numeric(LearningRateMetric::new())
+    .with_metric_logger(logger)
+    .with_application_logger(None)
+    .with_interrupter(fold.interrupter.clone())
+    .renderer(console.clone())
+    .with_training_strategy(TrainingStrategy::Custom(strategy.clone()))
+    .num_epochs(training.epochs);
+    if done > 0 {
+        session = session.checkpoint(done);
+    }
+    let _result = session.launch(Learner::new(model, optimizer, schedule));
+    console.finish();
+
+    if let Some(error) = lock(&strategy.failure).take() {
+        return Err(error);
+    }
+    let progress = lock(&strategy.progress).clone();
+    if fold.interrupter.should_stop() {
+        return Err(TrainError::Interrupted {
+            epochs: progress.history.len(),
+        });
+    }
+    Ok(progress)
+}

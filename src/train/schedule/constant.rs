@@ -1,0 +1,12 @@
+use serde::{Deserialize, Serialize};
+
+/// The learning rate never moves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Constant {}
+
+impl Constant {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! A network with its loss: what burn-train trains.
+
+use burn::module::Module;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
+use ndarray::ArrayView3;
+
+use crate::dataset::Batch;
+use crate::loss::Loss;
+use crate::metric::{Counts, soft_counts};
+use crate::model::Network;
+use crate::track::Preview;
+
+/// The network and the loss that it is trained on.
+#[derive(Module, Debug)]
+pub struct Segmenter<B: Backend> {
+    /// The network.
+    pub network: Network<B>,
+    #[module(skip)]
+    loss: Loss,
+}
+
+impl<B: Backend> Segmenter<B> {
+    /// Joins a network and a loss.
+    pub fn new(network: Network<B>, loss: Loss) -> Self {
+        Self { network, loss }
+    }
+}
+
+/// What one step came to, on the host.
+#[derive(Clone, Debug)]
+pub struct StepRecord {
+    /// The batch's loss.
+    pub loss: f64,
+    /// Each sample's case and how prediction and truth overlap in it.
+    pub cases: Vec<(String, Counts)>,
+    /// A picture of the first sample, where the batch asked for one.
+    pub preview: Option<Preview>,
+}
+
+impl StepRecord {
+    /// Mean of a quantity over the step's samples.
+    pub fn mean(&self, quantity: impl Fn(&Counts) -> f64) -> f64 {
+        let sum: f64 = self.cases.iter().map(|(_, counts)| quantity(counts)).sum();
+        sum / self.cases.len() as f64
+    }
+}
+
+impl ItemLazy for StepRecord {
+    type ItemSync = Self;
+
+    fn sync(self) -> Self {
+        self
+    }
+}
+
+/// Loss and counts travel to the host as one small tensor: the only transfer of a training step.
+fn record<B: Backend>(
+    cases: Vec<String>,
+    loss: Tensor<B, 1>,
+    logits: Tensor<B, 5>,
+    masks: Tensor<B, 5>,
+) -> StepRecord {
+    let counts = soft_counts(logits, masks);
+    let [samples, columns] = counts.dims();
+    let values: Vec<f64> = Tensor::cat(vec![loss, counts.reshape([samples * columns])], 0)
+        .into_data()
+        .iter::<f64>()
+        .collect();
+    let (loss, counts) = values.split_at(1);
+    StepRecord {
+        loss: loss[0],
+        cases: cases
+            .into_iter()
+            .zip(counts.chunks(columns).map(Counts::from_row))
+            .collect(),
+        preview: None,
+    }
+}
+
+impl<B: AutodiffBackend> TrainStep for Segmenter<B> {
+    type Input = Batch<B>;
+    type Output = StepRecord;
+
+    fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
+        B::seed(&batch.images.device(), batch.seed);
+        let logits = self.network.forward(batch.images);
+        let loss = self.loss.forward(logits.clone(), batch.masks.clone());
+        let grads = loss.backward();
+        let record = record(
+            batch.cases,
+            loss.inner(),
+            logits.inner(),
+            batch.masks.inner(),
+        );
+        TrainOutput::new(self, grads, record)
+    }
+}
+
+impl<B: Backend> InferenceStep for Segmenter<B> {
+    type Input = Batch<B>;
+    type Output = StepRecord;
+
+    fn step(&self, batch: Batch<B>) -> StepRecord {
+        let logits = self.network.forward(batch.images.clone());
+        let loss = self.loss.forward(logits.clone(), batch.masks.clone());
+        let preview = batch
+            .preview
+            .then(|| picture(&batch, logits.clone()))
+            .flatten();
+        StepRecord {
+            preview,
+            ..record(batch.cases, loss, logits, batch.masks)
+        }
+    }
+}
+
+/// Once an epoch one validation case comes to the host whole, for its picture.
+fn picture<B: Backend>(batch: &Batch<B>, logits: Tensor<B, 5>) -> Option<Preview> {
+    let [_, _, x, y, z] = logits.dims();
+    let first = |tensor: Tensor<B, 5>| -> TensorData {
+        tensor.slice([0..1, 0..1, 0..x, 0..y, 0..z]).into_data()
+    };
+    let bits = |data: TensorData| -> Vec<bool> { data.iter::<f32>().map(|v| v > 0.5).collect() };
+    let image: Vec<f32> = first(batch.images.clone()).iter::<f32>().collect();
+    let truth = bits(first(batch.masks.clone()));
+    let prediction = bits(first(sigmoid(logits)));
+    Some(Preview::of(
+        ArrayView3::from_shape((x, y, z), &image).ok()?,
+        ArrayView3::from_shape((x, y, z), &truth).ok()?,
+        ArrayView3::from_shape((x, y, z), &prediction).ok()?,
+    ))
+}

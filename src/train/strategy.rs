@@ -1,0 +1,334 @@
+//! The training loop, as a learning strategy of burn-train's.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use burn::data::dataloader::Progress as LoaderProgress;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
+    LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
+    TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+};
+
+use super::TrainError;
+use super::checkpoint::{Best, Checkpoints, Progress};
+use super::clip::clip_by_norm;
+use super::finite::is_finite;
+use super::optimizer::OptimizerState;
+use super::schedule::ScheduleState;
+use super::segmenter::{Segmenter, StepRecord};
+use crate::config::{EarlyStopping, Training};
+use crate::dataset::Failure;
+use crate::track::{Console, Epoch, TensorBoard, write_history};
+
+/// The parts that burn-train puts together.
+pub type Components<B> =
+    LearningComponentsMarker<B, ScheduleState, Segmenter<B>, OptimizerState<B, Segmenter<B>>>;
+
+type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
+
+/// Trains on one device; checks every loss; ends each epoch with a validation, a row in
+/// `metrics.csv` and a checkpoint; stops early where that was asked for.
+pub struct Strategy<B: AutodiffBackend> {
+    /// Shares its state with the learner's optimiser.
+    pub optimizer: OptimizerState<B, Segmenter<B>>,
+    /// Length and pace.
+    pub training: Training,
+    /// Where checkpoints go.
+    pub checkpoints: Checkpoints,
+    /// Where the table of epochs goes.
+    pub history_file: std::path::PathBuf,
+    /// The epoch that the loaders draw for.
+    pub epoch: Arc<AtomicUsize>,
+    /// Why a loader stopped, if one did.
+    pub loading: Failure,
+    /// Progress so far; the outcome when training has ended.
+    pub progress: Mutex<Progress>,
+    /// Why training failed, if it did.
+    pub failure: Mutex<Option<TrainError>>,
+    /// Lines for people.
+    pub console: Console,
+    /// Takes the validation pictures.
+    pub board: Arc<Mutex<TensorBoard>>,
+    /// Whether it was said that events could not be written.
+    pub events_lost: AtomicBool,
+}
+
+/// Sums over an epoch's samples.
+#[derive(Default)]
+struct Sums {
+    samples: f64,
+    loss: f64,
+    iou: f64,
+    iou_soft: f64,
+    dice: f64,
+}
+
+impl Sums {
+    fn add(&mut self, record: &StepRecord) {
+        let samples = record.cases.len() as f64;
+        self.samples += samples;
+        self.loss += record.loss * samples;
+        self.iou += record.mean(|counts| counts.iou()) * samples;
+        self.iou_soft += record.mean(|counts| counts.iou_soft()) * samples;
+        self.dice += record.mean(|counts| counts.dice()) * samples;
+    }
+
+    fn mean(&self, sum: f64) -> f64 {
+        sum / self.samples
+    }
+}
+
+/// Whether an epoch ran to its end.
+enum Outcome {
+    Finished(Sums),
+    Interrupted,
+}
+
+impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for Strategy<B> {
+    fn fit(
+        &self,
+        components: TrainingComponents<Components<B>>,
+        mut learner: Learner<Components<B>>,
+        train: TrainLoader<Components<B>>,
+        validation: ValidLoader<Components<B>>,
+        starting_epoch: usize,
+    ) -> (Segmenter<B>, Processor<B>) {
+        let mut processor = components.event_processor;
+        // A run that was cut short after it had stopped early has nothing left to train.
+        if self.stops_early(&lock(&self.progress)) {
+            return (learner.model(), processor);
+        }
+        for number in starting_epoch..=components.num_epochs {
+            self.epoch.store(number, Ordering::Relaxed);
+            let progress = LoaderProgress::new(number, components.num_epochs);
+            let ended = self.run_epoch(
+                &mut learner,
+                &*train,
+                &*validation,
+                &progress,
+                &mut processor,
+                &components.interrupter,
+            );
+            match ended {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    *lock(&self.failure) = Some(error);
+                    break;
+                }
+            }
+        }
+        (learner.model(), processor)
+    }
+}
+
+impl<B: AutodiffBackend> Strategy<B> {
+    /// One epoch; whether to go on to the next.
+    fn run_epoch(
+        &self,
+        learner: &mut Learner<Components<B>>,
+        train: &dyn burn::data::dataloader::DataLoader<B, crate::dataset::Batch<B>>,
+        validation: &dyn burn::data::dataloader::DataLoader<
+            B::InnerBackend,
+            crate::dataset::Batch<B::InnerBackend>,
+        >,
+        progress: &LoaderProgress,
+        processor: &mut Processor<B>,
+        interrupter: &Interrupter,
+    ) -> Result<bool, TrainError> {
+        let started = Instant::now();
+        let number = progress.items_processed;
+        let outcome = self.train_epoch(learner, train, progress, processor, interrupter)?;
+        let Outcome::Finished(training) = outcome else {
+            return Ok(false);
+        };
+        let outcome = self.validate(learner, validation, progress, processor, interrupter)?;
+        let Outcome::Finished(validated) = outcome else {
+            return Ok(false);
+        };
+        let row = Epoch {
+            epoch: number,
+            learning_rate: learner.lr_current(),
+            train_loss: training.mean(training.loss),
+            train_iou: training.mean(training.iou),
+            train_iou_soft: training.mean(training.iou_soft),
+            validation_loss: validated.mean(validated.loss),
+            validation_iou: validated.mean(validated.iou),
+            validation_iou_soft: validated.mean(validated.iou_soft),
+            validation_dice: validated.mean(validated.dice),
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        self.finish_epoch(learner, row, progress.items_total)
+    }
+
+    fn train_epoch(
+        &self,
+        learner: &mut Learner<Components<B>>,
+        loader: &dyn burn::data::dataloader::DataLoader<B, crate::dataset::Batch<B>>,
+        progress: &LoaderProgress,
+        processor: &mut Processor<B>,
+        interrupter: &Interrupter,
+    ) -> Result<Outcome, TrainError> {
+        let mut sums = Sums::default();
+        let mut batches = loader.iter();
+        let mut step = 0;
+        while let Some(batch) = batches.next() {
+            step += 1;
+            learner.lr_step();
+            let output = learner.train_step(batch);
+            let record = output.item;
+            if !record.loss.is_finite() {
+                return Err(TrainError::NotFinite {
+                    loss: record.loss,
+                    epoch: progress.items_processed,
+                    step,
+                    cases: record.cases.into_iter().map(|(case, _)| case).collect(),
+                });
+            }
+            let grads = match self.training.gradient_clip {
+                Some(max_norm) => clip_by_norm(output.grads, &learner.model(), max_norm),
+                None => output.grads,
+            };
+            learner.optimizer_step(grads);
+            sums.add(&record);
+            processor.process_train(LearnerEvent::ProcessedItem(TrainingItem::new(
+                record,
+                batches.progress(),
+                progress.clone(),
+                Some(step),
+                Some(learner.lr_current()),
+            )));
+            if interrupter.should_stop() {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        self.check_loading()?;
+        processor.process_train(LearnerEvent::EndEpoch(progress.items_processed));
+        Ok(Outcome::Finished(sums))
+    }
+
+    fn validate(
+        &self,
+        learner: &Learner<Components<B>>,
+        loader: &dyn burn::data::dataloader::DataLoader<
+            B::InnerBackend,
+            crate::dataset::Batch<B::InnerBackend>,
+        >,
+        progress: &LoaderProgress,
+        processor: &mut Processor<B>,
+        interrupter: &Interrupter,
+    ) -> Result<Outcome, TrainError> {
+        let model = learner.model().valid();
+        let mut sums = Sums::default();
+        let mut batches = loader.iter();
+        let mut step = 0;
+        while let Some(batch) = batches.next() {
+            step += 1;
+            let mut record = InferenceStep::step(&model, batch);
+            sums.add(&record);
+            if let Some(picture) = record.preview.take() {
+                let case = record.cases.first().map_or("", |(case, _)| case.as_str());
+                lock(&self.board).image(
+                    &format!("validation/{case}"),
+                    &picture.rgb,
+                    picture.width,
+                    picture.height,
+                    progress.items_processed,
+                );
+            }
+            processor.process_valid(LearnerEvent::ProcessedItem(TrainingItem::new(
+                record,
+                batches.progress(),
+                progress.clone(),
+                Some(step),
+                None,
+            )));
+            if interrupter.should_stop() {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        self.check_loading()?;
+        processor.process_valid(LearnerEvent::EndEpoch(progress.items_processed));
+        Ok(Outcome::Finished(sums))
+    }
+
+    fn check_loading(&self) -> Result<(), TrainError> {
+        match lock(&self.loading).take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_epoch(
+        &self,
+        learner: &Learner<Components<B>>,
+        row: Epoch,
+        epochs: usize,
+    ) -> Result<bool, TrainError> {
+        let model = learner.model();
+        if !is_finite(&model) {
+            return Err(TrainError::Diverged { epoch: row.epoch });
+        }
+        let mut progress = lock(&self.progress);
+        let (epoch, iou) = (row.epoch, row.validation_iou);
+        let better = progress.best.is_none_or(|best| iou > best.iou);
+        if better {
+            progress.best = Some(Best { epoch, iou });
+        }
+        progress.history.push(row);
+        self.checkpoints.save(&model, &self.optimizer, &progress)?;
+        write_history(&self.history_file, &progress.history)?;
+        self.console.say(&line(&progress, epochs));
+        self.tell_of_lost_events();
+        Ok(!self.stops_early(&progress))
+    }
+
+    /// A full disk costs TensorBoard's events, not the run; that is said once.
+    fn tell_of_lost_events(&self) {
+        if let Some(error) = lock(&self.board).failure()
+            && !self.events_lost.swap(true, Ordering::Relaxed)
+        {
+            self.console.say(&format!("warning: {error}"));
+        }
+    }
+
+    fn stops_early(&self, progress: &Progress) -> bool {
+        let (Some(EarlyStopping { patience }), Some(best)) =
+            (&self.training.early_stopping, progress.best)
+        else {
+            return false;
+        };
+        let stops = progress.history.len() - best.epoch >= *patience;
+        if stops {
+            self.console.say(&format!(
+                "Stopping early: no better validation IoU for {patience} epochs."
+            ));
+        }
+        stops
+    }
+}
+
+fn line(progress: &Progress, epochs: usize) -> String {
+    let (Some(row), Some(best)) = (progress.history.last(), progress.best) else {
+        return String::new();
+    };
+    let mark = if best.epoch == row.epoch { " *" } else { "" };
+    format!(
+        "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{mark}",
+        row.epoch,
+        row.train_loss,
+        row.train_iou,
+        row.validation_loss,
+        row.validation_iou,
+        best.iou,
+        row.seconds,
+    )
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! Volumes: voxels with the affine that places them in the world, their files, and moving them
+//! from one grid to another. Knows nothing of the rest of the program.
+
+mod affine;
+mod grid;
+pub mod nifti;
+pub mod orientation;
+pub mod resample;
+
+use std::path::PathBuf;
+
+use ndarray::Array3;
+use thiserror::Error;
+
+pub use affine::Affine;
+pub use grid::Grid;
+
+/// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume<T> {
+    /// The values, indexed `[x, y, z]` in the file's own axis order.
+    pub voxels: Array3<T>,
+    /// Voxel index to world position in mm.
+    pub affine: Affine,
+}
+
+impl<T> Volume<T> {
+    /// Number of voxels along the three axes.
+    pub fn shape(&self) -> [usize; 3] {
+        let (x, y, z) = self.voxels.dim();
+        [x, y, z]
+    }
+
+    /// The grid the voxels lie on.
+    pub fn grid(&self) -> Grid {
+        Grid {
+            shape: self.shape(),
+            affine: self.affine,
+        }
+    }
+
+    /// Distance between neighbouring voxels along each axis, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        self.affine.spacing()
+    }
+
+    /// Volume of one voxel in millilitres.
+    pub fn voxel_volume_ml(&self) -> f64 {
+        self.grid().voxel_volume_ml()
+    }
+}
+
+/// A volume could not be read, written or understood. Every message names the file and what to do.
+#[derive(Debug, Error)]
+pub enum VolumeError {
+    /// The file is missing or cannot be opened.
+    #[error("cannot open {}: {source}. Check the path and the permissions.", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is not a complete, well-formed NIfTI file.
+    #[error("{} is not a readable NIfTI file: {why}.", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// The file is NIfTI, but of a kind this program does not take.
+    #[error("{} cannot be used: {why}.", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it holds and what to do.
+        why: String,
+    },
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] crate::files::FileError),
+}

@@ -1,0 +1,90 @@
+//! Helpers shared by the integration tests.
+
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use calvaria::volume::nifti::{Dtype, write_image, write_mask};
+use calvaria::volume::{Affine, Volume};
+use ndarray::Array3;
+
+/// The program, with neither colours nor a user's environment.
+pub fn calvaria() -> Command {
+    let mut command = Command::cargo_bin("calvaria").unwrap();
+    command
+        .env_remove("NFBS_ROOT")
+        .env_remove("CALVARIA_RESULTS");
+    command
+}
+
+/// A path inside the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A made-up head of 16 x 16 x 16 voxels of 4 mm: a bright ellipsoid (the brain) in a dimmer one.
+pub fn toy_head(seed: u64) -> (Volume<f32>, Volume<u8>) {
+    let affine = Affine::diagonal([4.0; 3], [-32.0, -32.0, -32.0]);
+    let shift = seed as f64 % 3.0 - 1.0;
+    let radius = move |x: usize, y: usize, z: usize| {
+        let centred = [
+            x as f64 - 7.5 - shift,
+            y as f64 - 7.5,
+            z as f64 - 7.5 + shift,
+        ];
+        centred.iter().map(|c| c * c).sum::<f64>().sqrt()
+    };
+    let voxels = Array3::from_shape_fn((16, 16, 16), |(x, y, z)| match radius(x, y, z) {
+        r if r < 4.0 => 100.0 + ((x * 7 + y * 5 + z * 3 + seed as usize) % 11) as f32,
+        r if r < 6.5 => 40.0 + ((x + y + z) % 5) as f32,
+        _ => 1.0 + ((x * y + z) % 3) as f32,
+    });
+    let mask = Array3::from_shape_fn((16, 16, 16), |(x, y, z)| u8::from(radius(x, y, z) < 4.0));
+    (
+        Volume { voxels, affine },
+        Volume {
+            voxels: mask,
+            affine,
+        },
+    )
+}
+
+/// Writes `count` toy heads in the layout of NFBS.
+pub fn toy_dataset(folder: &Path, count: usize) {
+    for index in 1..=count {
+        let (image, mask) = toy_head(index as u64);
+        let subject = folder.join(format!("sub-{index:02}"));
+        let name = format!("sub-{index:02}_T1w");
+        write_image(
+            &subject.join(format!("{name}.nii.gz")),
+            &image,
+            Dtype::Float32,
+        )
+        .unwrap();
+        write_mask(&subject.join(format!("{name}_brainmask.nii.gz")), &mask).unwrap();
+    }
+}
+
+/// An experiment that trains in seconds on toy heads in `heads` beside it.
+pub const TOY_EXPERIMENT: &str = "\
+name: toy
+seed: 7
+data: {nfbs: {root: heads}}
+preprocess: [{zscore: {over: whole}}]
+augment: [flip, {noise: {p: 1.0}}]
+split: {holdout: {validation: 1}}
+model: {unet: {filters: 2, levels: 2}}
+loss: {sum: [dice, bce]}
+optimizer: {adam: {learning_rate: 0.01}}
+schedule: constant
+train: {epochs: 3, steps_per_epoch: 3, batch_size: 2, gradient_clip: 1.0}
+";
+
+/// A folder with toy heads and the toy experiment, `toy.yaml`.
+pub fn toy_workplace(cases: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    toy_dataset(&folder.path().join("heads"), cases);
+    std::fs::write(folder.path().join("toy.yaml"), TOY_EXPERIMENT).unwrap();
+    folder
+}

@@ -1,0 +1,289 @@
+//! `calvaria run` and `predict` as a user sees them, on made-up heads.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use calvaria::track::read_history;
+use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};
+use calvaria::volume::{Affine, Volume};
+use common::{calvaria, toy_head, toy_workplace};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn run(folder: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
+    calvaria()
+        .current_dir(folder)
+        .args(["run", "toy.yaml", "--device", "cpu"])
+        .args(more)
+        .assert()
+}
+
+#[test]
+fn a_run_leaves_everything_that_the_readme_lists() {
+    let folder = toy_workplace(4);
+    run(folder.path(), &[])
+        .success()
+        .stdout(contains("validation IoU").and(contains("report.html")));
+    let home = folder.path().join("results/toy/seed-7");
+    for name in [
+        "config.yaml",
+        "environment.json",
+        "split.json",
+        "metrics.csv",
+        "cases.csv",
+        "summary.json",
+        "report.html",
+        "log.txt",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "plots/validation_iou.png",
+        "plots/validation_iou.svg",
+        "plots/loss.png",
+        "plots/learning_rate.png",
+        "plots/cases.png",
+        "plots/overlay_best.png",
+        "plots/overlay_median.png",
+        "plots/overlay_worst.png",
+    ] {
+        let file = home.join(name);
+        assert!(
+            file.metadata().is_ok_and(|m| m.len() > 0),
+            "{name} is missing"
+        );
+    }
+    let events = fs::read_dir(home.join("tensorboard")).unwrap().count();
+    assert_eq!(events, 1, "one session, one file of events");
+    assert_eq!(read_history(&home.join("metrics.csv")).unwrap().len(), 3);
+    let log = fs::read_to_string(home.join("log.txt")).unwrap();
+    assert!(log.contains("epoch   3/3"), "{log}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_numbers_and_another_does_not() {
+    let folder = toy_workplace(4);
+    let numbers = |results: &str, seed: &str| {
+        run(folder.path(), &["--results", results, "--seeds", seed]).success();
+        let home = folder.path().join(results).join(format!("toy/seed-{seed}"));
+        let mut history = read_history(&home.join("metrics.csv")).unwrap();
+        history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+        let weights = fs::read(home.join("checkpoints/last.safetensors")).unwrap();
+        (history, weights)
+    };
+    let first = numbers("a", "1");
+    assert!(first == numbers("b", "1"), "the same seed, other numbers");
+    assert!(
+        first.0 != numbers("c", "2").0,
+        "another seed, the same numbers"
+    );
+}
+
+#[test]
+fn an_unfinished_run_goes_on_and_ends_like_an_uninterrupted_one() {
+    let folder = toy_workplace(4);
+    let history = |results: &str| {
+        let file = folder.path().join(results).join("toy/seed-7/metrics.csv");
+        let mut history = read_history(&file).unwrap();
+        history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+        history
+    };
+    run(folder.path(), &["--results", "whole"]).success();
+    // The same run, stopped after its first epoch: what an interruption leaves behind.
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder.path())
+        .args([
+            "run",
+            "toy.yaml",
+            "--device",
+            "cpu",
+            "--results",
+            "cut",
+            "-q",
+        ])
+        .spawn()
+        .unwrap();
+    let state = folder.path().join("cut/toy/seed-7/checkpoints/last.state");
+    for _ in 0..6000 {
+        if state.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(folder.path(), &["--results", "cut"]).success();
+    assert_eq!(history("whole"), history("cut"));
+    let weights = |results: &str| {
+        fs::read(
+            folder
+                .path()
+                .join(results)
+                .join("toy/seed-7/checkpoints/last.safetensors"),
+        )
+        .unwrap()
+    };
+    assert!(
+        weights("whole") == weights("cut"),
+        "weights differ after resuming"
+    );
+}
+
+#[test]
+fn a_finished_run_is_kept_unless_forced() {
+    let folder = toy_workplace(4);
+    run(folder.path(), &[]).success();
+    let csv = folder.path().join("results/toy/seed-7/metrics.csv");
+    let before = fs::read(&csv).unwrap();
+    run(folder.path(), &[])
+        .success()
+        .stderr(contains("is finished"));
+    assert_eq!(fs::read(&csv).unwrap(), before);
+    run(folder.path(), &["--set", "train.epochs=2"])
+        .code(2)
+        .stderr(contains("other settings").and(contains("--force")));
+    run(folder.path(), &["--set", "train.epochs=2", "--force"]).success();
+    assert_eq!(read_history(&csv).unwrap().len(), 2);
+}
+
+#[test]
+fn folds_and_seeds_run_and_are_averaged() {
+    let folder = toy_workplace(4);
+    run(
+        folder.path(),
+        &[
+            "--set",
+            "split={kfold: {k: 2}}",
+            "--set",
+            "train.epochs=1",
+            "--seeds",
+            "1,2",
+        ],
+    )
+    .success()
+    .stdout(contains("4 runs, mean ± sd"));
+    for variant in [
+        "seed-1/fold-0",
+        "seed-1/fold-1",
+        "seed-2/fold-0",
+        "seed-2/fold-1",
+    ] {
+        assert!(
+            folder
+                .path()
+                .join("results/toy")
+                .join(variant)
+                .join("cases.csv")
+                .exists()
+        );
+    }
+    assert!(
+        folder
+            .path()
+            .join("results/toy/plots/validation_iou.png")
+            .exists()
+    );
+    run(
+        folder.path(),
+        &["--set", "split={kfold: {k: 2}}", "--folds", "2"],
+    )
+    .code(2)
+    .stderr(contains("numbered from 0"));
+}
+
+#[test]
+fn a_trained_run_segments_a_scan_on_its_own_grid() {
+    let folder = toy_workplace(4);
+    run(folder.path(), &["--set", "train.epochs=8"]).success();
+    // A new head, stored mirrored, permuted and shifted in the world.
+    let (image, truth) = toy_head(9);
+    let flip = |affine: Affine| {
+        let mut m = affine.0;
+        for (row, line) in m.iter_mut().enumerate().take(3) {
+            line[3] += line[0] * 15.0 + if row == 1 { 10.0 } else { 0.0 };
+            line[0] = -line[0];
+        }
+        Affine(m)
+    };
+    let mut voxels = image.voxels.clone();
+    voxels.invert_axis(ndarray::Axis(0));
+    let mirrored = Volume {
+        voxels: voxels.as_standard_layout().to_owned(),
+        affine: flip(image.affine),
+    };
+    let scan = folder.path().join("scan.nii.gz");
+    write_image(&scan, &mirrored, Dtype::Float32).unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args([
+            "predict",
+            "--run",
+            "results/toy/seed-7",
+            "scan.nii.gz",
+            "-o",
+            "out",
+        ])
+        .assert()
+        .success()
+        .stdout(contains("mL"));
+    let mask = read_mask(&folder.path().join("out/scan_brainmask.nii.gz")).unwrap();
+    let brain = read_image(&folder.path().join("out/scan_brain.nii.gz")).unwrap();
+    assert_eq!(mask.shape(), mirrored.shape());
+    assert_eq!(mask.affine, mirrored.affine);
+    let mut expected = truth.voxels.clone();
+    expected.invert_axis(ndarray::Axis(0));
+    let hits = mask
+        .voxels
+        .iter()
+        .zip(&expected)
+        .filter(|(a, b)| **a == 1 && **b == 1)
+        .count();
+    let either = mask
+        .voxels
+        .iter()
+        .zip(&expected)
+        .filter(|(a, b)| **a == 1 || **b == 1)
+        .count();
+    assert!(hits as f64 / either as f64 > 0.7, "IoU {hits}/{either}");
+    assert!(
+        brain
+            .voxels
+            .iter()
+            .zip(&mask.voxels)
+            .all(|(v, m)| (*m == 1) || *v == 0.0)
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_names_the_cases() {
+    let folder = toy_workplace(4);
+    run(
+        folder.path(),
+        &[
+            "--set",
+            "optimizer.adam.learning_rate=1.0e30",
+            "--set",
+            "model.unet={filters: 2, levels: 2, norm: none, activation: leaky_relu}",
+        ],
+    )
+    .code(1)
+    .stderr(
+        contains("the loss is")
+            .and(contains("step"))
+            .and(contains("sub-")),
+    );
+}
+
+#[test]
+fn weights_that_are_not_finite_stop_the_run_and_are_not_kept() {
+    // Normalisation and ReLU can keep the loss finite over weights that no longer are.
+    let folder = toy_workplace(4);
+    run(
+        folder.path(),
+        &["--set", "optimizer.adam.learning_rate=1.0e30"],
+    )
+    .code(1)
+    .stderr(contains("weights are no longer finite").and(contains("learning_rate")));
+    let home = folder.path().join("results/toy/seed-7");
+    assert!(!home.join("checkpoints/best.safetensors").exists());
+}

@@ -158,7 +158,7 @@ fn learning_rate(history: &[Epoch]) -> CurvePlot {
         mean_band: false,
         reference: None,
         y_range: None,
-        log_y: true,
+        log_y: false,
     }
 }
 

@@ -59,7 +59,7 @@ impl RunError {
     pub fn is_input(&self) -> bool {
         matches!(
             self,
-            Self::Dataset(_) | Self::Preprocess(_) | Self::Setup(_) | Self::File(_)
+            Self::Dataset(_) | Self::Preprocess(_) | Self::Setup(_)
         )
     }
 }
@@ -97,7 +97,7 @@ pub fn run<B: AutodiffBackend>(
     let cases = experiment.data.cases()?;
     let runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
-    check_writable(&home)?;
+    check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     for run in &runs {
         run.check_folder(options)?;
     }

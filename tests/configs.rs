@@ -29,8 +29,12 @@ fn every_experiment_dry_runs() {
     let experiments = yaml_files(&repository("experiments"));
     assert!(experiments.len() >= 4);
     for experiment in experiments {
-        calvaria()
-            .env("NFBS_ROOT", "/nowhere")
+        let mut command = calvaria();
+        // Only what runs on NFBS may ask where NFBS is.
+        if experiment.to_string_lossy().contains("nfbs") {
+            command.env("NFBS_ROOT", "/nowhere");
+        }
+        command
             .args(["run", "--dry-run"])
             .arg(&experiment)
             .assert()

@@ -4,7 +4,7 @@
 use serde_yaml::{Mapping, Value};
 
 use super::error::ConfigError;
-use super::source::Origins;
+use super::source::{Origins, fill_environment};
 
 /// Keys whose value is one member of a family: setting another member replaces the first.
 const FAMILIES: &[&str] = &["data", "split", "model", "loss", "optimizer", "schedule"];
@@ -74,6 +74,7 @@ pub fn parse_override(text: &str) -> Result<(Mapping, Origins), ConfigError> {
     }
     let mut value: Value = serde_yaml::from_str(value)
         .map_err(|error| ConfigError::invalid(place(), format!("not valid YAML: {error}")))?;
+    fill_environment(&mut value);
     for key in path.split('.').rev() {
         let mut map = Mapping::new();
         map.insert(key.trim().into(), value);

@@ -42,12 +42,15 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> 
     if let Some(name) = name.filter(|_| !values.contains_key("name")) {
         values.insert("name".into(), Value::String(name.into_owned()));
     }
-    let experiment: Experiment =
-        serde_path_to_error::deserialize(Value::Mapping(values)).map_err(|error| {
-            let key = dotted(error.path());
-            let why = error::explain(&error.inner().to_string());
-            ConfigError::invalid(place(&key, path, &origins), why)
-        })?;
+    let values = Value::Mapping(values);
+    if let Some((key, why)) = source::unfilled(&values, "") {
+        return Err(ConfigError::invalid(place(&key, path, &origins), why));
+    }
+    let experiment: Experiment = serde_path_to_error::deserialize(values).map_err(|error| {
+        let key = dotted(error.path());
+        let why = error::explain(&error.inner().to_string());
+        ConfigError::invalid(place(&key, path, &origins), why)
+    })?;
     experiment
         .validate()
         .map_err(|(key, why)| ConfigError::invalid(place(key, path, &origins), why))?;

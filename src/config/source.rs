@@ -22,13 +22,12 @@ pub struct Source {
     pub extends: Vec<PathBuf>,
 }
 
-/// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment,
-/// and `data.*.root`, which is relative to the file's folder, becomes absolute.
+/// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
+/// where it has them (whoever extends the file may set the key to something else); `data.*.root`, which is relative to the file's folder, becomes absolute.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or parsed, is not a map, or names an environment variable that is
-/// not set.
+/// When the file cannot be read or parsed, or is not a map.
 pub fn read(path: &Path) -> Result<Source, ConfigError> {
     let text = read_text(path)?;
     let file = shown(path);
@@ -41,7 +40,7 @@ pub fn read(path: &Path) -> Result<Source, ConfigError> {
         .filter(|(key, _)| key.split('.').next() != Some("extends"))
         .map(|(key, line)| (key, format!("{file}:{line}")))
         .collect();
-    fill_environment(&mut value, "", &origins)?;
+    fill_environment(&mut value);
     let mut values = match value {
         Value::Mapping(values) => values,
         Value::Null => Mapping::new(),
@@ -103,6 +102,9 @@ fn anchor_roots(values: &mut Mapping, folder: &Path) {
     };
     for (_, source) in sources.iter_mut() {
         if let Some(Value::String(root)) = source.get_mut("root") {
+            if root.contains("${") {
+                continue;
+            }
             let anchored = folder.join(&*root);
             // Absolute, so that a run's own config.yaml means the same place; a path that cannot be
             // made absolute is left for the data source to report.
@@ -114,7 +116,22 @@ fn anchor_roots(values: &mut Mapping, folder: &Path) {
     }
 }
 
-fn fill_environment(value: &mut Value, key: &str, origins: &Origins) -> Result<(), ConfigError> {
+/// Fills in every `${NAME}` that the environment has; [`unfilled`] finds the others.
+pub fn fill_environment(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Ok(filled) = expand(text) {
+                *text = filled;
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(fill_environment),
+        Value::Mapping(entries) => entries.values_mut().for_each(fill_environment),
+        _ => {}
+    }
+}
+
+/// The first value that still asks for an environment variable: its dotted key and what to do.
+pub fn unfilled(value: &Value, key: &str) -> Option<(String, String)> {
     let below = |name: &str| {
         if key.is_empty() {
             name.to_owned()
@@ -123,26 +140,16 @@ fn fill_environment(value: &mut Value, key: &str, origins: &Origins) -> Result<(
         }
     };
     match value {
-        Value::String(text) if text.contains("${") => {
-            *text = expand(text).map_err(|why| {
-                let place = origins.get(key).map_or("", String::as_str);
-                ConfigError::invalid(format!("{place} ({key})"), why)
-            })?;
-        }
-        Value::Sequence(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                fill_environment(item, &below(&index.to_string()), origins)?;
-            }
-        }
-        Value::Mapping(entries) => {
-            for (name, item) in entries.iter_mut() {
-                let name = name.as_str().unwrap_or_default().to_owned();
-                fill_environment(item, &below(&name), origins)?;
-            }
-        }
-        _ => {}
+        Value::String(text) => Some((key.to_owned(), expand(text).err()?)),
+        Value::Sequence(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| unfilled(item, &below(&index.to_string()))),
+        Value::Mapping(entries) => entries
+            .iter()
+            .find_map(|(name, item)| unfilled(item, &below(name.as_str().unwrap_or_default()))),
+        _ => None,
     }
-    Ok(())
 }
 
 fn expand(text: &str) -> Result<String, String> {

@@ -23,9 +23,9 @@ fn preprocess(criterion: &mut Criterion) {
         ..N4::default()
     };
     criterion.bench_function("n4, 54x86x86, shrink 1, 45 iterations", |bench| {
-        bench.iter(|| n4.correct(black_box(&head)).expect("a good head"))
+        bench.iter(|| n4.correct(black_box(&head), None).expect("a good head"))
     });
-    let grid = Grid::centred_on(&head.grid(), [96, 128, 160], [2.0; 3]);
+    let grid = Grid::centred_on(head.grid().centre(), [96, 128, 160], [2.0; 3]);
     for (name, interpolation) in [
         ("nearest", Interpolation::Nearest),
         ("linear", Interpolation::Linear),

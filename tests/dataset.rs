@@ -1,6 +1,6 @@
 //! Finding cases in a folder, and splitting them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,8 @@ fn the_nfbs_layout_gives_a_case_per_subject() {
             subject: "sub-A00028185".into(),
             image: at("sub-A00028185_ses-NFB3_T1w.nii.gz"),
             mask: at("sub-A00028185_ses-NFB3_T1w_brainmask.nii.gz"),
+            region: None,
+            columns: BTreeMap::new(),
         }
     );
     let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
@@ -192,6 +194,8 @@ fn cases(sessions: &[usize]) -> Vec<Case> {
         subject: format!("sub-{subject:03}"),
         image: PathBuf::new(),
         mask: PathBuf::new(),
+        region: None,
+        columns: BTreeMap::new(),
     };
     let numbered = sessions.iter().enumerate();
     numbered

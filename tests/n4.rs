@@ -1,13 +1,15 @@
 //! N4 against SimpleITK on a real head, against a float64 implementation in numpy on a phantom, and
 //! the properties that a user relies on. `fixtures/n4/README.md` says where the numbers come from.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::preprocess::n4::{Corrected, Mask, N4, N4Error};
 use calvaria::volume::nifti::read_image;
 use calvaria::volume::{Affine, Volume};
-use ndarray::Array3;
+use ndarray::{Array3, s};
 use proptest::prelude::*;
+use safetensors::SafeTensors;
 use serde_json::Value;
 
 fn fixture(name: &str) -> PathBuf {
@@ -47,7 +49,7 @@ fn quick() -> N4 {
 /// Compares with SimpleITK's field, iterations, convergence and corrected image.
 fn agrees_with_simpleitk(case: &str, settings: &N4, tolerance: f32, convergence_tolerance: f64) {
     let image = head();
-    let corrected = settings.correct(&image).unwrap();
+    let corrected = settings.correct(&image, None).unwrap();
     let expected = &json("n4.json")["cases"][case];
 
     let field = read_image(&fixture(&format!("sub-01_{case}_logbias_step2.nii.gz"))).unwrap();
@@ -109,6 +111,74 @@ fn an_otsu_mask_gives_the_field_of_simpleitk() {
 }
 
 /// The phantom of `fixtures/n4/make_phantom.py` and the log of the field that lies on it.
+/// The settings of the variants.
+fn variant(order: usize, mask: Mask) -> N4 {
+    N4 {
+        shrink_factor: 4,
+        iterations: vec![8, 6],
+        convergence_threshold: 0.0,
+        spline_order: order,
+        control_points: order + 1,
+        mask,
+        ..N4::default()
+    }
+}
+
+/// How far, at most, the log bias field is from a variant's reference.
+fn off_by(name: &str, settings: &N4, region: Option<&Volume<f32>>) -> f32 {
+    let bytes = fs::read(fixture("variants.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let expected = tensors.tensor(name).unwrap();
+    let ours = settings.correct(&head(), region).unwrap().log_bias.voxels;
+    let ours = ours.slice(s![..;4, ..;4, ..;4]);
+    assert_eq!(ours.shape(), expected.shape());
+    let theirs = expected.data().chunks_exact(4);
+    let theirs = theirs.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let offsets = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    offsets.fold(0.0, f32::max)
+}
+
+#[test]
+fn splines_of_other_orders_give_the_field_of_simpleitk() {
+    for order in [2, 4] {
+        let off = off_by(&format!("order_{order}"), &variant(order, Mask::None), None);
+        assert!(off < 2e-6, "order {order}: {off}");
+    }
+}
+
+#[test]
+fn a_region_is_the_mask_of_simpleitk_and_the_weights_of_ants() {
+    let image = head();
+    let shape = image.shape();
+    let squared_radius = |index: [usize; 3]| -> f64 {
+        let part = |a: usize| {
+            let middle = (shape[a] as f64 - 1.0) / 2.0;
+            ((index[a] as f64 - middle) / (0.45 * shape[a] as f64)).powi(2)
+        };
+        part(0) + part(1) + part(2)
+    };
+    let region = |weight: &dyn Fn(f64) -> f64| Volume {
+        voxels: Array3::from_shape_fn(shape, |(x, y, z)| weight(squared_radius([x, y, z])) as f32),
+        affine: image.affine,
+    };
+    let settings = variant(3, Mask::Region);
+    let mask = region(&|r2| f64::from(u8::from(r2 < 1.0)));
+    let off = off_by("region", &settings, Some(&mask));
+    assert!(off < 1e-3, "mask: {off}");
+    let weights = region(&|r2| (1.0 - r2).max(0.0));
+    let off = off_by("weights", &settings, Some(&weights));
+    assert!(off < 1e-3, "weights: {off}");
+
+    let small = Volume {
+        voxels: Array3::zeros((2, 2, 2)),
+        ..image.clone()
+    };
+    let error = settings.correct(&image, Some(&small)).unwrap_err();
+    assert!(matches!(error, N4Error::RegionShape { .. }), "{error}");
+    let error = settings.correct(&image, None).unwrap_err();
+    assert!(matches!(error, N4Error::NoRegion), "{error}");
+}
+
 fn phantom() -> (Volume<f32>, Array3<f64>) {
     let shape = [48, 40, 37];
     let centred = |i: usize, n: usize| (2.0 * i as f64 - (n as f64 - 1.0)) / n as f64;
@@ -150,7 +220,7 @@ fn corrected_phantom(image: &Volume<f32>) -> Corrected {
         wiener_noise: 0.02,
         mask: Mask::Foreground,
     };
-    settings.correct(image).unwrap()
+    settings.correct(image, None).unwrap()
 }
 
 #[test]
@@ -223,7 +293,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| settings.correct(&image).unwrap())
+            pool.install(|| settings.correct(&image, None).unwrap())
         };
         let one = with(1);
         for threads in [2, 3] {
@@ -272,8 +342,8 @@ fn the_order_in_which_voxels_lie_in_memory_does_not_matter() {
     let mut fortran = Array3::zeros(ndarray::ShapeBuilder::f(image.voxels.dim()));
     fortran.assign(&image.voxels);
     assert_eq!(
-        quick().correct(&volume(fortran)).unwrap(),
-        quick().correct(&image).unwrap()
+        quick().correct(&volume(fortran), None).unwrap(),
+        quick().correct(&image, None).unwrap()
     );
 }
 
@@ -283,20 +353,26 @@ fn images_without_anything_to_correct_are_refused_with_a_reason() {
     let zero = volume(Array3::zeros((8, 8, 8)));
     for mask in [Mask::None, Mask::Otsu, Mask::Foreground] {
         for image in [&constant, &zero] {
-            let error = N4 { mask, ..quick() }.correct(image).unwrap_err();
+            let error = N4 { mask, ..quick() }.correct(image, None).unwrap_err();
             assert!(matches!(error, N4Error::Flat { .. }), "{error}");
         }
     }
     let small = volume(Array3::from_shape_fn((8, 5, 8), |(x, _, _)| x as f32));
-    let error = N4::default().correct(&small).unwrap_err();
+    let error = N4::default().correct(&small, None).unwrap_err();
     assert!(error.to_string().contains("at least 6 voxels"), "{error}");
     for bad in [f32::NAN, f32::INFINITY] {
         let mut image = phantom().0;
         image.voxels[[3, 2, 1]] = bad;
-        assert!(matches!(quick().correct(&image), Err(N4Error::NotFinite)));
+        assert!(matches!(
+            quick().correct(&image, None),
+            Err(N4Error::NotFinite)
+        ));
     }
     let settings = N4 { bins: 0, ..quick() };
-    assert!(matches!(settings.correct(&zero), Err(N4Error::Settings(_))));
+    assert!(matches!(
+        settings.correct(&zero, None),
+        Err(N4Error::Settings(_))
+    ));
 }
 
 #[test]
@@ -341,7 +417,7 @@ proptest! {
             (lowest + (state >> 8) as f32 / (1 << 24) as f32) * 10_f32.powi(exponent)
         });
         let settings = N4 { shrink_factor, mask, ..quick() };
-        if let Ok(corrected) = settings.correct(&volume(voxels)) {
+        if let Ok(corrected) = settings.correct(&volume(voxels), None) {
             prop_assert!(corrected.log_bias.voxels.iter().all(|field| field.is_finite()));
         }
     }

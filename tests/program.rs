@@ -2,8 +2,8 @@
 
 mod common;
 
-use calvaria::volume::nifti::{read_image, write_mask};
-use common::{calvaria, toy_head, toy_workplace};
+use calvaria::volume::nifti::{Dtype, read_image, read_mask, read_scan, write_image, write_mask};
+use common::{calvaria, repository, toy_head, toy_workplace};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -99,7 +99,7 @@ fn list_shows_members_and_cases() {
         .args(["list", "cases", "toy.yaml"])
         .assert()
         .success()
-        .stdout(contains("sub-01,16x16x16,4.000x4.000x4.000,RAS,"));
+        .stdout(contains("sub-01,sub-01,16x16x16,4.000x4.000x4.000,RAS,"));
 }
 
 #[test]
@@ -130,4 +130,130 @@ fn prepare_fills_the_cache_that_run_uses() {
         .assert()
         .success();
     assert_eq!(kept(), 3, "the run prepared the cases anew");
+}
+
+#[test]
+fn two_processes_may_prepare_the_same_cases_at_once() {
+    let folder = toy_workplace(3);
+    let program = calvaria().get_program().to_owned();
+    let start = || {
+        std::process::Command::new(&program)
+            .current_dir(folder.path())
+            .args(["--quiet", "prepare", "toy.yaml"])
+            .spawn()
+            .unwrap()
+    };
+    for mut process in [start(), start()] {
+        assert!(process.wait().unwrap().success());
+    }
+    calvaria()
+        .current_dir(folder.path())
+        .args(["prepare", "toy.yaml", "--list"])
+        .assert()
+        .success()
+        .stdout(contains("(used)").count(3))
+        .stderr(contains("all were there").and(contains("3 cases, ")));
+}
+
+#[test]
+fn prepare_says_how_long_steps_take_and_prunes_what_is_not_used() {
+    let folder = toy_workplace(2);
+    let prepare = |args: &[&str]| {
+        calvaria()
+            .current_dir(folder.path())
+            .arg("prepare")
+            .args(args)
+            .assert()
+            .success()
+    };
+    prepare(&["toy.yaml"]).stderr(contains("a case: zscore 0.0"));
+    let other = "preprocess=[rescale, clip]";
+    prepare(&["toy.yaml", "--set", other]).stderr(contains("a case: rescale 0.0"));
+    prepare(&["--list"])
+        .stdout(
+            contains("16x16x16  zscore")
+                .count(2)
+                .and(contains("rescale > clip").count(2)),
+        )
+        .stderr(contains("4 cases, "));
+    prepare(&["--prune"]).stderr(contains("Pruned 0 cases"));
+    prepare(&["toy.yaml", "--prune", "--list"])
+        .stdout(contains("rescale").not())
+        .stderr(contains("Pruned 2 cases").and(contains("2 cases, ")));
+    calvaria().arg("prepare").assert().code(2);
+}
+
+#[test]
+fn list_cases_says_what_is_wrong_with_each() {
+    let folder = toy_workplace(4);
+    let at = |subject: usize, name: &str| {
+        let subject = format!("sub-{subject:02}");
+        let heads = folder.path().join("heads");
+        heads.join(&subject).join(format!("{subject}{name}.nii.gz"))
+    };
+    let mask = at(1, "_T1w_brainmask");
+    let mut moved = read_mask(&mask).unwrap();
+    moved.affine.0[0][3] += 2.0;
+    write_mask(&mask, &moved).unwrap();
+    std::fs::write(
+        at(2, "_T1w"),
+        b"version https://git-lfs.github.com/spec/v1\n",
+    )
+    .unwrap();
+    let scan = at(3, "_T1w");
+    let mut broken = read_image(&scan).unwrap();
+    broken.voxels[[1, 2, 3]] = f32::NAN;
+    write_image(&scan, &broken, Dtype::Float32).unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["list", "cases", "toy.yaml"])
+        .assert()
+        .code(2)
+        .stdout(
+            contains("2.000 mm apart")
+                .and(contains("git lfs pull"))
+                .and(contains("1 voxels are infinite or not a number"))
+                .and(contains("sub-04,sub-04,16x16x16,4.000x4.000x4.000,RAS,"))
+                .and(contains(",\n")),
+        )
+        .stderr(contains("3 of 4 cases have problems"));
+}
+
+#[test]
+fn preprocess_writes_the_bias_field_and_keeps_the_files_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let head = repository("experiments/data/heads/sub-01/sub-01_T1w.nii.gz");
+    let preprocess = |steps: &str, output: &str, more: &[&str]| {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["preprocess", steps])
+            .args([&head, &at(output)])
+            .args(more)
+            .assert()
+    };
+    let quick = "{n4: {iterations: [2], convergence_threshold: 0}}";
+    preprocess(quick, "corrected.nii", &["--save-bias", "bias.nii"]).success();
+    let [scan, corrected, bias] =
+        [head.clone(), at("corrected.nii"), at("bias.nii")].map(|path| read_image(&path).unwrap());
+    assert!(bias.voxels.iter().any(|field| field.abs() > 1e-3));
+    for ((scan, corrected), bias) in scan.voxels.iter().zip(&corrected.voxels).zip(&bias.voxels) {
+        assert!((scan / bias.exp() - corrected).abs() <= 1e-4 * scan.abs());
+    }
+    preprocess("rescale", "x.nii", &["--save-bias", "y.nii"])
+        .code(2)
+        .stderr(contains("exactly one n4 step"));
+    preprocess(
+        "{reorient: {axes: PSR}}",
+        "turned.nii.gz",
+        &["--dtype", "same"],
+    )
+    .success()
+    .stderr(contains("reorient 0."));
+    let [before, after] = [head.clone(), at("turned.nii.gz")].map(|path| read_scan(&path).unwrap());
+    assert_eq!(before.encoding, after.encoding);
+    assert_ne!(before.encoding.dtype, Dtype::Float32);
+    preprocess("rescale", "x.nii", &["--dtype", "int12"])
+        .code(2)
+        .stderr(contains("uint8").and(contains("same")));
 }

@@ -5,6 +5,9 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use calvaria::config::Experiment;
+use calvaria::dataset::Fold;
+use calvaria::preprocess::{Inputs, Pipeline};
 use calvaria::track::read_history;
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};
 use calvaria::volume::{Affine, Volume};
@@ -252,6 +255,64 @@ fn a_trained_run_segments_a_scan_on_its_own_grid() {
             .zip(&mask.voxels)
             .all(|(v, m)| (*m == 1) || *v == 0.0)
     );
+}
+
+#[test]
+fn landmarks_are_learnt_from_each_folds_training_cases_and_stored_with_the_run() {
+    let folder = toy_workplace(4);
+    // A head unlike the others, so that it matters who teaches.
+    let unlike = folder.path().join("heads/sub-01/sub-01_T1w.nii.gz");
+    let image = read_image(&unlike).unwrap();
+    write_image(&unlike, &image.map(|value| value * value), Dtype::Float32).unwrap();
+    let args = [
+        "--set",
+        "split={kfold: {k: 2}}",
+        "--set",
+        "preprocess=[rescale, nyul, zscore]",
+        "--set",
+        "train.epochs=1",
+    ];
+    run(folder.path(), &args).success();
+    let learnt = |fold: usize| {
+        let home = folder
+            .path()
+            .join(format!("results/toy/seed-7/fold-{fold}"));
+        let config: Experiment =
+            serde_yaml::from_str(&fs::read_to_string(home.join("config.yaml")).unwrap()).unwrap();
+        let split = fs::read_to_string(home.join("split.json")).unwrap();
+        (
+            config.preprocess,
+            serde_json::from_str::<Fold>(&split).unwrap(),
+        )
+    };
+    let heads = folder.path().join("heads");
+    let read = |id: &String| {
+        let image = heads.join(id).join(format!("{id}_T1w.nii.gz"));
+        let raw = Inputs::scan(&image, None).read().unwrap().case;
+        serde_yaml::from_str::<Pipeline>("[rescale]")
+            .unwrap()
+            .apply(raw)
+    };
+    let unlearnt: Pipeline = serde_yaml::from_str("[rescale, nyul, zscore]").unwrap();
+    for fold in 0..2 {
+        let (pipeline, split) = learnt(fold);
+        let expected = unlearnt
+            .clone()
+            .learnt(split.train.iter().map(read))
+            .unwrap();
+        assert_eq!(pipeline, expected, "fold {fold}");
+    }
+    assert_ne!(learnt(0).0, learnt(1).0);
+    // The same command finds the same runs.
+    run(folder.path(), &args)
+        .success()
+        .stderr(contains("fold-1 is finished"));
+    calvaria()
+        .current_dir(folder.path())
+        .args(["predict", "--run", "results/toy/seed-7/fold-0", "-o", "out"])
+        .arg("heads/sub-01/sub-01_T1w.nii.gz")
+        .assert()
+        .success();
 }
 
 #[test]

@@ -5,11 +5,14 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
-use calvaria::volume::orientation::axis_codes;
+use calvaria::volume::nifti::{
+    Dtype, Encoding, Placement, read_image, read_mask, read_scan, write_image, write_mask,
+};
+use calvaria::volume::orientation::AxisCodes;
 use calvaria::volume::resample::{Interpolation, resample, resample_mask};
 use calvaria::volume::{Affine, Grid, Volume};
 use ndarray::{Array3, Axis};
+use proptest::prelude::*;
 use safetensors::{Dtype as TensorType, SafeTensors};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -72,7 +75,7 @@ fn expected() -> Expected {
 #[test]
 fn every_form_of_file_reads_as_in_nibabel() {
     let Expected { shape, files } = expected();
-    assert!(files.len() >= 12);
+    assert!(files.len() >= 17);
     for (name, file) in files {
         let volume = read_image(&fixture(&name)).unwrap();
         assert_eq!(volume.shape(), shape, "{name}");
@@ -89,10 +92,32 @@ fn every_form_of_file_reads_as_in_nibabel() {
             assert!((ours - theirs).abs() < 1e-12, "{name}: {ours} for {theirs}");
         }
         assert_eq!(
-            axis_codes(&volume.affine).iter().collect::<String>(),
+            AxisCodes::of(&volume.affine).to_string(),
             file.axes,
             "{name}"
         );
+    }
+}
+
+#[test]
+fn either_file_of_a_pair_names_it() {
+    for (header, image) in [
+        ("pair.hdr", "pair.img"),
+        ("packed_pair.hdr.gz", "packed_pair.img.gz"),
+    ] {
+        let [by_header, by_image] = [header, image].map(|name| read_image(&fixture(name)));
+        assert_eq!(by_header.unwrap(), by_image.unwrap());
+    }
+}
+
+#[test]
+fn half_a_pair_is_refused_with_the_name_of_the_other_half() {
+    for (half, other) in [("pair.hdr", "pair.img"), ("pair.img", "pair.hdr")] {
+        let (folder, path) = temporary(half);
+        fs::copy(fixture(half), &path).unwrap();
+        let message = read_image(&path).unwrap_err().to_string();
+        let other = folder.path().join(other).display().to_string();
+        assert!(message.contains(&other), "{message}");
     }
 }
 
@@ -109,7 +134,12 @@ fn without_any_orientation_the_voxel_sizes_remain() {
     bytes[252..256].fill(0); // qform and sform codes
     let (_folder, path) = temporary("bare.nii");
     fs::write(&path, bytes).unwrap();
-    let affine = read_image(&path).unwrap().affine;
+    let scan = read_scan(&path).unwrap();
+    assert_eq!(scan.placement, Placement::VoxelSizes);
+    assert!(scan.warnings()[0].contains("neither sform nor qform"));
+    let with_qform = read_scan(&fixture("int8_qform.nii")).unwrap();
+    assert!(with_qform.warnings().is_empty());
+    let affine = scan.volume.affine;
     let expected = Affine::diagonal([1.1, 1.3, 2.7], [0.0; 3]);
     for (ours, theirs) in affine.0.iter().flatten().zip(expected.0.iter().flatten()) {
         assert!((ours - theirs).abs() < 1e-6);
@@ -161,8 +191,7 @@ fn kinds_of_file_that_are_no_scan_are_refused_with_what_to_do() {
         ("rgb.nii.gz", "colours"),
         ("plane.nii.gz", "no 3-D image"),
         ("nan.nii.gz", "(1, 2, 3) is NaN"),
-        ("nifti2.nii.gz", "NIfTI-2"),
-        ("pair.hdr", ".hdr and .img"),
+        ("analyze.hdr", "ANALYZE 7.5"),
         ("missing.nii.gz", "Check the path"),
     ] {
         let message = read_image(&fixture(name)).unwrap_err().to_string();
@@ -226,15 +255,55 @@ fn a_header_that_lies_is_refused_without_its_memory() {
 }
 
 #[test]
-fn any_single_damaged_header_byte_gives_a_volume_or_an_error_but_no_panic() {
-    let plain = fs::read(fixture("uint8_extension.nii")).unwrap();
-    let (_folder, path) = temporary("damaged.nii");
-    for at in 0..352 {
-        for byte in [0x00, 0x7f, 0x80, 0xff] {
-            let mut copy = plain.clone();
-            copy[at] = byte;
-            fs::write(&path, copy).unwrap();
-            let _ = read_image(&path);
+fn dimensions_of_two_to_the_31_are_refused_at_once() {
+    let mut bytes = gunzip(&fs::read(fixture("nifti2.nii.gz")).unwrap());
+    for axis in 0..3 {
+        bytes[24 + 8 * axis..32 + 8 * axis].copy_from_slice(&(1i64 << 31).to_le_bytes());
+    }
+    assert!(refusal("absurd.nii", &bytes).contains("more than any scan"));
+    assert!(refusal("absurd.nii.gz", &gzip(&bytes)).contains("more than any scan"));
+    // Just as many as might be: the data decides.
+    bytes[24..32].copy_from_slice(&(1i64 << 10).to_le_bytes());
+    bytes[32..40].copy_from_slice(&(1i64 << 11).to_le_bytes());
+    bytes[40..48].copy_from_slice(&(1i64 << 11).to_le_bytes());
+    assert!(refusal("large.nii", &bytes).contains("data ends after 240 bytes"));
+}
+
+/// Files of all forms, unpacked, and what there is to find in them.
+fn seeds() -> Vec<Vec<u8>> {
+    let names = ["uint8_extension.nii", "nifti2_big_endian_qform.nii"];
+    let plain = names.map(|name| fs::read(fixture(name)).unwrap());
+    let packed = fs::read(fixture("big_endian_int16.nii.gz")).unwrap();
+    let unpacked = gunzip(&packed);
+    plain.into_iter().chain([packed, unpacked]).collect()
+}
+
+proptest! {
+    /// The command for many more: `PROPTEST_CASES=1000000 cargo test --release --test volume bytes`.
+    #[test]
+    fn damaged_bytes_give_a_volume_or_an_error_but_no_panic(
+        seed in 0..4usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        length in prop::option::of(any::<prop::sample::Index>()),
+        repack: bool,
+    ) {
+        let mut bytes = seeds().swap_remove(seed);
+        for (at, byte) in changes {
+            // Headers, where the promises are, more often than voxels.
+            let at = at.index(bytes.len().min(560));
+            bytes[at] = byte;
+        }
+        if let Some(length) = length {
+            bytes.truncate(length.index(bytes.len()));
+        }
+        if repack {
+            bytes = gzip(&bytes);
+        }
+        let (_folder, path) = temporary("damaged.nii");
+        fs::write(&path, bytes).unwrap();
+        match read_scan(&path) {
+            Ok(scan) => prop_assert!(scan.volume.voxels.len() < 10_000),
+            Err(error) => prop_assert!(error.to_string().contains("damaged.nii")),
         }
     }
 }
@@ -275,6 +344,46 @@ fn what_is_written_reads_back() {
         write_mask(&path, &mask).unwrap();
         assert_eq!(read_mask(&path).unwrap().voxels, mask.voxels);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_scan_can_be_written_as_it_was_stored() {
+    for name in [
+        "scaled_int16.nii",
+        "uint8_extension.nii",
+        "big_endian_float64.nii",
+        "uint16_sform_before_qform.nii.gz",
+    ] {
+        let mut scan = read_scan(&fixture(name)).unwrap();
+        scan.encoding.units = 10; // mm and seconds
+        let (_folder, path) = temporary(name);
+        write_image(&path, &scan.volume, scan.encoding).unwrap();
+        let back = read_scan(&path).unwrap();
+        assert_eq!(back.encoding, scan.encoding, "{name}");
+        assert_eq!(back.volume.voxels, scan.volume.voxels, "{name}");
+    }
+}
+
+#[test]
+fn a_scaling_that_single_precision_cannot_say_is_left_out() {
+    let (_folder, path) = temporary("image.nii");
+    let encoding = Encoding {
+        slope: 1e-300,
+        ..Dtype::Float32.into()
+    };
+    let volume = ramp(Affine::identity());
+    write_image(&path, &volume, encoding).unwrap();
+    assert_eq!(read_image(&path).unwrap(), volume);
+}
+
+#[test]
+fn only_names_of_nifti_files_are_written() {
+    for name in ["image.img", "image.nii.bz2", "image"] {
+        let (_folder, path) = temporary(name);
+        let error = write_image(&path, &ramp(Affine::identity()), Dtype::Float32).unwrap_err();
+        assert!(error.to_string().contains(".nii or .nii.gz"), "{error}");
+        assert!(!path.exists());
     }
 }
 
@@ -617,7 +726,7 @@ fn thin_volumes_and_other_places_are_no_trouble() {
                     .iter()
                     .all(|v| *v == 0.0 || (*v - 7.0).abs() < 1e-5)
             );
-            let centre = Grid::centred_on(&source.grid(), [1; 3], [3.0; 3]);
+            let centre = Grid::centred_on(source.grid().centre(), [1; 3], [3.0; 3]);
             let middle = resample(&source, &centre, interpolation, true).voxels[[0, 0, 0]];
             assert!(
                 (middle - 7.0).abs() < 1e-5,

@@ -2,19 +2,17 @@
 
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Failed;
 use crate::augment::Transform;
 use crate::config;
-use crate::dataset::{Source, Split};
-use crate::evaluate::volume_ml;
+use crate::dataset::{Inspection, ScanFacts, Source, Split};
 use crate::loss::Loss;
 use crate::model::Model;
 use crate::preprocess::Step;
 use crate::train::{Optimizer, Schedule};
-use crate::volume::nifti::{read_image, read_mask};
-use crate::volume::orientation::axis_codes;
 
 /// List what can be named in an experiment, or an experiment's cases.
 #[derive(Debug, clap::Args)]
@@ -67,18 +65,52 @@ fn cases(args: &Args) -> Result<(), Failed> {
         Failed::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
     let resolved = config::load(path, &[]).map_err(Failed::input)?;
-    outln!("case,shape,spacing_mm,orientation,mask_ml");
-    for case in resolved.experiment.data.cases().map_err(Failed::input)? {
-        let image = read_image(&case.image).map_err(Failed::input)?;
-        let mask = read_mask(&case.mask).map_err(Failed::input)?;
-        let [x, y, z] = image.shape();
-        let [dx, dy, dz] = image.spacing();
-        let axes: String = axis_codes(&image.affine).iter().collect();
-        let volume = volume_ml(&mask);
-        outln!(
-            "{},{x}x{y}x{z},{dx:.3}x{dy:.3}x{dz:.3},{axes},{volume:.1}",
-            case.id
-        );
+    let cases = resolved.experiment.data.cases().map_err(Failed::input)?;
+    let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
+    let mut table = csv::Writer::from_writer(std::io::stdout());
+    let header = [
+        "case",
+        "subject",
+        "shape",
+        "spacing_mm",
+        "orientation",
+        "mask_ml",
+        "problems",
+    ];
+    // A reader who left (`| head`) is no reason to fail.
+    let _ = table.write_record(header);
+    for (case, found) in cases.iter().zip(&inspected) {
+        let [shape, spacing, axes] = match &found.scan {
+            None => [const { String::new() }; 3],
+            Some(ScanFacts {
+                shape: [x, y, z],
+                spacing: [dx, dy, dz],
+                axes,
+            }) => [
+                format!("{x}x{y}x{z}"),
+                format!("{dx:.3}x{dy:.3}x{dz:.3}"),
+                axes.to_string(),
+            ],
+        };
+        let volume = found.mask_ml.map_or(String::new(), |ml| format!("{ml:.1}"));
+        let problems = found.problems.join("; ");
+        let _ = table.write_record([
+            &case.id,
+            &case.subject,
+            &shape,
+            &spacing,
+            &axes,
+            &volume,
+            &problems,
+        ]);
     }
-    Ok(())
+    let _ = table.flush();
+    let wrong = inspected.iter().filter(|found| !found.problems.is_empty());
+    match wrong.count() {
+        0 => Ok(()),
+        wrong => Err(Failed::input(format!(
+            "{wrong} of {} cases have problems (last column).",
+            cases.len()
+        ))),
+    }
 }

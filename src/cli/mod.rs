@@ -33,7 +33,7 @@ mod prepare;
 mod preprocess;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use burn_train::Interrupter;
@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::main(&args, cli.quiet),
         Command::Prepare(args) => prepare::main(&args, cli.quiet),
-        Command::Preprocess(args) => preprocess::main(&args),
+        Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args),
         Command::List(args) => list::main(&args),
@@ -127,6 +127,13 @@ struct Results {
         default_value = "results"
     )]
     results: PathBuf,
+}
+
+/// Says what is doubtful about a scan.
+fn warn(scan: &Path, warnings: &[String], quiet: bool) {
+    for warning in warnings.iter().filter(|_| !quiet) {
+        errln!("warning: {}: {warning}.", scan.display());
+    }
 }
 
 /// An interrupter that Ctrl-C and SIGTERM trip; a second signal ends the program at once.

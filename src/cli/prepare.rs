@@ -4,32 +4,84 @@ use std::path::PathBuf;
 
 use super::{Failed, Results};
 use crate::config;
-use crate::run;
+use crate::preprocess::cache::{Cache, Entry};
+use crate::run::{self, Preparation};
 use crate::track::Console;
 
-/// Preprocess an experiment's cases into the cache, without training.
+/// Preprocess experiments' cases into the cache without training, or look after the cache.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Experiment file.
-    experiment: PathBuf,
+    /// Experiment files.
+    #[arg(value_name = "EXPERIMENT", required_unless_present_any = ["list", "prune"])]
+    experiments: Vec<PathBuf>,
     /// Override a value, such as data.nfbs.root=/data/NFBS (the value is YAML).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// List what the cache holds: a line a case, with its steps and its size.
+    #[arg(long)]
+    list: bool,
+    /// Delete from the cache what the EXPERIMENTs do not use; without any, what is damaged, left
+    /// over, or made by another version.
+    #[arg(long)]
+    prune: bool,
     #[command(flatten)]
     results: Results,
 }
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
-    let resolved = config::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
-    let experiment = &resolved.experiment;
-    let cases = experiment.data.cases().map_err(Failed::input)?;
-    run::prepare(
-        experiment,
-        &cases,
-        &args.results.results,
-        &super::interrupter(),
-        &Console::new(quiet),
-    )
-    .map(|_| ())
-    .map_err(Failed::input)
+    let results = &args.results.results;
+    let (interrupter, console) = (super::interrupter(), Console::new(quiet));
+    let mut preparation = Preparation::new(results, &interrupter, &console);
+    for experiment in &args.experiments {
+        let resolved = config::load(experiment, &args.overrides).map_err(Failed::input)?;
+        run::prepare(&resolved.experiment, &mut preparation).map_err(Failed::input)?;
+    }
+    if !args.list && !args.prune {
+        return Ok(());
+    }
+    let used = |entry: &Entry| preparation.used().contains(&entry.folder);
+    let unneeded = |entry: &Entry| match args.experiments.is_empty() {
+        true => entry.record.is_none(),
+        false => !used(entry),
+    };
+    let cache = Cache::new(results.join("cache"));
+    let mut entries = cache.entries().map_err(Failed::work)?;
+    if args.prune {
+        let (mut count, mut bytes) = (0, 0);
+        for entry in entries.extract_if(.., |entry| unneeded(entry)) {
+            if entry.remove().map_err(Failed::work)? {
+                (count, bytes) = (count + 1, bytes + entry.bytes);
+            }
+        }
+        console.say(&format!("Pruned {count} cases ({}).", megabytes(bytes)));
+    }
+    if args.list {
+        for entry in &entries {
+            let name = entry.folder.file_name().unwrap_or_default();
+            let about = match &entry.record {
+                Some(record) => {
+                    let [x, y, z] = record.shape;
+                    let steps = match record.steps.is_empty() {
+                        true => "no steps".to_owned(),
+                        false => record.steps.join(" > "),
+                    };
+                    format!("{x}x{y}x{z}  {steps}  {}", record.source.display())
+                }
+                None => "damaged, left over, or made by another version".to_owned(),
+            };
+            let mark = if used(entry) { "  (used)" } else { "" };
+            outln!(
+                "{}  {}  {about}{mark}",
+                name.display(),
+                megabytes(entry.bytes)
+            );
+        }
+        let total = entries.iter().map(|entry| entry.bytes).sum();
+        console.say(&format!("{} cases, {}.", entries.len(), megabytes(total)));
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }

@@ -1,11 +1,13 @@
 //! `calvaria preprocess`.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use super::Failed;
 use crate::files::read_text;
-use crate::preprocess::{Pipeline, Prepared, Step};
-use crate::volume::nifti::{Dtype, read_image, write_image};
+use crate::preprocess::{Inputs, Pipeline, Prepared, PreprocessError, Step};
+use crate::volume::nifti::{Dtype, Encoding, write_image};
 
 /// Apply preprocessing steps to one NIfTI file.
 #[derive(Debug, clap::Args)]
@@ -17,32 +19,108 @@ pub struct Args {
     input: PathBuf,
     /// The file to write (.nii or .nii.gz).
     output: PathBuf,
-    /// Number type of the output: uint8, int16 (both rounded and clamped) or float32.
-    #[arg(long, default_value = "float32", value_parser = parse_dtype, value_name = "TYPE")]
-    dtype: Dtype,
+    /// Number type of the output: `same` as the input's (with its scaling), float32, float64, or
+    /// uint8, int16 and so on (rounded and clamped).
+    #[arg(long, default_value = "float32", value_name = "TYPE")]
+    dtype: OutputType,
+    /// A mask or weights on the input's grid, for steps that look at the region.
+    #[arg(long, value_name = "FILE")]
+    region: Option<PathBuf>,
+    /// Also write the field that n4 found, in log intensity.
+    #[arg(long, value_name = "FILE")]
+    save_bias: Option<PathBuf>,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
-    let pipeline = parse(&args.steps)?;
-    let image = read_image(&args.input).map_err(Failed::input)?;
-    let done = pipeline
-        .apply(Prepared { image, mask: None })
-        .map_err(|error| Failed::input(format!("{}: {error}", args.input.display())))?;
-    write_image(&args.output, &done.image, args.dtype).map_err(Failed::input)
+#[derive(Clone, Copy, Debug)]
+enum OutputType {
+    Same,
+    Chosen(Dtype),
 }
 
-fn parse_dtype(name: &str) -> Result<Dtype, String> {
-    match name {
-        "uint8" => Ok(Dtype::Uint8),
-        "int16" => Ok(Dtype::Int16),
-        "float32" => Ok(Dtype::Float32),
-        _ => Err("allowed: uint8, int16, float32".into()),
+impl FromStr for OutputType {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "same" => Ok(Self::Same),
+            _ => name
+                .parse()
+                .map(Self::Chosen)
+                .map_err(|why: String| format!("{why}, same")),
+        }
     }
 }
 
+pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+    let pipeline = parse(&args.steps)?;
+    let say_time = |what: &str, time: Duration| {
+        if !quiet {
+            errln!("{what} {:.3} s", time.as_secs_f64());
+        }
+    };
+    let started = Instant::now();
+    let inputs = Inputs::scan(&args.input, args.region.as_deref());
+    let raw = inputs.read().map_err(Failed::input)?;
+    say_time("read", started.elapsed());
+    super::warn(&args.input, &raw.warnings, quiet);
+    let failed =
+        |error: PreprocessError| Failed::input(format!("{}: {error}", args.input.display()));
+    let done = match &args.save_bias {
+        None => {
+            let (done, times) = pipeline.apply_timed(raw.case).map_err(failed)?;
+            times.iter().for_each(|step| say_time(step.step, step.time));
+            done
+        }
+        Some(path) => apply_saving_bias(pipeline, raw.case, path, failed)?,
+    };
+    let encoding = match args.dtype {
+        OutputType::Same => raw.encoding,
+        OutputType::Chosen(dtype) => Encoding {
+            units: raw.encoding.units,
+            ..dtype.into()
+        },
+    };
+    let started = Instant::now();
+    write_image(&args.output, &done.image, encoding).map_err(Failed::input)?;
+    say_time("write", started.elapsed());
+    Ok(())
+}
+
+fn apply_saving_bias(
+    Pipeline(mut steps): Pipeline,
+    case: Prepared,
+    path: &Path,
+    failed: impl Fn(PreprocessError) -> Failed,
+) -> Result<Prepared, Failed> {
+    let is_n4 = |step: &Step| matches!(step, Step::N4(_));
+    let only = steps.iter().filter(|step| is_n4(step)).count() == 1;
+    let Some(at) = steps.iter().position(is_n4).filter(|_| only) else {
+        return Err(Failed::input(
+            "--save-bias needs exactly one n4 step among the STEPS",
+        ));
+    };
+    let after = Pipeline(steps.split_off(at + 1));
+    let Some(Step::N4(n4)) = steps.pop() else {
+        unreachable!("the step at that place is n4");
+    };
+    let case = Pipeline(steps).apply(case).map_err(&failed)?;
+    let corrected = n4
+        .correct(&case.image, case.region.as_ref())
+        .map_err(|error| {
+            failed(PreprocessError::Step {
+                step: "n4",
+                why: error.to_string(),
+            })
+        })?;
+    write_image(path, &corrected.log_bias, Dtype::Float32).map_err(Failed::input)?;
+    let image = corrected.image;
+    after.apply(Prepared { image, ..case }).map_err(&failed)
+}
+
 fn parse(steps: &str) -> Result<Pipeline, Failed> {
-    let (text, place) = if Path::new(steps).is_file() {
-        (read_text(Path::new(steps)).map_err(Failed::input)?, steps)
+    let file = Path::new(steps);
+    let (text, place) = if file.is_file() {
+        (read_text(file).map_err(Failed::input)?, steps)
     } else {
         (steps.to_owned(), "STEPS")
     };
@@ -57,5 +135,8 @@ fn parse(steps: &str) -> Result<Pipeline, Failed> {
     pipeline
         .validate()
         .map_err(|why| Failed::input(format!("{place}: {why}")))?;
-    Ok(pipeline)
+    Ok(match file.parent() {
+        Some(folder) if file.is_file() => pipeline.anchored(folder),
+        _ => pipeline,
+    })
 }

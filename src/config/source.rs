@@ -23,7 +23,8 @@ pub struct Source {
 }
 
 /// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
-/// where it has them (whoever extends the file may set the key to something else); `data.*.root`, which is relative to the file's folder, becomes absolute.
+/// where it has them (whoever extends the file may set the key to something else); paths of the data
+/// source and of preprocessing steps, which are relative to the file's folder, become absolute.
 ///
 /// # Errors
 ///
@@ -56,7 +57,7 @@ pub fn read(path: &Path) -> Result<Source, ConfigError> {
         .into_iter()
         .map(|base| folder.join(base))
         .collect();
-    anchor_roots(&mut values, folder);
+    anchor_paths(&mut values, folder);
     Ok(Source {
         values,
         origins,
@@ -96,22 +97,37 @@ fn take_extends(values: &mut Mapping, file: &str) -> Result<Vec<String>, ConfigE
     }
 }
 
-fn anchor_roots(values: &mut Mapping, folder: &Path) {
-    let Some(Value::Mapping(sources)) = values.get_mut("data") else {
+/// The keys of sources and preprocessing steps that are paths.
+const PATH_KEYS: [&str; 4] = ["root", "path", "derivatives", "onto"];
+
+fn anchor_paths(values: &mut Mapping, folder: &Path) {
+    if let Some(source) = values.get_mut("data") {
+        anchor_member(source, folder);
+    }
+    if let Some(Value::Sequence(steps)) = values.get_mut("preprocess") {
+        for step in steps {
+            anchor_member(step, folder);
+        }
+    }
+}
+
+/// Makes the paths of a family's member absolute, so that a run's own config.yaml means the same
+/// place. A path that cannot be made absolute is left for others to report.
+fn anchor_member(member: &mut Value, folder: &Path) {
+    let Value::Mapping(member) = member else {
         return;
     };
-    for (_, source) in sources.iter_mut() {
-        if let Some(Value::String(root)) = source.get_mut("root") {
-            if root.contains("${") {
-                continue;
+    for fields in member.values_mut().filter_map(Value::as_mapping_mut) {
+        for key in PATH_KEYS {
+            if let Some(Value::String(path)) = fields.get_mut(key)
+                && !path.contains("${")
+            {
+                let anchored = folder.join(&*path);
+                *path = std::path::absolute(&anchored)
+                    .unwrap_or(anchored)
+                    .display()
+                    .to_string();
             }
-            let anchored = folder.join(&*root);
-            // Absolute, so that a run's own config.yaml means the same place; a path that cannot be
-            // made absolute is left for the data source to report.
-            *root = std::path::absolute(&anchored)
-                .unwrap_or(anchored)
-                .display()
-                .to_string();
         }
     }
 }

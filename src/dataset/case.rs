@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -15,6 +16,11 @@ pub struct Case {
     pub image: PathBuf,
     /// The mask of the same grid.
     pub mask: PathBuf,
+    /// A mask or weights on the same grid, known before the prediction, where intensity steps may
+    /// look.
+    pub region: Option<PathBuf>,
+    /// Further facts about the case by name, to group or stratify by.
+    pub columns: BTreeMap<String, String>,
 }
 
 /// Cases cannot be found or split. Every message names the folder or file and the remedy.
@@ -40,8 +46,57 @@ pub enum DatasetError {
         /// What is there instead.
         found: String,
     },
+    /// A data source finds no scan.
+    #[error("{} holds no cases: looked for {wanted}, but found {found}. Set `root`, or what is looked for.", root.display())]
+    NothingFound {
+        /// The folder.
+        root: PathBuf,
+        /// What was looked for.
+        wanted: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A scan's mask is not among the derivatives.
+    #[error(
+        "{} has no mask: looked below {} for {name} in the scan's own space{}. Add the mask, set `derivatives`, or set `skip_without_mask: true`.",
+        image.display(), folder.display(), others(*elsewhere)
+    )]
+    NoMaskBelow {
+        /// The scan.
+        image: PathBuf,
+        /// Where its mask was looked for.
+        folder: PathBuf,
+        /// The names that its mask could have.
+        name: String,
+        /// How many masks of it there are in other spaces.
+        elsewhere: usize,
+    },
+    /// A scan has several masks.
+    #[error(
+        "{} has several masks: {}. Set `derivatives` to the folder of one pipeline, or `mask` to the suffix of the one to use.",
+        image.display(), listed(masks)
+    )]
+    SeveralMasks {
+        /// The scan.
+        image: PathBuf,
+        /// Its masks.
+        masks: Vec<PathBuf>,
+    },
+    /// A table's content is wrong.
+    #[error("{}, line {line}: {why}.", path.display())]
+    Table {
+        /// The table.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A pattern of files is wrong.
+    #[error("the pattern {0}.")]
+    Pattern(String),
     /// A scan has no mask.
-    #[error("{} has no mask: expected {} beside it. Add the mask, or take the scan away.", image.display(), expected.display())]
+    #[error("{} has no mask: expected {}. Add the mask, or take the scan away.", image.display(), expected.display())]
     NoMask {
         /// The scan.
         image: PathBuf,
@@ -89,6 +144,13 @@ pub enum DatasetError {
         /// What would work.
         remedy: &'static str,
     },
+}
+
+fn others(elsewhere: usize) -> String {
+    match elsewhere {
+        0 => String::new(),
+        n => format!(" (there are {n} in other spaces)"),
+    }
 }
 
 fn listed(files: &[PathBuf]) -> String {

@@ -323,7 +323,9 @@ impl<B: Backend> DataLoaderIterator<Batch<B>> for Batches<'_, B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preprocess::{Pipeline, cache::Cache};
+    use crate::preprocess::cache::Cache;
+    use crate::preprocess::{Inputs, Pipeline};
+
     use crate::volume::nifti::{Dtype, write_image, write_mask};
     use crate::volume::{Affine, Volume};
     use burn::backend::Flex;
@@ -340,9 +342,14 @@ mod tests {
                 let voxels = Array3::from_elem((4, 4, 4), 1);
                 write_mask(&mask, &Volume { voxels, affine }).unwrap();
                 let id = format!("case-{index}");
-                let files = Cache::new(folder.join("cache"))
-                    .prepare(&id, &image, Some(&mask), &Pipeline::default())
-                    .unwrap();
+                let inputs = Inputs {
+                    id: &id,
+                    image: &image,
+                    mask: Some(&mask),
+                    region: None,
+                };
+                let cache = Cache::new(folder.join("cache"));
+                let files = cache.prepare(&inputs, &Pipeline::default()).unwrap().files;
                 TrainingCase { id, files }
             })
             .collect()

@@ -1,13 +1,11 @@
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::walk::{check_there, files_below, nifti_stem};
 use super::{Case, DatasetError};
-use crate::files::FileError;
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each
 /// subject a folder with the raw scan, the brain cut out of it and the brain's mask.
@@ -38,13 +36,7 @@ impl Nfbs {
     ///
     /// When the folder is missing or empty, a scan or a mask stands alone, or two cases have one id.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
-        if !self.root.is_dir() {
-            return Err(DatasetError::NoRoot {
-                root: self.root.clone(),
-            });
-        }
-        let mut files = Vec::new();
-        walk(&self.root, &mut BTreeSet::new(), &mut files)?;
+        let files = files_below(&self.root)?;
         let mut folders: BTreeMap<&Path, Scans> = BTreeMap::new();
         for file in files.iter().filter_map(|path| NiftiFile::new(path)) {
             let scans = folders.entry(file.folder).or_default();
@@ -58,9 +50,8 @@ impl Nfbs {
         for scans in folders.values() {
             for (image, mask) in scans.pairs()? {
                 let case = image.case(mask);
-                for path in [&case.image, &case.mask] {
-                    path.metadata().map_err(unreadable(path))?;
-                }
+                check_there(&case.image)?;
+                check_there(&case.mask)?;
                 match cases.entry(case.id.clone()) {
                     Entry::Vacant(place) => place.insert(case),
                     Entry::Occupied(place) => {
@@ -88,42 +79,6 @@ impl Nfbs {
     }
 }
 
-/// Adds every file below `folder`, in order of its path. `seen` holds the folders already read, so that links cannot lead
-/// in circles.
-fn walk(
-    folder: &Path,
-    seen: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), FileError> {
-    if !seen.insert(folder.canonicalize().map_err(unreadable(folder))?) {
-        return Ok(());
-    }
-    let entries = folder.read_dir().map_err(unreadable(folder))?;
-    let paths: Result<BTreeSet<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    for path in paths.map_err(unreadable(folder))? {
-        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
-        if path.file_name().is_some_and(hidden) {
-            continue;
-        }
-        if path.is_dir() {
-            walk(&path, seen, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {
-    let path = path.to_owned();
-    |source| FileError {
-        action: "read",
-        path,
-        remedy: "Check that you may read it and, if it is a link, that what it leads to has been downloaded.",
-        source,
-    }
-}
-
 enum Kind {
     Image,
     Mask,
@@ -143,16 +98,13 @@ struct NiftiFile<'a> {
 impl<'a> NiftiFile<'a> {
     fn new(path: &'a Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy();
-        let ending = [".nii.gz", ".nii"]
-            .into_iter()
-            .find(|end| name.ends_with(end))?;
-        let stem = name.strip_suffix(ending)?;
+        let (stem, ending) = nifti_stem(path)?;
         let (kind, scan) = if let Some((scan, _)) = name.split_once("_brainmask.") {
             (Kind::Mask, scan)
         } else if let Some((scan, _)) = name.split_once("_brain.") {
             (Kind::Brain, scan)
         } else {
-            (Kind::Image, stem)
+            (Kind::Image, stem.as_str())
         };
         Some(Self {
             path,
@@ -181,6 +133,8 @@ impl<'a> NiftiFile<'a> {
             subject: subject.to_owned(),
             image: self.path.to_owned(),
             mask: mask.path.to_owned(),
+            region: None,
+            columns: BTreeMap::new(),
         }
     }
 }

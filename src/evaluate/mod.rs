@@ -10,7 +10,7 @@ use crate::dataset::Case;
 use crate::files::{FileError, write_atomic};
 use crate::metric;
 use crate::predict::{PredictError, Predicted, Predictor};
-use crate::volume::nifti::{read_image, read_mask};
+use crate::volume::nifti::read_mask;
 use crate::volume::{Volume, VolumeError};
 
 /// A mask could not be scored.
@@ -87,9 +87,12 @@ pub fn evaluate_case<B: Backend>(
     predictor: &Predictor<B>,
     case: &Case,
 ) -> Result<(CaseScores, Segmented), EvaluateError> {
-    let image = read_image(&case.image)?;
-    let truth = read_mask(&case.mask)?;
-    let predicted = predictor.predict(&image)?;
+    let raw = case.inputs().read().map_err(PredictError::from)?;
+    let image = raw.case.image.clone();
+    let Some(truth) = raw.case.mask.clone() else {
+        unreachable!("a case's inputs always name its mask");
+    };
+    let predicted = predictor.predict(raw.case)?;
     let scores = score(&truth, &predicted.mask, Some(&predicted.probability));
     let scores = CaseScores {
         case: case.id.clone(),

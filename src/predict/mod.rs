@@ -100,17 +100,15 @@ impl<B: Backend> Predictor<B> {
         })
     }
 
-    /// Segments a raw scan.
+    /// Segments a raw scan; a mask that comes with it is not looked at.
     ///
     /// # Errors
     ///
     /// When the scan cannot be preprocessed, such as one that is constant.
-    pub fn predict(&self, scan: &Volume<f32>) -> Result<Predicted, PredictError> {
-        let prepared = self.pipeline.apply(Prepared {
-            image: scan.clone(),
-            mask: None,
-        })?;
-        self.predict_prepared(&prepared.image, &scan.grid())
+    pub fn predict(&self, scan: Prepared) -> Result<Predicted, PredictError> {
+        let native = scan.image.grid();
+        let prepared = self.pipeline.apply(Prepared { mask: None, ..scan })?;
+        self.predict_prepared(&prepared.image, &native)
     }
 
     /// Segments an image that has been through the preprocessing, onto the grid of its scan.

@@ -1,28 +1,32 @@
 //! Preprocessed cases on disk, so that each is made once.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Pipeline, Prepared, PreprocessError};
-use crate::files::{FileError, create_folder};
+use super::{Inputs, Pipeline, Prepared, PreprocessError, Raw, StepTime};
+use crate::files::{FileError, create_folder, read_text, write_atomic};
+use crate::volume::VolumeError;
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
-use crate::volume::{Volume, VolumeError};
 
 /// Raised whenever a step's results change, so that nothing made by older code is used.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// How far apart image and mask may put the same voxel, in mm: what float32 headers differ by.
-const TOLERANCE_MM: f64 = 1e-3;
+/// The file of a case's [`Record`].
+const RECORD: &str = "case.json";
+
+/// What is left by a process that was killed is litter after this time.
+const LITTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder of preprocessed cases. Any number of processes may use it at once.
 ///
 /// A case is filed under its name and a key over everything that shapes it: the bytes of the input
-/// files, the pipeline, and the version of the code. So nothing stale is ever used, and the folder
-/// may be deleted at any time.
+/// files, the pipeline and the files it names, and the version of the code. So nothing stale is ever
+/// used, and the folder may be deleted at any time.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -35,6 +39,55 @@ pub struct CachedCase {
     pub image: PathBuf,
     /// The mask (0 and 1, bytes), if the case has one.
     pub mask: Option<PathBuf>,
+    record: PathBuf,
+}
+
+/// What is noted beside a case's files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The case's name.
+    pub case: String,
+    /// The raw scan.
+    pub source: PathBuf,
+    /// Voxels of the prepared image along each axis.
+    pub shape: [usize; 3],
+    /// The names of the steps it went through.
+    pub steps: Vec<String>,
+    /// What was doubtful about the scan.
+    pub warnings: Vec<String>,
+    /// The version of the code that made it.
+    version: u32,
+    /// The hex SHA-256 of the image's file and of the mask's.
+    image_digest: String,
+    mask_digest: Option<String>,
+}
+
+/// A case from the cache.
+#[derive(Clone, Debug)]
+pub struct FromCache {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where it lies.
+    pub files: CachedCase,
+    /// Voxels of the image along each axis.
+    pub shape: [usize; 3],
+    /// What was doubtful about the scan.
+    pub warnings: Vec<String>,
+    /// How long each step took; `None` if the case was there already.
+    pub times: Option<Vec<StepTime>>,
+}
+
+/// What lies in the cache under one name.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What is noted there; `None` for what is damaged, made by another version, or left over.
+    pub record: Option<Record>,
+    /// Size of its files.
+    pub bytes: u64,
+    /// Whether it may belong to a process that is at work now.
+    busy: bool,
 }
 
 impl CachedCase {
@@ -42,27 +95,74 @@ impl CachedCase {
         Self {
             image: folder.join("image.nii"),
             mask: with_mask.then(|| folder.join("mask.nii")),
+            record: folder.join(RECORD),
         }
     }
 
-    /// Reads the case.
+    /// Reads the case, and checks that it is what was stored.
     ///
     /// # Errors
     ///
     /// When a file is missing or damaged.
     pub fn load(&self) -> Result<Prepared, VolumeError> {
+        self.checked_record()?;
         Ok(Prepared {
             image: read_image(&self.image)?,
             mask: self.mask.as_deref().map(read_mask).transpose()?,
+            region: None,
         })
     }
 
-    fn store(&self, case: &Prepared) -> Result<(), VolumeError> {
-        write_image(&self.image, &case.image, Dtype::Float32)?;
-        match (&self.mask, &case.mask) {
-            (Some(path), Some(mask)) => write_mask(path, mask),
-            _ => Ok(()),
+    fn checked_record(&self) -> Result<Record, VolumeError> {
+        let damaged = |path: &Path, what: &str| VolumeError::Malformed {
+            path: path.to_owned(),
+            why: format!("{what}. Run the command again: the case is then prepared anew"),
+        };
+        let text = read_text(&self.record)?;
+        let record: Record = serde_json::from_str(&text)
+            .map_err(|why| damaged(&self.record, &format!("it is damaged ({why})")))?;
+        let expected = [
+            (Some(&self.image), Some(&record.image_digest)),
+            (self.mask.as_ref(), record.mask_digest.as_ref()),
+        ];
+        for (path, stored) in expected {
+            if let Some(path) = path
+                && stored != Some(&hex(&digest(path)?))
+            {
+                return Err(damaged(path, "its content is not what was stored"));
+            }
         }
+        Ok(record)
+    }
+
+    fn store(
+        &self,
+        case: &Prepared,
+        inputs: &Inputs,
+        pipeline: &Pipeline,
+        warnings: &[String],
+    ) -> Result<(), PreprocessError> {
+        write_image(&self.image, &case.image, Dtype::Float32)?;
+        if let (Some(path), Some(mask)) = (&self.mask, &case.mask) {
+            write_mask(path, mask)?;
+        }
+        let record = Record {
+            case: inputs.id.to_owned(),
+            source: std::path::absolute(inputs.image).unwrap_or_else(|_| inputs.image.to_owned()),
+            shape: case.image.shape(),
+            steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
+            warnings: warnings.to_owned(),
+            version: VERSION,
+            image_digest: hex(&digest(&self.image)?),
+            mask_digest: match &self.mask {
+                Some(mask) => Some(hex(&digest(mask)?)),
+                None => None,
+            },
+        };
+        write_atomic(&self.record, |out| {
+            Ok(serde_json::to_writer_pretty(out, &record)?)
+        })?;
+        Ok(())
     }
 }
 
@@ -74,34 +174,65 @@ impl Cache {
         }
     }
 
-    /// The case `id` after `pipeline`: from the cache if it is there, else made and stored.
+    /// A case after `pipeline`: from the cache if it is there, else made and stored.
     ///
     /// # Errors
     ///
-    /// When an input cannot be read, image and mask do not fit each other ([`check_pair`]), a step
-    /// fails, or the folder cannot be written.
+    /// When an input cannot be read, image and mask do not fit each other, a step fails, or the
+    /// folder cannot be written. The message names the case's scan.
     pub fn prepare(
         &self,
-        id: &str,
-        image: &Path,
-        mask: Option<&Path>,
+        inputs: &Inputs,
         pipeline: &Pipeline,
-    ) -> Result<CachedCase, PreprocessError> {
-        let key = key(image, mask, pipeline)?;
-        let folder = self
-            .folder
-            .join(format!("{}-{}", file_name(id), &key[..16]));
-        let cached = CachedCase::in_folder(&folder, mask.is_some());
-        if cached.load().is_err() {
-            let case = pipeline.apply(read_case(image, mask)?)?;
-            self.store(&folder, &case)?;
+    ) -> Result<FromCache, PreprocessError> {
+        let folder = self.place(inputs, pipeline)?;
+        let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
+        if let Ok(record) = files.checked_record() {
+            return Ok(FromCache {
+                folder,
+                files,
+                shape: record.shape,
+                warnings: record.warnings,
+                times: None,
+            });
         }
-        Ok(cached)
+        let of_case = |source| PreprocessError::Case {
+            image: inputs.image.to_owned(),
+            source: Box::new(source),
+        };
+        let Raw { case, warnings, .. } = inputs.read()?;
+        let (case, times) = pipeline.apply_timed(case).map_err(of_case)?;
+        let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
+        self.store(&folder, case.mask.is_some(), write)?;
+        Ok(FromCache {
+            folder,
+            files,
+            shape: case.image.shape(),
+            warnings,
+            times: Some(times),
+        })
     }
 
-    /// Stores the case under a temporary name and moves it in place, so that `folder` is there
-    /// whole or not at all.
-    fn store(&self, folder: &Path, case: &Prepared) -> Result<(), PreprocessError> {
+    /// The folder that a case has, or would have, in the cache.
+    ///
+    /// # Errors
+    ///
+    /// When an input cannot be read.
+    pub fn place(&self, inputs: &Inputs, pipeline: &Pipeline) -> Result<PathBuf, VolumeError> {
+        let key = key(inputs, pipeline)?;
+        Ok(self
+            .folder
+            .join(format!("{}-{}", file_name(inputs.id), &key[..KEY_LENGTH])))
+    }
+
+    /// Stores a case under a temporary name and moves it in place, so that `folder` is there whole
+    /// or not at all.
+    fn store(
+        &self,
+        folder: &Path,
+        with_mask: bool,
+        write: impl FnOnce(&CachedCase) -> Result<(), PreprocessError>,
+    ) -> Result<(), PreprocessError> {
         create_folder(&self.folder)?;
         let failed = |source| FileError {
             action: "create the folder",
@@ -110,14 +241,17 @@ impl Cache {
             source,
         };
         let temporary = tempfile::Builder::new()
-            .prefix(".tmp-")
+            .prefix(TEMPORARY)
             .tempdir_in(&self.folder)
             .map_err(failed)?;
         // A folder within the temporary one, which is private to the user.
         let made = temporary.path().join("case");
-        let with_mask = case.mask.is_some();
-        CachedCase::in_folder(&made, with_mask).store(case)?;
-        let stored_by_another = || CachedCase::in_folder(folder, with_mask).load().is_ok();
+        write(&CachedCase::in_folder(&made, with_mask))?;
+        let stored_by_another = || {
+            CachedCase::in_folder(folder, with_mask)
+                .checked_record()
+                .is_ok()
+        };
         if folder.exists() && !stored_by_another() {
             // A damaged case: out of the way, to be deleted with the temporary folder.
             fs::rename(folder, temporary.path().join("damaged")).map_err(failed)?;
@@ -128,87 +262,133 @@ impl Cache {
             Err(source) => Err(failed(source).into()),
         }
     }
+
+    /// Everything in the cache, in order of its names. Other files in the folder are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read; one that does not exist is empty.
+    pub fn entries(&self) -> Result<Vec<Entry>, FileError> {
+        let unreadable = |source| FileError {
+            action: "read",
+            path: self.folder.clone(),
+            remedy: "Check that you may read it.",
+            source,
+        };
+        let listed = match self.folder.read_dir() {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut entries = Vec::new();
+        for item in listed {
+            let item = item.map_err(unreadable)?;
+            let name = item.file_name().to_string_lossy().into_owned();
+            if item.path().is_dir() && (is_entry(&name) || name.starts_with(TEMPORARY)) {
+                entries.push(Entry::of(item.path(), name.starts_with(TEMPORARY)));
+            }
+        }
+        entries.sort_by(|a, b| a.folder.cmp(&b.folder));
+        Ok(entries)
+    }
 }
 
-/// Reads a case and checks that its mask fits.
-fn read_case(image: &Path, mask: Option<&Path>) -> Result<Prepared, PreprocessError> {
-    let case = Prepared {
-        image: read_image(image)?,
-        mask: mask.map(read_mask).transpose()?,
-    };
-    if let (Some(path), Some(mask)) = (mask, &case.mask) {
-        check_pair((image, &case.image), (path, mask))?;
+impl Entry {
+    fn of(folder: PathBuf, temporary: bool) -> Self {
+        let with_mask = folder.join("mask.nii").exists();
+        let record = CachedCase::in_folder(&folder, with_mask).checked_record();
+        let age = folder.metadata().and_then(|about| about.modified()).ok();
+        let age = age.and_then(|then| SystemTime::now().duration_since(then).ok());
+        Self {
+            bytes: size(&folder),
+            record: record.ok().filter(|record| record.version == VERSION),
+            busy: temporary && age.is_none_or(|age| age < LITTER),
+            folder,
+        }
     }
-    Ok(case)
+
+    /// Deletes it, unless a process may be at work on it. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn remove(&self) -> Result<bool, FileError> {
+        if self.busy {
+            return Ok(false);
+        }
+        fs::remove_dir_all(&self.folder).map_err(|source| FileError {
+            action: "remove",
+            path: self.folder.clone(),
+            remedy: "Remove it by hand.",
+            source,
+        })?;
+        Ok(true)
+    }
 }
 
-/// Checks that a mask lies on its image's grid (within 0.001 mm) and marks something.
-///
-/// # Errors
-///
-/// When it does not; the message names both files, what differs and what to do.
-pub fn check_pair(
-    (image_path, image): (&Path, &Volume<f32>),
-    (mask_path, mask): (&Path, &Volume<u8>),
-) -> Result<(), PreprocessError> {
-    let mismatch = |difference| PreprocessError::Mismatch {
-        image: image_path.to_owned(),
-        mask: mask_path.to_owned(),
-        difference,
+/// Characters of the key in a folder's name.
+const KEY_LENGTH: usize = 16;
+
+/// How names of folders that are being made begin.
+const TEMPORARY: &str = ".tmp-";
+
+/// Whether a folder's name is one that [`Cache::place`] gives.
+fn is_entry(name: &str) -> bool {
+    let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    name.rsplit_once('-')
+        .is_some_and(|(_, key)| key.len() == KEY_LENGTH && key.chars().all(lower_hex))
+}
+
+/// Bytes of all files below `folder`; those that cannot be read count nothing.
+fn size(folder: &Path) -> u64 {
+    let Ok(items) = folder.read_dir() else {
+        return 0;
     };
-    if image.shape() != mask.shape() {
-        let (expected, found) = (image.shape(), mask.shape());
-        return Err(mismatch(format!(
-            "its shape is {found:?}, the image's {expected:?}"
-        )));
-    }
-    let offset = image.grid().largest_offset(&mask.affine);
-    if offset > TOLERANCE_MM {
-        return Err(mismatch(format!(
-            "they place the same voxel up to {offset:.3} mm apart; its affine is {:?}, the \
-             image's {:?}",
-            &mask.affine.0[..3],
-            &image.affine.0[..3]
-        )));
-    }
-    if mask.voxels.iter().all(|value| *value == 0) {
-        return Err(PreprocessError::EmptyMask {
-            path: mask_path.to_owned(),
-        });
-    }
-    Ok(())
+    let of = |item: fs::DirEntry| match item.metadata() {
+        Ok(about) if about.is_dir() => size(&item.path()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    items.flatten().map(of).sum()
+}
+
+/// The SHA-256 of a file.
+fn digest(path: &Path) -> Result<[u8; 32], VolumeError> {
+    let mut hash = Sha256::new();
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut hash))
+        .map_err(|source| VolumeError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(hash.finalize().into())
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hex SHA-256 over everything that shapes a preprocessed case.
-fn key(image: &Path, mask: Option<&Path>, pipeline: &Pipeline) -> Result<String, VolumeError> {
-    let digest = |path: &Path| -> Result<_, VolumeError> {
-        let mut hash = Sha256::new();
-        File::open(path)
-            .and_then(|mut file| io::copy(&mut file, &mut hash))
-            .map_err(|source| VolumeError::Open {
-                path: path.to_owned(),
-                source,
-            })?;
-        Ok(hash.finalize())
-    };
+fn key(inputs: &Inputs, pipeline: &Pipeline) -> Result<String, VolumeError> {
     let mut hash = Sha256::new();
     hash.update(VERSION.to_le_bytes());
-    hash.update(digest(image)?);
-    match mask {
-        None => hash.update([0]),
-        Some(mask) => {
-            hash.update([1]);
-            hash.update(digest(mask)?);
+    hash.update(digest(inputs.image)?);
+    for optional in [inputs.mask, inputs.region] {
+        match optional {
+            None => hash.update([0]),
+            Some(path) => {
+                hash.update([1]);
+                hash.update(digest(path)?);
+            }
         }
+    }
+    for path in pipeline.files() {
+        hash.update(digest(path)?);
     }
     hash.update(serde_json::to_vec(pipeline).unwrap_or_else(|why| {
         unreachable!("steps are plain structs of numbers, words and lists: {why}")
     }));
-    Ok(hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Ok(hex(&hash.finalize()))
 }
 
 /// A case's name as part of a file name.

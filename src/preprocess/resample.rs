@@ -1,15 +1,19 @@
 //! Moving image and mask onto one grid.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Prepared, PreprocessError};
-use crate::volume::Grid;
+use super::{Centre, Prepared, PreprocessError};
+use crate::volume::nifti::read_scan;
 use crate::volume::resample::{Interpolation, resample, resample_mask};
+use crate::volume::{Grid, Volume};
 
-/// Moves the image onto a grid whose axes run along the world's (RAS), and the mask with it.
+/// Moves the image onto a grid whose axes run along the world's (RAS), or onto another image's, and
+/// mask and region with it.
 ///
 /// The defaults are the published pipeline's: 96 x 128 x 160 voxels of 2 mm around the world's
-/// origin, nearest neighbour. Masks are always moved by nearest neighbour. See
+/// origin, nearest neighbour. Masks and regions are always moved by nearest neighbour. See
 /// [`crate::volume::resample`] for the conventions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,21 +24,13 @@ pub struct Resample {
     pub shape: Option<[usize; 3]>,
     /// What the grid is centred on. Without effect where `shape` is `null`.
     pub centre: Centre,
+    /// An image whose grid is taken instead, relative to the experiment's file. `spacing`, `shape`
+    /// and `centre` are then left out.
+    pub onto: Option<PathBuf>,
     /// How the image's values between voxels are made.
     pub interpolation: Interpolation,
     /// Whether to smooth the image first where the grid is coarser, against aliasing.
     pub antialias: bool,
-}
-
-/// What a grid of a given shape is centred on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Centre {
-    /// The world's origin, as in the published pipeline: the same grid for every scan.
-    #[default]
-    World,
-    /// The centre of the image, for scans whose header puts the origin anywhere.
-    Image,
 }
 
 impl Default for Resample {
@@ -43,6 +39,7 @@ impl Default for Resample {
             spacing: [2.0; 3],
             shape: Some([96, 128, 160]),
             centre: Centre::World,
+            onto: None,
             interpolation: Interpolation::Nearest,
             antialias: false,
         }
@@ -65,24 +62,28 @@ impl Resample {
                 self.spacing
             ));
         }
-        match self.shape {
-            Some(shape) if !shape.iter().all(|n| (1..=4096).contains(n)) => Err(format!(
-                "shape must be from 1 to 4096 voxels along each axis, not {shape:?}"
-            )),
-            Some(shape) if shape.iter().product::<usize>() > MOST_VOXELS => Err(format!(
-                "shape must be at most 2^30 voxels in all, not {shape:?}"
-            )),
-            _ => Ok(()),
+        let usual = Self::default();
+        let own_grid = (self.spacing, self.shape, self.centre);
+        if self.onto.is_some() && own_grid != (usual.spacing, usual.shape, usual.centre) {
+            return Err(
+                "onto takes the grid of an image: leave out spacing, shape and centre".into(),
+            );
         }
+        self.shape.map_or(Ok(()), check_shape)
     }
 
-    /// The grid that an image on `source` is moved onto.
-    pub fn grid(&self, source: &Grid) -> Grid {
-        match (self.shape, self.centre) {
-            (None, _) => Grid::covering(source, self.spacing),
-            (Some(shape), Centre::World) => Grid::centred_on_world(shape, self.spacing),
-            (Some(shape), Centre::Image) => Grid::centred_on(source, shape, self.spacing),
-        }
+    /// The grid that an image is moved onto.
+    ///
+    /// # Errors
+    ///
+    /// When the image whose grid is to be taken cannot be read.
+    fn grid(&self, image: &Volume<f32>) -> Result<Grid, PreprocessError> {
+        Ok(match (&self.onto, self.shape, self.centre) {
+            (Some(path), ..) => read_scan(path)?.volume.grid(),
+            (None, None, _) => Grid::covering(&image.grid(), self.spacing),
+            (None, Some(shape), Centre::World) => Grid::centred_on_world(shape, self.spacing),
+            (None, Some(shape), centre) => Grid::centred_on(centre.of(image), shape, self.spacing),
+        })
     }
 
     pub(super) fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
@@ -90,7 +91,7 @@ impl Resample {
             step: "resample",
             why,
         };
-        let grid = self.grid(&case.image.grid());
+        let grid = self.grid(&case.image)?;
         let voxels = grid
             .shape
             .iter()
@@ -118,6 +119,24 @@ impl Resample {
         Ok(Prepared {
             image,
             mask: mask.map(|(moved, _)| moved),
+            region: case
+                .region
+                .map(|region| resample(&region, &grid, Interpolation::Nearest, false)),
         })
     }
+}
+
+/// Checks that a grid of this shape fits into memory.
+pub(super) fn check_shape(shape: [usize; 3]) -> Result<(), String> {
+    if !shape.iter().all(|n| (1..=4096).contains(n)) {
+        return Err(format!(
+            "shape must be from 1 to 4096 voxels along each axis, not {shape:?}"
+        ));
+    }
+    if shape.iter().product::<usize>() > MOST_VOXELS {
+        return Err(format!(
+            "shape must be at most 2^30 voxels in all, not {shape:?}"
+        ));
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clip::check_percentiles;
+use super::statistics::percentile;
 use crate::volume::Volume;
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
@@ -42,26 +44,19 @@ impl Rescale {
     ///
     /// A sentence that names the field and its allowed range.
     pub fn validate(&self) -> Result<(), String> {
-        let (lower, upper) = (self.lower_percentile, self.upper_percentile);
         if !(self.min.is_finite() && self.max.is_finite() && self.min < self.max) {
             return Err(format!(
                 "min must be below max, not {} and {}",
                 self.min, self.max
             ));
         }
-        if !(0.0 <= lower && lower < upper && upper <= 100.0) {
-            return Err(format!(
-                "lower_percentile must be below upper_percentile, both from 0 to 100, not {lower} \
-                 and {upper}"
-            ));
-        }
-        Ok(())
+        check_percentiles(self.lower_percentile, self.upper_percentile)
     }
 
-    pub(super) fn apply(&self, mut image: Volume<f32>) -> Volume<f32> {
+    pub(super) fn apply(&self, image: &Volume<f32>) -> Volume<f32> {
         let mut values: Vec<f32> = image.voxels.iter().copied().collect();
         if values.is_empty() {
-            return image;
+            return image.clone();
         }
         let low = percentile(&mut values, self.lower_percentile);
         let high = percentile(&mut values, self.upper_percentile);
@@ -72,7 +67,7 @@ impl Rescale {
             0.0
         };
         let shift = self.min - low * scale;
-        image.voxels.mapv_inplace(|value| {
+        image.map(|value| {
             let mapped = f64::from(value).clamp(low, high) * scale + shift;
             let mapped = if self.truncate {
                 mapped.trunc()
@@ -80,19 +75,6 @@ impl Rescale {
                 mapped
             };
             mapped.clamp(self.min, self.max) as f32
-        });
-        image
-    }
-}
-
-/// The percentile, linear between the order statistics around `percent / 100 * (n - 1)`. Reorders
-/// the values, of which there must be one.
-fn percentile(values: &mut [f32], percent: f64) -> f64 {
-    let position = percent / 100.0 * (values.len() - 1) as f64;
-    let (_, below, rest) = values.select_nth_unstable_by(position as usize, f32::total_cmp);
-    let below = f64::from(*below);
-    match rest.iter().copied().min_by(f32::total_cmp) {
-        Some(above) => below + position.fract() * (f64::from(above) - below),
-        None => below,
+        })
     }
 }

@@ -9,7 +9,7 @@ use super::ReportError;
 use super::drawing::{BLACK, Colour, Drawing, Picture, Point, WHITE};
 use super::outline::outlines;
 use super::text::{Align, shortened, text_width};
-use crate::volume::orientation::axis_codes;
+use crate::volume::orientation::AxisCodes;
 use crate::volume::{Affine, Volume};
 
 /// A scan with its true and its predicted mask, all on one grid.
@@ -159,7 +159,7 @@ struct Turn {
 
 impl Turn {
     fn to_ras(affine: &Affine) -> Self {
-        let codes = axis_codes(affine);
+        let codes = AxisCodes::of(affine).letters();
         let mut turn = Self {
             order: [0, 1, 2],
             reversed: [false; 3],

@@ -12,7 +12,7 @@ use burn_train::Interrupter;
 use thiserror::Error;
 
 pub use environment::Environment;
-pub use prepare::{PreparedData, prepare};
+pub use prepare::{Preparation, PreparedData};
 pub use summary::{RunSummary, mean_and_sd};
 
 use crate::config::{Experiment, Resolved};
@@ -20,7 +20,7 @@ use crate::dataset::{Case, DatasetError, Fold};
 use crate::evaluate::{CaseScores, EvaluateError, evaluate_case, write_cases};
 use crate::files::{FileError, create_folder, read_text, write_atomic};
 use crate::predict::{PredictError, Predictor};
-use crate::preprocess::PreprocessError;
+use crate::preprocess::{Pipeline, PreprocessError};
 use crate::report::{self, Highlight, ReportError};
 use crate::track::{Console, duration};
 use crate::train::{self, Checkpoints, TrainError};
@@ -65,7 +65,7 @@ impl RunError {
 }
 
 /// How to run an experiment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The folder under which runs are kept.
     pub results: PathBuf,
@@ -95,19 +95,29 @@ pub fn run<B: AutodiffBackend>(
 ) -> Result<Vec<RunSummary>, RunError> {
     let experiment = &resolved.experiment;
     let cases = experiment.data.cases()?;
-    let runs = plan(experiment, options, &cases)?;
+    let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
     check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
+    let mut preparation = Preparation::new(&options.results, interrupter, console);
+    for run in &mut runs {
+        run.learn(&cases, &mut preparation)?;
+    }
     for run in &runs {
         run.check_folder(options)?;
     }
-    let data = prepare(experiment, &cases, &options.results, interrupter, console)?;
     let mut summaries = Vec::new();
+    let mut data: Option<(&Pipeline, PreparedData)> = None;
     for run in &runs {
+        let pipeline = &run.experiment.preprocess;
+        let prepared = match data {
+            Some((of, prepared)) if of == pipeline => prepared,
+            _ => preparation.prepare(&cases, pipeline, &experiment.model)?,
+        };
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
         }
-        summaries.push(run.complete::<B>(&data, options, device, interrupter, console)?);
+        summaries.push(run.complete::<B>(&prepared, options, device, interrupter, console)?);
+        data = Some((pipeline, prepared));
     }
     if runs.len() > 1 {
         report::write_comparison(
@@ -117,6 +127,27 @@ pub fn run<B: AutodiffBackend>(
         )?;
     }
     Ok(summaries)
+}
+
+/// Preprocesses every case of an experiment as its runs (all folds of its seed) would, into the
+/// cache of the results folder.
+///
+/// # Errors
+///
+/// When the cases cannot be found or split, or one cannot be prepared.
+pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result<(), RunError> {
+    let cases = experiment.data.cases()?;
+    let mut runs = plan(experiment, &Options::default(), &cases)?;
+    let mut done: Vec<Pipeline> = Vec::new();
+    for run in &mut runs {
+        run.learn(&cases, preparation)?;
+        let pipeline = &run.experiment.preprocess;
+        if !done.contains(pipeline) {
+            preparation.prepare(&cases, pipeline, &experiment.model)?;
+            done.push(pipeline.clone());
+        }
+    }
+    Ok(())
 }
 
 fn runs_label(summaries: &[RunSummary]) -> Vec<(String, PathBuf)> {
@@ -186,6 +217,15 @@ fn check_writable(folder: &Path) -> Result<(), FileError> {
 impl Run {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// Teaches the preprocessing what it learns from this run's training cases.
+    fn learn(&mut self, cases: &[Case], preparation: &mut Preparation) -> Result<(), RunError> {
+        let trains = |case: &&Case| self.fold.train.contains(&case.id);
+        let training: Vec<&Case> = cases.iter().filter(trains).collect();
+        let pipeline = self.experiment.preprocess.clone();
+        self.experiment.preprocess = preparation.learn(pipeline, &training)?;
+        Ok(())
     }
 
     fn config_text(&self) -> Result<String, RunError> {

@@ -1,16 +1,18 @@
 //! Every case checked and preprocessed, before training starts.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use burn_train::Interrupter;
+use rayon::prelude::*;
 
 use super::RunError;
-use crate::config::Experiment;
 use crate::dataset::{Case, TrainingCase};
-use crate::preprocess::PreprocessError;
-use crate::preprocess::cache::{Cache, CachedCase};
+use crate::model::Model;
+use crate::preprocess::cache::{Cache, CachedCase, FromCache};
+use crate::preprocess::{Pipeline, PreprocessError};
 use crate::track::{Console, duration};
 
 /// The cases of an experiment, ready for the network.
@@ -40,58 +42,164 @@ impl PreparedData {
     }
 }
 
-/// Preprocesses `cases` into the cache under `results/cache` and checks that the network takes
-/// them: one shape, a multiple of the network's divisor.
-///
-/// # Errors
-///
-/// The first case that cannot be read or prepared, or whose shape does not fit.
-pub fn prepare(
-    experiment: &Experiment,
-    cases: &[Case],
-    results: &Path,
-    interrupter: &Interrupter,
-    console: &Console,
-) -> Result<PreparedData, RunError> {
-    let started = Instant::now();
-    let cache = Cache::new(results.join("cache"));
-    let mut bar = console.clone();
-    bar.start("preparing", cases.len(), 0);
-    let mut prepared = HashMap::new();
-    let mut first: Option<(String, [usize; 3])> = None;
-    for case in cases {
-        if interrupter.should_stop() {
+/// Preprocesses cases into the cache, each once, several at a time.
+pub struct Preparation<'a> {
+    cache: Cache,
+    interrupter: &'a Interrupter,
+    console: &'a Console,
+    /// The folders of all cases prepared so far.
+    used: BTreeSet<PathBuf>,
+}
+
+impl<'a> Preparation<'a> {
+    /// Into the cache of the results folder `results`.
+    pub fn new(results: &Path, interrupter: &'a Interrupter, console: &'a Console) -> Self {
+        Self {
+            cache: Cache::new(results.join("cache")),
+            interrupter,
+            console,
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// The cache's folders of all cases prepared so far.
+    pub fn used(&self) -> &BTreeSet<PathBuf> {
+        &self.used
+    }
+
+    /// `pipeline` with everything learnt that it learns from the training cases.
+    ///
+    /// # Errors
+    ///
+    /// The first case that cannot be prepared, or that a step cannot learn from.
+    pub fn learn(
+        &mut self,
+        mut pipeline: Pipeline,
+        training: &[&Case],
+    ) -> Result<Pipeline, RunError> {
+        while let Some(at) = pipeline.first_to_learn() {
+            let before = Pipeline(pipeline.0[..at].to_vec());
+            let files = self.prepare_all(training, &before)?;
+            let cases = files.iter().map(|case| Ok(case.files.load()?));
+            pipeline = pipeline.learnt(cases)?;
+        }
+        Ok(pipeline)
+    }
+
+    /// Every case after `pipeline`, which has nothing to learn, checked to be what `model` takes: one
+    /// shape, a multiple of the network's divisor.
+    ///
+    /// # Errors
+    ///
+    /// The first case that cannot be read or prepared, or whose shape does not fit.
+    pub fn prepare(
+        &mut self,
+        cases: &[Case],
+        pipeline: &Pipeline,
+        model: &Model,
+    ) -> Result<PreparedData, RunError> {
+        let all: Vec<&Case> = cases.iter().collect();
+        let prepared = self.prepare_all(&all, pipeline)?;
+        if let (Some(first), Some(expected)) = (cases.first(), prepared.first()) {
+            for (case, prepared) in cases.iter().zip(&prepared) {
+                check_shape(
+                    model,
+                    (&case.id, prepared.shape),
+                    (&first.id, expected.shape),
+                )?;
+            }
+        }
+        let files = prepared.into_iter().map(|case| case.files);
+        let cases = cases.iter().cloned().zip(files);
+        Ok(PreparedData {
+            cases: cases.map(|pair| (pair.0.id.clone(), pair)).collect(),
+        })
+    }
+
+    fn prepare_all(
+        &mut self,
+        cases: &[&Case],
+        pipeline: &Pipeline,
+    ) -> Result<Vec<FromCache>, RunError> {
+        let started = Instant::now();
+        let mut bar = self.console.clone();
+        bar.start("preparing", cases.len(), 0);
+        let (sender, receiver) = mpsc::channel();
+        let mut results: Vec<Option<Result<FromCache, PreprocessError>>> =
+            cases.iter().map(|_| None).collect();
+        let (cache, interrupter) = (&self.cache, self.interrupter);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let work = cases.par_iter().enumerate();
+                work.for_each_with(sender, |sender, (i, case)| {
+                    if !interrupter.should_stop() {
+                        // The receiver stays until every sender is gone.
+                        let _ = sender.send((i, cache.prepare(&case.inputs(), pipeline)));
+                    }
+                });
+            });
+            for (done, (i, result)) in receiver.into_iter().enumerate() {
+                results[i] = Some(result);
+                bar.step(format!("preparing {}", cases[i].id));
+                bar.now_and_then(&format!("prepared {} of {} cases", done + 1, cases.len()));
+            }
+        });
+        bar.finish();
+        let prepared: Option<Result<Vec<FromCache>, _>> = results.into_iter().collect();
+        let Some(prepared) = prepared else {
             return Err(RunError::Setup(
                 "stopped while preparing; prepared cases are kept for the next time.".into(),
             ));
-        }
-        let files = cache.prepare(
-            &case.id,
-            &case.image,
-            Some(&case.mask),
-            &experiment.preprocess,
-        )?;
-        let shape = files.load().map_err(PreprocessError::from)?.image.shape();
-        check_shape(experiment, &case.id, shape, &mut first)?;
-        prepared.insert(case.id.clone(), (case.clone(), files));
-        bar.step(format!("preparing {}", case.id));
+        };
+        let prepared = prepared?;
+        self.used
+            .extend(prepared.iter().map(|case| case.folder.clone()));
+        self.say(cases, pipeline, &prepared, started.elapsed());
+        Ok(prepared)
     }
-    bar.finish();
-    console.say(&format!(
-        "Prepared {} cases in {}.",
-        cases.len(),
-        duration(started.elapsed())
-    ));
-    Ok(PreparedData { cases: prepared })
+
+    /// What is doubtful about the scans, how many were made now, and how long the steps took.
+    fn say(&self, cases: &[&Case], pipeline: &Pipeline, prepared: &[FromCache], time: Duration) {
+        for (case, prepared) in cases.iter().zip(prepared) {
+            for warning in &prepared.warnings {
+                let image = case.image.display();
+                self.console.say(&format!("warning: {image}: {warning}."));
+            }
+        }
+        let made: Vec<_> = prepared
+            .iter()
+            .filter_map(|case| case.times.as_ref())
+            .collect();
+        let steps = pipeline.0.iter().enumerate().map(|(at, step)| {
+            let total: Duration = made.iter().map(|times| times[at].time).sum();
+            format!(
+                "{} {:.2} s",
+                step.name(),
+                total.as_secs_f64() / made.len() as f64
+            )
+        });
+        let steps: Vec<String> = steps.collect();
+        let mut line = format!("Prepared {} cases in {}", cases.len(), duration(time));
+        if made.is_empty() {
+            line += " (all were there)";
+        } else if !steps.is_empty() {
+            let there = match cases.len() - made.len() {
+                0 => String::new(),
+                there => format!("{there} were there; "),
+            };
+            line += &format!(" ({there}a case: {})", steps.join(", "));
+        }
+        self.console.say(&format!("{line}."));
+    }
 }
 
+/// Checks that the network takes a case's shape, and that it is the first case's.
 fn check_shape(
-    experiment: &Experiment,
-    id: &str,
-    shape: [usize; 3],
-    first: &mut Option<(String, [usize; 3])>,
+    model: &Model,
+    (id, shape): (&str, [usize; 3]),
+    (first, expected): (&str, [usize; 3]),
 ) -> Result<(), RunError> {
-    let divisor = experiment.model.divisor();
+    let divisor = model.divisor();
     if shape.iter().any(|n| n % divisor != 0) {
         let nearest = shape.map(|n| n.next_multiple_of(divisor));
         return Err(RunError::Setup(format!(
@@ -100,15 +208,11 @@ fn check_shape(
              choose fewer levels."
         )));
     }
-    match first {
-        Some((other, expected)) if *expected != shape => Err(RunError::Setup(format!(
-            "after preprocessing, case {id} has shape {shape:?} and case {other} {expected:?}. \
+    if shape != expected {
+        return Err(RunError::Setup(format!(
+            "after preprocessing, case {id} has shape {shape:?} and case {first} {expected:?}. \
              Give the resample step a fixed shape, so that batches can be made."
-        ))),
-        Some(_) => Ok(()),
-        None => {
-            *first = Some((id.to_owned(), shape));
-            Ok(())
-        }
+        )));
     }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn_train::metric::{MetricDefinition, MetricId};
 use burn_train::renderer::{
@@ -24,6 +24,7 @@ pub struct Console {
     names: HashMap<MetricId, String>,
     shown: HashMap<String, f64>,
     done: usize,
+    spoke: Instant,
     quiet: bool,
 }
 
@@ -41,6 +42,7 @@ impl Console {
             names: HashMap::new(),
             shown: HashMap::new(),
             done: 0,
+            spoke: Instant::now(),
             quiet,
         }
     }
@@ -90,6 +92,7 @@ impl Console {
     /// Starts the bar over `total` pieces of work, `done` of which are behind us.
     pub fn start(&mut self, what: &str, total: usize, done: usize) {
         self.done = done;
+        self.spoke = Instant::now();
         self.bar.reset();
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
@@ -107,6 +110,14 @@ impl Console {
         self.done += 1;
         self.bar.set_message(message);
         self.bar.set_position(self.done as u64);
+    }
+
+    /// Where there is no bar: says a line, but none within ten seconds of the one before.
+    pub fn now_and_then(&mut self, line: &str) {
+        if self.bar.is_hidden() && self.spoke.elapsed() > Duration::from_secs(10) {
+            self.spoke = Instant::now();
+            self.say(line);
+        }
     }
 
     /// Takes the bar off the screen.

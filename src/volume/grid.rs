@@ -25,11 +25,8 @@ impl Grid {
         }
     }
 
-    /// Axes along the world's, `spacing` mm apart, with the same centre as `other`.
-    pub fn centred_on(other: &Self, shape: [usize; 3], spacing: [f64; 3]) -> Self {
-        let centre = other
-            .affine
-            .apply(other.shape.map(|n| (n as f64 - 1.0) / 2.0));
+    /// Axes along the world's, `spacing` mm apart, around the point `centre` (mm).
+    pub fn centred_on(centre: [f64; 3], shape: [usize; 3], spacing: [f64; 3]) -> Self {
         let origin =
             std::array::from_fn(|a| centre[a] - spacing[a] * (shape[a] as f64 - 1.0) / 2.0);
         Self {
@@ -49,7 +46,13 @@ impl Grid {
             // A sliver of 0.001 voxel, as float32 headers leave, needs no voxel of its own.
             ((extent / spacing[a] - 1e-3).ceil() as usize).max(1)
         });
-        Self::centred_on(other, shape, spacing)
+        Self::centred_on(other.centre(), shape, spacing)
+    }
+
+    /// The point in the middle of the grid, in mm.
+    pub fn centre(&self) -> [f64; 3] {
+        let middle = self.shape.map(|n| (n as f64 - 1.0) / 2.0);
+        self.affine.apply(middle)
     }
 
     /// The largest distance in mm between where this grid and `other` put the same voxel, if both

@@ -10,6 +10,7 @@ pub mod resample;
 use std::path::PathBuf;
 
 use ndarray::Array3;
+use rayon::prelude::*;
 use thiserror::Error;
 
 pub use affine::Affine;
@@ -47,6 +48,42 @@ impl<T> Volume<T> {
     /// Volume of one voxel in millilitres.
     pub fn voxel_volume_ml(&self) -> f64 {
         self.grid().voxel_volume_ml()
+    }
+}
+
+impl Volume<f32> {
+    /// The volume with every value replaced by what `change` makes of it.
+    pub fn map(&self, change: impl Fn(f32) -> f32 + Sync) -> Self {
+        let mut voxels = self.voxels.as_standard_layout().into_owned();
+        if let Some(values) = voxels.as_slice_mut() {
+            values
+                .par_iter_mut()
+                .with_min_len(1 << 14)
+                .for_each(|value| *value = change(*value));
+        }
+        Self {
+            voxels,
+            affine: self.affine,
+        }
+    }
+}
+
+impl<T: Copy + Default> Volume<T> {
+    /// The box of `shape` voxels that starts at voxel `first`, which may lie outside. What is not in
+    /// this volume has the default value; the rest stays where it is in the world.
+    pub fn cut(&self, first: [i64; 3], shape: [usize; 3]) -> Self {
+        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
+            let at = |i: usize, first: i64| usize::try_from(i as i64 + first).ok();
+            let index = at(x, first[0]).zip(at(y, first[1])).zip(at(z, first[2]));
+            let voxel = index.and_then(|((x, y), z)| self.voxels.get([x, y, z]));
+            voxel.copied().unwrap_or_default()
+        });
+        let mut affine = self.affine;
+        let origin = self.affine.apply(first.map(|n| n as f64));
+        for (row, position) in affine.0.iter_mut().zip(origin) {
+            row[3] = position;
+        }
+        Self { voxels, affine }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use calvaria::preprocess::Prepared;
 use calvaria::volume::nifti::{Dtype, write_image, write_mask};
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -87,4 +88,34 @@ pub fn toy_workplace(cases: usize) -> tempfile::TempDir {
     toy_dataset(&folder.path().join("heads"), cases);
     std::fs::write(folder.path().join("toy.yaml"), TOY_EXPERIMENT).unwrap();
     folder
+}
+
+/// A ball of 100 in a field of noise, with its mask, on a grid off the world's origin.
+pub fn ball(centre: [f64; 3]) -> Prepared {
+    let shape = (40, 36, 30);
+    let middle = [19.5, 17.5, 14.5];
+    let affine = Affine::diagonal(
+        [-1.0, 1.2, 1.5],
+        [
+            centre[0] + middle[0],
+            centre[1] - 1.2 * middle[1],
+            centre[2] - 1.5 * middle[2],
+        ],
+    );
+    let inside = |x: usize, y: usize, z: usize| {
+        let p = affine.apply([x as f64, y as f64, z as f64]);
+        (0..3).map(|a| (p[a] - centre[a]).powi(2)).sum::<f64>() < 12.0 * 12.0
+    };
+    let mask = Array3::from_shape_fn(shape, |(x, y, z)| u8::from(inside(x, y, z)));
+    let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
+        (mask[[x, y, z]] as usize * 100 + (7 * x + 11 * y + 13 * z) % 17) as f32
+    });
+    Prepared {
+        image: Volume { voxels, affine },
+        mask: Some(Volume {
+            voxels: mask,
+            affine,
+        }),
+        region: None,
+    }
 }

@@ -11,43 +11,46 @@ use super::spline::{Approximation, Lattice};
 pub(super) struct Fit {
     shape: [usize; 3],
     log: Vec<f64>,
-    counts: Vec<bool>,
+    /// How much each voxel counts; 0 for those outside the mask.
+    weights: Vec<f32>,
     corrected: Vec<f64>,
     /// Lowest and highest corrected value that counts; reversed when none does.
     range: (f64, f64),
 }
 
 /// What the iteration arrives at.
-pub(super) struct Fitted {
-    pub(super) lattice: Lattice,
+pub(super) struct Fitted<const REACH: usize> {
+    pub(super) lattice: Lattice<REACH>,
     pub(super) iterations_run: Vec<usize>,
     pub(super) convergence: Vec<f64>,
 }
 
 impl Fit {
-    /// Of an image whose voxels above `floor` count.
-    pub(super) fn new(voxels: &Array3<f32>, floor: f64) -> Self {
+    /// Of an image and the weights of its voxels.
+    pub(super) fn new(voxels: &Array3<f32>, weights: Vec<f32>) -> Self {
         let (x, y, z) = voxels.dim();
-        let counts: Vec<bool> = voxels.iter().map(|v| f64::from(*v) > floor).collect();
         let log: Vec<f64> = voxels
             .iter()
             .map(|v| f64::from(*v))
             .map(|v| if v > 0.0 { v.ln() } else { v })
             .collect();
-        let inside = log.iter().zip(&counts).filter(|(_, counts)| **counts);
+        let inside = log
+            .iter()
+            .zip(&weights)
+            .filter(|(_, weight)| **weight > 0.0);
         let range = inside.fold(EMPTY, |range, (log, _)| widened(range, *log));
         Self {
             shape: [x, y, z],
             corrected: log.clone(),
             log,
-            counts,
+            weights,
             range,
         }
     }
 
     /// How many voxels count.
     pub(super) fn voxels(&self) -> usize {
-        self.counts.iter().filter(|counts| **counts).count()
+        self.weights.iter().filter(|weight| **weight > 0.0).count()
     }
 
     /// Whether no two voxels that count differ, so that there is nothing to sharpen.
@@ -56,7 +59,7 @@ impl Fit {
     }
 
     /// Runs all levels, from a lattice of few control points to ever finer ones.
-    pub(super) fn run(mut self, settings: &N4) -> Fitted {
+    pub(super) fn run<const REACH: usize>(mut self, settings: &N4) -> Fitted<REACH> {
         let sharpener = Sharpener::new(settings.bins, settings.fwhm, settings.wiener_noise);
         let mut lattice = Lattice::zero(settings.control_points);
         let mut iterations_run = Vec::new();
@@ -65,7 +68,7 @@ impl Fit {
             if level > 0 {
                 lattice = lattice.refined();
             }
-            let approximation = Approximation::new(lattice.basis(self.shape), &self.counts);
+            let approximation = Approximation::new(lattice.basis(self.shape), &self.weights);
             let mut run = 0;
             while run < most && !self.is_flat() {
                 self.add_residual_field(&mut lattice, &approximation, &sharpener);
@@ -87,10 +90,10 @@ impl Fit {
 
     /// Adds to the field what is smooth in the difference between the corrected image and itself
     /// sharpened.
-    fn add_residual_field(
+    fn add_residual_field<const REACH: usize>(
         &self,
-        lattice: &mut Lattice,
-        approximation: &Approximation,
+        lattice: &mut Lattice<REACH>,
+        approximation: &Approximation<REACH>,
         sharpener: &Sharpener,
     ) {
         let bins = Bins::new(self.range.0, self.range.1, sharpener.bins());
@@ -99,9 +102,12 @@ impl Fit {
         let planes: Vec<Vec<f64>> = self
             .corrected
             .par_chunks(plane)
-            .zip(self.counts.par_chunks(plane))
-            .map(|(values, counts)| {
-                let inside = values.iter().zip(counts).filter(|(_, counts)| **counts);
+            .zip(self.weights.par_chunks(plane))
+            .map(|(values, weights)| {
+                let inside = values
+                    .iter()
+                    .zip(weights)
+                    .filter(|(_, weight)| **weight > 0.0);
                 bins.histogram(inside.map(|(value, _)| *value))
             })
             .collect();
@@ -114,24 +120,29 @@ impl Fit {
         }
         let sharpened = sharpener.sharpen(bins, &histogram);
         approximation.add_fit(lattice, |i| {
-            self.counts[i].then(|| self.corrected[i] - sharpened.at(self.corrected[i]))
+            let (value, weight) = (self.corrected[i], f64::from(self.weights[i]));
+            (weight > 0.0).then(|| weight * (value - sharpened.at(value)))
         });
     }
 
     /// Corrects by the field, and says how much the correction has changed: the coefficient of
     /// variation (standard deviation over mean) of the ratio of the old field to the new.
-    fn subtract(&mut self, lattice: &Lattice, approximation: &Approximation) -> f64 {
+    fn subtract<const REACH: usize>(
+        &mut self,
+        lattice: &Lattice<REACH>,
+        approximation: &Approximation<REACH>,
+    ) -> f64 {
         let plane = self.shape[1] * self.shape[2];
         let planes: Vec<Change> = self
             .corrected
             .par_chunks_mut(plane)
             .zip(self.log.par_chunks(plane))
-            .zip(self.counts.par_chunks(plane))
+            .zip(self.weights.par_chunks(plane))
             .enumerate()
-            .map(|(x, ((corrected, log), counts))| {
+            .map(|(x, ((corrected, log), weights))| {
                 let mut change = Change::default();
                 lattice.visit_plane(&approximation.basis, x, |i, field| {
-                    if counts[i] {
+                    if weights[i] > 0.0 {
                         let new = log[i] - field;
                         change.add(new - corrected[i], new);
                         corrected[i] = new;

@@ -5,7 +5,6 @@
 //! fit is separable, which makes it tens of times as fast.
 
 mod fit;
-mod otsu;
 mod sharpen;
 mod spline;
 
@@ -14,6 +13,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::{Prepared, PreprocessError, otsu};
 use crate::volume::Volume;
 use fit::Fit;
 
@@ -38,7 +38,7 @@ pub struct N4 {
     pub convergence_threshold: f64,
     /// Control points of the first level's spline along each axis.
     pub control_points: usize,
-    /// Order of the spline. Only 3 (cubic) is available.
+    /// Order of the spline, from 2 to 4 (3: cubic).
     pub spline_order: usize,
     /// Bins of the histogram.
     pub bins: usize,
@@ -62,6 +62,9 @@ pub enum Mask {
     Otsu,
     /// Those above 0.
     Foreground,
+    /// Those of the case's region, each with the region's value as its weight (ITK's mask and
+    /// confidence image in one).
+    Region,
 }
 
 impl Default for N4 {
@@ -116,6 +119,21 @@ pub enum N4Error {
          case out"
     )]
     NotFinite,
+    /// The mask is to be the region, and there is none.
+    #[error(
+        "its mask is the case's region, but the case has none. Give one, or choose another mask"
+    )]
+    NoRegion,
+    /// The region does not fit.
+    #[error(
+        "the region has {region:?} voxels and the image {image:?}. Use a region on the image's grid"
+    )]
+    RegionShape {
+        /// Voxels of the region along each axis.
+        region: [usize; 3],
+        /// Voxels of the image along each axis.
+        image: [usize; 3],
+    },
     /// No two voxels differ.
     #[error(
         "the {voxels} voxels to estimate the field from all have one intensity. Check the scan, \
@@ -140,20 +158,19 @@ impl N4 {
         if self.shrink_factor == 0 {
             return Err("shrink_factor must be at least 1, not 0".into());
         }
-        if self.spline_order != 3 {
-            return Err(format!(
-                "spline_order must be 3 (only cubic splines are available), not {}",
-                self.spline_order
-            ));
+        let order = self.spline_order;
+        if !(2..=4).contains(&order) {
+            return Err(format!("spline_order must be from 2 to 4, not {order}"));
         }
-        if !(4..=MOST_CONTROL_POINTS).contains(&self.control_points) {
+        if !(order + 1..=MOST_CONTROL_POINTS).contains(&self.control_points) {
             return Err(format!(
-                "control_points must be from 4 to {MOST_CONTROL_POINTS}, not {}",
+                "control_points must be from {} (spline_order + 1) to {MOST_CONTROL_POINTS}, not {}",
+                order + 1,
                 self.control_points
             ));
         }
-        // With c control points there are c - 3 spans.
-        let doublings = ((MOST_CONTROL_POINTS - 3) / (self.control_points - 3)).ilog2();
+        let spans = |points: usize| points - order;
+        let doublings = (spans(MOST_CONTROL_POINTS) / spans(self.control_points)).ilog2();
         let most_levels = 1 + doublings as usize;
         if !(1..=most_levels).contains(&self.iterations.len()) {
             return Err(format!(
@@ -185,13 +202,18 @@ impl N4 {
     }
 
     /// Estimates the bias field of `image` and divides by it. The result is the same at any number
-    /// of threads.
+    /// of threads. `region` is used by the mask of that name alone.
     ///
     /// # Errors
     ///
     /// When a setting is out of its range, the image is too small for the shrink factor, a voxel
-    /// is not finite, or all voxels to estimate from are the same.
-    pub fn correct(&self, image: &Volume<f32>) -> Result<Corrected, N4Error> {
+    /// is not finite, the region is missing or has another shape, or all voxels to estimate from
+    /// are the same.
+    pub fn correct(
+        &self,
+        image: &Volume<f32>,
+        region: Option<&Volume<f32>>,
+    ) -> Result<Corrected, N4Error> {
         self.validate().map_err(N4Error::Settings)?;
         let shape = image.shape();
         if shape.iter().any(|n| n / 2 < self.shrink_factor) {
@@ -206,20 +228,59 @@ impl N4 {
         if !voxels.par_iter().all(|voxel| voxel.is_finite()) {
             return Err(N4Error::NotFinite);
         }
-        let floor = match self.mask {
-            Mask::None => f64::NEG_INFINITY,
-            Mask::Otsu => otsu::threshold(voxels),
-            Mask::Foreground => 0.0,
+        let kept = shrunk(&image.voxels, self.shrink_factor);
+        let above = |floor: f64| {
+            let inside = |voxel: &f32| f32::from(f64::from(*voxel) > floor);
+            kept.iter().map(inside).collect()
         };
-        let fit = Fit::new(&shrunk(&image.voxels, self.shrink_factor), floor);
+        let weights = match self.mask {
+            Mask::None => vec![1.0; kept.len()],
+            Mask::Otsu => above(otsu::threshold(voxels)),
+            Mask::Foreground => above(0.0),
+            Mask::Region => {
+                let region = region.ok_or(N4Error::NoRegion)?;
+                if region.shape() != shape {
+                    return Err(N4Error::RegionShape {
+                        region: region.shape(),
+                        image: shape,
+                    });
+                }
+                let weights = shrunk(&region.voxels, self.shrink_factor);
+                weights.iter().map(|weight| weight.max(0.0)).collect()
+            }
+        };
+        let fit = Fit::new(&kept, weights);
         if fit.is_flat() {
             return Err(N4Error::Flat {
                 voxels: fit.voxels(),
             });
         }
-        let fitted = fit.run(self);
+        Ok(match self.spline_order {
+            2 => self.divide::<3>(image, voxels, fit),
+            3 => self.divide::<4>(image, voxels, fit),
+            _ => self.divide::<5>(image, voxels, fit),
+        })
+    }
 
+    /// Corrects a case's image, within its region where the mask is that.
+    pub(super) fn corrected(&self, case: &Prepared) -> Result<Corrected, PreprocessError> {
+        self.correct(&case.image, case.region.as_ref())
+            .map_err(|error| PreprocessError::Step {
+                step: "n4",
+                why: error.to_string(),
+            })
+    }
+
+    /// Fits the field and divides `image` by it, whose `voxels` are given in C order.
+    fn divide<const REACH: usize>(
+        &self,
+        image: &Volume<f32>,
+        voxels: &[f32],
+        fit: Fit,
+    ) -> Corrected {
+        let fitted = fit.run::<REACH>(self);
         // The control points found on the shrunk grid are stretched over the whole one, as in ITK.
+        let shape = image.shape();
         let basis = fitted.lattice.basis(shape);
         let mut log_bias = vec![0.0; voxels.len()];
         let mut corrected = vec![0.0; voxels.len()];
@@ -242,12 +303,12 @@ impl N4 {
             voxels: Array3::from_shape_vec(shape, values).expect("one value a voxel"),
             affine: image.affine,
         };
-        Ok(Corrected {
+        Corrected {
             image: volume(corrected),
             log_bias: volume(log_bias),
             iterations_run: fitted.iterations_run,
             convergence: fitted.convergence,
-        })
+        }
     }
 }
 
@@ -299,7 +360,7 @@ mod tests {
         type Spoil = fn(&mut N4);
         let refused: [(&str, Spoil); 10] = [
             ("shrink_factor", |n4| n4.shrink_factor = 0),
-            ("spline_order", |n4| n4.spline_order = 2),
+            ("spline_order", |n4| n4.spline_order = 5),
             ("control_points", |n4| n4.control_points = 3),
             ("iterations", |n4| n4.iterations = vec![]),
             ("iterations", |n4| n4.iterations = vec![1; 8]),

@@ -1,21 +1,39 @@
-//! Smooth fields: uniform cubic B-splines over a box, read at and fitted to a regular grid of
-//! samples (Lee, Wolberg and Shin 1997, "Scattered Data Interpolation with Multilevel B-Splines").
+//! Smooth fields: uniform B-splines over a box, read at and fitted to a regular grid of samples
+//! (Lee, Wolberg and Shin 1997, "Scattered Data Interpolation with Multilevel B-Splines"; with a
+//! weight per sample: Tustison and Gee 2005, "N-D C^k B-Spline Scattered Data Approximation").
 //!
 //! On a regular grid the weight of a control point at a sample is a product of one weight per
 //! axis, so both directions go axis by axis instead of over 64 control points per voxel.
+//!
+//! `REACH` is the number of control points that reach a sample along one axis: the spline's order
+//! plus 1.
 
 use rayon::prelude::*;
 
-/// Control points that reach a sample, along one axis.
-const REACH: usize = 4;
-
 /// The weights of the control points `first..first + REACH` at one sample of one axis.
-struct Taps {
+struct Taps<const REACH: usize> {
     first: usize,
     weights: [f64; REACH],
 }
 
-impl Taps {
+impl<const REACH: usize> Taps<REACH> {
+    /// At position `u` (0 to 1) of the span to which `first` belongs, by the recursion of Cox and
+    /// de Boor for knots at whole numbers.
+    fn new(first: usize, u: f64) -> Self {
+        let mut weights = [0.0; REACH];
+        weights[0] = 1.0;
+        for order in 1..REACH {
+            // From the last down: each takes from the one before it, which is still of the order
+            // below.
+            for i in (0..=order).rev() {
+                let before = if i > 0 { weights[i - 1] } else { 0.0 };
+                let (rising, falling) = (u + (order - i) as f64, 1.0 - u + i as f64);
+                weights[i] = (rising * before + falling * weights[i]) / order as f64;
+            }
+        }
+        Self { first, weights }
+    }
+
     /// Adds to `out` the weighted sum of the blocks of `out.len()` values in `blocks`.
     fn gather(&self, blocks: &[f64], out: &mut [f64]) {
         let blocks = blocks.chunks_exact(out.len()).skip(self.first);
@@ -54,28 +72,21 @@ impl Taps {
 }
 
 /// The weights at all samples of a grid that spans the box from its first to its last sample.
-pub(super) struct Basis {
+pub(super) struct Basis<const REACH: usize> {
     control_points: usize,
-    axes: [Vec<Taps>; 3],
+    axes: [Vec<Taps<REACH>>; 3],
 }
 
-impl Basis {
+impl<const REACH: usize> Basis<REACH> {
     /// For a grid of `shape` samples, at least 2 along each axis, and `control_points` (at least
-    /// 4) along each axis.
+    /// `REACH`) along each axis.
     pub(super) fn new(shape: [usize; 3], control_points: usize) -> Self {
         let spans = control_points + 1 - REACH;
         let taps = |sample: usize, last: usize| {
             let position = (sample * spans) as f64 / last as f64;
             // The last sample is the end of the last span, not the start of the one beyond.
             let first = (position as usize).min(spans - 1);
-            let u = position - first as f64;
-            let weights = [
-                (1.0 - u).powi(3) / 6.0,
-                ((3.0 * u - 6.0) * u * u + 4.0) / 6.0,
-                (((3.0 - 3.0 * u) * u + 3.0) * u + 1.0) / 6.0,
-                u.powi(3) / 6.0,
-            ];
-            Taps { first, weights }
+            Taps::new(first, position - first as f64)
         };
         Self {
             control_points,
@@ -83,9 +94,9 @@ impl Basis {
         }
     }
 
-    /// The same reach with other weights: `f` maps the four of a sample.
+    /// The same reach with other weights: `f` maps those of a sample.
     fn map(&self, f: impl Fn(&[f64; REACH]) -> [f64; REACH]) -> Self {
-        let map = |taps: &Taps| Taps {
+        let map = |taps: &Taps<REACH>| Taps {
             first: taps.first,
             weights: f(&taps.weights),
         };
@@ -131,12 +142,12 @@ impl Basis {
 }
 
 /// A smooth field: `size` control points along each axis, in C order.
-pub(super) struct Lattice {
+pub(super) struct Lattice<const REACH: usize> {
     size: usize,
     points: Vec<f64>,
 }
 
-impl Lattice {
+impl<const REACH: usize> Lattice<REACH> {
     /// The field that is 0 everywhere.
     pub(super) fn zero(size: usize) -> Self {
         Self {
@@ -146,18 +157,21 @@ impl Lattice {
     }
 
     /// Weights for the samples of a grid of `shape`, stretched over this field's box.
-    pub(super) fn basis(&self, shape: [usize; 3]) -> Basis {
+    pub(super) fn basis(&self, shape: [usize; 3]) -> Basis<REACH> {
         Basis::new(shape, self.size)
     }
 
     /// The same field with twice as many spans along each axis.
     pub(super) fn refined(&self) -> Self {
-        let size = 2 * self.size - 3;
+        let size = 2 * self.size + 1 - REACH;
         // Splits the rows of an array, then makes the last axis the first: three times over,
         // every axis has been split and all are back in place.
         let mut points = self.points.clone();
         for _ in 0..3 {
-            let rows: Vec<_> = points.chunks_exact(self.size).map(split).collect();
+            let rows: Vec<_> = points
+                .chunks_exact(self.size)
+                .map(|row| split::<REACH>(row, size))
+                .collect();
             points = (0..size)
                 .flat_map(|i| rows.iter().map(move |row| row[i]))
                 .collect();
@@ -167,7 +181,12 @@ impl Lattice {
 
     /// Hands `visit` the field at each sample of plane `x` of the basis' grid, with the sample's
     /// index in the plane.
-    pub(super) fn visit_plane(&self, basis: &Basis, x: usize, mut visit: impl FnMut(usize, f64)) {
+    pub(super) fn visit_plane(
+        &self,
+        basis: &Basis<REACH>,
+        x: usize,
+        mut visit: impl FnMut(usize, f64),
+    ) {
         let [xs, ys, zs] = &basis.axes;
         let mut plane = vec![0.0; self.size.pow(2)];
         let mut row = vec![0.0; self.size];
@@ -182,28 +201,38 @@ impl Lattice {
     }
 }
 
-/// A row of control points split at the middle of every span: `n` become `2 n - 3`.
-fn split(row: &[f64]) -> Vec<f64> {
-    let mut halves = Vec::with_capacity(2 * row.len());
-    for i in 1..row.len() {
-        halves.push((row[i - 1] + row[i]) / 2.0);
-        if let Some(next) = row.get(i + 1) {
-            halves.push((row[i - 1] + 6.0 * row[i] + next) / 8.0);
-        }
+/// A row of control points split at the middle of every span, into `size`: each new one is the mean
+/// of the old around it, with the binomial weights of the spline's order (1 4 6 4 1 for a cubic).
+fn split<const REACH: usize>(row: &[f64], size: usize) -> Vec<f64> {
+    let mut binomials = vec![1.0];
+    for _ in 0..REACH {
+        let shifted = std::iter::once(0.0).chain(binomials.iter().copied());
+        let padded = binomials.iter().copied().chain(std::iter::once(0.0));
+        binomials = shifted.zip(padded).map(|(a, b)| a + b).collect();
     }
-    halves
+    let order = REACH - 1;
+    let scale = 1.0 / (1 << order) as f64;
+    let weight = |i: usize, j: usize| {
+        let at = (i + order).checked_sub(2 * j);
+        at.and_then(|at| binomials.get(at))
+            .map_or(0.0, |b| b * scale)
+    };
+    (0..size)
+        .map(|i| row.iter().enumerate().map(|(j, v)| weight(i, j) * v).sum())
+        .collect()
 }
 
 /// Fits fields to values at the same samples again and again.
-pub(super) struct Approximation {
-    pub(super) basis: Basis,
-    numerator: Basis,
+pub(super) struct Approximation<const REACH: usize> {
+    pub(super) basis: Basis<REACH>,
+    numerator: Basis<REACH>,
     denominator: Vec<f64>,
 }
 
-impl Approximation {
-    /// Over the grid of `basis`, at the samples that `counts` (in C order).
-    pub(super) fn new(basis: Basis, counts: &[bool]) -> Self {
+impl<const REACH: usize> Approximation<REACH> {
+    /// Over the grid of `basis`, at samples of these `weights` (in C order); those of weight 0 do
+    /// not count.
+    pub(super) fn new(basis: Basis<REACH>, weights: &[f32]) -> Self {
         let squares = basis.map(|w| w.map(|w| w * w));
         let numerator = basis.map(|w| {
             let norm: f64 = w.iter().map(|w| w * w).sum();
@@ -212,15 +241,16 @@ impl Approximation {
         Self {
             basis,
             numerator,
-            denominator: squares.sum(|i| counts[i].then_some(1.0)),
+            denominator: squares
+                .sum(|i| Some(f64::from(weights[i])).filter(|weight| *weight > 0.0)),
         }
     }
 
-    /// Adds to `lattice` the field fitted to `value`, which gives nothing where a sample does not
-    /// count. Control points that no sample reaches stay as they are.
+    /// Adds to `lattice` the field fitted to `value`, which gives the sample's value times its
+    /// weight, or nothing where it does not count. Control points that no sample reaches stay as they are.
     pub(super) fn add_fit(
         &self,
-        lattice: &mut Lattice,
+        lattice: &mut Lattice<REACH>,
         value: impl Fn(usize) -> Option<f64> + Sync,
     ) {
         let numerator = self.numerator.sum(value);
@@ -237,7 +267,7 @@ impl Approximation {
 mod tests {
     use super::*;
 
-    fn field(lattice: &Lattice, shape: [usize; 3]) -> Vec<f64> {
+    fn field<const REACH: usize>(lattice: &Lattice<REACH>, shape: [usize; 3]) -> Vec<f64> {
         let basis = lattice.basis(shape);
         let mut field = Vec::new();
         for x in 0..shape[0] {
@@ -247,24 +277,45 @@ mod tests {
     }
 
     /// Control points without any symmetry that could hide a swapped axis.
-    fn rough(size: usize) -> Lattice {
+    fn rough<const REACH: usize>(size: usize) -> Lattice<REACH> {
         Lattice {
             size,
             points: (0..size.pow(3)).map(|i| (i as f64 * 0.7).sin()).collect(),
         }
     }
 
+    fn check_refinement<const REACH: usize>() {
+        let coarse = rough::<REACH>(6);
+        let fine = coarse.refined();
+        assert_eq!(fine.size, 13 - REACH);
+        let pairs = field(&coarse, [9, 6, 11])
+            .into_iter()
+            .zip(field(&fine, [9, 6, 11]));
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 1e-13);
+        }
+    }
+
     #[test]
     fn refining_does_not_change_the_field() {
-        let coarse = rough(5);
-        let fine = coarse.refined();
-        assert_eq!(fine.size, 7);
-        for (a, b) in field(&coarse, [9, 6, 11])
-            .iter()
-            .zip(field(&fine, [9, 6, 11]))
-        {
-            assert!((a - b).abs() < 1e-14);
+        check_refinement::<3>();
+        check_refinement::<4>();
+        check_refinement::<5>();
+    }
+
+    #[test]
+    fn weights_are_those_of_the_b_spline() {
+        let u: f64 = 0.3;
+        let cubic = [
+            (1.0 - u).powi(3) / 6.0,
+            ((3.0 * u - 6.0) * u * u + 4.0) / 6.0,
+            (((3.0 - 3.0 * u) * u + 3.0) * u + 1.0) / 6.0,
+            u.powi(3) / 6.0,
+        ];
+        for (ours, expected) in Taps::<4>::new(0, u).weights.iter().zip(cubic) {
+            assert!((ours - expected).abs() < 1e-15);
         }
+        assert_eq!(Taps::<2>::new(0, u).weights, [1.0 - u, u]);
     }
 
     #[test]
@@ -274,7 +325,7 @@ mod tests {
             let (x, y, z) = (i / 36, i / 6 % 6, i % 6);
             2.0 * x as f64 - 3.0 * y as f64 + 0.5 * z as f64 - 4.0
         });
-        let lattice = Lattice {
+        let lattice = Lattice::<4> {
             size: 6,
             points: points.collect(),
         };
@@ -291,10 +342,19 @@ mod tests {
     fn a_fit_is_the_weighted_mean_of_the_paper() {
         // Lee et al., equations 3 to 5, over all samples and control points as they stand there.
         let shape = [6, 5, 7];
-        let counts: Vec<bool> = (0..210).map(|i| i % 7 != 3 && i > 60).collect();
-        let value = |i: usize| counts[i].then(|| (i as f64 * 1.3).sin());
+        let outside = |i: usize| i % 7 == 3 || i <= 60;
+        let weights: Vec<f32> = (0..210)
+            .map(|i| {
+                if outside(i) {
+                    0.0
+                } else {
+                    0.25 + (i % 4) as f32
+                }
+            })
+            .collect();
+        let value = |i: usize| (!outside(i)).then(|| (i as f64 * 1.3).sin());
         let unit = |axis: usize, sample: usize, point: usize| {
-            let taps = &Basis::new(shape, 5).axes[axis][sample];
+            let taps = &Basis::<4>::new(shape, 5).axes[axis][sample];
             let reached = point.checked_sub(taps.first);
             reached
                 .and_then(|k| taps.weights.get(k))
@@ -314,12 +374,14 @@ mod tests {
             let norm: f64 = points().map(|point| weight(sample, point).powi(2)).sum();
             for (sum, point) in sums.iter_mut().zip(points()) {
                 let w = weight(sample, point);
-                sum.0 += w * w * (w * value / norm);
-                sum.1 += w * w;
+                sum.0 += f64::from(weights[i]) * w * w * (w * value / norm);
+                sum.1 += f64::from(weights[i]) * w * w;
             }
         }
-        let mut lattice = Lattice::zero(5);
-        Approximation::new(lattice.basis(shape), &counts).add_fit(&mut lattice, value);
+        let mut lattice = Lattice::<4>::zero(5);
+        Approximation::new(lattice.basis(shape), &weights).add_fit(&mut lattice, |i| {
+            value(i).map(|value| value * f64::from(weights[i]))
+        });
         for (point, (numerator, denominator)) in lattice.points.iter().zip(sums) {
             let expected = if denominator > 0.0 {
                 numerator / denominator

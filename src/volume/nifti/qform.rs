@@ -1,15 +1,19 @@
 //! The qform: an affine without shear as a quaternion, voxel sizes and a handedness.
 
-use nifti::NiftiHeader;
-
 use crate::volume::Affine;
 
-/// The affine that a header's quaternion, voxel sizes and offsets describe.
-pub(super) fn decode(header: &NiftiHeader) -> Affine {
-    let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
+/// The affine of a quaternion (its last three parts), voxel sizes, handedness (1 or -1) and the
+/// position of the first voxel; `epsilon` is the rounding of the numbers in the file.
+pub(super) fn decode(
+    [b, c, d]: [f64; 3],
+    sizes: [f64; 3],
+    handedness: f64,
+    origin: [f64; 3],
+    epsilon: f64,
+) -> Affine {
     let square = 1.0 - (b * b + c * c + d * d);
-    // Within float32's rounding of 0 it is a half turn, as in nibabel.
-    let a = if square.abs() < 3.0 * f64::from(f32::EPSILON) {
+    // Within rounding of 0 it is a half turn, as in nibabel.
+    let a = if square.abs() < 3.0 * epsilon {
         0.0
     } else {
         square.max(0.0).sqrt()
@@ -33,12 +37,14 @@ pub(super) fn decode(header: &NiftiHeader) -> Affine {
             a * a + d * d - b * b - c * c,
         ],
     ];
-    let qfac = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
-    let sizes = [1, 2, 3].map(|axis| f64::from(header.pixdim[axis].abs()));
-    let origin = [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from);
     let row = |r: usize| {
         let [x, y, z]: [f64; 3] = rotation[r];
-        [x * sizes[0], y * sizes[1], z * sizes[2] * qfac, origin[r]]
+        [
+            x * sizes[0],
+            y * sizes[1],
+            z * sizes[2] * handedness,
+            origin[r],
+        ]
     };
     Affine([row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]])
 }

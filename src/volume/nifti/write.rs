@@ -7,36 +7,44 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nifti::NiftiType;
 
-use super::{FIRST_VOXEL, HEADER_BYTES, qform, unsupported};
+use super::header::SHORTEST;
+use super::{Dtype, Encoding, qform, unsupported};
 use crate::files::write_atomic;
 use crate::volume::{Affine, Volume, VolumeError};
 
-/// Writes the voxels, each made into `bytes` of the given kind.
-pub(super) fn write<T: Copy, const N: usize>(
+/// The header, and four bytes that say whether extensions follow.
+const FIRST_VOXEL: usize = SHORTEST + 4;
+
+pub(super) fn write<T: Copy + Into<f64>>(
     path: &Path,
     volume: &Volume<T>,
-    kind: NiftiType,
-    bytes: impl Fn(T) -> [u8; N],
+    encoding: &Encoding,
 ) -> Result<(), VolumeError> {
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
+    let gzipped = name.ends_with(".nii.gz");
+    if !gzipped && !name.ends_with(".nii") {
+        let why = "images are written to names that end in .nii or .nii.gz. Choose such a name";
+        return Err(unsupported(path, why));
+    }
     let shape = volume.shape();
     if shape.iter().any(|n| !(1..=i16::MAX as usize).contains(n)) {
         let why =
             format!("{shape:?} voxels do not fit NIfTI-1, which takes 1 to 32767 along an axis");
         return Err(unsupported(path, why));
     }
-    let header = header_bytes(shape, &volume.affine, kind);
+    let encoding = encoding.in_single_precision();
+    let header = header_bytes(shape, &volume.affine, &encoding);
     let stream = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(&header)?;
         // The file's order is x fastest; a plane at a time keeps the calls few.
         for plane in volume.voxels.axis_iter(ndarray::Axis(2)) {
-            let plane: Vec<u8> = plane.t().iter().flat_map(|value| bytes(*value)).collect();
-            out.write_all(&plane)?;
+            let values = plane.t();
+            out.write_all(&encoding.bytes(values.iter().map(|value| (*value).into())))?;
         }
         Ok(())
     };
-    let gzipped = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     write_atomic(path, |out| {
         if !gzipped {
             return stream(out);
@@ -48,8 +56,66 @@ pub(super) fn write<T: Copy, const N: usize>(
     Ok(())
 }
 
+impl Encoding {
+    /// As NIfTI-1's header can say it; without a scaling that it cannot.
+    fn in_single_precision(&self) -> Self {
+        let [slope, inter] = [self.slope, self.inter].map(|value| f64::from(value as f32));
+        let (slope, inter) = match slope.is_normal() && inter.is_finite() {
+            true => (slope, inter),
+            false => (1.0, 0.0),
+        };
+        Self {
+            slope,
+            inter,
+            ..*self
+        }
+    }
+
+    /// The bytes that store `values`. A cast from float to integer keeps within the integer's range.
+    fn bytes(&self, values: impl Iterator<Item = f64>) -> Vec<u8> {
+        let stored = values.map(|value| (value - self.inter) / self.slope);
+        macro_rules! whole {
+            ($number:ty) => {
+                stored
+                    .flat_map(|value| (value.round() as $number).to_le_bytes())
+                    .collect()
+            };
+        }
+        match self.dtype {
+            Dtype::Uint8 => whole!(u8),
+            Dtype::Int8 => whole!(i8),
+            Dtype::Uint16 => whole!(u16),
+            Dtype::Int16 => whole!(i16),
+            Dtype::Uint32 => whole!(u32),
+            Dtype::Int32 => whole!(i32),
+            Dtype::Uint64 => whole!(u64),
+            Dtype::Int64 => whole!(i64),
+            Dtype::Float32 => stored.flat_map(|v| (v as f32).to_le_bytes()).collect(),
+            Dtype::Float64 => stored.flat_map(f64::to_le_bytes).collect(),
+        }
+    }
+}
+
+impl Dtype {
+    /// The standard's code.
+    fn code(self) -> NiftiType {
+        match self {
+            Self::Uint8 => NiftiType::Uint8,
+            Self::Int8 => NiftiType::Int8,
+            Self::Uint16 => NiftiType::Uint16,
+            Self::Int16 => NiftiType::Int16,
+            Self::Uint32 => NiftiType::Uint32,
+            Self::Int32 => NiftiType::Int32,
+            Self::Uint64 => NiftiType::Uint64,
+            Self::Int64 => NiftiType::Int64,
+            Self::Float32 => NiftiType::Float32,
+            Self::Float64 => NiftiType::Float64,
+        }
+    }
+}
+
 /// A little-endian header (fields at the offsets of nifti1.h) with both affines, and no extension.
-fn header_bytes(shape: [usize; 3], affine: &Affine, kind: NiftiType) -> [u8; FIRST_VOXEL] {
+fn header_bytes(shape: [usize; 3], affine: &Affine, encoding: &Encoding) -> [u8; FIRST_VOXEL] {
     let mut header = [0; FIRST_VOXEL];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     let put_floats = |put: &mut dyn FnMut(usize, &[u8]), at: usize, values: &[f64]| {
@@ -57,13 +123,13 @@ fn header_bytes(shape: [usize; 3], affine: &Affine, kind: NiftiType) -> [u8; FIR
             put(at + 4 * i, &(*value as f32).to_le_bytes());
         }
     };
-    put(0, &(HEADER_BYTES as i32).to_le_bytes());
+    put(0, &(SHORTEST as i32).to_le_bytes());
     let dims = [3, shape[0], shape[1], shape[2], 1, 1, 1, 1];
     for (i, n) in dims.into_iter().enumerate() {
         put(40 + 2 * i, &(n as i16).to_le_bytes());
     }
-    put(70, &(kind as i16).to_le_bytes());
-    put(72, &(8 * kind.size_of() as i16).to_le_bytes());
+    put(70, &(encoding.dtype.code() as i16).to_le_bytes());
+    put(72, &(8 * encoding.dtype.size() as i16).to_le_bytes());
     let (quaternion, qfac) = qform::encode(affine).unzip();
     let spacing = affine.spacing();
     put_floats(
@@ -71,8 +137,9 @@ fn header_bytes(shape: [usize; 3], affine: &Affine, kind: NiftiType) -> [u8; FIR
         76,
         &[qfac.unwrap_or(1.0), spacing[0], spacing[1], spacing[2]],
     );
-    put_floats(&mut put, 108, &[FIRST_VOXEL as f64, 1.0, 0.0]); // vox_offset, slope, intercept
-    put(123, &[2]); // xyzt_units: mm
+    let scaling = [FIRST_VOXEL as f64, encoding.slope, encoding.inter];
+    put_floats(&mut put, 108, &scaling);
+    put(123, &[encoding.units]);
     let scanner = 1i16.to_le_bytes();
     if let Some(quaternion) = quaternion {
         put(252, &scanner);

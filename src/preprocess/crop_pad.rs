@@ -1,0 +1,66 @@
+//! Cutting off and adding voxels at the edges.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Centre, Prepared, PreprocessError};
+
+/// Brings image, mask and region to a shape by cutting off voxels or adding zeros at the ends of
+/// each axis. What is left stays where it is in the world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CropPad {
+    /// Number of voxels along the image's own axes.
+    pub shape: [usize; 3],
+    /// What the middle of the new box is nearest to.
+    pub centre: Centre,
+}
+
+impl Default for CropPad {
+    fn default() -> Self {
+        Self {
+            shape: [96, 128, 160],
+            centre: Centre::Image,
+        }
+    }
+}
+
+impl CropPad {
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        super::resample::check_shape(self.shape)
+    }
+
+    pub(super) fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+        let refused = |why: &str| PreprocessError::Step {
+            step: "crop_pad",
+            why: why.into(),
+        };
+        let source = case.image.grid();
+        let to_voxel = source
+            .affine
+            .inverse()
+            .ok_or_else(|| refused("the image's axes span no space. Correct its header"))?;
+        let centre = to_voxel.apply(self.centre.of(&case.image));
+        let first: [i64; 3] = std::array::from_fn(|a| {
+            // Of two equally near places the first, whatever rounding says.
+            (centre[a] - (self.shape[a] as f64 - 1.0) / 2.0 + 0.5 - 1e-6).floor() as i64
+        });
+        let apart =
+            |a: usize| first[a] >= source.shape[a] as i64 || first[a] + self.shape[a] as i64 <= 0;
+        if (0..3).any(apart) {
+            return Err(refused(
+                "nothing of the image is left in the new box. Set `centre: image`, or correct the \
+                 scan's header",
+            ));
+        }
+        Ok(Prepared {
+            image: case.image.cut(first, self.shape),
+            mask: case.mask.map(|mask| mask.cut(first, self.shape)),
+            region: case.region.map(|region| region.cut(first, self.shape)),
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! Repairing voxels that are no number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::volume::Volume;
+
+/// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
+/// are refused otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NanToZero {}
+
+impl NanToZero {
+    /// Checks the values: there are none.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn apply(&self, image: &Volume<f32>) -> Volume<f32> {
+        image.map(|value| if value.is_finite() { value } else { 0.0 })
+    }
+}

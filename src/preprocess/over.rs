@@ -1,0 +1,69 @@
+//! Which voxels an intensity step looks at.
+
+use serde::{Deserialize, Serialize};
+
+use super::statistics::mean_and_deviation;
+use super::{Prepared, PreprocessError};
+
+/// Which voxels a step takes its statistics over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// All voxels.
+    #[default]
+    Whole,
+    /// Voxels other than 0. For scans whose background is exactly 0.
+    Foreground,
+    /// Voxels above the mean of all: a rough head, where the background is dark but not 0.
+    AboveMean,
+    /// Voxels where the case's region is above 0. The region is known before the prediction, as a
+    /// rough mask made by another program is; the mask to be learnt is never looked at.
+    Region,
+}
+
+impl Over {
+    /// The intensities of the voxels that count, in C order; there is at least one.
+    ///
+    /// # Errors
+    ///
+    /// When the case has no region though it is asked for, or no voxel counts.
+    pub(super) fn values(
+        self,
+        case: &Prepared,
+        step: &'static str,
+    ) -> Result<Vec<f32>, PreprocessError> {
+        let voxels = &case.image.voxels;
+        let all = || voxels.iter().copied();
+        let values: Vec<f32> = match (self, &case.region) {
+            (Self::Whole, _) => all().collect(),
+            (Self::Foreground, _) => all().filter(|value| *value != 0.0).collect(),
+            (Self::AboveMean, _) => {
+                let values: Vec<f32> = all().collect();
+                let (mean, _) = mean_and_deviation(&values);
+                all().filter(|value| f64::from(*value) > mean).collect()
+            }
+            (Self::Region, Some(region)) => all()
+                .zip(&region.voxels)
+                .filter_map(|(value, weight)| (*weight > 0.0).then_some(value))
+                .collect(),
+            (Self::Region, None) => {
+                return Err(PreprocessError::Step {
+                    step,
+                    why: "it is to look at the case's region, but the case has none. Give one, or \
+                          choose another `over`"
+                        .into(),
+                });
+            }
+        };
+        if values.is_empty() {
+            return Err(PreprocessError::Step {
+                step,
+                why:
+                    "there is no voxel to take statistics over. Check the scan, or choose another \
+                      `over`"
+                        .into(),
+            });
+        }
+        Ok(values)
+    }
+}

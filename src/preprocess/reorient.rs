@@ -1,0 +1,38 @@
+//! Turning the voxel axes.
+
+use serde::{Deserialize, Serialize};
+
+use super::Prepared;
+use crate::volume::orientation::{AxisCodes, reoriented};
+
+/// Permutes and flips the axes so that they run as asked, without touching a value: what is where
+/// in the world stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reorient {
+    /// The directions in which the voxel axes shall increase, such as `RAS`: to the Right, Anterior
+    /// (front), Superior (top). Others are L, P and I.
+    pub axes: AxisCodes,
+}
+
+impl Reorient {
+    /// Checks the values: reading has.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) fn apply(&self, case: &Prepared) -> Prepared {
+        Prepared {
+            image: reoriented(&case.image, self.axes),
+            mask: case.mask.as_ref().map(|mask| reoriented(mask, self.axes)),
+            region: case
+                .region
+                .as_ref()
+                .map(|region| reoriented(region, self.axes)),
+        }
+    }
+}

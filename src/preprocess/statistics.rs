@@ -1,0 +1,60 @@
+//! Statistics of intensities: percentiles as NumPy takes them by default, mean and deviation.
+
+use rayon::prelude::*;
+
+/// The percentile, linear between the order statistics around `percent / 100 * (n - 1)`. Reorders
+/// the values, of which there must be one.
+pub(super) fn percentile(values: &mut [f32], percent: f64) -> f64 {
+    // The ends need no order.
+    if percent <= 0.0 {
+        return f64::from(
+            values
+                .par_iter()
+                .copied()
+                .reduce(|| f32::INFINITY, f32::min),
+        );
+    }
+    if percent >= 100.0 {
+        return f64::from(
+            values
+                .par_iter()
+                .copied()
+                .reduce(|| f32::NEG_INFINITY, f32::max),
+        );
+    }
+    let position = percent / 100.0 * (values.len() - 1) as f64;
+    let (_, below, rest) = values.select_nth_unstable_by(position as usize, f32::total_cmp);
+    let below = f64::from(*below);
+    match rest.iter().copied().min_by(f32::total_cmp) {
+        Some(above) => below + position.fract() * (f64::from(above) - below),
+        None => below,
+    }
+}
+
+/// The mean and the population standard deviation of the values, of which there must be one. The
+/// same at any number of threads.
+pub(super) fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = sum(values, |value| value) / n;
+    let variance = sum(values, |value| (value - mean) * (value - mean)) / n;
+    (mean, variance.sqrt())
+}
+
+/// The sum of a function of the values, in an order that depends on their number alone.
+pub(super) fn sum(values: &[f32], of: impl Fn(f64) -> f64 + Sync) -> f64 {
+    const LANES: usize = 8;
+    let chunks = values.par_chunks(1 << 16).map(|chunk| {
+        // Lanes that do not wait for each other.
+        let mut lanes = [0.0; LANES];
+        let (eights, rest) = chunk.as_chunks::<LANES>();
+        for eight in eights {
+            for (lane, value) in lanes.iter_mut().zip(eight) {
+                *lane += of(f64::from(*value));
+            }
+        }
+        let rest: f64 = rest.iter().map(|value| of(f64::from(*value))).sum();
+        lanes.iter().sum::<f64>() + rest
+    });
+    let sums: Vec<f64> = chunks.collect();
+    sums.iter().sum()
+}

@@ -1,0 +1,316 @@
+//! Finding cases in BIDS datasets, tables and pairs of folders.
+
+use std::fs;
+use std::path::Path;
+
+use calvaria::dataset::{Bids, Case, Pairs, Source, Table};
+
+/// A data folder with empty files of these names.
+fn folder(files: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for file in files {
+        write(root.path(), file, "");
+    }
+    root
+}
+
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Id, subject and mask (relative to the folder) of every case.
+fn shown(root: &Path, cases: &[Case]) -> Vec<[String; 3]> {
+    let inside = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
+    let of = |case: &Case| [case.id.clone(), case.subject.clone(), inside(&case.mask)];
+    cases.iter().map(of).collect()
+}
+
+fn bids(root: &Path) -> Bids {
+    Bids {
+        root: root.to_owned(),
+        ..Bids::default()
+    }
+}
+
+/// What a source says, with paths relative to the folder.
+fn said(root: &Path, source: Source) -> String {
+    let why = source.cases().unwrap_err().to_string();
+    why.replace(&format!("{}/", root.display()), "")
+}
+
+const FMRIPREP: &str = "derivatives/fmriprep/sub-01/anat/sub-01";
+
+#[test]
+fn a_bids_dataset_takes_the_brain_mask_in_the_scans_own_space() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        "sub-01/func/sub-01_task-rest_bold.nii.gz",
+        &format!("{FMRIPREP}_desc-preproc_T1w.nii.gz"),
+        &format!("{FMRIPREP}_desc-brain_mask.nii.gz"),
+        &format!("{FMRIPREP}_desc-head_mask.nii.gz"),
+        &format!("{FMRIPREP}_dseg.nii.gz"),
+        &format!("{FMRIPREP}_space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz"),
+        &format!("{FMRIPREP}_space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz"),
+    ]);
+    let cases = bids(root.path()).cases().unwrap();
+    assert_eq!(
+        shown(root.path(), &cases),
+        [[
+            "sub-01",
+            "sub-01",
+            &format!("{FMRIPREP}_desc-brain_mask.nii.gz")
+        ]]
+    );
+    assert!(cases[0].image.ends_with("sub-01/anat/sub-01_T1w.nii.gz"));
+}
+
+#[test]
+fn sessions_and_runs_of_a_bids_subject_are_cases_of_one_subject() {
+    let root = folder(&[
+        "sub-01/ses-1/anat/sub-01_ses-1_run-1_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_run-2_T1w.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_T1w.nii",
+        "derivatives/masks/sub-01_ses-1_run-1_mask.nii.gz",
+        "derivatives/masks/sub-01_ses-1_run-2_mask.nii.gz",
+        "derivatives/masks/sub-01_ses-2_space-orig_mask.nii.gz",
+    ]);
+    let cases = bids(root.path()).cases().unwrap();
+    let expected = [
+        [
+            "sub-01_ses-1_run-1",
+            "sub-01",
+            "derivatives/masks/sub-01_ses-1_run-1_mask.nii.gz",
+        ],
+        [
+            "sub-01_ses-1_run-2",
+            "sub-01",
+            "derivatives/masks/sub-01_ses-1_run-2_mask.nii.gz",
+        ],
+        [
+            "sub-01_ses-2",
+            "sub-01",
+            "derivatives/masks/sub-01_ses-2_space-orig_mask.nii.gz",
+        ],
+    ];
+    assert_eq!(shown(root.path(), &cases), expected);
+}
+
+#[test]
+fn a_participants_table_gives_the_columns() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "derivatives/sub-01_mask.nii.gz",
+    ]);
+    let table = "participant_id\tage\tsex\tsite\r\nsub-02\t30\tM\tA\r\nsub-01\t41\tn/a\tB\r\n";
+    write(root.path(), "participants.tsv", table);
+    let cases = bids(root.path()).cases().unwrap();
+    let columns: Vec<(&str, &str)> = (cases[0].columns.iter())
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(columns, [("age", "41"), ("site", "B")]);
+}
+
+#[test]
+fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
+    let scan = "sub-01/anat/sub-01_T1w.nii.gz";
+    let root = folder(&[scan]);
+    let source = |root: &Path| Source::Bids(bids(root));
+    let why = said(root.path(), source(root.path()));
+    assert!(why.contains("there is no folder derivatives"), "{why}");
+
+    write(root.path(), "derivatives/sub-01_space-MNI_mask.nii.gz", "");
+    let why = said(root.path(), source(root.path()));
+    assert!(
+        why.starts_with(scan) && why.contains("1 in other spaces") && why.contains("skip_without"),
+        "{why}"
+    );
+    let skipping = Bids {
+        skip_without_mask: true,
+        ..bids(root.path())
+    };
+    let why = said(root.path(), Source::Bids(skipping));
+    assert!(why.contains("1 scans, all without a mask"), "{why}");
+
+    write(root.path(), "derivatives/a/sub-01_mask.nii.gz", "");
+    write(root.path(), "derivatives/b/sub-01_mask.nii.gz", "");
+    let why = said(root.path(), source(root.path()));
+    assert!(
+        why.contains("derivatives/a/sub-01_mask.nii.gz, derivatives/b/sub-01_mask.nii.gz"),
+        "{why}"
+    );
+    let one = Bids {
+        derivatives: Some(root.path().join("derivatives/b")),
+        ..bids(root.path())
+    };
+    assert_eq!(one.cases().unwrap().len(), 1);
+
+    let empty = folder(&["derivatives/x.txt", "readme.md"]);
+    let why = said(empty.path(), source(empty.path()));
+    assert!(why.contains("sub-*/[ses-*/]anat/*_T1w.nii.gz"), "{why}");
+}
+
+#[test]
+fn a_table_gives_a_case_a_row_with_paths_from_its_folder() {
+    let root = folder(&[
+        "raw/a.nii.gz",
+        "raw/b.nii.gz",
+        "brains/a.nii.gz",
+        "brains/b.nii.gz",
+    ]);
+    let text = "id, image, mask, subject, region, site, age\n\
+                scan-2, raw/b.nii.gz, brains/b.nii.gz, S1, brains/a.nii.gz, Kyiv, 40\n\
+                scan-1, raw/a.nii.gz, brains/a.nii.gz, , ,\"Lviv, north\", \n";
+    write(root.path(), "cases.csv", text);
+    let tabs = text.replace(", ", "\t").replace(",\"Lviv\t", "\t\"Lviv, ");
+    write(root.path(), "cases.tsv", &tabs);
+    for name in ["cases.csv", "cases.tsv"] {
+        let path = root.path().join(name);
+        let cases = Table { path }.cases().unwrap();
+        let expected = [
+            ["scan-1", "scan-1", "brains/a.nii.gz"],
+            ["scan-2", "S1", "brains/b.nii.gz"],
+        ];
+        assert_eq!(shown(root.path(), &cases), expected, "{name}");
+        assert_eq!(cases[0].columns["site"], "Lviv, north");
+        assert!(!cases[0].columns.contains_key("age"));
+        assert_eq!(cases[0].region, None);
+        let region = cases[1].region.as_ref().unwrap();
+        assert!(region.ends_with("brains/a.nii.gz"));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_with_its_line() {
+    let root = folder(&["a.nii.gz"]);
+    let refusal = |text: &str| {
+        write(root.path(), "cases.csv", text);
+        let path = root.path().join("cases.csv");
+        said(root.path(), Source::Table(Table { path }))
+    };
+    let why = refusal("id,image,masks\n");
+    assert!(
+        why.starts_with("cases.csv, line 1: there is no column `mask` (did you mean"),
+        "{why}"
+    );
+    assert!(refusal("id,image,mask\n").contains("line 1: there is no row"));
+    let why = refusal("id,image,mask\n1,a.nii.gz,\n");
+    assert!(why.contains("line 2: the cell of `mask` is empty"), "{why}");
+    let why = refusal("id,image,mask\n1,a.nii.gz,b.nii.gz\n");
+    assert!(
+        why.contains("line 2: `mask`: cannot read b.nii.gz"),
+        "{why}"
+    );
+    let why = refusal("id,image,mask\n1,a.nii.gz,a.nii.gz\n1,a.nii.gz,a.nii.gz\n");
+    assert!(why.contains("line 3: the id `1` stands in line 2"), "{why}");
+    let why = refusal("id,image,mask\n1,a.nii.gz\n");
+    assert!(
+        why.contains("line 2: it has 2 cells, but the header has 3"),
+        "{why}"
+    );
+}
+
+fn pairs(root: &Path, image: &str, mask: &str) -> Pairs {
+    Pairs {
+        root: root.to_owned(),
+        image: image.to_owned(),
+        mask: mask.to_owned(),
+    }
+}
+
+#[test]
+fn pairs_follow_two_patterns() {
+    let root = folder(&[
+        "imagesTr/BRAIN_002_0000.nii.gz",
+        "imagesTr/BRAIN_001_0000.nii.gz",
+        "imagesTr/._BRAIN_001_0000.nii.gz",
+        "labelsTr/BRAIN_001.nii.gz",
+        "labelsTr/BRAIN_002.nii.gz",
+        "dataset.json",
+    ]);
+    let found = pairs(
+        root.path(),
+        "imagesTr/{id}_0000.nii.gz",
+        "labelsTr/{id}.nii.gz",
+    );
+    let expected = [
+        ["BRAIN_001", "BRAIN_001", "labelsTr/BRAIN_001.nii.gz"],
+        ["BRAIN_002", "BRAIN_002", "labelsTr/BRAIN_002.nii.gz"],
+    ];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+
+    let root = folder(&[
+        "s1/t1/v1.nii",
+        "s1/t1/v2.nii",
+        "s1/seg-x/v1.nii",
+        "s1/seg-y/v2.nii",
+    ]);
+    let found = pairs(
+        root.path(),
+        "{subject}/t1/{id}.nii",
+        "{subject}/seg-*/{id}.nii",
+    );
+    let expected = [
+        ["v1", "s1", "s1/seg-x/v1.nii"],
+        ["v2", "s1", "s1/seg-y/v2.nii"],
+    ];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+}
+
+#[test]
+fn pairs_that_do_not_pair_are_errors_with_the_expected_name() {
+    let root = folder(&[
+        "im/a.nii",
+        "im/b.nii",
+        "im/x/a.nii",
+        "seg/a.nii",
+        "seg2/a.nii",
+    ]);
+    let refusal =
+        |image: &str, mask: &str| said(root.path(), Source::Pairs(pairs(root.path(), image, mask)));
+    let why = refusal("im/{id}.nii", "seg/{id}.nii");
+    assert!(
+        why.starts_with("im/b.nii has no mask: expected seg/b.nii"),
+        "{why}"
+    );
+    let why = refusal("img/{id}.nii", "seg/{id}.nii");
+    assert!(
+        why.contains("scans img/{id}.nii") && why.contains("im/a.nii"),
+        "{why}"
+    );
+    let why = refusal("im/{id}.nii", "seg*/{id}.nii");
+    assert!(
+        why.contains("seg/a.nii") && why.contains("seg2/a.nii"),
+        "{why}"
+    );
+}
+
+#[test]
+fn patterns_are_checked_before_any_work() {
+    for (image, mask, reason) in [
+        ("a.nii", "b/{id}.nii", "image `a.nii` must hold {id}"),
+        (
+            "{id}.nii",
+            "../{id}.nii",
+            "mask `../{id}.nii` must stay below root",
+        ),
+        (
+            "/{id}.nii",
+            "{id}.nii",
+            "image `/{id}.nii` must stay below root",
+        ),
+        ("{id}_{run}.nii", "{id}.nii", "nothing else in braces"),
+        ("{id}/{id}.nii", "{id}.nii", "once each"),
+        (
+            "{id}.nii",
+            "{subject}/{id}.nii",
+            "image must have {subject}",
+        ),
+    ] {
+        let source = Source::Pairs(pairs(Path::new("data"), image, mask));
+        let why = source.validate().unwrap_err();
+        assert!(why.contains(reason), "{why}");
+    }
+}

@@ -262,8 +262,9 @@ fn landmarks_are_learnt_from_each_folds_training_cases_and_stored_with_the_run()
     let folder = toy_workplace(4);
     // A head unlike the others, so that it matters who teaches.
     let unlike = folder.path().join("heads/sub-01/sub-01_T1w.nii.gz");
-    let image = read_image(&unlike).unwrap();
-    write_image(&unlike, &image.map(|value| value * value), Dtype::Float32).unwrap();
+    let mut image = read_image(&unlike).unwrap();
+    image.change(|value| value * value);
+    write_image(&unlike, &image, Dtype::Float32).unwrap();
     let args = [
         "--set",
         "split={kfold: {k: 2}}",

@@ -56,7 +56,7 @@ struct Cli {
 enum Command {
     /// Run experiments: prepare the data, train, score and report.
     Run(run::Args),
-    /// Preprocess an experiment's cases into the cache, without training.
+    /// Preprocess experiments' cases into the cache without training, or look after the cache.
     Prepare(prepare::Args),
     /// Apply preprocessing steps to one NIfTI file.
     Preprocess(preprocess::Args),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Failed;
 use crate::files::read_text;
 use crate::preprocess::{Inputs, Pipeline, Prepared, PreprocessError, Step};
-use crate::volume::nifti::{Dtype, Encoding, write_image};
+use crate::volume::nifti::{Dtype, Encoding, check_output_name, write_image};
 
 /// Apply preprocessing steps to one NIfTI file.
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,9 @@ impl FromStr for OutputType {
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     let pipeline = parse(&args.steps)?;
+    for output in std::iter::once(&args.output).chain(&args.save_bias) {
+        check_output_name(output).map_err(Failed::input)?;
+    }
     let say_time = |what: &str, time: Duration| {
         if !quiet {
             errln!("{what} {:.3} s", time.as_secs_f64());

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
-use super::statistics::percentile;
+use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
-use crate::volume::Volume;
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,12 +38,12 @@ impl Clip {
         check_percentiles(self.lower_percentile, self.upper_percentile)
     }
 
-    pub(super) fn apply(&self, case: &Prepared) -> Result<Volume<f32>, PreprocessError> {
-        let mut values = self.over.values(case, "clip")?;
-        let low = percentile(&mut values, self.lower_percentile);
-        let high = percentile(&mut values, self.upper_percentile);
+    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
+        let values = self.over.values(case, "clip")?;
+        let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         let clipped = |value: f32| f64::from(value).clamp(low, high) as f32;
-        Ok(case.image.map(clipped))
+        case.image.change(clipped);
+        Ok(())
     }
 }
 

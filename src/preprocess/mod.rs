@@ -64,19 +64,19 @@ crate::family! {
 impl Step {
     /// The mask is what the network shall learn: at prediction time there is none, so no intensity
     /// step may look at it. The region is there at both times.
-    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
-        let image = match self {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+        match self {
             Self::Reorient(step) => return Ok(step.apply(&case)),
             Self::Resample(step) => return step.apply(case),
             Self::CropPad(step) => return step.apply(case),
-            Self::NanToZero(step) => step.apply(&case.image),
-            Self::N4(step) => step.corrected(&case)?.image,
-            Self::Clip(step) => step.apply(&case)?,
-            Self::Rescale(step) => step.apply(&case.image),
-            Self::Zscore(step) => step.apply(&case)?,
-            Self::Nyul(step) => step.apply(&case)?,
-        };
-        Ok(Prepared { image, ..case })
+            Self::NanToZero(step) => step.apply(&mut case),
+            Self::N4(step) => case.image = step.corrected(&case)?.image,
+            Self::Clip(step) => step.apply(&mut case)?,
+            Self::Rescale(step) => step.apply(&mut case)?,
+            Self::Zscore(step) => step.apply(&mut case)?,
+            Self::Nyul(step) => step.apply(&mut case)?,
+        }
+        Ok(case)
     }
 }
 
@@ -157,7 +157,7 @@ impl Pipeline {
                 step: step.name(),
                 time: started.elapsed(),
             });
-            if !case.image.voxels.iter().all(|value| value.is_finite()) {
+            if !case.image.is_finite() {
                 return Err(PreprocessError::Step {
                     step: step.name(),
                     why: "its result has voxels that are infinite or not a number. Look at the \
@@ -220,6 +220,9 @@ impl Pipeline {
 }
 
 fn check_finite(image: &Volume<f32>) -> Result<(), PreprocessError> {
+    if image.is_finite() {
+        return Ok(());
+    }
     let mut broken = image
         .voxels
         .indexed_iter()

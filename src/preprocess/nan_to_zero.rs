@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::volume::Volume;
+use super::Prepared;
 
 /// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
 /// are refused otherwise.
@@ -20,7 +20,8 @@ impl NanToZero {
         Ok(())
     }
 
-    pub(super) fn apply(&self, image: &Volume<f32>) -> Volume<f32> {
-        image.map(|value| if value.is_finite() { value } else { 0.0 })
+    pub(super) fn apply(&self, case: &mut Prepared) {
+        let repaired = |value: f32| if value.is_finite() { value } else { 0.0 };
+        case.image.change(repaired);
     }
 }

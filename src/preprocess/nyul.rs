@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
-use super::statistics::percentile;
+use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
-use crate::volume::Volume;
 
 /// Maps each scan's percentiles onto standard landmarks, piecewise linearly (Nyúl, Udupa and Zhang
 /// 2000, "New variants of a method of MRI scale standardization", IEEE TMI 19(2)), as TorchIO does.
@@ -91,7 +90,7 @@ impl Nyul {
         })
     }
 
-    pub(super) fn apply(&self, case: &Prepared) -> Result<Volume<f32>, PreprocessError> {
+    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
         let landmarks = self
             .landmarks
             .as_ref()
@@ -121,11 +120,12 @@ impl Nyul {
             let (slope, intercept) = lines[inner.partition_point(|edge| *edge <= value)];
             (slope * value + intercept) as f32
         };
-        Ok(case.image.map(mapped))
+        case.image.change(mapped);
+        Ok(())
     }
 
     fn percentiles(&self, case: &Prepared) -> Result<[f64; PERCENTILES.len()], PreprocessError> {
-        let mut values = self.over.values(case, "nyul")?;
-        Ok(PERCENTILES.map(|percent| percentile(&mut values, percent)))
+        let values = self.over.values(case, "nyul")?;
+        Ok(percentiles(values, PERCENTILES))
     }
 }

@@ -1,5 +1,7 @@
 //! Which voxels an intensity step looks at.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::statistics::mean_and_deviation;
@@ -22,24 +24,27 @@ pub enum Over {
 }
 
 impl Over {
-    /// The intensities of the voxels that count, in C order; there is at least one.
+    /// The intensities of the voxels that count, in C order; there is at least one. Not copied where
+    /// all count.
     ///
     /// # Errors
     ///
     /// When the case has no region though it is asked for, or no voxel counts.
-    pub(super) fn values(
+    pub(super) fn values<'a>(
         self,
-        case: &Prepared,
+        case: &'a Prepared,
         step: &'static str,
-    ) -> Result<Vec<f32>, PreprocessError> {
+    ) -> Result<Cow<'a, [f32]>, PreprocessError> {
         let voxels = &case.image.voxels;
+        let whole = voxels
+            .as_slice()
+            .map_or_else(|| voxels.iter().copied().collect(), Cow::Borrowed);
         let all = || voxels.iter().copied();
-        let values: Vec<f32> = match (self, &case.region) {
-            (Self::Whole, _) => all().collect(),
+        let values: Cow<[f32]> = match (self, &case.region) {
+            (Self::Whole, _) => whole,
             (Self::Foreground, _) => all().filter(|value| *value != 0.0).collect(),
             (Self::AboveMean, _) => {
-                let values: Vec<f32> = all().collect();
-                let (mean, _) = mean_and_deviation(&values);
+                let (mean, _) = mean_and_deviation(&whole);
                 all().filter(|value| f64::from(*value) > mean).collect()
             }
             (Self::Region, Some(region)) => all()
@@ -49,8 +54,8 @@ impl Over {
             (Self::Region, None) => {
                 return Err(PreprocessError::Step {
                     step,
-                    why: "it is to look at the case's region, but the case has none. Give one, or \
-                          choose another `over`"
+                    why: "it is to look at the case's region, but the case has none. Give one (`--region`, \
+                          or the column `region` of a table), or choose another `over`"
                         .into(),
                 });
             }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::clip::check_percentiles;
-use super::statistics::percentile;
-use crate::volume::Volume;
+use super::over::Over;
+use super::statistics::percentiles;
+use super::{Prepared, PreprocessError};
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
 ///
@@ -53,13 +54,9 @@ impl Rescale {
         check_percentiles(self.lower_percentile, self.upper_percentile)
     }
 
-    pub(super) fn apply(&self, image: &Volume<f32>) -> Volume<f32> {
-        let mut values: Vec<f32> = image.voxels.iter().copied().collect();
-        if values.is_empty() {
-            return image.clone();
-        }
-        let low = percentile(&mut values, self.lower_percentile);
-        let high = percentile(&mut values, self.upper_percentile);
+    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
+        let values = Over::Whole.values(case, "rescale")?;
+        let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         // In ITK's order of operations, on which the cut to whole numbers depends.
         let scale = if high > low {
             (self.max - self.min) / (high - low)
@@ -67,14 +64,27 @@ impl Rescale {
             0.0
         };
         let shift = self.min - low * scale;
-        image.map(|value| {
-            let mapped = f64::from(value).clamp(low, high) * scale + shift;
-            let mapped = if self.truncate {
-                mapped.trunc()
-            } else {
-                mapped
-            };
-            mapped.clamp(self.min, self.max) as f32
-        })
+        let (min, max) = (self.min, self.max);
+        let mapped = |value: f32| within(f64::from(value), low, high) * scale + shift;
+        if self.truncate {
+            let whole = |value| within(mapped(value).trunc(), min, max) as f32;
+            case.image.change(whole);
+        } else {
+            case.image
+                .change(|value| within(mapped(value), min, max) as f32);
+        }
+        Ok(())
+    }
+}
+
+/// `value`, or the end of the range beyond which it lies. Unlike `clamp` a plain choice, which takes a
+/// fifth of the time over a whole image.
+fn within(value: f64, low: f64, high: f64) -> f64 {
+    if value < low {
+        low
+    } else if value > high {
+        high
+    } else {
+        value
     }
 }

@@ -1,34 +1,36 @@
 //! Statistics of intensities: percentiles as NumPy takes them by default, mean and deviation.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-/// The percentile, linear between the order statistics around `percent / 100 * (n - 1)`. Reorders
-/// the values, of which there must be one.
-pub(super) fn percentile(values: &mut [f32], percent: f64) -> f64 {
-    // The ends need no order.
-    if percent <= 0.0 {
-        return f64::from(
-            values
-                .par_iter()
-                .copied()
-                .reduce(|| f32::INFINITY, f32::min),
-        );
-    }
-    if percent >= 100.0 {
-        return f64::from(
-            values
-                .par_iter()
-                .copied()
-                .reduce(|| f32::NEG_INFINITY, f32::max),
-        );
-    }
-    let position = percent / 100.0 * (values.len() - 1) as f64;
-    let (_, below, rest) = values.select_nth_unstable_by(position as usize, f32::total_cmp);
-    let below = f64::from(*below);
-    match rest.iter().copied().min_by(f32::total_cmp) {
-        Some(above) => below + position.fract() * (f64::from(above) - below),
-        None => below,
-    }
+/// Percentiles, linear between the order statistics around `percent / 100 * (n - 1)`. There must be
+/// a value.
+pub(super) fn percentiles<const N: usize>(mut values: Cow<[f32]>, percents: [f64; N]) -> [f64; N] {
+    percents.map(|percent| {
+        // The ends need no order, and no copy to put in order.
+        if percent <= 0.0 {
+            return f64::from(
+                values
+                    .par_iter()
+                    .copied()
+                    .reduce(|| f32::INFINITY, f32::min),
+            );
+        }
+        if percent >= 100.0 {
+            let highest = values.par_iter().copied();
+            return f64::from(highest.reduce(|| f32::NEG_INFINITY, f32::max));
+        }
+        let position = percent / 100.0 * (values.len() - 1) as f64;
+        let (_, below, rest) = values
+            .to_mut()
+            .select_nth_unstable_by(position as usize, f32::total_cmp);
+        let below = f64::from(*below);
+        match rest.iter().copied().min_by(f32::total_cmp) {
+            Some(above) => below + position.fract() * (f64::from(above) - below),
+            None => below,
+        }
+    })
 }
 
 /// The mean and the population standard deviation of the values, of which there must be one. The

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::over::Over;
 use super::statistics::mean_and_deviation;
 use super::{Prepared, PreprocessError};
-use crate::volume::Volume;
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
 /// squares over n, not n - 1).
@@ -27,7 +26,7 @@ impl Zscore {
         Ok(())
     }
 
-    pub(super) fn apply(&self, case: &Prepared) -> Result<Volume<f32>, PreprocessError> {
+    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
         let values = self.over.values(case, "zscore")?;
         let (mean, deviation) = mean_and_deviation(&values);
         if deviation <= 0.0 {
@@ -42,6 +41,7 @@ impl Zscore {
             Over::Foreground if value == 0.0 => value,
             _ => ((f64::from(value) - mean) / deviation) as f32,
         };
-        Ok(case.image.map(changed))
+        case.image.change(changed);
+        Ok(())
     }
 }

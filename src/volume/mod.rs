@@ -52,18 +52,22 @@ impl<T> Volume<T> {
 }
 
 impl Volume<f32> {
-    /// The volume with every value replaced by what `change` makes of it.
-    pub fn map(&self, change: impl Fn(f32) -> f32 + Sync) -> Self {
-        let mut voxels = self.voxels.as_standard_layout().into_owned();
-        if let Some(values) = voxels.as_slice_mut() {
-            values
+    /// Replaces every value by what `to` makes of it.
+    pub fn change(&mut self, to: impl Fn(f32) -> f32 + Sync) {
+        match self.voxels.as_slice_memory_order_mut() {
+            Some(values) => values
                 .par_iter_mut()
                 .with_min_len(1 << 14)
-                .for_each(|value| *value = change(*value));
+                .for_each(|value| *value = to(*value)),
+            None => self.voxels.mapv_inplace(to),
         }
-        Self {
-            voxels,
-            affine: self.affine,
+    }
+
+    /// Whether no value is infinite or not a number.
+    pub fn is_finite(&self) -> bool {
+        match self.voxels.as_slice_memory_order() {
+            Some(values) => values.par_iter().all(|value| value.is_finite()),
+            None => self.voxels.iter().all(|value| value.is_finite()),
         }
     }
 }

@@ -121,7 +121,8 @@ pub enum N4Error {
     NotFinite,
     /// The mask is to be the region, and there is none.
     #[error(
-        "its mask is the case's region, but the case has none. Give one, or choose another mask"
+        "its mask is the case's region, but the case has none. Give one (`--region`, or the column \
+         `region` of a table), or choose another mask"
     )]
     NoRegion,
     /// The region does not fit.

@@ -32,9 +32,9 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Option<Array3<f32>> {
     }
 }
 
-/// Voxels along an edge of the blocks in which the order of axes is reversed: a block's rows fill
-/// whole cache lines on both sides.
-const BLOCK: usize = 16;
+/// Voxels along an edge of the tiles in which the order of axes is reversed: a tile's rows fill whole
+/// cache lines.
+pub(super) const BLOCK: usize = 16;
 
 /// From the file's order (x fastest) to the array's (z fastest).
 fn transposed<const N: usize>(
@@ -53,14 +53,20 @@ fn transposed<const N: usize>(
         .for_each(|(block, voxels)| {
             let x0 = block * BLOCK;
             let width = BLOCK.min(nx - x0);
+            let mut tile = [[0.0; BLOCK]; BLOCK];
             for y in 0..ny {
                 for z0 in (0..nz).step_by(BLOCK) {
-                    for z in z0..(z0 + BLOCK).min(nz) {
-                        let row = &numbers[(z * ny + y) * nx + x0..][..width];
-                        for (x, stored) in row.iter().enumerate() {
+                    let depth = BLOCK.min(nz - z0);
+                    for z in 0..depth {
+                        let row = &numbers[((z0 + z) * ny + y) * nx + x0..][..width];
+                        for (column, stored) in tile.iter_mut().zip(row) {
                             let value = number(*stored) * header.slope + header.inter;
-                            voxels[(x * ny + y) * nz + z] = value as f32;
+                            column[z] = value as f32;
                         }
+                    }
+                    for (x, column) in tile.iter().take(width).enumerate() {
+                        let start = (x * ny + y) * nz + z0;
+                        voxels[start..start + depth].copy_from_slice(&column[..depth]);
                     }
                 }
             }

@@ -227,6 +227,15 @@ pub fn read_mask(path: &Path) -> Result<Volume<u8>, VolumeError> {
     })
 }
 
+/// Checks that a scan can be written under this name, before any work is done for it.
+///
+/// # Errors
+///
+/// When the name ends neither in `.nii` nor in `.nii.gz`.
+pub fn check_output_name(path: &Path) -> Result<(), VolumeError> {
+    write::check_name(path).map(drop)
+}
+
 /// Writes a scan as NIfTI-1 to a file whose name ends in `.nii` or `.nii.gz`, which decides whether
 /// it is gzipped. The file is there whole or not at all.
 ///

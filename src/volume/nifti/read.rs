@@ -11,6 +11,9 @@ use super::header::{Header, LONGEST};
 use super::{Encoding, Scan, malformed, unsupported};
 use crate::volume::{Volume, VolumeError};
 
+/// Bytes that a byte of a gzipped file can hold at most (RFC 1951).
+const LARGEST_PACKING: usize = 1032;
+
 /// Reads the voxels as they are, numbers or not.
 pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
     let header_path = match pair_stem(path, ".img") {
@@ -47,6 +50,10 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
     }
     let count: usize = header.shape.iter().product();
     let expected = count * header.dtype.size();
+    // Room at once for what the header promises, but for no more than the file can hold. Without the
+    // room, reading will say so.
+    let most = size(&data_path).saturating_mul(LARGEST_PACKING);
+    let _ = data.try_reserve_exact(expected.min(most));
     if data.len() < expected {
         take(&data_path, &mut stream, expected - data.len(), &mut data)?;
     }
@@ -124,6 +131,12 @@ fn open(path: &Path) -> Result<Box<dyn Read>, VolumeError> {
     } else {
         Ok(Box::new(reader))
     }
+}
+
+/// The bytes of a file on disk; 0 where they are not known.
+fn size(path: &Path) -> usize {
+    let bytes = path.metadata().map_or(0, |about| about.len());
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Appends up to `count` bytes to `buffer`: fewer only at the end of the stream. Memory grows with

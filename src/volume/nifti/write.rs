@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nifti::NiftiType;
 
+use super::decode::BLOCK;
 use super::header::SHORTEST;
 use super::{Dtype, Encoding, qform, unsupported};
 use crate::files::write_atomic;
@@ -15,19 +16,23 @@ use crate::volume::{Affine, Volume, VolumeError};
 /// The header, and four bytes that say whether extensions follow.
 const FIRST_VOXEL: usize = SHORTEST + 4;
 
-pub(super) fn write<T: Copy + Into<f64>>(
+/// Whether a file of this name is gzipped; an error if the name is not one of a NIfTI file.
+pub(super) fn check_name(path: &Path) -> Result<bool, VolumeError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_lowercase();
+    if name.ends_with(".nii.gz") || name.ends_with(".nii") {
+        return Ok(name.ends_with(".gz"));
+    }
+    let why = "images are written to names that end in .nii or .nii.gz. Choose such a name";
+    Err(unsupported(path, why))
+}
+
+pub(super) fn write<T: Copy + Default + Into<f64>>(
     path: &Path,
     volume: &Volume<T>,
     encoding: &Encoding,
 ) -> Result<(), VolumeError> {
-    let name = path
-        .file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
-    let gzipped = name.ends_with(".nii.gz");
-    if !gzipped && !name.ends_with(".nii") {
-        let why = "images are written to names that end in .nii or .nii.gz. Choose such a name";
-        return Err(unsupported(path, why));
-    }
+    let gzipped = check_name(path)?;
     let shape = volume.shape();
     if shape.iter().any(|n| !(1..=i16::MAX as usize).contains(n)) {
         let why =
@@ -38,10 +43,8 @@ pub(super) fn write<T: Copy + Into<f64>>(
     let header = header_bytes(shape, &volume.affine, &encoding);
     let stream = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(&header)?;
-        // The file's order is x fastest; a plane at a time keeps the calls few.
-        for plane in volume.voxels.axis_iter(ndarray::Axis(2)) {
-            let values = plane.t();
-            out.write_all(&encoding.bytes(values.iter().map(|value| (*value).into())))?;
+        for planes in planes(volume) {
+            out.write_all(&encoding.bytes(&planes))?;
         }
         Ok(())
     };
@@ -54,6 +57,23 @@ pub(super) fn write<T: Copy + Into<f64>>(
         packed.finish().map(drop)
     })?;
     Ok(())
+}
+
+/// The voxels in the file's order (x fastest), some planes at a time.
+fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>> {
+    let [nx, ny, nz] = volume.shape();
+    let voxels = volume.voxels.as_standard_layout();
+    (0..nz).step_by(BLOCK).map(move |z0| {
+        let depth = BLOCK.min(nz - z0);
+        let mut planes = vec![T::default(); depth * ny * nx];
+        for (xy, column) in voxels.rows().into_iter().enumerate() {
+            let at = (xy % ny) * nx + xy / ny;
+            for (z, value) in column.iter().skip(z0).take(depth).enumerate() {
+                planes[z * ny * nx + at] = *value;
+            }
+        }
+        planes
+    })
 }
 
 impl Encoding {
@@ -72,8 +92,10 @@ impl Encoding {
     }
 
     /// The bytes that store `values`. A cast from float to integer keeps within the integer's range.
-    fn bytes(&self, values: impl Iterator<Item = f64>) -> Vec<u8> {
-        let stored = values.map(|value| (value - self.inter) / self.slope);
+    fn bytes<T: Copy + Into<f64>>(&self, values: &[T]) -> Vec<u8> {
+        let stored = values
+            .iter()
+            .map(|value| ((*value).into() - self.inter) / self.slope);
         macro_rules! whole {
             ($number:ty) => {
                 stored

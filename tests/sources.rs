@@ -54,6 +54,8 @@ fn a_bids_dataset_takes_the_brain_mask_in_the_scans_own_space() {
         &format!("{FMRIPREP}_dseg.nii.gz"),
         &format!("{FMRIPREP}_space-MNI152NLin2009cAsym_desc-brain_mask.nii.gz"),
         &format!("{FMRIPREP}_space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz"),
+        "derivatives/fmriprep/sub-01/func/sub-01_task-rest_desc-brain_mask.nii.gz",
+        "derivatives/fmriprep/sub-01/func/sub-01_task-rest_space-T1w_desc-brain_mask.nii.gz",
     ]);
     let cases = bids(root.path()).cases().unwrap();
     assert_eq!(
@@ -99,12 +101,118 @@ fn sessions_and_runs_of_a_bids_subject_are_cases_of_one_subject() {
 }
 
 #[test]
+fn masks_of_other_scans_are_never_taken_for_a_bids_scans_own() {
+    for other in [
+        "derivatives/fmriprep/sub-01/func/sub-01_space-T1w_desc-brain_mask.nii.gz",
+        "derivatives/qsiprep/sub-01/dwi/sub-01_space-T1w_desc-brain_mask.nii.gz",
+        "derivatives/masks/sub-01_task-rest_desc-brain_mask.nii.gz",
+        "derivatives/masks/sub-01_acq-fast_desc-brain_mask.nii.gz",
+        "derivatives/masks/sub-01_ses-2_desc-brain_mask.nii.gz",
+        "derivatives/masks/sub-011_desc-brain_mask.nii.gz",
+        "derivatives/masks/sub-01_space-MNI152NLin2009cAsym_mask.nii.gz",
+        "derivatives/masks/sub-01_res-2_mask.nii.gz",
+        "derivatives/masks/sub-01_desc-brain_dseg.nii.gz",
+    ] {
+        let root = folder(&["sub-01/anat/sub-01_T1w.nii.gz", other]);
+        let why = said(root.path(), Source::Bids(bids(root.path())));
+        assert!(why.contains("_T1w.nii.gz has no mask"), "{other}: {why}");
+    }
+}
+
+#[test]
+fn bids_scans_without_a_mask_can_be_left_out() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-02/anat/sub-02_T1w.nii.gz",
+        "derivatives/sub-02_mask.nii.gz",
+    ]);
+    let skipping = Bids {
+        skip_without_mask: true,
+        ..bids(root.path())
+    };
+    let expected = [["sub-02", "sub-02", "derivatives/sub-02_mask.nii.gz"]];
+    assert_eq!(shown(root.path(), &skipping.cases().unwrap()), expected);
+}
+
+#[test]
+fn other_suffixes_find_other_bids_scans_and_masks() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        "derivatives/sub-01_desc-brain_mask.nii.gz",
+        "derivatives/sub-01_space-T2w_label-lesion_roi.nii.gz",
+    ]);
+    let other = Bids {
+        suffix: "T2w".into(),
+        mask: "roi".into(),
+        ..bids(root.path())
+    };
+    let cases = other.cases().unwrap();
+    assert!(cases[0].image.ends_with("sub-01_T2w.nii.gz"));
+    assert!(
+        cases[0]
+            .mask
+            .ends_with("sub-01_space-T2w_label-lesion_roi.nii.gz")
+    );
+    let wrong = Bids {
+        suffix: "_T1w.nii".into(),
+        ..other
+    };
+    let why = Source::Bids(wrong).validate().unwrap_err();
+    assert!(why.contains("suffix and mask must be words"), "{why}");
+}
+
+#[test]
+fn two_bids_scans_of_one_name_are_refused() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "derivatives/sub-01_mask.nii.gz",
+    ]);
+    let why = said(root.path(), Source::Bids(bids(root.path())));
+    assert!(
+        why.contains("sub-01_T1w.nii and") && why.contains("both called `sub-01`"),
+        "{why}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_bids_dataset_neither_hide_scans_nor_lead_in_circles() {
+    use std::os::unix::fs::symlink;
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "derivatives/a/sub-01_mask.nii.gz",
+    ]);
+    symlink(root.path(), root.path().join("derivatives/a/raw")).unwrap();
+    symlink("a", root.path().join("derivatives/latest")).unwrap();
+    symlink("../../sub-01", root.path().join("derivatives/a/sub-01")).unwrap();
+    let cases = bids(root.path()).cases().unwrap();
+    let expected = [["sub-01", "sub-01", "derivatives/a/sub-01_mask.nii.gz"]];
+    assert_eq!(shown(root.path(), &cases), expected);
+
+    let scan = root.path().join("sub-01/anat/sub-01_T1w.nii.gz");
+    fs::remove_file(&scan).unwrap();
+    symlink("not-downloaded", &scan).unwrap();
+    let why = said(root.path(), Source::Bids(bids(root.path())));
+    assert!(
+        why.contains("cannot read sub-01/anat/sub-01_T1w.nii.gz"),
+        "{why}"
+    );
+
+    symlink("not-mounted", root.path().join("sub-00")).unwrap();
+    let why = said(root.path(), Source::Bids(bids(root.path())));
+    assert!(why.contains("cannot read sub-00"), "{why}");
+}
+
+#[test]
 fn a_participants_table_gives_the_columns() {
     let root = folder(&[
         "sub-01/anat/sub-01_T1w.nii.gz",
         "derivatives/sub-01_mask.nii.gz",
     ]);
-    let table = "participant_id\tage\tsex\tsite\r\nsub-02\t30\tM\tA\r\nsub-01\t41\tn/a\tB\r\n";
+    let table =
+        "\u{feff}participant_id\tage\tsex\tsite\r\nsub-02\t30\tM\tA\r\nsub-01\t41\tn/a\tB\r\n";
     write(root.path(), "participants.tsv", table);
     let cases = bids(root.path()).cases().unwrap();
     let columns: Vec<(&str, &str)> = (cases[0].columns.iter())
@@ -119,7 +227,10 @@ fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
     let root = folder(&[scan]);
     let source = |root: &Path| Source::Bids(bids(root));
     let why = said(root.path(), source(root.path()));
-    assert!(why.contains("there is no folder derivatives"), "{why}");
+    assert!(
+        why.contains("there is no folder derivatives. Set `derivatives`"),
+        "{why}"
+    );
 
     write(root.path(), "derivatives/sub-01_space-MNI_mask.nii.gz", "");
     let why = said(root.path(), source(root.path()));
@@ -150,6 +261,9 @@ fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
     let empty = folder(&["derivatives/x.txt", "readme.md"]);
     let why = said(empty.path(), source(empty.path()));
     assert!(why.contains("sub-*/[ses-*/]anat/*_T1w.nii.gz"), "{why}");
+    let why = Source::Bids(bids(Path::new("no/such"))).cases();
+    let why = why.unwrap_err().to_string();
+    assert!(why.contains("no folder no/such. Set `root`"), "{why}");
 }
 
 #[test]
@@ -195,6 +309,19 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
         why.starts_with("cases.csv, line 1: there is no column `mask` (did you mean"),
         "{why}"
     );
+    let why = refusal("m1,image,mask\n");
+    assert!(!why.contains("did you mean"), "{why}");
+    let why = refusal("id;image;mask\n1;a.nii.gz;a.nii.gz\n");
+    assert!(
+        why.contains("only `id;image;mask`") && why.contains("separated by commas"),
+        "{why}"
+    );
+    let why = refusal("id,image,mask,mask\n1,a.nii.gz,a.nii.gz,a.nii.gz\n");
+    assert!(
+        why.contains("line 1: there are two columns `mask`"),
+        "{why}"
+    );
+    assert!(refusal("").contains("line 1: it is empty"));
     assert!(refusal("id,image,mask\n").contains("line 1: there is no row"));
     let why = refusal("id,image,mask\n1,a.nii.gz,\n");
     assert!(why.contains("line 2: the cell of `mask` is empty"), "{why}");
@@ -210,6 +337,35 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
         why.contains("line 2: it has 2 cells, but the header has 3"),
         "{why}"
     );
+    let why = refusal("id,image,mask\n1,.,a.nii.gz\n");
+    assert!(why.contains("line 2: `image`: cannot read"), "{why}");
+    let why = refusal("id,image,mask,region\n1,a.nii.gz,a.nii.gz,r.nii\n");
+    assert!(why.contains("line 2: `region`: cannot read r.nii"), "{why}");
+    let missing = Table {
+        path: root.path().join("no.csv"),
+    };
+    assert!(said(root.path(), Source::Table(missing)).contains("cannot read no.csv"));
+}
+
+#[test]
+fn lines_of_a_table_are_those_an_editor_shows() {
+    let root = folder(&["a.nii"]);
+    let path = root.path().join("cases.csv");
+    let good = "1,a.nii,a.nii";
+    for (text, line) in [
+        (format!("id,image,mask\r\n{good}\r\n2,,a.nii\r\n"), 3),
+        (format!("id,image,mask\r\n{good}\r\n2,a.nii\r\n"), 3),
+        (
+            format!("\u{feff}id,image,mask\n\n{good}\n\n\n2,,a.nii\n"),
+            6,
+        ),
+        (format!("id,image,mask,note\n{good},\"a\nb\"\n2,,a.nii,"), 4),
+        (format!("id,image,mask\r\n\r\n{good}\r\n\r\n{good}"), 5),
+    ] {
+        write(root.path(), "cases.csv", &text);
+        let why = said(root.path(), Source::Table(Table { path: path.clone() }));
+        assert!(why.contains(&format!("line {line}:")), "{text:?}: {why}");
+    }
 }
 
 fn pairs(root: &Path, image: &str, mask: &str) -> Pairs {
@@ -282,9 +438,77 @@ fn pairs_that_do_not_pair_are_errors_with_the_expected_name() {
     );
     let why = refusal("im/{id}.nii", "seg*/{id}.nii");
     assert!(
-        why.contains("seg/a.nii") && why.contains("seg2/a.nii"),
+        why.starts_with("im/a.nii has several masks: seg/a.nii, seg2/a.nii. Make `mask`"),
         "{why}"
     );
+    let why = refusal("seg*/{id}.nii", "im/{id}.nii");
+    assert!(
+        why.starts_with("seg/a.nii and seg2/a.nii are both called `a`"),
+        "{why}"
+    );
+    let why = said(
+        root.path(),
+        Source::Pairs(pairs(Path::new("no/such"), "{id}", "m/{id}")),
+    );
+    assert!(why.contains("no folder no/such. Set `root`"), "{why}");
+}
+
+#[test]
+fn a_mask_beside_its_scan_is_no_scan() {
+    let root = folder(&["a.nii", "a_mask.nii", "b.nii", "b_mask.nii"]);
+    let found = pairs(root.path(), "{id}.nii", "{id}_mask.nii");
+    let expected = [["a", "a", "a_mask.nii"], ["b", "b", "b_mask.nii"]];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+
+    let root = folder(&["a_T1.nii", "a.nii"]);
+    let found = pairs(root.path(), "{id}_T1.nii", "{id}.nii");
+    let expected = [["a", "a", "a.nii"]];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+}
+
+#[test]
+fn no_part_of_a_pattern_crosses_folders() {
+    let root = folder(&["im/a.nii", "im/x/b.nii", "seg-1/a.nii", "seg-1/x/a.nii"]);
+    let found = pairs(root.path(), "im/{id}.nii", "seg-*/{id}.nii");
+    let expected = [["a", "a", "seg-1/a.nii"]];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    // A scan that matches the masks' pattern is not its own mask.
+    let found = pairs(root.path(), "im/{id}.nii", "*/{id}.nii");
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+}
+
+#[test]
+fn a_mask_of_another_subject_is_not_the_scans() {
+    let root = folder(&["im/s1/v1.nii", "seg/s1/v1.nii", "seg/s2/v1.nii"]);
+    let found = pairs(
+        root.path(),
+        "im/{subject}/{id}.nii",
+        "seg/{subject}/{id}.nii",
+    );
+    let expected = [["v1", "s1", "seg/s1/v1.nii"]];
+    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+
+    fs::remove_file(root.path().join("seg/s1/v1.nii")).unwrap();
+    let why = said(root.path(), Source::Pairs(found));
+    assert!(why.contains("has no mask: expected seg/s1/v1.nii"), "{why}");
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_folders_of_pairs_are_found_where_the_pattern_says() {
+    use std::os::unix::fs::symlink;
+    let root = folder(&["archive/im/a.nii", "labels/a.nii"]);
+    symlink("archive/im", root.path().join("images")).unwrap();
+    symlink(root.path(), root.path().join("archive/up")).unwrap();
+    let found = pairs(root.path(), "images/{id}.nii", "labels/{id}.nii");
+    let cases = found.cases().unwrap();
+    assert_eq!(cases.len(), 1);
+    assert!(cases[0].image.ends_with("images/a.nii"));
+
+    symlink("gone", root.path().join("labels/b.nii")).unwrap();
+    write(root.path(), "archive/im/b.nii", "");
+    let why = said(root.path(), Source::Pairs(found));
+    assert!(why.contains("cannot read labels/b.nii"), "{why}");
 }
 
 #[test]
@@ -308,6 +532,7 @@ fn patterns_are_checked_before_any_work() {
             "{subject}/{id}.nii",
             "image must have {subject}",
         ),
+        ("{id}.nii", "{id}.nii", "image and mask must differ"),
     ] {
         let source = Source::Pairs(pairs(Path::new("data"), image, mask));
         let why = source.validate().unwrap_err();

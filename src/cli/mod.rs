@@ -41,6 +41,8 @@ use clap::{Parser, Subcommand};
 
 pub use device::DeviceChoice;
 
+use crate::kernel::keep_memory;
+
 /// Reproducible 3-D medical segmentation: one YAML file in, one reproducible result out.
 #[derive(Debug, Parser)]
 #[command(name = "calvaria", version, propagate_version = true)]
@@ -97,6 +99,7 @@ impl Failed {
 
 /// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong.
 pub fn main() -> ExitCode {
+    keep_memory();
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Run(args) => run::main(&args, cli.quiet),

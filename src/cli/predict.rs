@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::backend::AutodiffBackend;
-
 use super::Failed;
 use super::device::{DeviceChoice, on_device};
+use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
 use crate::volume::nifti::{write_image, write_mask};
@@ -37,7 +36,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     on_device!(args.device, predict(args, quiet))
 }
 
-fn predict<B: AutodiffBackend>(
+fn predict<B: TrainingBackend>(
     args: &Args,
     quiet: bool,
     device: &B::Device,

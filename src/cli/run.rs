@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::Interrupter;
 
 use super::device::{DeviceChoice, on_device};
 use super::{Failed, Results};
 use crate::config::{self, Resolved};
+use crate::kernel::TrainingBackend;
 use crate::run::{self, Options, RunSummary, mean_and_sd};
 use crate::track::Console;
 
@@ -95,7 +95,7 @@ fn dry_run(path: &Path, resolved: &Resolved) {
     );
 }
 
-fn run_one<B: AutodiffBackend>(
+fn run_one<B: TrainingBackend>(
     args: &Args,
     resolved: &Resolved,
     interrupter: &Interrupter,

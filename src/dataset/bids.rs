@@ -3,17 +3,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::walk::{check_there, files_below, nifti_stem};
+use super::walk::{check_folder, check_there, entries, files_below, nifti_stem};
 use super::{Case, DatasetError};
-use crate::files::read_text;
+use crate::files::{FileError, read_text};
 
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans
 /// `sub-*/[ses-*/]anat/*_T1w.nii.gz`, and their masks somewhere below a derivatives folder.
 ///
-/// A mask belongs to a scan if its name has all the scan's entities (`sub-01_ses-2_run-1`) and ends in
-/// `_mask`. Masks in another space (`space-…` other than the scan's own, or any `res-…`) do not count;
-/// of several, the one with `desc-brain` does. A subject's row in `participants.tsv` becomes the
-/// case's columns.
+/// A mask belongs to a scan if its name has all the scan's entities (`sub-01_ses-2_run-1`), none that
+/// tells of another scan (`acq-…`, `task-…`), and ends in `_mask`. Masks of other kinds of data (in a
+/// folder `func`, `dwi`, …) or in another space (`space-…` other than the scan's own, or any `res-…`)
+/// do not count; of several, the one with `desc-brain` does. A subject's row in `participants.tsv`
+/// becomes the case's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bids {
@@ -28,6 +29,17 @@ pub struct Bids {
     /// Whether scans without a mask are left out, instead of being an error.
     pub skip_without_mask: bool,
 }
+
+/// Entities that tell scans of a session apart; the others tell what was made of a scan.
+const OF_SCANS: [&str; 18] = [
+    "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir",
+    "run", "echo", "flip", "inv", "mt", "part",
+];
+
+/// Folders of other data than anatomical scans, whose masks lie on other grids.
+const OTHER_DATA: [&str; 8] = ["func", "dwi", "fmap", "perf", "pet", "meg", "mrs", "micr"];
+
+const REMEDY: &str = "Set `root` to the dataset's folder, which holds the folders sub-…";
 
 impl Default for Bids {
     fn default() -> Self {
@@ -64,20 +76,22 @@ impl Bids {
             Some(folder) => folder.clone(),
             None => self.root.join("derivatives"),
         };
-        let raw = files_below(&self.root)?;
-        let images = raw.iter().filter_map(|path| {
-            let inside = path.strip_prefix(&self.root).ok()?;
-            let name = Name::of(path)?;
-            (is_raw(inside) && name.suffix == self.suffix).then_some(name)
-        });
-        let masks = files_below(&derivatives)?;
+        check_folder(&self.root, REMEDY)?;
+        let raw = self.anatomical()?;
+        let images = raw.iter().filter_map(|path| Name::of(path));
+        let images = images.filter(|name| name.suffix == self.suffix);
+        let masks = files_below(
+            &derivatives,
+            "Set `derivatives` to the folder that holds the masks",
+        )?;
         let masks: Vec<Name> = masks
             .iter()
+            .filter(|path| !is_of_other_data(path))
             .filter_map(|path| Name::of(path))
             .filter(|name| name.suffix == self.mask)
             .collect();
         let participants = participants(&self.root.join("participants.tsv"))?;
-        let mut cases = Vec::new();
+        let mut cases: BTreeMap<String, Case> = BTreeMap::new();
         let mut found = 0;
         for image in images {
             found += 1;
@@ -86,28 +100,59 @@ impl Bids {
             };
             check_there(image.path)?;
             check_there(mask)?;
-            let subject = image.subject();
-            cases.push(Case {
-                id: image.entities.join("_"),
+            let id = image.entities.join("_");
+            if let Some(first) = cases.get(&id) {
+                return Err(DatasetError::DuplicateId {
+                    id,
+                    first: first.image.clone(),
+                    second: image.path.to_owned(),
+                    remedy: "Take one of them away, or rename it: a case is known by its scan's file name",
+                });
+            }
+            let subject = image.entities[0].clone();
+            let case = Case {
+                id: id.clone(),
                 columns: participants.get(&subject).cloned().unwrap_or_default(),
                 subject,
                 image: image.path.to_owned(),
                 mask: mask.to_owned(),
                 region: None,
-            });
+            };
+            cases.insert(id, case);
         }
         if cases.is_empty() {
-            return Err(DatasetError::NothingFound {
+            return Err(DatasetError::NoCases {
                 root: self.root.clone(),
                 wanted: format!("scans sub-*/[ses-*/]anat/*_{}.nii.gz", self.suffix),
-                found: match found {
-                    0 => format!("{} other files", raw.len()),
+                found: match (found, raw.len()) {
+                    (0, 0) => "no files in such folders".into(),
+                    (0, others) => format!("{others} other files in such folders"),
                     _ => format!("{found} scans, all without a mask"),
+                },
+                remedy: match found {
+                    0 => REMEDY,
+                    _ => "Set `derivatives` to the folder that holds their masks",
                 },
             });
         }
-        cases.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(cases)
+        Ok(cases.into_values().collect())
+    }
+
+    /// The files in the subjects' `anat` folders, in order of their path.
+    fn anatomical(&self) -> Result<Vec<PathBuf>, FileError> {
+        let mut files = Vec::new();
+        for subject in folders(&self.root, "sub-")? {
+            let mut parents = folders(&subject, "ses-")?;
+            parents.push(subject);
+            for parent in parents {
+                let anat = folders(&parent, "anat")?;
+                for anat in anat.iter().filter(|folder| folder.ends_with("anat")) {
+                    files.extend(entries(anat)?.into_iter().filter(|path| !path.is_dir()));
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 
     /// The mask of a scan; `None` if it is to be left out.
@@ -117,7 +162,11 @@ impl Bids {
         masks: &[Name<'a>],
         derivatives: &Path,
     ) -> Result<Option<&'a Path>, DatasetError> {
-        let of_image = |mask: &&Name| image.entities.iter().all(|one| mask.entities.contains(one));
+        let of_image = |mask: &&Name| {
+            let mut extra = mask.entities.iter();
+            image.entities.iter().all(|one| mask.entities.contains(one))
+                && extra.all(|one| image.entities.contains(one) || !tells_scans_apart(one))
+        };
         let belonging: Vec<&Name> = masks.iter().filter(of_image).collect();
         let own_space =
             |mask: &&&Name| mask.value("res").is_none() && self.is_own(mask.value("space"));
@@ -141,6 +190,7 @@ impl Bids {
             _ => Err(DatasetError::SeveralMasks {
                 image: image.path.to_owned(),
                 masks: fitting.iter().map(|mask| mask.path.to_owned()).collect(),
+                remedy: "Set `derivatives` to the folder of one pipeline, or `mask` to the suffix of the one to use",
             }),
         }
     }
@@ -151,16 +201,30 @@ impl Bids {
     }
 }
 
-/// Whether a path below the dataset's folder is one of a raw anatomical scan.
-fn is_raw(path: &Path) -> bool {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    match &parts[..] {
-        [subject, anat, _] => subject.starts_with("sub-") && anat == "anat",
-        [subject, session, anat, _] => {
-            subject.starts_with("sub-") && session.starts_with("ses-") && anat == "anat"
+/// The folders in a folder whose names start so. A link that leads nowhere is an error.
+fn folders(parent: &Path, start: &str) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = Vec::new();
+    for path in entries(parent)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(start) {
+            if path.is_dir() {
+                found.push(path);
+            } else {
+                check_there(&path)?;
+            }
         }
-        _ => false,
     }
+    Ok(found)
+}
+
+fn is_of_other_data(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::file_name);
+    folder.is_some_and(|name| OTHER_DATA.iter().any(|other| name == *other))
+}
+
+fn tells_scans_apart(entity: &str) -> bool {
+    let key = entity.split_once('-').map_or(entity, |(key, _)| key);
+    OF_SCANS.contains(&key)
 }
 
 /// A BIDS file name: `sub-01_ses-2_desc-brain_mask.nii.gz` has three entities and a suffix.
@@ -182,25 +246,20 @@ impl<'a> Name<'a> {
         })
     }
 
-    fn subject(&self) -> String {
-        self.entities[0].clone()
-    }
-
     fn value(&self, key: &str) -> Option<&str> {
-        let pairs = self.entities.iter().filter_map(|one| one.split_once('-'));
-        pairs
-            .into_iter()
-            .find_map(|(k, value)| (k == key).then_some(value))
+        let mut pairs = self.entities.iter().filter_map(|one| one.split_once('-'));
+        pairs.find_map(|(name, value)| (name == key).then_some(value))
     }
 }
 
 /// The columns of each subject in `participants.tsv`; nothing where there is no such file.
 fn participants(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, DatasetError> {
-    if !path.is_file() {
+    if path.symlink_metadata().is_err() {
         return Ok(BTreeMap::new());
     }
     let text = read_text(path)?;
     let mut rows = text
+        .trim_start_matches('\u{feff}')
         .lines()
         .map(|line| line.split('\t').collect::<Vec<_>>());
     let header = rows.next().unwrap_or_default();

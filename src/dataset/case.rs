@@ -26,35 +26,28 @@ pub struct Case {
 /// Cases cannot be found or split. Every message names the folder or file and the remedy.
 #[derive(Debug, Error)]
 pub enum DatasetError {
-    /// The data folder is missing, or is no folder.
-    #[error("there is no folder {}. Set `root` to the folder that holds the subjects' folders.", root.display())]
-    NoRoot {
+    /// A folder is missing, or is no folder.
+    #[error("there is no folder {}. {remedy}.", folder.display())]
+    NoFolder {
         /// The folder.
-        root: PathBuf,
+        folder: PathBuf,
+        /// What to set.
+        remedy: &'static str,
     },
     /// A folder or link cannot be read.
     #[error(transparent)]
     Unreadable(#[from] FileError),
     /// The data folder holds no case.
-    #[error(
-        "{} holds no cases: looked in it and all folders below it for scans (.nii or .nii.gz) beside their masks (…_brainmask.nii or .nii.gz), but found {found}. Set `root` to the folder that holds the subjects' folders.",
-        root.display()
-    )]
+    #[error("{} holds no cases: looked for {wanted}, but found {found}. {remedy}.", root.display())]
     NoCases {
-        /// The folder.
-        root: PathBuf,
-        /// What is there instead.
-        found: String,
-    },
-    /// A data source finds no scan.
-    #[error("{} holds no cases: looked for {wanted}, but found {found}. Set `root`, or what is looked for.", root.display())]
-    NothingFound {
         /// The folder.
         root: PathBuf,
         /// What was looked for.
         wanted: String,
         /// What is there instead.
         found: String,
+        /// What to set.
+        remedy: &'static str,
     },
     /// A scan's mask is not among the derivatives.
     #[error(
@@ -72,24 +65,23 @@ pub enum DatasetError {
         elsewhere: usize,
     },
     /// A scan has several masks.
-    #[error(
-        "{} has several masks: {}. Set `derivatives` to the folder of one pipeline, or `mask` to the suffix of the one to use.",
-        image.display(), listed(masks)
-    )]
+    #[error("{} has several masks: {}. {remedy}.", image.display(), listed(masks))]
     SeveralMasks {
         /// The scan.
         image: PathBuf,
         /// Its masks.
         masks: Vec<PathBuf>,
+        /// What would leave one.
+        remedy: &'static str,
     },
     /// A table's content is wrong.
-    #[error("{}, line {line}: {why}.", path.display())]
+    #[error("{}, line {line}: {why}", path.display())]
     Table {
         /// The table.
         path: PathBuf,
         /// The line, counted from 1.
-        line: u64,
-        /// What is wrong with it.
+        line: usize,
+        /// What is wrong with it, and the remedy, in sentences.
         why: String,
     },
     /// A pattern of files is wrong.
@@ -121,7 +113,7 @@ pub enum DatasetError {
         files: Vec<PathBuf>,
     },
     /// Two scans would have the same id.
-    #[error("{} and {} are both called `{id}`. Rename one of them: a case is known by its scan's file name.", first.display(), second.display())]
+    #[error("{} and {} are both called `{id}`. {remedy}.", first.display(), second.display())]
     DuplicateId {
         /// The id.
         id: String,
@@ -129,6 +121,8 @@ pub enum DatasetError {
         first: PathBuf,
         /// The other.
         second: PathBuf,
+        /// What would give each its own.
+        remedy: &'static str,
     },
     /// There are not enough subjects to split as asked.
     #[error(

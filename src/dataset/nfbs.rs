@@ -21,6 +21,8 @@ pub struct Nfbs {
     pub root: PathBuf,
 }
 
+const REMEDY: &str = "Set `root` to the folder that holds the subjects' folders";
+
 impl Nfbs {
     pub(super) fn validate(&self) -> Result<(), String> {
         if self.root.as_os_str().is_empty() {
@@ -36,7 +38,7 @@ impl Nfbs {
     ///
     /// When the folder is missing or empty, a scan or a mask stands alone, or two cases have one id.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
-        let files = files_below(&self.root)?;
+        let files = files_below(&self.root, REMEDY)?;
         let mut folders: BTreeMap<&Path, Scans> = BTreeMap::new();
         for file in files.iter().filter_map(|path| NiftiFile::new(path)) {
             let scans = folders.entry(file.folder).or_default();
@@ -59,6 +61,7 @@ impl Nfbs {
                             id: case.id,
                             first: place.get().image.clone(),
                             second: case.image,
+                            remedy: "Rename one of them: a case is known by its scan's file name",
                         });
                     }
                 };
@@ -68,11 +71,13 @@ impl Nfbs {
             let brains: usize = folders.values().map(|scans| scans.brains).sum();
             return Err(DatasetError::NoCases {
                 root: self.root.clone(),
+                wanted: "scans (.nii or .nii.gz) beside their masks (…_brainmask.nii or .nii.gz), there and in all folders below".into(),
                 found: match (files.len(), brains) {
                     (0, _) => "no files".into(),
                     (files, 0) => format!("{files} other files"),
                     (_, brains) => format!("only cut-out brains ({brains} times …_brain.nii)"),
                 },
+                remedy: REMEDY,
             });
         }
         Ok(cases.into_values().collect())

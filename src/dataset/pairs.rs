@@ -1,17 +1,18 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{check_there, files_below};
+use super::walk::{check_there, paths_below};
 use super::{Case, DatasetError};
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`
 /// and `labelsTr/{id}.nii.gz`.
 ///
 /// `{id}` stands for the case's id; `{subject}`, which may be left out, for whose head it is (the id
-/// otherwise); `*` for anything. None of them crosses a `/`.
+/// otherwise); `*` for anything. None of them crosses a `/`. A file that is another scan's mask is no
+/// scan, so `{id}.nii` and `{id}_mask.nii` may lie side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
@@ -39,6 +40,12 @@ impl Pairs {
         if names(&mask) && !names(&image) {
             return Err("image must have {subject} if mask has it".into());
         }
+        if self.image == self.mask {
+            return Err(format!(
+                "image and mask must differ, but both are `{}`",
+                self.mask
+            ));
+        }
         Ok(())
     }
 
@@ -46,51 +53,82 @@ impl Pairs {
     ///
     /// # Errors
     ///
-    /// When nothing matches, a scan has no mask, or two files match one id.
+    /// When nothing matches, a scan has no mask or several, or two scans have one id.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
-        let files = files_below(&self.root)?;
+        let files = paths_below(
+            &self.root,
+            "Set `root` to the folder that the patterns start at",
+        )?;
         let images = self.matching(&self.image, &files)?;
         let masks = self.matching(&self.mask, &files)?;
-        if images.is_empty() {
-            let shown = files.iter().take(3).map(|path| self.inside(path));
-            let shown: Vec<String> = shown.collect();
-            return Err(DatasetError::NothingFound {
+        let mut by_id: BTreeMap<&str, Vec<&Match>> = BTreeMap::new();
+        for mask in &masks {
+            by_id.entry(&mask.id).or_default().push(mask);
+        }
+        let masks_of = |image: &Match| -> Vec<&Path> {
+            let same_id = by_id.get(&*image.id).into_iter().flatten();
+            let own = same_id.filter(|mask| mask.may_be_of(image));
+            own.map(|mask| mask.path).collect()
+        };
+        let used: BTreeSet<&Path> = images.iter().flat_map(&masks_of).collect();
+
+        let mut cases: BTreeMap<String, Case> = BTreeMap::new();
+        for image in images.iter().filter(|image| !used.contains(image.path)) {
+            let case = self.case(image, &masks_of(image))?;
+            if let Some(first) = cases.get(&case.id) {
+                return Err(DatasetError::DuplicateId {
+                    id: case.id,
+                    first: first.image.clone(),
+                    second: case.image,
+                    remedy: "Rename one of them, or make `image` match only one: `{id}` must tell all scans apart",
+                });
+            }
+            cases.insert(case.id.clone(), case);
+        }
+        if cases.is_empty() {
+            let shown: Vec<String> = files.iter().take(3).map(|path| self.inside(path)).collect();
+            return Err(DatasetError::NoCases {
                 root: self.root.clone(),
                 wanted: format!("scans {}", self.image),
                 found: match files.len() {
                     0 => "no files".into(),
                     n => format!("{n} other files, such as {}", shown.join(", ")),
                 },
+                remedy: "Set `root` and `image` so that they match the scans",
             });
         }
-        let mut cases = Vec::new();
-        for (id, (subject, image)) in images {
-            let subject = subject.unwrap_or_else(|| id.clone());
-            let of_subject = |found: &&(Option<String>, PathBuf)| {
-                found.0.as_ref().is_none_or(|other| *other == subject)
-            };
-            let Some((_, mask)) = masks.get(&id).filter(of_subject) else {
-                let expected = self
-                    .mask
-                    .replace("{id}", &id)
-                    .replace("{subject}", &subject);
+        Ok(cases.into_values().collect())
+    }
+
+    fn case(&self, image: &Match, masks: &[&Path]) -> Result<Case, DatasetError> {
+        let mask = match *masks {
+            [mask] => mask,
+            [] => {
+                let expected = self.mask.replace("{id}", &image.id);
+                let expected = expected.replace("{subject}", image.subject());
                 return Err(DatasetError::NoMask {
-                    image,
+                    image: image.path.to_owned(),
                     expected: self.root.join(expected),
                 });
-            };
-            check_there(&image)?;
-            check_there(mask)?;
-            cases.push(Case {
-                id,
-                subject,
-                image,
-                mask: mask.clone(),
-                region: None,
-                columns: BTreeMap::new(),
-            });
-        }
-        Ok(cases)
+            }
+            _ => {
+                return Err(DatasetError::SeveralMasks {
+                    image: image.path.to_owned(),
+                    masks: masks.iter().map(|mask| (*mask).to_owned()).collect(),
+                    remedy: "Make `mask` match only one of them",
+                });
+            }
+        };
+        check_there(image.path)?;
+        check_there(mask)?;
+        Ok(Case {
+            id: image.id.clone(),
+            subject: image.subject().to_owned(),
+            image: image.path.to_owned(),
+            mask: mask.to_owned(),
+            region: None,
+            columns: BTreeMap::new(),
+        })
     }
 
     /// A file's path below the root, with `/` on every system.
@@ -100,34 +138,45 @@ impl Pairs {
         parts.join("/")
     }
 
-    /// The files that match a pattern, by id, with their subject.
-    fn matching(
+    fn matching<'a>(
         &self,
         wanted: &str,
-        files: &[PathBuf],
-    ) -> Result<BTreeMap<String, (Option<String>, PathBuf)>, DatasetError> {
+        files: &'a [PathBuf],
+    ) -> Result<Vec<Match<'a>>, DatasetError> {
         let regex = pattern(wanted).map_err(DatasetError::Pattern)?;
-        let mut found = BTreeMap::new();
-        for path in files {
+        let of = |path: &'a PathBuf| {
             let inside = self.inside(path);
-            let Some(captures) = regex.captures(&inside) else {
-                continue;
-            };
-            let part =
-                |captures: &Captures, name| captures.name(name).map(|m| m.as_str().to_owned());
-            let Some(id) = part(&captures, "id") else {
-                continue;
-            };
-            let entry = (part(&captures, "subject"), path.clone());
-            if let Some((_, first)) = found.insert(id.clone(), entry) {
-                return Err(DatasetError::DuplicateId {
-                    id,
-                    first,
-                    second: path.clone(),
-                });
-            }
-        }
-        Ok(found)
+            let parts = regex.captures(&inside)?;
+            let part = |name| parts.name(name).map(|part| part.as_str().to_owned());
+            Some(Match {
+                path,
+                id: part("id")?,
+                subject: part("subject"),
+            })
+        };
+        Ok(files.iter().filter_map(of).collect())
+    }
+}
+
+/// A file that matches a pattern.
+struct Match<'a> {
+    path: &'a Path,
+    id: String,
+    subject: Option<String>,
+}
+
+impl Match<'_> {
+    fn subject(&self) -> &str {
+        self.subject.as_ref().unwrap_or(&self.id)
+    }
+
+    /// Whether this, a mask of the image's id, fits the image otherwise.
+    fn may_be_of(&self, image: &Match) -> bool {
+        let same_subject = self
+            .subject
+            .as_deref()
+            .is_none_or(|name| name == image.subject());
+        same_subject && self.path != image.path
     }
 }
 

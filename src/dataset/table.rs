@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,54 +40,79 @@ impl Table {
     /// there twice. The message names the line.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         let text = read_text(&self.path)?;
+        let text = text.trim_start_matches('\u{feff}');
         let tabs = self.path.extension().is_some_and(|end| end == "tsv");
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(if tabs { b'\t' } else { b',' })
             .trim(csv::Trim::All)
-            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-        let header = reader.headers();
-        let header = header.map_err(|why| self.wrong(1, told(&why)))?.clone();
-        for needed in &OWN[..3] {
-            if !header.iter().any(|name| name == *needed) {
-                return Err(self.wrong(1, missing_column(needed, &header)));
-            }
-        }
-        let mut cases: BTreeMap<String, (u64, Case)> = BTreeMap::new();
+            .from_reader(text.as_bytes());
+        let broken = |why: csv::Error| self.wrong(line_at(text, why.position()), told(&why));
+        let header = reader.headers().map_err(broken)?.clone();
+        self.check_header(&header)?;
+        let mut cases: BTreeMap<String, (usize, Case)> = BTreeMap::new();
         for row in reader.records() {
-            let row = row.map_err(|why| self.wrong(line_of(&why), told(&why)))?;
-            let line = row.position().map_or(0, csv::Position::line);
+            let row = row.map_err(broken)?;
+            let line = line_at(text, row.position());
             let case = self.case(&header, &row, line)?;
             if let Some((first, _)) = cases.get(&case.id) {
-                let why = format!("the id `{}` stands in line {first} already", case.id);
+                let why = format!(
+                    "the id `{}` stands in line {first} already. Give every case its own.",
+                    case.id
+                );
                 return Err(self.wrong(line, why));
             }
             cases.insert(case.id.clone(), (line, case));
         }
         if cases.is_empty() {
-            return Err(self.wrong(1, "there is no row below the header"));
+            let why = "there is no row below the header. Add a row for every case.";
+            return Err(self.wrong(1, why));
         }
         Ok(cases.into_values().map(|(_, case)| case).collect())
+    }
+
+    fn check_header(&self, header: &csv::StringRecord) -> Result<(), DatasetError> {
+        if header.is_empty() {
+            let why = "it is empty. Write a header with the columns id, image and mask.";
+            return Err(self.wrong(1, why));
+        }
+        for needed in &OWN[..3] {
+            if !header.iter().any(|name| name == *needed) {
+                return Err(self.wrong(1, missing_column(needed, header)));
+            }
+        }
+        let mut names = BTreeSet::new();
+        match header.iter().find(|name| !names.insert(*name)) {
+            None => Ok(()),
+            Some(twice) => {
+                let why = format!("there are two columns `{twice}`. Rename one of them.");
+                Err(self.wrong(1, why))
+            }
+        }
     }
 
     fn case(
         &self,
         header: &csv::StringRecord,
         row: &csv::StringRecord,
-        line: u64,
+        line: usize,
     ) -> Result<Case, DatasetError> {
         let cell = |name: &str| -> Option<&str> {
             let at = header.iter().position(|column| column == name)?;
             row.get(at).filter(|value| !value.is_empty())
         };
         let needed = |name: &str| {
-            cell(name).ok_or_else(|| self.wrong(line, format!("the cell of `{name}` is empty")))
+            let why = format!("the cell of `{name}` is empty. Fill it in, or take the row away.");
+            cell(name).ok_or_else(|| self.wrong(line, why))
         };
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let file = |name: &str, value: &str| -> Result<PathBuf, DatasetError> {
             let path = folder.join(value);
             match check_there(&path) {
                 Ok(()) => Ok(path),
-                Err(why) => Err(self.wrong(line, format!("`{name}`: {why}"))),
+                Err(why) => {
+                    let hint = "Relative paths start at the table's folder.";
+                    Err(self.wrong(line, format!("`{name}`: {why} {hint}")))
+                }
             }
         };
         let id = needed("id")?;
@@ -110,34 +135,52 @@ impl Table {
         })
     }
 
-    fn wrong(&self, line: u64, why: impl ToString) -> DatasetError {
+    fn wrong(&self, line: usize, why: impl Into<String>) -> DatasetError {
         DatasetError::Table {
             path: self.path.clone(),
             line,
-            why: why.to_string(),
+            why: why.into(),
         }
     }
 }
 
-fn line_of(why: &csv::Error) -> u64 {
-    why.position().map_or(0, csv::Position::line)
+/// The line at which a row starts. The reader's own count is behind where lines end in CR LF and where
+/// lines are empty.
+fn line_at(text: &str, position: Option<&csv::Position>) -> usize {
+    let bytes = text.as_bytes();
+    let offset = position.map_or(0, |at| usize::try_from(at.byte()).unwrap_or(usize::MAX));
+    let (before, after) = bytes.split_at(offset.min(bytes.len()));
+    let ends = after.iter().take_while(|byte| b"\r\n".contains(byte));
+    1 + before
+        .iter()
+        .chain(ends)
+        .filter(|byte| **byte == b'\n')
+        .count()
 }
 
 fn told(why: &csv::Error) -> String {
     match why.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => format!("it has {len} cells, but the header has {expected_len}"),
-        _ => why.to_string(),
+        } => format!(
+            "it has {len} cells, but the header has {expected_len}. Write a cell for every column, and quotes around text that holds the separator."
+        ),
+        _ => format!("{why}."),
     }
 }
 
 fn missing_column(name: &str, header: &csv::StringRecord) -> String {
-    let similar = header
-        .iter()
-        .find(|column| strsim::damerau_levenshtein(&column.to_lowercase(), name) <= 2);
-    let hint = similar.map_or(String::new(), |column| {
-        format!(" (did you mean `{name}` by `{column}`?)")
-    });
-    format!("there is no column `{name}`{hint}; needed are id, image and mask")
+    let distance = |column: &&str| strsim::damerau_levenshtein(&column.to_lowercase(), name);
+    let others = header.iter().filter(|column| !OWN.contains(column));
+    let similar = others.min_by_key(distance);
+    let hint = similar
+        .filter(|column| distance(column) <= name.len() / 2)
+        .map_or(String::new(), |column| {
+            format!(" (did you mean `{name}` by `{column}`?)")
+        });
+    let there: Vec<String> = header.iter().map(|column| format!("`{column}`")).collect();
+    format!(
+        "there is no column `{name}`{hint}, only {}. The columns id, image and mask are needed, separated by commas (by tabs in a .tsv file).",
+        there.join(", ")
+    )
 }

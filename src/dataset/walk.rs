@@ -8,50 +8,96 @@ use super::DatasetError;
 use crate::files::FileError;
 
 /// Every file below `root`, in order of its path. Files and folders whose name starts with a dot are
-/// passed over; links are followed, but not in circles.
+/// passed over. Links are followed, but a folder that several lead to is read once.
 ///
 /// # Errors
 ///
-/// When `root` is no folder, or a folder below it cannot be read.
-pub(super) fn files_below(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    if !root.is_dir() {
-        return Err(DatasetError::NoRoot {
-            root: root.to_owned(),
-        });
-    }
-    let mut files = Vec::new();
-    walk(root, &mut BTreeSet::new(), &mut files)?;
-    Ok(files)
+/// When `root` is no folder (`remedy` says what to set), or a folder below it cannot be read.
+pub(super) fn files_below(root: &Path, remedy: &'static str) -> Result<Vec<PathBuf>, DatasetError> {
+    Walk::below(root, remedy, false)
 }
 
-/// `seen` holds the folders that lead here and those already read.
-fn walk(
-    folder: &Path,
-    seen: &mut BTreeSet<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), FileError> {
-    if !seen.insert(folder.canonicalize().map_err(unreadable(folder))?) {
-        return Ok(());
+/// Like [`files_below`], but a folder that several links lead to is read by each of its paths: where
+/// paths follow a pattern, any of them could be the one that is meant. Circles are not followed.
+///
+/// # Errors
+///
+/// As for [`files_below`].
+pub(super) fn paths_below(root: &Path, remedy: &'static str) -> Result<Vec<PathBuf>, DatasetError> {
+    Walk::below(root, remedy, true)
+}
+
+struct Walk {
+    /// Whether a folder is read again when another link leads to it.
+    again: bool,
+    /// The folders that lead here and, unless they may be read again, those already read.
+    seen: BTreeSet<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Walk {
+    fn below(root: &Path, remedy: &'static str, again: bool) -> Result<Vec<PathBuf>, DatasetError> {
+        check_folder(root, remedy)?;
+        let mut walk = Self {
+            again,
+            seen: BTreeSet::new(),
+            files: Vec::new(),
+        };
+        walk.read(root)?;
+        Ok(walk.files)
     }
-    let entries = folder.read_dir().map_err(unreadable(folder))?;
-    let paths: Result<BTreeSet<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    for path in paths.map_err(unreadable(folder))? {
+
+    fn read(&mut self, folder: &Path) -> Result<(), FileError> {
+        let place = folder.canonicalize().map_err(unreadable(folder))?;
+        if !self.seen.insert(place.clone()) {
+            return Ok(());
+        }
+        for path in entries(folder)? {
+            if path.is_dir() {
+                self.read(&path)?;
+            } else {
+                self.files.push(path);
+            }
+        }
+        if self.again {
+            self.seen.remove(&place);
+        }
+        Ok(())
+    }
+}
+
+/// What a folder holds, in order of its name, without what starts with a dot.
+pub(super) fn entries(folder: &Path) -> Result<BTreeSet<PathBuf>, FileError> {
+    let visible = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        if name.as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        if path.is_dir() {
-            walk(&path, seen, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
+        !name.as_encoded_bytes().starts_with(b".")
+    };
+    let entries = folder.read_dir().map_err(unreadable(folder))?;
+    let paths: io::Result<BTreeSet<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let paths = paths.map_err(unreadable(folder))?;
+    Ok(paths.into_iter().filter(visible).collect())
 }
 
-/// Checks that a file is there, and not a link that leads nowhere.
+/// Checks that a folder is there; `remedy` says what to set if not.
+pub(super) fn check_folder(folder: &Path, remedy: &'static str) -> Result<(), DatasetError> {
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(DatasetError::NoFolder {
+            folder: folder.to_owned(),
+            remedy,
+        })
+    }
+}
+
+/// Checks that a file is there, and neither a folder nor a link that leads nowhere.
 pub(super) fn check_there(path: &Path) -> Result<(), FileError> {
-    path.metadata().map(drop).map_err(unreadable(path))
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(()),
+        Err(why) => Err(why),
+    }
+    .map_err(unreadable(path))
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {

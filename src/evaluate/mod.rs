@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use burn::tensor::backend::Backend;
 use thiserror::Error;
 
 use crate::dataset::Case;
 use crate::files::{FileError, write_atomic};
+use crate::kernel::Kernels;
 use crate::metric;
 use crate::predict::{PredictError, Predicted, Predictor};
 use crate::volume::nifti::read_mask;
@@ -83,7 +83,7 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
 /// # Errors
 ///
 /// When a file cannot be read or the scan not segmented.
-pub fn evaluate_case<B: Backend>(
+pub fn evaluate_case<B: Kernels>(
     predictor: &Predictor<B>,
     case: &Case,
 ) -> Result<(CaseScores, Segmented), EvaluateError> {

@@ -1,7 +1,143 @@
-//! Operations that Burn 0.21 lacks in three dimensions, composed from those it has.
+//! The operations that a 3-D U-Net is made of, as an extension of Burn's backends.
+//!
+//! The networks use these and no others of Burn's layers. On the CPU (`Flex`) they are our own, with
+//! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.
 
+mod autodiff;
+pub mod burns;
+mod conv3d;
+mod conv_transpose3d;
+mod flex;
+mod join;
+mod memory;
+mod normalise;
+mod parallel;
 mod pool;
 mod upsample;
 
-pub use pool::max_pool3d;
-pub use upsample::upsample_trilinear;
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::module;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+
+pub use burns::activate;
+pub use memory::keep_memory;
+
+/// A backend with the operations of a 3-D U-Net. All defaults are made of Burn's operations.
+///
+/// Tensors are `[batch, channels, depth, height, width]`, a convolution's weights `[out_channels,
+/// in_channels, depth, height, width]`, a transposed one's `[in_channels, out_channels, …]`.
+pub trait Kernels: Backend {
+    /// Convolution.
+    fn conv3d(
+        x: Tensor<Self, 5>,
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvOptions<3>,
+    ) -> Tensor<Self, 5> {
+        module::conv3d(x, weight, bias, options)
+    }
+
+    /// Transposed convolution.
+    fn conv_transpose3d(
+        x: Tensor<Self, 5>,
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvTransposeOptions<3>,
+    ) -> Tensor<Self, 5> {
+        module::conv_transpose3d(x, weight, bias, options)
+    }
+
+    /// The channels of `first`, then those of `second`.
+    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        Tensor::cat(vec![first, second], 1)
+    }
+
+    /// The largest value of each block of 2x2x2 voxels; an odd last plane is dropped. Of several
+    /// largest values of a block, one gets the gradient.
+    fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        burns::max_pool3d(x)
+    }
+
+    /// The mean of each block of 2x2x2 voxels; an odd last plane is dropped.
+    fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        burns::avg_pool3d(x)
+    }
+
+    /// Doubles each axis by linear interpolation between voxel centres; beyond the outermost centres
+    /// the outermost value holds (PyTorch's `trilinear` with `align_corners=False`).
+    fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        burns::upsample_trilinear(x)
+    }
+
+    /// Group normalisation (instance normalisation with as many groups as channels), then the
+    /// activation.
+    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+        burns::group_norm(x, groups, affine)
+    }
+
+    /// Batch normalisation by the batch's own statistics, then the activation. Also returns each
+    /// channel's mean and variance, which have no gradient.
+    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+        burns::batch_norm(x, affine)
+    }
+
+    /// Each channel times `scale` plus `shift`, then the activation: normalisation by statistics that
+    /// are given.
+    fn scale_and_shift(
+        x: Tensor<Self, 5>,
+        scale: Tensor<Self, 1>,
+        shift: Tensor<Self, 1>,
+        slope: f64,
+    ) -> Tensor<Self, 5> {
+        burns::scale_and_shift(x, scale, shift, slope)
+    }
+}
+
+/// What follows a normalisation: a scale and a shift of each channel, then an activation.
+#[derive(Clone, Debug)]
+pub struct Affine<B: Backend> {
+    /// Scale of each channel.
+    pub weight: Tensor<B, 1>,
+    /// Shift of each channel.
+    pub bias: Tensor<B, 1>,
+    /// Added to variances.
+    pub epsilon: f64,
+    /// The activation's slope below 0: 0 for ReLU, 1 for none.
+    pub slope: f64,
+}
+
+/// What batch normalisation gives.
+#[derive(Clone, Debug)]
+pub struct BatchNormed<B: Backend> {
+    /// The normalised and activated tensor.
+    pub output: Tensor<B, 5>,
+    /// Mean of each channel.
+    pub mean: Tensor<B, 1>,
+    /// Variance of each channel (divided by the number of values).
+    pub variance: Tensor<B, 1>,
+}
+
+/// A backend to train on: with gradients, and with these operations both with and without them.
+pub trait TrainingBackend: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
+
+impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> TrainingBackend for B {}
+
+#[cfg(feature = "cuda")]
+impl Kernels for burn_cuda::Cuda {}
+
+#[cfg(feature = "cuda")]
+impl<C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> Kernels
+    for burn::backend::Autodiff<burn_cuda::Cuda, C>
+{
+}
+
+/// The largest value of each block of 2x2x2 voxels: [`Kernels::max_pool3d`].
+pub fn max_pool3d<B: Kernels>(x: Tensor<B, 5>) -> Tensor<B, 5> {
+    B::max_pool3d(x)
+}
+
+/// Twice the size along each axis: [`Kernels::upsample_trilinear`].
+pub fn upsample_trilinear<B: Kernels>(x: Tensor<B, 5>) -> Tensor<B, 5> {
+    B::upsample_trilinear(x)
+}

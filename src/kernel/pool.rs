@@ -1,39 +1,97 @@
-//! Max pooling in three dimensions.
+//! Pooling of 2x2x2 voxels: the largest or the mean. An odd last plane is dropped.
 
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
-use burn::tensor::module::max_pool2d;
+use super::parallel::collect_maps;
 
-/// The largest value of each block of 2x2x2 voxels; an odd last plane is dropped. Where several
-/// voxels of a block share the largest value, one of them gets the gradient.
-///
-/// A maximum is separable: Burn's pooling takes the plane first, then the remaining axis.
-///
-/// # Shapes
-///
-/// - input: `[batch, channels, depth, height, width]`
-/// - output: `[batch, channels, depth / 2, height / 2, width / 2]`
-pub fn max_pool3d<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
-    let [batch, channels, depth, height, width] = x.dims();
-    let (half_height, half_width) = (height / 2, width / 2);
-    let planes = pool(x.reshape([batch, channels * depth, height, width]), [2, 2]);
-    pool(
-        planes.reshape([batch, channels, depth, half_height * half_width]),
-        [2, 1],
-    )
-    .reshape([batch, channels, depth / 2, half_height, half_width])
+/// Depth, height and width after pooling.
+pub(super) fn pooled(shape: [usize; 3]) -> [usize; 3] {
+    shape.map(|n| n / 2)
 }
 
-fn pool<B: Backend>(x: Tensor<B, 4>, kernel: [usize; 2]) -> Tensor<B, 4> {
-    max_pool2d(x, kernel, kernel, [0, 0], [1, 1], false)
+/// The largest value of each block of `maps` volumes of `shape`.
+pub(super) fn max_forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
+    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
+    collect_maps(maps * small, small, |map, out| {
+        let x = &x[map * large..][..large];
+        for_blocks(shape, |at, block| {
+            let values = block.map(|i| x[i]);
+            out[at] = values.into_iter().fold(values[0], larger);
+        });
+    })
+}
+
+/// The gradient of [`max_forward`]: each block's goes to the first of its largest values.
+pub(super) fn max_backward(
+    x: &[f32],
+    gradient: &[f32],
+    maps: usize,
+    shape: [usize; 3],
+) -> Vec<f32> {
+    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
+    collect_maps(maps * large, large, |map, out| {
+        let (x, gradient) = (
+            &x[map * large..][..large],
+            &gradient[map * small..][..small],
+        );
+        for_blocks(shape, |at, block| {
+            let first = block[0];
+            let largest = |best: usize, i: usize| if x[i] > x[best] { i } else { best };
+            out[block.into_iter().fold(first, largest)] = gradient[at];
+        });
+    })
+}
+
+/// The mean of each block.
+pub(super) fn avg_forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
+    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
+    collect_maps(maps * small, small, |map, out| {
+        let x = &x[map * large..][..large];
+        for_blocks(shape, |at, block| {
+            out[at] = block.map(|i| x[i]).iter().sum::<f32>() / 8.0;
+        });
+    })
+}
+
+/// The gradient of [`avg_forward`].
+pub(super) fn avg_backward(gradient: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
+    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
+    collect_maps(maps * large, large, |map, out| {
+        let gradient = &gradient[map * small..][..small];
+        for_blocks(shape, |at, block| {
+            block.into_iter().for_each(|i| out[i] = gradient[at] / 8.0);
+        });
+    })
+}
+
+/// The larger value, or the one that is no number.
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// Calls `of` for each block with its index and those of its eight values.
+fn for_blocks(shape: [usize; 3], mut of: impl FnMut(usize, [usize; 8])) {
+    let [_, height, width] = shape;
+    let [small_depth, small_height, small_width] = pooled(shape);
+    let mut at = 0;
+    for z in 0..small_depth {
+        for y in 0..small_height {
+            let first = (2 * z * height + 2 * y) * width;
+            let corners = [0, width, height * width, (height + 1) * width];
+            for x in 0..small_width {
+                let corner = corners.map(|corner| first + corner + 2 * x);
+                let [a, b, c, d] = corner;
+                of(at, [a, a + 1, b, b + 1, c, c + 1, d, d + 1]);
+                at += 1;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use burn::backend::{Autodiff, Flex};
-    use burn::tensor::{Distribution, Int};
+    use burn::tensor::{Distribution, Int, Tensor};
 
-    use super::*;
+    use super::super::max_pool3d;
 
     type Device = burn::tensor::Device<Flex>;
 

@@ -1,44 +1,81 @@
-//! Trilinear upsampling.
+//! Trilinear upsampling: each axis doubled by linear interpolation between voxel centres; beyond the
+//! outermost centres the outermost value holds (PyTorch's `trilinear` with `align_corners=False`).
 
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
+use super::parallel::collect_maps;
 
-/// Doubles each axis by linear interpolation between voxel centres; beyond the outermost centres
-/// the outermost value holds (PyTorch's `trilinear` with `align_corners=False`).
-///
-/// # Shapes
-///
-/// - input: `[batch, channels, depth, height, width]`
-/// - output: `[batch, channels, 2 * depth, 2 * height, 2 * width]`
-pub fn upsample_trilinear<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
-    // The last axis first: the tensor doubles with every step, and the middle one is cheapest.
-    double(double(double(x, 4), 3), 2)
+/// `maps` volumes of `shape`, doubled along every axis.
+pub(super) fn forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
+    let [depth, height, width] = shape;
+    let small = depth * height * width;
+    collect_maps(maps * 8 * small, 8 * small, |map, out| {
+        let x = &x[map * small..][..small];
+        // The last axis first, while the volume is small.
+        let mut wide = vec![0.0; 2 * small];
+        double_axis(x, &mut wide, [depth * height, width, 1]);
+        let mut high = vec![0.0; 4 * small];
+        double_axis(&wide, &mut high, [depth, height, 2 * width]);
+        double_axis(&high, out, [1, depth, 4 * height * width]);
+    })
 }
 
-/// Each voxel becomes two, a quarter of a voxel before and after its centre.
-fn double<B: Backend>(x: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
-    let mut shape = x.dims();
-    let n = shape[axis];
-    let first = x.clone().narrow(axis, 0, 1);
-    let last = x.clone().narrow(axis, n - 1, 1);
-    let held = Tensor::cat(vec![first, x.clone(), last], axis);
-    let before = held.clone().narrow(axis, 0, n);
-    let after = held.narrow(axis, 2, n);
-    let near = x * 0.75;
-    shape[axis] = 2 * n;
-    Tensor::stack::<6>(
-        vec![near.clone() + before * 0.25, near + after * 0.25],
-        axis + 1,
-    )
-    .reshape(shape)
+/// The gradient of [`forward`]; `shape` is the smaller one.
+pub(super) fn backward(gradient: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
+    let [depth, height, width] = shape;
+    let small = depth * height * width;
+    collect_maps(maps * small, small, |map, out| {
+        let gradient = &gradient[map * 8 * small..][..8 * small];
+        let mut high = vec![0.0; 4 * small];
+        halve_axis(gradient, &mut high, [1, depth, 4 * height * width]);
+        let mut wide = vec![0.0; 2 * small];
+        halve_axis(&high, &mut wide, [depth, height, 2 * width]);
+        halve_axis(&wide, out, [depth * height, width, 1]);
+    })
+}
+
+/// Doubles the middle axis of `[outer, n, inner]` values: each becomes two, a quarter of a voxel
+/// before and after its centre.
+fn double_axis(x: &[f32], out: &mut [f32], [_, n, inner]: [usize; 3]) {
+    let volumes = x
+        .chunks_exact(n * inner)
+        .zip(out.chunks_exact_mut(2 * n * inner));
+    for (x, out) in volumes {
+        for (i, out) in out.chunks_exact_mut(2 * inner).enumerate() {
+            let at = |i: usize| &x[i * inner..][..inner];
+            let (before, here, after) = (at(i.saturating_sub(1)), at(i), at((i + 1).min(n - 1)));
+            let (first, second) = out.split_at_mut(inner);
+            for j in 0..inner {
+                first[j] = 0.75 * here[j] + 0.25 * before[j];
+                second[j] = 0.75 * here[j] + 0.25 * after[j];
+            }
+        }
+    }
+}
+
+/// The transpose of [`double_axis`]; `n` is the smaller number.
+fn halve_axis(gradient: &[f32], out: &mut [f32], [_, n, inner]: [usize; 3]) {
+    let volumes = gradient
+        .chunks_exact(2 * n * inner)
+        .zip(out.chunks_exact_mut(n * inner));
+    for (gradient, out) in volumes {
+        for (i, out) in out.chunks_exact_mut(inner).enumerate() {
+            let at = |i: usize| &gradient[i * inner..][..inner];
+            // A voxel has a quarter of its neighbours' nearer halves; at the ends, of its own.
+            let (first, second) = (at(2 * i), at(2 * i + 1));
+            let before = if i > 0 { at(2 * i - 1) } else { first };
+            let after = if i + 1 < n { at(2 * i + 2) } else { second };
+            for j in 0..inner {
+                out[j] = 0.75 * (first[j] + second[j]) + 0.25 * (before[j] + after[j]);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use burn::backend::{Autodiff, Flex};
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{Distribution, Tensor, Tolerance};
 
-    use super::*;
+    use super::super::upsample_trilinear;
 
     type Device = burn::tensor::Device<Flex>;
 

@@ -8,8 +8,10 @@ use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{BatchNorm, convolution, transposed_convolution};
-use crate::kernel::max_pool3d;
+use super::blocks::{
+    Activation, BatchNorm, convolution, convolve, convolve_transposed, transposed_convolution,
+};
+use crate::kernel::{Kernels, max_pool3d};
 
 /// The U-Net of the published skull-stripping pipeline, as its Keras code computes it: four
 /// levels down, batch normalisation, transposed convolutions up.
@@ -107,7 +109,7 @@ pub struct ArticleNet<B: Backend> {
     dropout: Dropout,
 }
 
-impl<B: Backend> ArticleNet<B> {
+impl<B: Kernels> ArticleNet<B> {
     /// Logits of images, `[batch, 1, depth, height, width]` both.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let mut x = x;
@@ -125,12 +127,12 @@ impl<B: Backend> ArticleNet<B> {
             (&self.up9, &self.dec9),
         ];
         for ((up, block), skip) in decoder.into_iter().zip(skips.into_iter().rev()) {
-            let joined = Tensor::cat(vec![up.forward(x), skip], 1);
+            let joined = B::join(up.forward(x), skip);
             x = block.forward(self.dropout.forward(joined));
         }
         // Keras pads the last axis at its end alone: padded at both, the first plane is too many.
         let width = x.dims()[4];
-        self.head.forward(x).narrow(4, 1, width)
+        convolve(&self.head, x).narrow(4, 1, width)
     }
 }
 
@@ -156,13 +158,15 @@ impl<B: Backend> Block<B> {
         };
         Self { first, conv, bn }
     }
+}
 
+impl<B: Kernels> Block<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = match &self.first {
-            Some(Layer { conv, bn }) => relu(bn.forward(conv.forward(x))),
+            Some(Layer { conv, bn }) => bn.forward(convolve(conv, x), Activation::Relu),
             None => x,
         };
-        relu(self.bn.forward(self.conv.forward(x)))
+        self.bn.forward(convolve(&self.conv, x), Activation::Relu)
     }
 }
 
@@ -178,10 +182,10 @@ struct Up<B: Backend> {
     conv: ConvTranspose3d<B>,
 }
 
-impl<B: Backend> Up<B> {
+impl<B: Kernels> Up<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let [batch, _, depth, height, width] = x.dims();
-        let upsampled = self.conv.forward(x);
+        let upsampled = convolve_transposed(&self.conv, x);
         let channels = upsampled.dims()[1];
         // Of 2 n + 1 planes Keras drops the last.
         relu(upsampled.slice([

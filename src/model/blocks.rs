@@ -4,9 +4,11 @@ use burn::module::{Module, Param, ParamId, RunningState};
 use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
 use burn::nn::{Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
-use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::backend::Backend;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use serde::{Deserialize, Serialize};
+
+use crate::kernel::{Affine, Kernels};
 
 /// Channels that share their statistics in [`Norm::Group`].
 const GROUPS: usize = 8;
@@ -52,16 +54,46 @@ pub enum Activation {
     Relu,
     /// `x` where it is positive, `x / 100` elsewhere.
     LeakyRelu,
+    /// `x` as it is.
+    None,
 }
 
 impl Activation {
-    /// Applies it to every element.
-    pub fn forward<B: Backend, const D: usize>(self, x: Tensor<B, D>) -> Tensor<B, D> {
+    /// The slope below 0.
+    pub fn slope(self) -> f64 {
         match self {
-            Self::Relu => relu(x),
-            Self::LeakyRelu => leaky_relu(x, 0.01),
+            Self::Relu => 0.0,
+            Self::LeakyRelu => 0.01,
+            Self::None => 1.0,
         }
     }
+}
+
+/// Applies a convolution.
+pub fn convolve<B: Kernels>(layer: &Conv3d<B>, x: Tensor<B, 5>) -> Tensor<B, 5> {
+    let padding = match &layer.padding {
+        PaddingConfig3d::Explicit(depth, height, width) => [*depth, *height, *width],
+        _ => [0; 3],
+    };
+    let options = ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups);
+    let bias = layer.bias.as_ref().map(Param::val);
+    <B as Kernels>::conv3d(x, layer.weight.val(), bias, options)
+}
+
+/// Applies a transposed convolution.
+pub fn convolve_transposed<B: Kernels>(
+    layer: &ConvTranspose3d<B>,
+    x: Tensor<B, 5>,
+) -> Tensor<B, 5> {
+    let options = ConvTransposeOptions::new(
+        layer.stride,
+        layer.padding,
+        layer.padding_out,
+        layer.dilation,
+        layer.groups,
+    );
+    let bias = layer.bias.as_ref().map(Param::val);
+    <B as Kernels>::conv_transpose3d(x, layer.weight.val(), bias, options)
 }
 
 /// How activations are normalised: over which voxels and channels mean and variance are taken.
@@ -119,12 +151,12 @@ pub enum NormLayer<B: Backend> {
     Group(GroupNorm<B>),
 }
 
-impl<B: Backend> NormLayer<B> {
-    /// Normalises `x`, `[batch, channels, depth, height, width]`.
-    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+impl<B: Kernels> NormLayer<B> {
+    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it.
+    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
         match self {
-            Self::Batch(norm) => norm.forward(x),
-            Self::Group(norm) => norm.forward(x),
+            Self::Batch(norm) => norm.forward(x, activation),
+            Self::Group(norm) => norm.forward(x, activation),
         }
     }
 }
@@ -163,33 +195,32 @@ impl<B: Backend> BatchNorm<B> {
             momentum,
         }
     }
+}
 
-    /// Normalises `x`, `[batch, channels, depth, height, width]`; on an autodiff backend by the
-    /// batch's own statistics, which then join the running ones.
-    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let [batch, channels, depth, height, width] = x.dims();
-        let training = B::ad_enabled(&x.device());
-        let flat = x.reshape([batch, channels, depth * height * width]);
-        let row = [1, channels, 1];
-        let (centred, variance) = if training {
-            let mean = flat.clone().mean_dim(2).mean_dim(0);
-            let centred = flat - mean.clone();
-            let variance = centred.clone().square().mean_dim(2).mean_dim(0);
-            self.update(&self.running_mean, mean);
-            self.update(&self.running_var, variance.clone());
-            (centred, variance)
-        } else {
-            let mean = self.running_mean.value().reshape(row);
-            (flat - mean, self.running_var.value().reshape(row))
-        };
-        let scale = self.weight.val().reshape(row) / (variance + self.epsilon).sqrt();
-        (centred * scale + self.bias.val().reshape(row))
-            .reshape([batch, channels, depth, height, width])
+impl<B: Kernels> BatchNorm<B> {
+    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it; on an autodiff
+    /// backend by the batch's own statistics, which then join the running ones.
+    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let slope = activation.slope();
+        if B::ad_enabled(&x.device()) {
+            let affine = Affine {
+                weight,
+                bias,
+                epsilon: self.epsilon,
+                slope,
+            };
+            let normed = B::batch_norm(x, affine);
+            self.update(&self.running_mean, normed.mean);
+            self.update(&self.running_var, normed.variance);
+            return normed.output;
+        }
+        let scale = weight / (self.running_var.value() + self.epsilon).sqrt();
+        let shift = bias - self.running_mean.value() * scale.clone();
+        B::scale_and_shift(x, scale, shift, slope)
     }
 
-    fn update(&self, running: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 3>) {
-        let [_, channels, _] = batch.dims();
-        let batch = batch.detach().reshape([channels]);
+    fn update(&self, running: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 1>) {
         let old = running.value_sync();
         running.update(old.clone() + (batch - old) * self.momentum);
     }
@@ -215,21 +246,18 @@ impl<B: Backend> GroupNorm<B> {
             groups,
         }
     }
+}
 
-    /// Normalises `x`, `[batch, channels, depth, height, width]`.
-    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let [batch, channels, depth, height, width] = x.dims();
-        let size = channels / self.groups;
-        let voxels = depth * height * width;
-        let grouped = x.reshape([batch, self.groups, size * voxels]);
-        let centred = grouped.clone() - grouped.mean_dim(2);
-        let variance = centred.clone().square().mean_dim(2);
-        // One scale a channel, so that the full tensor is multiplied once.
-        let scale = self.weight.val().reshape([1, self.groups, size]) / (variance + 1e-5).sqrt();
-        let normalised = centred.reshape([batch, channels, voxels])
-            * scale.reshape([batch, channels, 1])
-            + self.bias.val().reshape([1, channels, 1]);
-        normalised.reshape([batch, channels, depth, height, width])
+impl<B: Kernels> GroupNorm<B> {
+    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it.
+    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
+        let affine = Affine {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+            epsilon: 1e-5,
+            slope: activation.slope(),
+        };
+        B::group_norm(x, self.groups, affine)
     }
 }
 
@@ -273,7 +301,10 @@ mod tests {
     fn each_norm_standardises_over_its_own_region() {
         let device = Device::default();
         let x = uneven::<Ad>(&device);
-        let layer = |norm: Norm| norm.init::<Ad>(16, &device).unwrap().forward(x.clone());
+        let layer = |norm: Norm| {
+            let layer = norm.init::<Ad>(16, &device).unwrap();
+            layer.forward(x.clone(), Activation::None)
+        };
         for channel in 0..16 {
             assert_standard(layer(Norm::Batch).narrow(1, channel, 1));
             assert_standard(layer(Norm::Instance).narrow(1, channel, 1).narrow(0, 1, 1));
@@ -290,10 +321,10 @@ mod tests {
         let norm = BatchNorm::<Ad>::new(16, 1e-5, 0.5, &device);
         let x = uneven::<Ad>(&device);
         for _ in 0..30 {
-            norm.forward(x.clone());
+            norm.forward(x.clone(), Activation::None);
         }
-        let trained = norm.forward(x.clone()).inner();
-        let predicted = norm.valid().forward(x.inner());
+        let trained = norm.forward(x.clone(), Activation::None).inner();
+        let predicted = norm.valid().forward(x.inner(), Activation::None);
         let difference: f32 = (trained - predicted).abs().max().into_scalar();
         assert!(difference < 1e-3, "difference {difference}");
     }

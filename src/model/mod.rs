@@ -16,6 +16,7 @@ pub use unet::Unet;
 use self::article::ArticleNet;
 use self::init::{Scheme, initialize};
 use self::unet::UnetNet;
+use crate::kernel::Kernels;
 
 crate::family! {
     /// A network's architecture.
@@ -70,7 +71,7 @@ pub enum Network<B: Backend> {
     Unet(UnetNet<B>),
 }
 
-impl<B: Backend> Network<B> {
+impl<B: Kernels> Network<B> {
     /// Logits of images; the sigmoid of a logit is the probability of brain.
     ///
     /// On an autodiff backend the network trains: dropout drops, and batch normalisation uses the
@@ -86,7 +87,9 @@ impl<B: Backend> Network<B> {
             Self::Unet(network) => network.forward(images),
         }
     }
+}
 
+impl<B: Backend> Network<B> {
     /// Number of trainable weights; the running statistics of batch normalisation are none.
     pub fn parameter_count(&self) -> usize {
         let mut count = Count::default();

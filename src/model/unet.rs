@@ -7,8 +7,10 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Activation, Norm, NormLayer, convolution, transposed_convolution};
-use crate::kernel::{max_pool3d, upsample_trilinear};
+use super::blocks::{
+    Activation, Norm, NormLayer, convolution, convolve, convolve_transposed, transposed_convolution,
+};
+use crate::kernel::{Kernels, activate, max_pool3d, upsample_trilinear};
 
 /// Channels of a level, however deep: as in nnU-Net (Isensee et al., 2021).
 const MOST_CHANNELS: usize = 320;
@@ -25,7 +27,7 @@ pub struct Unet {
     pub levels: usize,
     /// Normalisation: batch, instance, group or none.
     pub norm: Norm,
-    /// Activation: relu or leaky_relu.
+    /// Activation: relu, leaky_relu or none.
     pub activation: Activation,
     /// Probability that an activation is dropped, after each pooling and each concatenation.
     pub dropout: f64,
@@ -138,7 +140,7 @@ pub struct UnetNet<B: Backend> {
     dropout: Dropout,
 }
 
-impl<B: Backend> UnetNet<B> {
+impl<B: Kernels> UnetNet<B> {
     /// Logits of images, `[batch, 1, depth, height, width]` both.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let mut levels = self.encoder.iter();
@@ -153,10 +155,10 @@ impl<B: Backend> UnetNet<B> {
         }
         let decoder = self.up.iter().zip(&self.decoder);
         for ((up, block), skip) in decoder.zip(skips.into_iter().rev()) {
-            let joined = Tensor::cat(vec![up.forward(x), skip], 1);
+            let joined = B::join(up.forward(x), skip);
             x = block.forward(self.dropout.forward(joined));
         }
-        self.head.forward(x)
+        convolve(&self.head, x)
     }
 }
 
@@ -166,7 +168,7 @@ struct Block<B: Backend> {
     second: Layer<B>,
 }
 
-impl<B: Backend> Block<B> {
+impl<B: Kernels> Block<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         self.second.forward(self.first.forward(x))
     }
@@ -180,14 +182,13 @@ struct Layer<B: Backend> {
     activation: Activation,
 }
 
-impl<B: Backend> Layer<B> {
+impl<B: Kernels> Layer<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let x = self.conv.forward(x);
-        let x = match &self.norm {
-            Some(norm) => norm.forward(x),
-            None => x,
-        };
-        self.activation.forward(x)
+        let x = convolve(&self.conv, x);
+        match &self.norm {
+            Some(norm) => norm.forward(x, self.activation),
+            None => activate(x, self.activation.slope()),
+        }
     }
 }
 
@@ -197,12 +198,12 @@ enum Up<B: Backend> {
     Trilinear(Conv3d<B>),
 }
 
-impl<B: Backend> Up<B> {
+impl<B: Kernels> Up<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match self {
-            Self::Transposed(conv) => conv.forward(x),
+            Self::Transposed(conv) => convolve_transposed(conv, x),
             // Both are linear, so their order is free: the convolution is cheaper before.
-            Self::Trilinear(conv) => upsample_trilinear(conv.forward(x)),
+            Self::Trilinear(conv) => upsample_trilinear(convolve(conv, x)),
         }
     }
 }

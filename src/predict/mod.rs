@@ -5,7 +5,6 @@ mod component;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::activation::sigmoid;
-use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array3, s};
 use thiserror::Error;
@@ -13,6 +12,7 @@ use thiserror::Error;
 pub use component::keep_largest;
 
 use crate::config::{self, ConfigError, Experiment, Prediction};
+use crate::kernel::Kernels;
 use crate::model::weights::{self, WeightsError};
 use crate::model::{Model, Network};
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
@@ -43,7 +43,7 @@ pub enum PredictError {
 }
 
 /// A trained network with everything that comes before and after it.
-pub struct Predictor<B: Backend> {
+pub struct Predictor<B: Kernels> {
     network: Network<B>,
     model: Model,
     pipeline: Pipeline,
@@ -60,7 +60,7 @@ pub struct Predicted {
     pub mask: Volume<u8>,
 }
 
-impl<B: Backend> Predictor<B> {
+impl<B: Kernels> Predictor<B> {
     /// The best network of the run in `folder`.
     ///
     /// # Errors

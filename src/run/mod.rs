@@ -7,7 +7,6 @@ mod summary;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::Interrupter;
 use thiserror::Error;
 
@@ -19,6 +18,7 @@ use crate::config::{Experiment, Resolved};
 use crate::dataset::{Case, DatasetError, Fold};
 use crate::evaluate::{CaseScores, EvaluateError, evaluate_case, write_cases};
 use crate::files::{FileError, create_folder, read_text, write_atomic};
+use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::report::{self, Highlight, ReportError};
@@ -86,7 +86,7 @@ pub struct Options {
 /// # Errors
 ///
 /// The first thing that goes wrong. Input and configuration are checked before training starts.
-pub fn run<B: AutodiffBackend>(
+pub fn run<B: TrainingBackend>(
     resolved: &Resolved,
     options: &Options,
     device: &B::Device,
@@ -249,7 +249,7 @@ impl Run {
         Ok(())
     }
 
-    fn complete<B: AutodiffBackend>(
+    fn complete<B: TrainingBackend>(
         &self,
         data: &PreparedData,
         options: &Options,
@@ -330,7 +330,7 @@ impl Run {
     }
 
     /// Scores every validation case with the best weights, keeping the three that the report shows.
-    fn score<B: AutodiffBackend>(
+    fn score<B: TrainingBackend>(
         &self,
         data: &PreparedData,
         device: &B::Device,

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::metric::LearningRateMetric;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use thiserror::Error;
@@ -28,6 +27,7 @@ use self::strategy::{Strategy, lock};
 use crate::config::Experiment;
 use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
 use crate::files::FileError;
+use crate::kernel::TrainingBackend;
 use crate::preprocess::PreprocessError;
 use crate::track::{Console, TensorBoard, TensorBoardError, TensorBoardLogger};
 
@@ -106,7 +106,7 @@ impl Fold<'_> {
 /// # Errors
 ///
 /// When a case cannot be read, a file not written, the loss is not finite, or the user interrupts.
-pub fn train<B: AutodiffBackend>(
+pub fn train<B: TrainingBackend>(
     experiment: &Experiment,
     fold: Fold<'_>,
     device: &B::Device,

@@ -2,12 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use ndarray::ArrayView3;
 
 use crate::dataset::Batch;
+use crate::kernel::{Kernels, TrainingBackend};
 use crate::loss::Loss;
 use crate::metric::{Counts, soft_counts};
 use crate::model::Network;
@@ -80,7 +81,7 @@ fn record<B: Backend>(
     }
 }
 
-impl<B: AutodiffBackend> TrainStep for Segmenter<B> {
+impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     type Input = Batch<B>;
     type Output = StepRecord;
 
@@ -99,7 +100,7 @@ impl<B: AutodiffBackend> TrainStep for Segmenter<B> {
     }
 }
 
-impl<B: Backend> InferenceStep for Segmenter<B> {
+impl<B: Kernels> InferenceStep for Segmenter<B> {
     type Input = Batch<B>;
     type Output = StepRecord;
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use burn::data::dataloader::Progress as LoaderProgress;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::{
     EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
     LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
@@ -22,6 +21,7 @@ use super::schedule::ScheduleState;
 use super::segmenter::{Segmenter, StepRecord};
 use crate::config::{EarlyStopping, Training};
 use crate::dataset::Failure;
+use crate::kernel::TrainingBackend;
 use crate::track::{Console, Epoch, TensorBoard, write_history};
 
 /// The parts that burn-train puts together.
@@ -32,7 +32,7 @@ type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
 /// Trains on one device; checks every loss; ends each epoch with a validation, a row in
 /// `metrics.csv` and a checkpoint; stops early where that was asked for.
-pub struct Strategy<B: AutodiffBackend> {
+pub struct Strategy<B: TrainingBackend> {
     /// Shares its state with the learner's optimiser.
     pub optimizer: OptimizerState<B, Segmenter<B>>,
     /// Length and pace.
@@ -88,7 +88,7 @@ enum Outcome {
     Interrupted,
 }
 
-impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for Strategy<B> {
+impl<B: TrainingBackend> SupervisedLearningStrategy<Components<B>> for Strategy<B> {
     fn fit(
         &self,
         components: TrainingComponents<Components<B>>,
@@ -126,7 +126,7 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for Strategy<
     }
 }
 
-impl<B: AutodiffBackend> Strategy<B> {
+impl<B: TrainingBackend> Strategy<B> {
     /// One epoch; whether to go on to the next.
     fn run_epoch(
         &self,

@@ -1,6 +1,6 @@
 """Differences and times of calvaria's preprocessing against SimpleITK, nilearn and nibabel.
 
-    python compare.py PROGRAM [HEAD.nii.gz ...]
+    python preprocessing.py PROGRAM [HEAD.nii.gz ...]
 
 Every measurement runs in a process of its own, peers and calvaria in turn, and the quickest of REPEATS
 counts; times are of the step alone (without starting Python or reading the file), memory is the

@@ -1,0 +1,362 @@
+use super::simd::Isa;
+use super::*;
+use crate::kernel::conv_transpose3d::{self, ConvTransposeShape};
+use proptest::prelude::*;
+
+/// Values in -1..1 that look random.
+fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Input, weights, output gradient and bias of a shape.
+fn tensors(shape: &ConvShape) -> [Vec<f32>; 4] {
+    [
+        noise(1, shape.input_len()),
+        noise(2, shape.weight_len()),
+        noise(3, shape.output_len()),
+        noise(4, shape.out_channels),
+    ]
+}
+
+/// Calls `visit(input, weight, output)` with the indices of every product of a convolution.
+fn for_each_product(shape: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
+    let (input, output, kernel) = (shape.input, shape.output(), shape.kernel);
+    for n in 0..shape.batch {
+        for co in 0..shape.out_channels {
+            for ci in 0..shape.in_channels {
+                for (oz, oy, ox) in block::product(output[0], output[1], output[2]) {
+                    let o = [oz, oy, ox];
+                    for (kz, ky, kx) in block::product(kernel[0], kernel[1], kernel[2]) {
+                        let k = [kz, ky, kx];
+                        let at: [usize; 3] = std::array::from_fn(|i| {
+                            (o[i] * shape.stride[i] + k[i]).wrapping_sub(shape.padding[i])
+                        });
+                        if (0..3).any(|i| at[i] >= input[i]) {
+                            continue;
+                        }
+                        let index = |c: usize, size: [usize; 3], p: [usize; 3]| {
+                            ((c * size[0] + p[0]) * size[1] + p[1]) * size[2] + p[2]
+                        };
+                        visit(
+                            index(n * shape.in_channels + ci, input, at),
+                            index(co * shape.in_channels + ci, kernel, k),
+                            index(n * shape.out_channels + co, output, o),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-3f64, |max, v| max.max(v.abs()));
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want).abs() / scale;
+        assert!(error <= tolerance, "{what}[{i}]: {got} for {want}");
+    }
+}
+
+/// Output, input gradient and weight gradient.
+fn all(isa: Isa, shape: &ConvShape) -> [Vec<f32>; 3] {
+    let [x, w, g, b] = tensors(shape);
+    [
+        correlate::forward(isa, shape, &x, &w, Some(&b)),
+        correlate::input_gradient(isa, shape, &g, &w, None),
+        weight_gradient::weight_gradient(isa, shape, &x, &g),
+    ]
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+        .sum()
+}
+
+/// Compares every function, on every instruction set, with the definition in `f64`.
+fn check(shape: &ConvShape) {
+    let [x, w, g, b] = tensors(shape);
+    let volume: usize = shape.output().iter().product();
+    let mut y: Vec<f64> = (0..shape.output_len())
+        .map(|i| f64::from(b[i / volume % shape.out_channels]))
+        .collect();
+    let mut dx = vec![0.0; x.len()];
+    let mut dw = vec![0.0; w.len()];
+    for_each_product(shape, |i, k, o| {
+        y[o] += f64::from(x[i]) * f64::from(w[k]);
+        dx[i] += f64::from(g[o]) * f64::from(w[k]);
+        dw[k] += f64::from(g[o]) * f64::from(x[i]);
+    });
+    for isa in Isa::available() {
+        let [fy, fdx, fdw] = all(isa, shape);
+        assert_close(&fy, &y, 1e-5, "forward");
+        assert_close(&fdx, &dx, 1e-5, "input gradient");
+        assert_close(&fdw, &dw, 1e-5, "weight gradient");
+    }
+    let mut db = vec![0.0; shape.out_channels];
+    for (i, g) in g.iter().enumerate() {
+        db[i / volume % shape.out_channels] += f64::from(*g);
+    }
+    assert_close(&bias_gradient(shape, &g), &db, 1e-5, "bias gradient");
+}
+
+/// `<conv(x), g> == <x, input_gradient(g)> == <w, weight_gradient>`.
+fn check_adjoint(shape: &ConvShape) {
+    let [x, w, g, _] = tensors(shape);
+    let y = forward(shape, &x, &w, None);
+    let (yg, yy, gg) = (dot(&y, &g), dot(&y, &y), dot(&g, &g));
+    let xd = dot(&x, &input_gradient(shape, &g, &w));
+    let wd = dot(&w, &weight_gradient(shape, &x, &g));
+    let scale = (yy * gg).sqrt().max(1e-3);
+    assert!((yg - xd).abs() <= 1e-5 * scale, "{yg} {xd} {shape:?}");
+    assert!((yg - wd).abs() <= 1e-5 * scale, "{yg} {wd} {shape:?}");
+}
+
+fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap()
+        .install(run)
+}
+
+fn bits(values: &[Vec<f32>; 3]) -> [Vec<u32>; 3] {
+    values
+        .each_ref()
+        .map(|v| v.iter().map(|v| v.to_bits()).collect())
+}
+
+/// A shape with the given kernel, stride and padding on all axes.
+fn cubic(batch: usize, channels: [usize; 2], input: [usize; 3], ksp: [usize; 3]) -> ConvShape {
+    ConvShape {
+        batch,
+        in_channels: channels[0],
+        out_channels: channels[1],
+        input,
+        kernel: [ksp[0]; 3],
+        stride: [ksp[1]; 3],
+        padding: [ksp[2]; 3],
+    }
+}
+
+/// The kernels of real networks, most of the time.
+fn any_shape() -> impl Strategy<Value = ConvShape> {
+    let usual = prop_oneof![
+        Just([[3; 3], [1; 3], [1; 3]]),
+        Just([[3; 3], [2; 3], [1; 3]]),
+        Just([[1; 3], [1; 3], [0; 3]]),
+        Just([[2; 3], [2; 3], [0; 3]]),
+        Just([[1, 3, 3], [1; 3], [0, 1, 1]]),
+        Just([[3; 3], [1, 2, 2], [1; 3]]),
+    ];
+    let odd = (
+        prop::array::uniform3(1..=5usize),
+        prop::array::uniform3(1..=4usize),
+        prop::array::uniform3(0..=3usize),
+    )
+        .prop_map(|(k, s, p)| [k, s, p]);
+    let size = prop_oneof![1..=4usize, 1..=13usize, Just(1), 16..=19usize];
+    (
+        1..=3usize,
+        prop_oneof![1..=9usize, 1..=67usize],
+        prop_oneof![1..=9usize, 1..=67usize],
+        prop::array::uniform3(size),
+        prop_oneof![3 => usual, 1 => odd],
+    )
+        .prop_map(
+            |(batch, in_channels, out_channels, mut input, [kernel, stride, padding])| {
+                for i in 0..3 {
+                    input[i] = input[i].max(kernel[i].saturating_sub(2 * padding[i]));
+                }
+                ConvShape {
+                    batch,
+                    in_channels,
+                    out_channels,
+                    input,
+                    kernel,
+                    stride,
+                    padding,
+                }
+            },
+        )
+        // Keep the naive sums affordable.
+        .prop_map(|mut shape| {
+            let volume = |s: &ConvShape| s.output().iter().product::<usize>() * s.taps() * s.batch;
+            while volume(&shape) * shape.in_channels * shape.out_channels > 20_000_000 {
+                if shape.in_channels > shape.out_channels {
+                    shape.in_channels = shape.in_channels.div_ceil(2);
+                } else {
+                    shape.out_channels = shape.out_channels.div_ceil(2);
+                }
+            }
+            shape
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 300 }))]
+    #[test]
+    #[cfg_attr(miri, ignore)]
+    fn any_shape_agrees_with_the_definition(shape in any_shape()) {
+        check(&shape);
+        check_adjoint(&shape);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn usual_shapes_agree_with_the_definition() {
+    for ksp in [[3, 1, 1], [3, 2, 1], [1, 1, 0], [2, 2, 0]] {
+        for channels in [[1, 16], [16, 1], [8, 8], [16, 16], [17, 33], [67, 67]] {
+            for input in [[2, 2, 2], [5, 6, 7], [8, 9, 80], [3, 40, 41], [2, 3, 1101]] {
+                let shape = cubic(1, channels, input, ksp);
+                if shape.output_len() * shape.in_channels * shape.taps() < 40_000_000 {
+                    check(&shape);
+                }
+                check_adjoint(&shape);
+            }
+        }
+    }
+}
+
+#[test]
+fn small_shapes_agree_with_the_definition() {
+    for ksp in [
+        [3, 1, 1],
+        [3, 2, 1],
+        [1, 1, 0],
+        [2, 2, 0],
+        [2, 3, 1],
+        [1, 2, 1],
+    ] {
+        check(&cubic(2, [3, 5], [2, 3, 4], ksp));
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn the_number_of_threads_changes_no_bit() {
+    for (channels, input, ksp) in [
+        ([5, 9], [20, 17, 33], [3, 1, 1]),
+        ([16, 16], [24, 32, 40], [3, 1, 1]),
+        ([64, 72], [3, 4, 5], [3, 1, 1]),
+        ([12, 24], [17, 18, 40], [3, 2, 1]),
+        ([24, 12], [16, 18, 40], [2, 2, 0]),
+        ([16, 3], [16, 32, 40], [1, 1, 0]),
+    ] {
+        let shape = cubic(2, channels, input, ksp);
+        let g = noise(3, shape.output_len());
+        for isa in Isa::available() {
+            let run = || (bits(&all(isa, &shape)), bias_gradient(&shape, &g));
+            let one = with_threads(1, run);
+            assert!(one == with_threads(2, run));
+            assert!(one == with_threads(5, run));
+        }
+    }
+}
+
+/// Scratch memory keeps the values of earlier calls, which must not shine through.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn infinities_do_not_outlive_their_call() {
+    let run = || {
+        for ksp in [[3, 1, 1], [3, 2, 1], [1, 1, 0], [2, 2, 0], [5usize, 3, 2]] {
+            for channels in [[1, 1], [3, 5], [16, 9]] {
+                for input in [[1, 1, 1], [3, 4, 5], [9, 11, 13], [5, 30, 31]] {
+                    let big = cubic(1, [40, 40], [12, 13, 30], [3, 1, 1]);
+                    let bad = vec![f32::INFINITY; big.input_len()];
+                    for isa in Isa::available() {
+                        weight_gradient::weight_gradient(isa, &big, &bad, &bad);
+                        if input[0] >= ksp[0].saturating_sub(2 * ksp[2]) {
+                            let shape = cubic(1, channels, input, ksp);
+                            let clean = all(isa, &shape);
+                            assert!(clean.iter().flatten().all(|v| v.is_finite()), "{shape:?}");
+                        }
+                    }
+                }
+            }
+        }
+    };
+    with_threads(1, run);
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn instruction_sets_agree() {
+    for ksp in [[3, 1, 1], [3, 2, 1], [1, 1, 0], [2, 2, 0]] {
+        let shape = cubic(1, [31, 43], [9, 17, 35], ksp);
+        let want = all(Isa::Portable, &shape).map(|v| v.into_iter().map(f64::from).collect());
+        let want: [Vec<f64>; 3] = want;
+        for isa in Isa::available() {
+            for (got, want) in all(isa, &shape).iter().zip(&want) {
+                assert_close(got, want, 1e-5, "instruction set");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn transposed_convolution_agrees_with_the_definition() {
+    for (kernel, padding, out_padding) in [(2, 0, 0), (3, 1, 1), (3, 1, 0), (4, 1, 1)] {
+        let shape = ConvTransposeShape {
+            batch: 2,
+            in_channels: 9,
+            out_channels: 5,
+            input: [3, 4, 7],
+            kernel: [kernel; 3],
+            stride: [2; 3],
+            padding: [padding; 3],
+            out_padding: [out_padding; 3],
+        };
+        let output = shape.output();
+        assert_eq!(
+            output,
+            [3, 4, 7].map(|n| (n - 1) * 2 + kernel + out_padding - 2 * padding)
+        );
+        let convolution = cubic(2, [5, 9], output, [kernel, 2, padding]);
+        let [g, w, x, _] = tensors(&convolution);
+        let bias = noise(5, 5);
+        let volume: usize = output.iter().product();
+        let mut y: Vec<f64> = (0..g.len())
+            .map(|i| f64::from(bias[i / volume % 5]))
+            .collect();
+        let mut dx = vec![0.0; x.len()];
+        let mut dw = vec![0.0; w.len()];
+        for_each_product(&convolution, |o, k, i| {
+            y[o] += f64::from(x[i]) * f64::from(w[k]);
+            dx[i] += f64::from(g[o]) * f64::from(w[k]);
+            dw[k] += f64::from(g[o]) * f64::from(x[i]);
+        });
+        let got = conv_transpose3d::forward(&shape, &x, &w, Some(&bias));
+        assert_close(&got, &y, 1e-5, "forward");
+        assert_close(
+            &conv_transpose3d::input_gradient(&shape, &g, &w),
+            &dx,
+            1e-5,
+            "input gradient",
+        );
+        let got = conv_transpose3d::weight_gradient(&shape, &x, &g);
+        assert_close(&got, &dw, 1e-5, "weight gradient");
+        let mut db = vec![0.0; 5];
+        for (i, g) in g.iter().enumerate() {
+            db[i / volume % 5] += f64::from(*g);
+        }
+        assert_close(
+            &conv_transpose3d::bias_gradient(&shape, &g),
+            &db,
+            1e-5,
+            "bias gradient",
+        );
+    }
+}

@@ -1,0 +1,409 @@
+//! The operations on the CPU, from tensors to slices and back.
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+
+use super::conv_transpose3d::{self, ConvTransposeShape};
+use super::conv3d::{self, ConvShape};
+use super::join::{self, Halves};
+use super::normalise::{self, Extent, Gradients, Moments, Sets};
+use super::{Affine, BatchNormed, Kernels, pool, upsample};
+
+impl Kernels for Flex {
+    fn conv3d(
+        x: Tensor<Self, 5>,
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvOptions<3>,
+    ) -> Tensor<Self, 5> {
+        let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
+        wrap(convolve(&x, &weight, bias.as_ref(), &options))
+    }
+
+    fn conv_transpose3d(
+        x: Tensor<Self, 5>,
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvTransposeOptions<3>,
+    ) -> Tensor<Self, 5> {
+        let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
+        wrap(convolve_transposed(&x, &weight, bias.as_ref(), &options))
+    }
+
+    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        wrap(join(&primitive(first), &primitive(second)))
+    }
+
+    fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        wrap(max_pool(&primitive(x)))
+    }
+
+    fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        wrap(avg_pool(&primitive(x)))
+    }
+
+    fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        wrap(upsample(&primitive(x)))
+    }
+
+    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+        let affine = PlainAffine::of(affine);
+        wrap(normalise(&primitive(x), Sets::Groups(groups), &affine).0)
+    }
+
+    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+        let affine = PlainAffine::of(affine);
+        let (output, moments) = normalise(&primitive(x), Sets::Channels, &affine);
+        let (mean, variance) = moment_tensors(&moments);
+        BatchNormed {
+            output: wrap(output),
+            mean: wrap(mean),
+            variance: wrap(variance),
+        }
+    }
+
+    fn scale_and_shift(
+        x: Tensor<Self, 5>,
+        scale: Tensor<Self, 1>,
+        shift: Tensor<Self, 1>,
+        slope: f64,
+    ) -> Tensor<Self, 5> {
+        let (x, scale, shift) = (primitive(x), primitive(scale), primitive(shift));
+        let extent = extent(&x);
+        let [scale, shift] = [&scale, &shift].map(values);
+        let line = |map: usize| (scale[map % extent.channels], shift[map % extent.channels]);
+        let out = normalise::scale_and_shift(values(&x), extent, line, slope as f32);
+        wrap(tensor(out, dims::<5>(&x)))
+    }
+}
+
+/// A tensor's primitive, contiguous.
+pub(super) fn primitive<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
+    contiguous(tensor.into_primitive().tensor())
+}
+
+/// The same tensor with its values in order.
+pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.as_slice::<f32>().is_some() {
+        return tensor;
+    }
+    tensor.to_contiguous()
+}
+
+fn wrap<const D: usize>(primitive: FlexTensor) -> Tensor<Flex, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+/// The values of a contiguous tensor.
+///
+/// # Panics
+///
+/// If they are not float32: the program makes no other tensors on the CPU.
+fn values(tensor: &FlexTensor) -> &[f32] {
+    tensor
+        .as_slice()
+        .expect("a contiguous tensor of float32, which `contiguous` gives")
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    tensor.layout().shape().dims()
+}
+
+fn extent(x: &FlexTensor) -> Extent {
+    let [batch, channels, depth, height, width] = dims(x);
+    Extent {
+        batch,
+        channels,
+        voxels: depth * height * width,
+    }
+}
+
+/// Number of volumes, and their depth, height and width.
+fn volumes(x: &FlexTensor) -> (usize, [usize; 3]) {
+    let [batch, channels, depth, height, width] = dims(x);
+    (batch * channels, [depth, height, width])
+}
+
+fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<3>) -> ConvShape {
+    assert!(
+        options.groups == 1 && options.dilation == [1; 3],
+        "the networks have neither grouped nor dilated convolutions"
+    );
+    let [batch, in_channels, depth, height, width] = dims(x);
+    let [out_channels, _, kernel_depth, kernel_height, kernel_width] = dims(weight);
+    ConvShape {
+        batch,
+        in_channels,
+        out_channels,
+        input: [depth, height, width],
+        kernel: [kernel_depth, kernel_height, kernel_width],
+        stride: options.stride,
+        padding: options.padding,
+    }
+}
+
+pub(super) fn convolve(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    bias: Option<&FlexTensor>,
+    options: &ConvOptions<3>,
+) -> FlexTensor {
+    let shape = conv_shape(x, weight, options);
+    let [depth, height, width] = shape.output();
+    let out = conv3d::forward(&shape, values(x), values(weight), bias.map(values));
+    tensor(out, [shape.batch, shape.out_channels, depth, height, width])
+}
+
+pub(super) fn convolve_input_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvOptions<3>,
+) -> FlexTensor {
+    let shape = conv_shape(x, weight, options);
+    let out = conv3d::input_gradient(&shape, values(gradient), values(weight));
+    tensor(out, dims::<5>(x))
+}
+
+pub(super) fn convolve_weight_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvOptions<3>,
+) -> FlexTensor {
+    let shape = conv_shape(x, weight, options);
+    let out = conv3d::weight_gradient(&shape, values(x), values(gradient));
+    tensor(out, dims::<5>(weight))
+}
+
+pub(super) fn convolve_bias_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvOptions<3>,
+) -> FlexTensor {
+    let shape = conv_shape(x, weight, options);
+    let out = conv3d::bias_gradient(&shape, values(gradient));
+    tensor(out, [shape.out_channels])
+}
+
+fn transposed_shape(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    options: &ConvTransposeOptions<3>,
+) -> ConvTransposeShape {
+    assert!(
+        options.groups == 1 && options.dilation == [1; 3],
+        "the networks have neither grouped nor dilated convolutions"
+    );
+    let [batch, in_channels, depth, height, width] = dims(x);
+    let [_, out_channels, kernel_depth, kernel_height, kernel_width] = dims(weight);
+    ConvTransposeShape {
+        batch,
+        in_channels,
+        out_channels,
+        input: [depth, height, width],
+        kernel: [kernel_depth, kernel_height, kernel_width],
+        stride: options.stride,
+        padding: options.padding,
+        out_padding: options.padding_out,
+    }
+}
+
+pub(super) fn convolve_transposed(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    bias: Option<&FlexTensor>,
+    options: &ConvTransposeOptions<3>,
+) -> FlexTensor {
+    let shape = transposed_shape(x, weight, options);
+    let [depth, height, width] = shape.output();
+    let out = conv_transpose3d::forward(&shape, values(x), values(weight), bias.map(values));
+    tensor(out, [shape.batch, shape.out_channels, depth, height, width])
+}
+
+pub(super) fn transposed_input_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvTransposeOptions<3>,
+) -> FlexTensor {
+    let shape = transposed_shape(x, weight, options);
+    let out = conv_transpose3d::input_gradient(&shape, values(gradient), values(weight));
+    tensor(out, dims::<5>(x))
+}
+
+pub(super) fn transposed_weight_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvTransposeOptions<3>,
+) -> FlexTensor {
+    let shape = transposed_shape(x, weight, options);
+    let out = conv_transpose3d::weight_gradient(&shape, values(x), values(gradient));
+    tensor(out, dims::<5>(weight))
+}
+
+pub(super) fn transposed_bias_gradient(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    options: &ConvTransposeOptions<3>,
+) -> FlexTensor {
+    let shape = transposed_shape(x, weight, options);
+    let out = conv_transpose3d::bias_gradient(&shape, values(gradient));
+    tensor(out, [shape.out_channels])
+}
+
+pub(super) fn join(first: &FlexTensor, second: &FlexTensor) -> FlexTensor {
+    let [shape, other] = [first, second].map(dims::<5>);
+    let mut joined = shape;
+    joined[1] += other[1];
+    let out = join::forward(values(first), values(second), halves(shape, other));
+    tensor(out, joined)
+}
+
+/// The gradient of [`join`] with respect to its first (`part` 0) or second tensor, of these shapes.
+pub(super) fn join_gradient(
+    shapes: [[usize; 5]; 2],
+    gradient: &FlexTensor,
+    part: usize,
+) -> FlexTensor {
+    let [first, second] = shapes;
+    let out = join::part(values(gradient), first[0], halves(first, second), part);
+    tensor(out, shapes[part])
+}
+
+fn halves(first: [usize; 5], second: [usize; 5]) -> Halves {
+    let size = |shape: [usize; 5]| shape[1..].iter().product();
+    Halves(size(first), size(second))
+}
+
+pub(super) fn max_pool(x: &FlexTensor) -> FlexTensor {
+    let (maps, shape) = volumes(x);
+    let out = pool::max_forward(values(x), maps, shape);
+    tensor(out, resized(x, pool::pooled(shape)))
+}
+
+pub(super) fn max_pool_gradient(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+    let (maps, shape) = volumes(x);
+    let out = pool::max_backward(values(x), values(gradient), maps, shape);
+    tensor(out, dims::<5>(x))
+}
+
+pub(super) fn avg_pool(x: &FlexTensor) -> FlexTensor {
+    let (maps, shape) = volumes(x);
+    let out = pool::avg_forward(values(x), maps, shape);
+    tensor(out, resized(x, pool::pooled(shape)))
+}
+
+/// `shape` is the pooled tensor's input's.
+pub(super) fn avg_pool_gradient(shape: [usize; 5], gradient: &FlexTensor) -> FlexTensor {
+    let [batch, channels, depth, height, width] = shape;
+    let out = pool::avg_backward(values(gradient), batch * channels, [depth, height, width]);
+    tensor(out, shape)
+}
+
+pub(super) fn upsample(x: &FlexTensor) -> FlexTensor {
+    let (maps, shape) = volumes(x);
+    let out = upsample::forward(values(x), maps, shape);
+    tensor(out, resized(x, shape.map(|n| 2 * n)))
+}
+
+/// `shape` is the upsampled tensor's input's.
+pub(super) fn upsample_gradient(shape: [usize; 5], gradient: &FlexTensor) -> FlexTensor {
+    let [batch, channels, depth, height, width] = shape;
+    let out = upsample::backward(values(gradient), batch * channels, [depth, height, width]);
+    tensor(out, shape)
+}
+
+fn resized(x: &FlexTensor, [depth, height, width]: [usize; 3]) -> [usize; 5] {
+    let [batch, channels, ..] = dims::<5>(x);
+    [batch, channels, depth, height, width]
+}
+
+/// [`Affine`] without Burn's wrapping.
+#[derive(Clone, Debug)]
+pub(super) struct PlainAffine {
+    pub(super) weight: FlexTensor,
+    pub(super) bias: FlexTensor,
+    pub(super) epsilon: f64,
+    pub(super) slope: f64,
+}
+
+impl PlainAffine {
+    fn of(affine: Affine<Flex>) -> Self {
+        Self {
+            weight: primitive(affine.weight),
+            bias: primitive(affine.bias),
+            epsilon: affine.epsilon,
+            slope: affine.slope,
+        }
+    }
+
+    fn values(&self) -> normalise::Affine<'_> {
+        normalise::Affine {
+            weight: values(&self.weight),
+            bias: values(&self.bias),
+            slope: self.slope as f32,
+        }
+    }
+}
+
+pub(super) fn normalise(x: &FlexTensor, sets: Sets, affine: &PlainAffine) -> (FlexTensor, Moments) {
+    let extent = extent(x);
+    let moments = normalise::moments(values(x), extent, sets);
+    let out = normalise::forward(
+        values(x),
+        extent,
+        sets,
+        &moments,
+        affine.epsilon,
+        affine.values(),
+    );
+    (tensor(out, dims::<5>(x)), moments)
+}
+
+/// The gradients with respect to the input, the weight and the bias.
+pub(super) fn normalise_gradients(
+    x: &FlexTensor,
+    gradient: &FlexTensor,
+    sets: Sets,
+    moments: &Moments,
+    affine: &PlainAffine,
+) -> [FlexTensor; 3] {
+    let extent = extent(x);
+    let Gradients {
+        input,
+        weight,
+        bias,
+    } = normalise::backward(
+        values(x),
+        values(gradient),
+        extent,
+        sets,
+        moments,
+        affine.epsilon,
+        affine.values(),
+    );
+    [
+        tensor(input, dims::<5>(x)),
+        tensor(weight, [extent.channels]),
+        tensor(bias, [extent.channels]),
+    ]
+}
+
+/// Mean and variance of each set.
+pub(super) fn moment_tensors(moments: &Moments) -> (FlexTensor, FlexTensor) {
+    let of = |values: &[f64]| {
+        let single: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        tensor(single, [values.len()])
+    };
+    (of(&moments.mean), of(&moments.variance))
+}

@@ -16,7 +16,8 @@
 //! | [`dataset`] | where cases come from, splits, batches |
 //! | [`augment`] | one file a transform, sampled apart from applied |
 //! | [`preprocess`] | N4, resampling, intensity; the cache |
-//! | [`model`], [`loss`], [`metric`], [`kernel`] | tensors only, generic over Burn's backends |
+//! | [`model`], [`loss`], [`metric`] | tensors only, generic over Burn's backends |
+//! | [`kernel`] | the operations of a 3-D U-Net, on the CPU our own: an extension of Burn's backends |
 //! | [`volume`] | voxels with an affine, NIfTI files, resampling |
 //! | [`random`], [`files`] | keyed random streams; atomic files |
 

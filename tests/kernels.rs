@@ -200,6 +200,15 @@ proptest! {
         let arguments = |p: Vec<Tensor<Ad, 5>>| {
             (p[0].clone() * 3.0 + 5.0, affine(p[1].clone(), p[2].clone(), slope))
         };
+        // At its kink an activation's gradient is a matter of rounding.
+        let away_from_kink = |values: &[Vec<f32>]| values[0].iter().all(|v| v.abs() > 1e-5);
+        let before_activation = |p: Vec<Tensor<Ad, 5>>| {
+            let (x, affine) = arguments(p);
+            let affine = Affine { slope: 1.0, ..affine };
+            let by_batch = burns::batch_norm(x.clone(), affine.clone()).output;
+            Tensor::cat(vec![burns::group_norm(x, groups, affine), by_batch], 1)
+        };
+        prop_assume!(away_from_kink(&values(&parameters, before_activation)));
         let ours = values(&parameters, |p| {
             let (x, affine) = arguments(p);
             Ad::group_norm(x, groups, affine)

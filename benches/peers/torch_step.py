@@ -2,7 +2,7 @@
 
     python torch_step.py N D H W F [--threads 2] [--iters 3] [--channels-last]
 
-5 levels, filters F, 2F .. 16F, conv-BN-ReLU twice per level, max-pool 2,
+5 levels, filters F, 2F .. 16F (320 at most), conv-BN-ReLU twice per level, max-pool 2,
 2x2x2 transposed conv up, 1x1x1 head, loss Dice + BCE on logits, Adam 1e-3.
 Prints JSON: median seconds of forward (with loss), backward + optimizer step,
 inference (eval, no_grad), and peak resident memory.
@@ -38,7 +38,7 @@ def block(i, o):
 class UNet(nn.Module):
     def __init__(self, f):
         super().__init__()
-        c = [f << k for k in range(5)]
+        c = [min(f << k, 320) for k in range(5)]  # as in nnU-Net
         self.enc = nn.ModuleList(block(i, o) for i, o in zip([1] + c, c))
         self.up = nn.ModuleList(nn.ConvTranspose3d(c[k + 1], c[k], 2, 2) for k in (3, 2, 1, 0))
         self.dec = nn.ModuleList(block(2 * c[k], c[k]) for k in (3, 2, 1, 0))

@@ -103,10 +103,8 @@ pub(super) fn forward(
     affine: Affine,
 ) -> Vec<f32> {
     let line = |map: usize| {
-        let (set, channel) = (extent.set(sets, map), map % extent.channels);
-        let scale = f64::from(affine.weight[channel]) / (moments.variance[set] + epsilon).sqrt();
-        let shift = f64::from(affine.bias[channel]) - moments.mean[set] * scale;
-        (scale as f32, shift as f32)
+        let layer = Layer::of(map, extent, sets, moments, epsilon, affine);
+        (layer.scale, layer.shift)
     };
     scale_and_shift(x, extent, line, affine.slope)
 }
@@ -142,19 +140,9 @@ pub(super) fn backward(
     epsilon: f64,
     affine: Affine,
 ) -> Gradients {
-    let map_of = |map: usize| {
-        let (set, channel) = (extent.set(sets, map), map % extent.channels);
-        let layer = Layer {
-            mean: moments.mean[set] as f32,
-            inverse: (1.0 / (moments.variance[set] + epsilon).sqrt()) as f32,
-            weight: affine.weight[channel],
-            bias: affine.bias[channel],
-            slope: affine.slope,
-        };
-        (set, layer)
-    };
+    let layer_of = |map: usize| Layer::of(map, extent, sets, moments, epsilon, affine);
     let parts = by_parts(extent, |range| {
-        let (_, layer) = map_of(range.start / extent.voxels);
+        let layer = layer_of(range.start / extent.voxels);
         gradient_sums(&x[range.clone()], &gradient[range], layer)
     });
     let mut of_weight = vec![0.0; extent.channels];
@@ -164,8 +152,8 @@ pub(super) fn backward(
     let mut means = vec![[0.0; 2]; extent.set_count(sets)];
     let size = (extent.maps() / means.len().max(1) * extent.voxels) as f64;
     for (map, parts) in parts.iter().enumerate() {
-        let (set, layer) = map_of(map);
-        let weight = f64::from(layer.weight);
+        let set = extent.set(sets, map);
+        let weight = f64::from(affine.weight[map % extent.channels]);
         for [plain, product] in parts {
             of_bias[map % extent.channels] += plain;
             of_weight[map % extent.channels] += product;
@@ -174,10 +162,10 @@ pub(super) fn backward(
         }
     }
     let input = collect(x.len(), extent.voxels, |map, start, out| {
-        let (set, layer) = map_of(map);
+        let of_set = means[extent.set(sets, map)].map(|mean| mean as f32);
         let first = map * extent.voxels + start;
         let (x, gradient) = (&x[first..][..out.len()], &gradient[first..][..out.len()]);
-        input_gradient(x, gradient, layer, means[set].map(|mean| mean as f32), out);
+        input_gradient(x, gradient, layer_of(map), of_set, out);
     });
     let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
     Gradients {
@@ -196,16 +184,41 @@ struct Layer {
     mean: f32,
     inverse: f32,
     weight: f32,
-    bias: f32,
+    /// Of the whole, `scale * x + shift`.
+    scale: f32,
+    shift: f32,
     slope: f32,
 }
 
 impl Layer {
-    /// The normalised value, and the gradient below the activation.
+    fn of(
+        map: usize,
+        extent: Extent,
+        sets: Sets,
+        moments: &Moments,
+        epsilon: f64,
+        affine: Affine,
+    ) -> Self {
+        let (set, channel) = (extent.set(sets, map), map % extent.channels);
+        let inverse = 1.0 / (moments.variance[set] + epsilon).sqrt();
+        let scale = f64::from(affine.weight[channel]) * inverse;
+        let shift = f64::from(affine.bias[channel]) - moments.mean[set] * scale;
+        Self {
+            mean: moments.mean[set] as f32,
+            inverse: inverse as f32,
+            weight: affine.weight[channel],
+            scale: scale as f32,
+            shift: shift as f32,
+            slope: affine.slope,
+        }
+    }
+
+    /// The normalised value, and the gradient below the activation, which was where it is said to be
+    /// by the same formula as forward.
     #[inline(always)]
     fn below(self, x: f32, gradient: f32) -> (f32, f32) {
         let normal = (x - self.mean) * self.inverse;
-        let active = self.weight * normal + self.bias > 0.0;
+        let active = self.scale * x + self.shift > 0.0;
         (
             normal,
             if active {

@@ -1,23 +1,31 @@
 //! One training step of a plain 3-D U-Net (double convolutions, batch normalisation, five levels), and
 //! inference, as `peers/torch_step.py` does with PyTorch:
 //!
-//!     cargo bench --bench training_step -- N D H W FILTERS [STEPS]
+//!     cargo bench --bench training_step -- N D H W FILTERS [STEPS] [checkpointing]
 //!
 //! Prints JSON: median seconds of forward (with loss), backward with Adam, the whole step, inference,
 //! and the peak of resident memory in training.
 
 use std::time::Instant;
 
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex};
 use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{Distribution, ElementConversion, Tensor};
+use calvaria::kernel::TrainingBackend;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 
-type Training = Autodiff<Flex>;
-
 fn main() {
+    if std::env::args().any(|argument| argument == "checkpointing") {
+        measure::<Autodiff<Flex, BalancedCheckpointing>>();
+    } else {
+        measure::<Autodiff<Flex>>();
+    }
+}
+
+fn measure<B: TrainingBackend>() {
     let numbers: Vec<usize> = std::env::args()
         .filter_map(|argument| argument.parse().ok())
         .collect();
@@ -32,17 +40,17 @@ fn main() {
     let yaml = format!("{{unet: {{filters: {filters}, levels: 5, norm: batch}}}}");
     let model: Model = serde_yaml::from_str(&yaml).expect("a valid model");
     let loss: Loss = serde_yaml::from_str("{sum: [dice, bce]}").expect("a valid loss");
-    let device = Default::default();
-    let mut network = model.init::<Training>(0, &device);
+    let device = B::Device::default();
+    let mut network = model.init::<B>(0, &device);
     let mut adam = AdamConfig::new().init();
-    let x = Tensor::<Training, 5>::random([n, 1, d, h, w], Distribution::Normal(0.0, 1.0), &device);
+    let x = Tensor::<B, 5>::random([n, 1, d, h, w], Distribution::Normal(0.0, 1.0), &device);
     let target = x.clone().greater_elem(0.5).float();
     let (mut forward, mut backward, mut whole, mut losses) = (vec![], vec![], vec![], vec![]);
     // The first is to warm up.
     for step in 0..=steps {
         let started = Instant::now();
         let value = loss.forward(network.forward(x.clone()), target.clone());
-        losses.push(value.clone().into_scalar());
+        losses.push(value.clone().into_scalar().elem::<f32>());
         let between = Instant::now();
         let gradients = GradientsParams::from_grads(value.backward(), &network);
         network = adam.step(1e-3, network, gradients);
@@ -58,7 +66,7 @@ fn main() {
     let mut inference = Vec::new();
     for step in 0..=steps {
         let started = Instant::now();
-        let sum = network.forward(x.clone()).sum().into_scalar();
+        let sum = network.forward(x.clone()).sum().into_scalar().elem::<f32>();
         assert!(sum.is_finite());
         if step > 0 {
             inference.push(started.elapsed().as_secs_f64());

@@ -1,13 +1,14 @@
 //! The operations of a 3-D U-Net on the CPU against Burn's own, values and gradients.
 
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{Tensor, TensorData, module};
-use calvaria::kernel::{Affine, Kernels, burns};
+use burn::tensor::{ElementConversion, Tensor, TensorData, module};
+use calvaria::kernel::{Affine, Kernels, TrainingBackend, burns};
 use calvaria::loss::Loss;
-use calvaria::model::Model;
+use calvaria::model::{Model, Network};
 use proptest::prelude::*;
 
 type Ad = Autodiff<Flex>;
@@ -231,28 +232,28 @@ proptest! {
 }
 
 /// The loss of a network on one image.
-fn loss(network: &calvaria::model::Network<Ad>) -> Tensor<Ad, 1> {
+fn loss<B: TrainingBackend<Device = Device>>(network: &Network<B>) -> Tensor<B, 1> {
     let device = Device::default();
     let x = Tensor::from_data(noise(5, [2, 1, 8, 12, 16]), &device);
-    let target: Tensor<Ad, 5> = Tensor::from_data(noise(6, [2, 1, 8, 12, 16]), &device);
+    let target: Tensor<B, 5> = Tensor::from_data(noise(6, [2, 1, 8, 12, 16]), &device);
     let loss: Loss = serde_yaml::from_str("{sum: [dice, bce]}").unwrap();
     loss.forward(network.forward(x), target.greater_elem(0.3).float())
 }
 
 /// Moves every weight along its gradient, and sums the gradients' squares.
-struct Along<'a> {
-    gradients: &'a <Ad as AutodiffBackend>::Gradients,
+struct Along<'a, B: AutodiffBackend> {
+    gradients: &'a B::Gradients,
     step: f64,
     squares: f64,
 }
 
-impl ModuleMapper<Ad> for Along<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<Ad, D>>) -> Param<Tensor<Ad, D>> {
+impl<B: AutodiffBackend> ModuleMapper<B> for Along<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let Some(gradient) = param.grad(self.gradients) else {
             return param;
         };
-        let square: f32 = gradient.clone().square().sum().into_scalar();
-        self.squares += f64::from(square);
+        let square = gradient.clone().square().sum().into_scalar();
+        self.squares += square.elem::<f64>();
         let step = self.step;
         param.map(|weight| {
             let moved = weight.inner() + gradient * step;
@@ -290,25 +291,40 @@ fn along_its_gradient_a_networks_loss_changes_by_the_gradients_square() {
     }
 }
 
+/// The loss and the sum of all squared gradients, to the bit.
+fn step<B: TrainingBackend<Device = Device>>(yaml: &str) -> [u64; 2] {
+    let model: Model = serde_yaml::from_str(yaml).unwrap();
+    let network = model.init::<B>(3, &Device::default());
+    let loss = loss(&network);
+    let gradients = loss.backward();
+    let mut along = Along::<B> {
+        gradients: &gradients,
+        step: 0.0,
+        squares: 0.0,
+    };
+    let _ = network.map(&mut along);
+    [loss.into_scalar().elem::<f64>(), along.squares].map(f64::to_bits)
+}
+
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let step = || {
-        let model: Model = serde_yaml::from_str("{unet: {filters: 6, levels: 3}}").unwrap();
-        let network = model.init::<Ad>(3, &Device::default());
-        let loss = loss(&network);
-        let gradients = loss.backward();
-        let mut along = Along {
-            gradients: &gradients,
-            step: 0.0,
-            squares: 0.0,
-        };
-        let _ = network.map(&mut along);
-        (loss.into_scalar().to_bits(), along.squares.to_bits())
-    };
     let results = [1, 2, 5].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.unwrap().install(step)
+        let work = || step::<Ad>("{unet: {filters: 6, levels: 3}}");
+        pool.unwrap().install(work)
     });
     assert_eq!(results[0], results[1]);
     assert_eq!(results[0], results[2]);
+}
+
+#[test]
+fn checkpointing_does_not_change_a_bit() {
+    for yaml in [
+        "{unet: {filters: 6, levels: 3, norm: batch}}",
+        "{unet: {filters: 4, levels: 3, norm: none, upsampling: trilinear}}",
+        "{unet: {filters: 8, levels: 2, norm: group, activation: leaky_relu}}",
+    ] {
+        let checkpointed = step::<Autodiff<Flex, BalancedCheckpointing>>(yaml);
+        assert_eq!(checkpointed, step::<Ad>(yaml), "{yaml}");
+    }
 }

@@ -33,15 +33,16 @@ impl FromStr for DeviceChoice {
 
 /// Runs `$work::<Backend>(&device, "name")` on the device that `$choice` resolves to.
 ///
-/// `$work` is a generic function over an autodiff backend.
+/// `$work` is a generic function over a training backend, which keeps activations by `$strategy` for
+/// the backward pass.
 macro_rules! on_device {
-    ($choice:expr, $work:ident($($arg:expr),* $(,)?)) => {
+    ($choice:expr, $strategy:ty, $work:ident($($arg:expr),* $(,)?)) => {
         match $crate::cli::device::resolve($choice)? {
-            $crate::cli::device::Resolved::Cpu => $work::<burn::backend::Autodiff<burn::backend::Flex>>(
+            $crate::cli::device::Resolved::Cpu => $work::<burn::backend::Autodiff<burn::backend::Flex, $strategy>>(
                 $($arg,)* &Default::default(), "cpu",
             ),
             #[cfg(feature = "cuda")]
-            $crate::cli::device::Resolved::Cuda(index) => $work::<burn::backend::Autodiff<burn_cuda::Cuda>>(
+            $crate::cli::device::Resolved::Cuda(index) => $work::<burn::backend::Autodiff<burn_cuda::Cuda, $strategy>>(
                 $($arg,)* &burn_cuda::CudaDevice::new(index), &format!("cuda:{index}"),
             ),
         }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::Failed;
 use super::device::{DeviceChoice, on_device};
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+
 use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
@@ -33,7 +35,7 @@ pub struct Args {
 }
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
-    on_device!(args.device, predict(args, quiet))
+    on_device!(args.device, NoCheckpointing, predict(args, quiet))
 }
 
 fn predict<B: TrainingBackend>(

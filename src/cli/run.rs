@@ -1,5 +1,6 @@
 //! `calvaria run`.
 
+use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, NoCheckpointing};
 use std::path::{Path, PathBuf};
 
 use burn_train::Interrupter;
@@ -75,7 +76,12 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     }
     let interrupter = super::interrupter();
     for (_, resolved) in &resolved {
-        on_device!(args.device, run_one(args, resolved, &interrupter, quiet))?;
+        let work = (args, resolved, &interrupter);
+        if resolved.experiment.train.checkpointing {
+            on_device!(args.device, BalancedCheckpointing, run_one(work, quiet))?;
+        } else {
+            on_device!(args.device, NoCheckpointing, run_one(work, quiet))?;
+        }
     }
     Ok(())
 }
@@ -96,9 +102,7 @@ fn dry_run(path: &Path, resolved: &Resolved) {
 }
 
 fn run_one<B: TrainingBackend>(
-    args: &Args,
-    resolved: &Resolved,
-    interrupter: &Interrupter,
+    (args, resolved, interrupter): (&Args, &Resolved, &Interrupter),
     quiet: bool,
     device: &B::Device,
     name: &str,

@@ -104,6 +104,9 @@ pub struct Training {
     pub workers: usize,
     /// Largest norm of the whole gradient; larger ones are scaled down to it.
     pub gradient_clip: Option<f64>,
+    /// Whether cheap activations are computed again in the backward pass instead of being kept: less
+    /// memory for a little more time, and the same results.
+    pub checkpointing: bool,
     /// When to stop before the last epoch.
     pub early_stopping: Option<EarlyStopping>,
 }
@@ -116,6 +119,7 @@ impl Default for Training {
             batch_size: 2,
             workers: 1,
             gradient_clip: None,
+            checkpointing: false,
             early_stopping: None,
         }
     }

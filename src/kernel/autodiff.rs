@@ -1,6 +1,11 @@
 //! The operations on the CPU with gradients: Burn's tape remembers them, ours compute them.
 
+use std::marker::PhantomData;
+
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
+use burn::backend::autodiff::checkpoint::state::BackwardStates;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -37,23 +42,49 @@ fn constant<C: CheckpointStrategy, const D: usize>(
     Tensor::from_inner(plain)
 }
 
-/// How an operation's gradients come about: with respect to each of its parents for which one is
-/// wanted, given the gradient with respect to the output.
-trait Differentiable: Clone + Send + std::fmt::Debug + 'static {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>>;
+/// An operation on the tape, apart from the tensors that it is applied to.
+trait Operation: Clone + Send + std::fmt::Debug + 'static {
+    /// Whether the output is cheap to make again, so that gradient checkpointing need not keep it.
+    const CHEAP: bool;
+
+    /// Whether the gradients depend on the parents' values.
+    const LOOKS_BACK: bool;
+
+    /// The output.
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor;
+
+    /// The gradient with respect to each parent for which one is wanted, given that with respect to
+    /// the output. There are no `parents` if the operation does not look back.
+    fn gradients(
+        &self,
+        parents: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>>;
 }
 
 /// The step that the tape takes back over an operation.
 #[derive(Debug)]
-struct Step<T>(std::marker::PhantomData<T>);
+struct Step<T>(PhantomData<T>);
 
-impl<T: Differentiable, const N: usize> Backward<Flex, N> for Step<T> {
-    type State = T;
+impl<T: Operation, const N: usize> Backward<Flex, N> for Step<T> {
+    type State = (T, [NodeId; N]);
 
-    fn backward(self, ops: Ops<T, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let (operation, nodes) = ops.state;
+        let mut parents = Vec::new();
+        if T::LOOKS_BACK {
+            let kept = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
+            parents.extend(kept.map(contiguous));
+        }
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let gradients = ops.state.gradients(&gradient, &wanted);
+        let gradients = operation.gradients(&parents, &gradient, &wanted);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
@@ -62,33 +93,82 @@ impl<T: Differentiable, const N: usize> Backward<Flex, N> for Step<T> {
     }
 }
 
-/// Puts an operation on the tape.
-fn record<C: CheckpointStrategy, T: Differentiable, const N: usize>(
+/// Makes the output of a cheap operation again.
+#[derive(Debug)]
+struct Again<T, const N: usize> {
+    operation: T,
+    parents: [NodeId; N],
+}
+
+impl<T: Operation, const N: usize> RetroForward for Again<T, N> {
+    fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
+        let parents = self
+            .parents
+            .map(|node| states.get_state::<FlexTensor>(&node));
+        let output = self.operation.forward(&parents.map(contiguous));
+        states.save(out_node, output);
+    }
+}
+
+/// Applies an operation, and puts it on the tape.
+fn record<C: CheckpointStrategy, T: Operation, const N: usize>(
     parents: [&Tracked<C>; N],
-    output: FlexTensor,
-    operation: impl FnOnce() -> T,
+    operation: T,
 ) -> Tracked<C> {
+    let output = operation.forward(&parents.map(|parent| parent.primitive.clone()));
     let nodes = parents.map(|parent| parent.node.clone());
-    let step = Step(std::marker::PhantomData);
-    match Backward::<Flex, N>::prepare::<C>(step, nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prepared) => prepared.finish(operation(), output),
+    let ids = parents.map(|parent| parent.node.id);
+    let step = Backward::<Flex, N>::prepare::<C>(Step(PhantomData), nodes);
+    let prepared = if T::CHEAP {
+        let again = Again {
+            operation: operation.clone(),
+            parents: ids,
+        };
+        step.memory_bound().retro_forward(again).parents(parents)
+    } else {
+        step.compute_bound()
+    };
+    match prepared.stateful() {
+        OpsKind::Tracked(mut prepared) => {
+            if T::LOOKS_BACK {
+                for parent in parents {
+                    prepared.checkpoint(parent);
+                }
+            }
+            prepared.finish((operation, ids), output)
+        }
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     }
 }
 
+/// The gradients that are wanted, each made by itself.
+fn each_wanted(wanted: &[bool], of: impl Fn(usize) -> FlexTensor) -> Vec<Option<FlexTensor>> {
+    let parents = wanted.iter().enumerate();
+    parents
+        .map(|(parent, wanted)| wanted.then(|| of(parent)))
+        .collect()
+}
+
 #[derive(Clone, Debug)]
 struct Convolution {
-    x: FlexTensor,
-    weight: FlexTensor,
     options: ConvOptions<3>,
 }
 
-impl Differentiable for Convolution {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
-        let Self { x, weight, options } = self;
+impl Operation for Convolution {
+    const CHEAP: bool = false;
+    const LOOKS_BACK: bool = true;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::convolve(&parents[0], &parents[1], parents.get(2), &self.options)
+    }
+
+    fn gradients(
+        &self,
+        parents: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let (x, weight, options) = (&parents[0], &parents[1], &self.options);
         let of = |parent: usize| match parent {
             0 => flex::convolve_input_gradient(x, weight, gradient, options),
             1 => flex::convolve_weight_gradient(x, weight, gradient, options),
@@ -100,14 +180,24 @@ impl Differentiable for Convolution {
 
 #[derive(Clone, Debug)]
 struct TransposedConvolution {
-    x: FlexTensor,
-    weight: FlexTensor,
     options: ConvTransposeOptions<3>,
 }
 
-impl Differentiable for TransposedConvolution {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
-        let Self { x, weight, options } = self;
+impl Operation for TransposedConvolution {
+    const CHEAP: bool = false;
+    const LOOKS_BACK: bool = true;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::convolve_transposed(&parents[0], &parents[1], parents.get(2), &self.options)
+    }
+
+    fn gradients(
+        &self,
+        parents: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let (x, weight, options) = (&parents[0], &parents[1], &self.options);
         let of = |parent: usize| match parent {
             0 => flex::transposed_input_gradient(x, weight, gradient, options),
             1 => flex::transposed_weight_gradient(x, weight, gradient, options),
@@ -122,8 +212,20 @@ struct Joining {
     shapes: [[usize; 5]; 2],
 }
 
-impl Differentiable for Joining {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+impl Operation for Joining {
+    const CHEAP: bool = true;
+    const LOOKS_BACK: bool = false;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::join(&parents[0], &parents[1])
+    }
+
+    fn gradients(
+        &self,
+        _: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
         each_wanted(wanted, |part| {
             flex::join_gradient(self.shapes, gradient, part)
         })
@@ -131,13 +233,23 @@ impl Differentiable for Joining {
 }
 
 #[derive(Clone, Debug)]
-struct MaxPool {
-    x: FlexTensor,
-}
+struct MaxPool;
 
-impl Differentiable for MaxPool {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
-        each_wanted(wanted, |_| flex::max_pool_gradient(&self.x, gradient))
+impl Operation for MaxPool {
+    const CHEAP: bool = true;
+    const LOOKS_BACK: bool = true;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::max_pool(&parents[0])
+    }
+
+    fn gradients(
+        &self,
+        parents: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        each_wanted(wanted, |_| flex::max_pool_gradient(&parents[0], gradient))
     }
 }
 
@@ -146,8 +258,20 @@ struct AvgPool {
     shape: [usize; 5],
 }
 
-impl Differentiable for AvgPool {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+impl Operation for AvgPool {
+    const CHEAP: bool = true;
+    const LOOKS_BACK: bool = false;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::avg_pool(&parents[0])
+    }
+
+    fn gradients(
+        &self,
+        _: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
         each_wanted(wanted, |_| flex::avg_pool_gradient(self.shape, gradient))
     }
 }
@@ -157,42 +281,68 @@ struct Upsampling {
     shape: [usize; 5],
 }
 
-impl Differentiable for Upsampling {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
+impl Operation for Upsampling {
+    const CHEAP: bool = true;
+    const LOOKS_BACK: bool = false;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        flex::upsample(&parents[0])
+    }
+
+    fn gradients(
+        &self,
+        _: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
         each_wanted(wanted, |_| flex::upsample_gradient(self.shape, gradient))
     }
 }
 
+/// Of a tensor whose moments are known, by the weight and bias that are its other parents.
 #[derive(Clone, Debug)]
 struct Normalisation {
-    x: FlexTensor,
     sets: Sets,
     moments: Moments,
-    affine: PlainAffine,
+    epsilon: f64,
+    slope: f64,
 }
 
-impl Differentiable for Normalisation {
-    fn gradients(&self, gradient: &FlexTensor, wanted: &[bool]) -> Vec<Option<FlexTensor>> {
-        let Self {
-            x,
-            sets,
-            moments,
-            affine,
-        } = self;
+impl Normalisation {
+    fn affine(&self, parents: &[FlexTensor]) -> PlainAffine {
+        PlainAffine {
+            weight: parents[1].clone(),
+            bias: parents[2].clone(),
+            epsilon: self.epsilon,
+            slope: self.slope,
+        }
+    }
+}
+
+impl Operation for Normalisation {
+    const CHEAP: bool = true;
+    const LOOKS_BACK: bool = true;
+
+    fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
+        let affine = self.affine(parents);
+        flex::normalise(&parents[0], self.sets, &self.moments, &affine)
+    }
+
+    fn gradients(
+        &self,
+        parents: &[FlexTensor],
+        gradient: &FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let affine = self.affine(parents);
         // All three come out of the same passes.
-        let all = flex::normalise_gradients(x, gradient, *sets, moments, affine);
+        let all =
+            flex::normalise_gradients(&parents[0], gradient, self.sets, &self.moments, &affine);
         let pairs = all.into_iter().zip(wanted);
         pairs
             .map(|(gradient, wanted)| wanted.then_some(gradient))
             .collect()
     }
-}
-
-fn each_wanted(wanted: &[bool], of: impl Fn(usize) -> FlexTensor) -> Vec<Option<FlexTensor>> {
-    let parents = wanted.iter().enumerate();
-    parents
-        .map(|(parent, wanted)| wanted.then(|| of(parent)))
-        .collect()
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
@@ -203,16 +353,10 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
-        let plain_bias = bias.as_ref().map(|bias| &bias.primitive);
-        let output = flex::convolve(&x.primitive, &weight.primitive, plain_bias, &options);
-        let operation = || Convolution {
-            x: x.primitive.clone(),
-            weight: weight.primitive.clone(),
-            options,
-        };
+        let operation = Convolution { options };
         wrap(match &bias {
-            Some(bias) => record::<C, _, _>([&x, &weight, bias], output, operation),
-            None => record::<C, _, _>([&x, &weight], output, operation),
+            Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
+            None => record::<C, _, _>([&x, &weight], operation),
         })
     }
 
@@ -223,49 +367,31 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
-        let plain_bias = bias.as_ref().map(|bias| &bias.primitive);
-        let output =
-            flex::convolve_transposed(&x.primitive, &weight.primitive, plain_bias, &options);
-        let operation = || TransposedConvolution {
-            x: x.primitive.clone(),
-            weight: weight.primitive.clone(),
-            options,
-        };
+        let operation = TransposedConvolution { options };
         wrap(match &bias {
-            Some(bias) => record::<C, _, _>([&x, &weight, bias], output, operation),
-            None => record::<C, _, _>([&x, &weight], output, operation),
+            Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
+            None => record::<C, _, _>([&x, &weight], operation),
         })
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
-        let output = flex::join(&first.primitive, &second.primitive);
-        wrap(record::<C, _, _>([&first, &second], output, || Joining {
-            shapes,
-        }))
+        wrap(record::<C, _, _>([&first, &second], Joining { shapes }))
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        let x = primitive(x);
-        let output = flex::max_pool(&x.primitive);
-        wrap(record::<C, _, _>([&x], output, || MaxPool {
-            x: x.primitive.clone(),
-        }))
+        wrap(record::<C, _, _>([&primitive(x)], MaxPool))
     }
 
     fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let shape = x.dims();
-        let x = primitive(x);
-        let output = flex::avg_pool(&x.primitive);
-        wrap(record::<C, _, _>([&x], output, || AvgPool { shape }))
+        wrap(record::<C, _, _>([&primitive(x)], AvgPool { shape }))
     }
 
     fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let shape = x.dims();
-        let x = primitive(x);
-        let output = flex::upsample(&x.primitive);
-        wrap(record::<C, _, _>([&x], output, || Upsampling { shape }))
+        wrap(record::<C, _, _>([&primitive(x)], Upsampling { shape }))
     }
 
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
@@ -288,26 +414,14 @@ fn normalised<C: CheckpointStrategy>(
     sets: Sets,
     affine: Affine<Autodiff<Flex, C>>,
 ) -> (Tracked<C>, Moments) {
-    let (x, weight, bias) = (
-        primitive(x),
-        primitive(affine.weight),
-        primitive(affine.bias),
-    );
-    let affine = PlainAffine {
-        weight: weight.primitive.clone(),
-        bias: bias.primitive.clone(),
+    let x = primitive(x);
+    let (weight, bias) = (primitive(affine.weight), primitive(affine.bias));
+    let moments = flex::moments(&x.primitive, sets);
+    let operation = Normalisation {
+        sets,
+        moments: moments.clone(),
         epsilon: affine.epsilon,
         slope: affine.slope,
     };
-    let (output, moments) = flex::normalise(&x.primitive, sets, &affine);
-    let operation = || Normalisation {
-        x: x.primitive.clone(),
-        sets,
-        moments: moments.clone(),
-        affine,
-    };
-    (
-        record::<C, _, _>([&x, &weight, &bias], output, operation),
-        moments,
-    )
+    (record::<C, _, _>([&x, &weight, &bias], operation), moments)
 }

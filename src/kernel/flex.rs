@@ -49,16 +49,17 @@ impl Kernels for Flex {
     }
 
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
-        let affine = PlainAffine::of(affine);
-        wrap(normalise(&primitive(x), Sets::Groups(groups), &affine).0)
+        let (x, sets) = (primitive(x), Sets::Groups(groups));
+        let moments = moments(&x, sets);
+        wrap(normalise(&x, sets, &moments, &PlainAffine::of(affine)))
     }
 
     fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
-        let affine = PlainAffine::of(affine);
-        let (output, moments) = normalise(&primitive(x), Sets::Channels, &affine);
+        let (x, sets) = (primitive(x), Sets::Channels);
+        let moments = moments(&x, sets);
         let (mean, variance) = moment_tensors(&moments);
         BatchNormed {
-            output: wrap(output),
+            output: wrap(normalise(&x, sets, &moments, &PlainAffine::of(affine))),
             mean: wrap(mean),
             variance: wrap(variance),
         }
@@ -356,18 +357,25 @@ impl PlainAffine {
     }
 }
 
-pub(super) fn normalise(x: &FlexTensor, sets: Sets, affine: &PlainAffine) -> (FlexTensor, Moments) {
-    let extent = extent(x);
-    let moments = normalise::moments(values(x), extent, sets);
+pub(super) fn moments(x: &FlexTensor, sets: Sets) -> Moments {
+    normalise::moments(values(x), extent(x), sets)
+}
+
+pub(super) fn normalise(
+    x: &FlexTensor,
+    sets: Sets,
+    moments: &Moments,
+    affine: &PlainAffine,
+) -> FlexTensor {
     let out = normalise::forward(
         values(x),
-        extent,
+        extent(x),
         sets,
-        &moments,
+        moments,
         affine.epsilon,
         affine.values(),
     );
-    (tensor(out, dims::<5>(x)), moments)
+    tensor(out, dims::<5>(x))
 }
 
 /// The gradients with respect to the input, the weight and the bias.

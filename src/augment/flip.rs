@@ -1,11 +1,12 @@
 use ndarray::{Array3, Slice, Zip};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Sample, happens, validate_probability};
 
 /// Mirrors image and mask about the middle of the grid, along each of `axes` independently.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
     /// The axes that may be mirrored. Only left and right look alike in a head.
@@ -15,7 +16,7 @@ pub struct Flip {
 }
 
 /// An axis of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Axis {
     /// The grid's first axis.

@@ -1,4 +1,5 @@
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Sample, happens, uniform, validate_probability};
@@ -6,7 +7,7 @@ use super::{Sample, happens, uniform, validate_probability};
 /// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to the power
 /// `exp(u)`, u uniform from `-log_gamma` to `log_gamma` (TorchIO's `RandomGamma`; Pérez-García et
 /// al. 2021). Minimum and maximum stay as they are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gamma {
     /// Largest natural logarithm of the exponent: 0.3 gives exponents from 0.74 to 1.35.

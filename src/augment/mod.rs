@@ -13,6 +13,7 @@ mod shift;
 use ndarray::Array3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::random;
@@ -102,7 +103,7 @@ impl Drawn {
 /// assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));
 /// # Ok::<(), serde_yaml::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Augmentations(pub Vec<Transform>);
 

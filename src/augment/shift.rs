@@ -2,13 +2,14 @@ use std::ops::Range;
 
 use ndarray::{Array3, s};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Moves image and mask along all three axes, by whole voxels, so that nothing is blurred. Where
 /// there was nothing the image's lowest value enters: air, also after a z-score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shift {
     /// Largest movement along each axis, either way, in mm.

@@ -1,5 +1,6 @@
 //! What an experiment file may say.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augmentations;
@@ -10,7 +11,7 @@ use crate::preprocess::Pipeline;
 use crate::train::{Optimizer, Schedule};
 
 /// A whole experiment: from the data to the report. Every key but `data` has a default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Names the results folder; the file's own name by default.
@@ -91,7 +92,7 @@ impl Experiment {
 }
 
 /// Length and pace of training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
     /// Epochs to train; each ends with a validation.
@@ -150,7 +151,7 @@ impl Training {
 }
 
 /// Stops a run whose validation IoU no longer rises.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without a new best validation IoU before training stops.
@@ -158,7 +159,7 @@ pub struct EarlyStopping {
 }
 
 /// From the network's output to a mask on the scan's own grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prediction {
     /// Probability from which a voxel is brain.
@@ -190,7 +191,7 @@ impl Prediction {
 }
 
 /// What the plots show besides the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reporting {
     /// A validation IoU to compare with, drawn as a line (0.86 is the published baseline).

@@ -1,18 +1,23 @@
 //! What makes losses, models, augmentations, … pluggable: an enum of small config structs.
 
+use schemars::{Schema, json_schema};
+
 /// Declares a family: an enum with one member per line, each a config struct in its own file.
 ///
 /// In YAML a member is a one-key map (`{dice: {smooth: 1.0}}`) or, where its defaults do, its bare
 /// name (`dice`). The member's struct brings its own fields, defaults and `validate`.
 ///
-/// The enum gets `NAMES`, `name()`, `validate()`, `Serialize` and `Deserialize`.
+/// The enum gets `NAMES`, `name()`, `validate()`, `Serialize`, `Deserialize` and `JsonSchema`. The schema
+/// is what `calvaria list` prints: a member's line in the enum says what it is, its struct's comment how
+/// it is defined and, in a last paragraph that starts with `Reference:`, where it comes from; the
+/// fields' comments, defaults and `#[schemars(range(…))]` say what may be set.
 #[macro_export]
 macro_rules! family {
-    ($(#[$meta:meta])* $vis:vis enum $family:ident { $($(#[$member_meta:meta])* $name:literal => $variant:ident($member:ty),)+ }) => {
-        $(#[$meta])*
+    ($(#[doc = $doc:literal])* $vis:vis enum $family:ident { $($(#[doc = $member_doc:literal])* $name:literal => $variant:ident($member:ty),)+ }) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq)]
         $vis enum $family {
-            $($(#[$member_meta])* $variant($member),)+
+            $($(#[doc = $member_doc])* $variant($member),)+
         }
 
         impl $family {
@@ -36,6 +41,26 @@ macro_rules! family {
             /// A sentence that names the field and its allowed range.
             pub fn validate(&self) -> Result<(), String> {
                 match self { $(Self::$variant(member) => member.validate().map_err(|why| format!("{}: {why}", $name)),)+ }
+            }
+        }
+
+        impl schemars::JsonSchema for $family {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($family).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let members = [$(
+                    $crate::config::family::member_schema(
+                        $name,
+                        concat!($($member_doc),*).trim(),
+                        generator.subschema_for::<$member>(),
+                    ),
+                )+];
+                schemars::json_schema!({
+                    "description": concat!($($doc),*).trim(),
+                    "oneOf": members.concat(),
+                })
             }
         }
 
@@ -88,11 +113,27 @@ macro_rules! family {
     };
 }
 
+/// The two ways to write a member: its bare name, and a map of its name to its settings.
+#[doc(hidden)]
+pub fn member_schema(name: &str, description: &str, settings: Schema) -> Vec<Schema> {
+    vec![
+        json_schema!({ "const": name, "description": description }),
+        json_schema!({
+            "type": "object",
+            "description": description,
+            "properties": { name: settings },
+            "required": [name],
+            "additionalProperties": false,
+        }),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
+    use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
 
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
     #[serde(default, deny_unknown_fields)]
     pub struct Blur {
         sigma: f64,

@@ -2,7 +2,7 @@
 
 mod error;
 mod experiment;
-mod family;
+pub mod family;
 mod merge;
 mod source;
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{check_folder, check_there, entries, files_below, nifti_stem};
@@ -15,7 +16,7 @@ use crate::files::{FileError, read_text};
 /// folder `func`, `dwi`, …) or in another space (`space-…` other than the scan's own, or any `res-…`)
 /// do not count; of several, the one with `desc-brain` does. A subject's row in `participants.tsv`
 /// becomes the case's columns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bids {
     /// The dataset's folder, which holds the subjects' folders.

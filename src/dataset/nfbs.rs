@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{check_there, files_below, nifti_stem};
@@ -14,7 +15,7 @@ use super::{Case, DatasetError};
 /// `_brain.` the cut-out brain, which is not used, and anything else a scan. A scan and a mask alone
 /// in their folder belong together; of several, `scan_brainmask.nii.gz` belongs to `scan.nii.gz`.
 /// Files and folders whose name starts with a dot are passed over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nfbs {
     /// The folder that holds the subjects' folders.

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{check_there, paths_below};
@@ -13,7 +14,7 @@ use super::{Case, DatasetError};
 /// `{id}` stands for the case's id; `{subject}`, which may be left out, for whose head it is (the id
 /// otherwise); `*` for anything. None of them crosses a `/`. A file that is another scan's mask is no
 /// scan, so `{id}.nii` and `{id}_mask.nii` may lie side by side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
     /// The folder below which the files lie.

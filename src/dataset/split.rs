@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Case, DatasetError};
@@ -24,7 +25,7 @@ impl Default for Split {
 }
 
 /// Trains on some subjects and validates on the others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Holdout {
     /// The subjects that validate.
@@ -32,7 +33,7 @@ pub struct Holdout {
 }
 
 /// A number of subjects.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected a whole number of subjects, at least 1, or a fraction of them between 0 and 1"
@@ -80,7 +81,7 @@ impl Holdout {
 }
 
 /// Cross-validation: k folds of as equal a number of subjects as can be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KFold {
     /// Number of folds.

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::check_there;
@@ -13,7 +14,7 @@ use crate::files::read_text;
 /// head it is, and `region` names a mask or weights that are known before the prediction. All other
 /// columns are kept with the case, to group or stratify by. Relative paths are taken from the table's
 /// folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// The file.

@@ -2,12 +2,13 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{check_weight, log_probabilities};
 
 /// Mean over all voxels of `-t log p - (1 - t) log (1 - p)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bce {
     /// Factor.

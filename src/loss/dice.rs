@@ -3,13 +3,14 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check_weight;
 
 /// `1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s)`, sums over the voxels of a sample, then the mean
 /// over the batch (Milletari et al., 2016; MONAI's `DiceLoss`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dice {
     /// Factor.

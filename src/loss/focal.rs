@@ -3,13 +3,14 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{check_not_negative, check_weight, log_probabilities};
 
 /// Cross-entropy that voxels already classified well weigh little in: mean over all voxels of
 /// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)` (Lin et al., 2017).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Focal {
     /// Factor.

@@ -2,12 +2,13 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Bce, Dice, Loss};
 
 /// The sum of the listed losses, each times its own weight; by default Dice and cross-entropy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Sum(pub Vec<Loss>);
 

@@ -6,6 +6,7 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
@@ -19,7 +20,7 @@ use crate::kernel::{Kernels, max_pool3d};
 /// What its code does that its text does not say: the two convolutions of a block both read the
 /// block's input, so the first has no effect; a transposed convolution loses the last plane of
 /// each axis; the head's kernel is 1x1x2, with a plane of zeros beyond the last axis' end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Article {
     /// Channels of the first level; each level down has twice as many.

@@ -6,6 +6,7 @@ use burn::nn::{Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Affine, Kernels};
@@ -46,7 +47,7 @@ pub fn transposed_convolution<B: Backend>(
 }
 
 /// What follows a convolution and its normalisation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// `max(x, 0)`.
@@ -97,7 +98,7 @@ pub fn convolve_transposed<B: Kernels>(
 }
 
 /// How activations are normalised: over which voxels and channels mean and variance are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// Each channel over the whole batch, with running statistics for prediction

@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv3d, ConvTranspose3d};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
@@ -18,7 +19,7 @@ const MOST_CHANNELS: usize = 320;
 /// A 3-D U-Net (Çiçek et al., 2016) with today's usual choices: two 3x3x3 convolutions a level,
 /// each followed by a normalisation and an activation, max pooling down, skip connections by
 /// concatenation, a 1x1x1 head.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unet {
     /// Channels of the first level; each level down has twice as many, up to 320.
@@ -36,7 +37,7 @@ pub struct Unet {
 }
 
 /// How the decoder doubles the resolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsampling {
     /// A 2x2x2 transposed convolution of stride 2.

@@ -1,12 +1,13 @@
 //! What a grid is centred on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::otsu;
 use crate::volume::Volume;
 
 /// What a grid of a given shape is centred on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Centre {
     /// The world's origin, as in the published pipeline: the same grid for every scan.

@@ -1,5 +1,6 @@
 //! Clipping extreme intensities.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
@@ -7,7 +8,7 @@ use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clip {
     /// Percentile below which intensities are raised to it.

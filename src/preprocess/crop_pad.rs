@@ -1,12 +1,13 @@
 //! Cutting off and adding voxels at the edges.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Centre, Prepared, PreprocessError};
 
 /// Brings image, mask and region to a shape by cutting off voxels or adding zeros at the ends of
 /// each axis. What is left stays where it is in the world.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CropPad {
     /// Number of voxels along the image's own axes.

@@ -1,12 +1,13 @@
 //! Repairing voxels that are no number.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Prepared;
 
 /// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
 /// are refused otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NanToZero {}
 

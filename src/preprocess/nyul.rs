@@ -1,5 +1,6 @@
 //! Histogram standardisation: the same tissue gets the same intensity in every scan.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
@@ -12,7 +13,7 @@ use super::{Prepared, PreprocessError};
 /// The landmarks are the mean percentiles of the training cases, each scan first mapped linearly so
 /// that its 1st and 99th percentile fall on 0 and 100. They are learnt from the training cases
 /// alone, and written into the run's `config.yaml`, where prediction finds them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nyul {
     /// What the percentiles 1, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90 and 99 are mapped onto;

@@ -1,5 +1,6 @@
 //! Turning the voxel axes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Prepared;
@@ -7,7 +8,7 @@ use crate::volume::orientation::{AxisCodes, reoriented};
 
 /// Permutes and flips the axes so that they run as asked, without touching a value: what is where
 /// in the world stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reorient {
     /// The directions in which the voxel axes shall increase, such as `RAS`: to the Right, Anterior

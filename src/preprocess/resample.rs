@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Centre, Prepared, PreprocessError};
@@ -15,7 +16,7 @@ use crate::volume::{Grid, Volume};
 /// The defaults are the published pipeline's: 96 x 128 x 160 voxels of 2 mm around the world's
 /// origin, nearest neighbour. Masks and regions are always moved by nearest neighbour. See
 /// [`crate::volume::resample`] for the conventions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resample {
     /// Distance between voxels along x, y and z, in mm.

@@ -1,5 +1,6 @@
 //! Mapping intensities linearly onto a range.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clip::check_percentiles;
@@ -11,7 +12,7 @@ use super::{Prepared, PreprocessError};
 ///
 /// With percentiles other than 0 and 100, intensities beyond them are clipped first. A constant
 /// image becomes `min`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rescale {
     /// What the lowest intensity becomes.

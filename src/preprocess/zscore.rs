@@ -1,5 +1,6 @@
 //! Shifting and scaling intensities to mean 0 and standard deviation 1.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
@@ -8,7 +9,7 @@ use super::{Prepared, PreprocessError};
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
 /// squares over n, not n - 1).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Zscore {
     /// Which voxels the mean and the deviation are taken over. All are changed, but with

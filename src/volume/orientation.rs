@@ -4,13 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use ndarray::{Array3, Axis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Affine, Volume};
 
 /// The anatomical direction in which each voxel axis increases: `R`ight or `L`eft, `A`nterior or
 /// `P`osterior, `S`uperior or `I`nferior; `LAS` for a scan stored from right to left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct AxisCodes([char; 3]);
 

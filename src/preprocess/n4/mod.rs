@@ -10,6 +10,7 @@ mod spline;
 
 use ndarray::{Array3, Slice};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,7 +28,7 @@ use fit::Fit;
 /// its value were a logarithm already, so zeros count as ones, and a mask of `none` makes the
 /// field depend on the unit of the intensities. Images with large negative values (CT) are
 /// nothing for N4 without a mask.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct N4 {
     /// The field is estimated on every n-th voxel along each axis.
@@ -52,7 +53,7 @@ pub struct N4 {
 }
 
 /// Which voxels a bias field is estimated from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mask {
     /// All, as ITK and ANTs do when they are given no mask.

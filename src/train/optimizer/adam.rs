@@ -2,12 +2,13 @@ use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::tensor::backend::AutodiffBackend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{validate_beta, validate_decay, validate_rate};
 
 /// Adam (Kingma and Ba 2015).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
     /// Learning rate.

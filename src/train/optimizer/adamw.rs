@@ -1,12 +1,13 @@
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::tensor::backend::AutodiffBackend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{validate_beta, validate_decay, validate_rate};
 
 /// Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Learning rate.

@@ -3,12 +3,13 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::tensor::backend::AutodiffBackend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{validate_beta, validate_decay, validate_rate};
 
 /// Stochastic gradient descent with Nesterov or plain momentum.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.

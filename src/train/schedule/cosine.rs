@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::anneal;
 
 /// A straight warm-up, then half a cosine down to a floor (Loshchilov and Hutter 2017, without
 /// restarts).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cosine {
     /// Part of the run (0 to 1) over which the rate rises to its full value.

@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::anneal;
 
 /// The one-cycle policy (Smith and Topin 2019) in PyTorch's cosine form: up from
 /// `1 / start_divisor` to 1, then down to `1 / (start_divisor * end_divisor)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OneCycle {
     /// Part of the run (0 to 1) spent rising.

@@ -193,14 +193,6 @@ fn an_environment_variable_that_is_not_set() {
 }
 
 #[test]
-fn heads_that_do_not_fit_the_network() {
-    refused(
-        |folder| edit(folder, "levels: 2", "levels: 6"),
-        &["[16, 16, 16]", "multiples of 32", "[32, 32, 32]"],
-    );
-}
-
-#[test]
 fn results_that_cannot_be_written() {
     let folder = toy_workplace(3);
     fs::write(folder.path().join("occupied"), "a file, not a folder").unwrap();

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use burn::backend::{Autodiff, Flex};
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::ops::PadMode;
 use burn::tensor::{Distribution, Tensor, TensorData};
 use calvaria::loss::Loss;
 use calvaria::model::weights::{WeightsError, load, save};
-use calvaria::model::{Model, Network};
+use calvaria::model::{Channels, Model, Network};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -296,6 +297,39 @@ fn every_network_keeps_the_images_size_and_trains_every_parameter() {
     }
 }
 
+#[test]
+fn images_of_any_size_are_enlarged_and_cut_back() {
+    let device = Device::default();
+    for yaml in SMALL {
+        let network = parse(yaml).init::<Flex>(7, &device);
+        for [depth, height, width] in [[15, 17, 16], [3, 20, 9]] {
+            let shape = [1, 1, depth, height, width];
+            let images = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device);
+            assert_eq!(network.forward(images).dims(), shape, "{yaml}");
+        }
+    }
+    let network = parse(SMALL[0]).init::<Flex>(7, &device);
+    let images = Tensor::random([1, 1, 15, 17, 16], Distribution::Normal(0.0, 1.0), &device);
+    let logits = network.forward(images.clone());
+    let whole = network.forward(images.pad([(0, 1), (0, 15), (0, 0)], PadMode::Constant(0.0)));
+    let same = whole.slice([0..1, 0..1, 0..15, 0..17, 0..16]);
+    assert_eq!(largest_difference(logits, same), 0.0);
+}
+
+#[test]
+fn networks_take_any_number_of_images_and_structures() {
+    let device = Device::default();
+    let ends = Channels {
+        input: 3,
+        output: 4,
+    };
+    for yaml in SMALL {
+        let network = parse(yaml).init_for::<Flex>(ends, 7, &device);
+        let images = Tensor::random([2, 3, 16, 16, 16], Distribution::Normal(0.0, 1.0), &device);
+        assert_eq!(network.forward(images).dims(), [2, 4, 16, 16, 16], "{yaml}");
+    }
+}
+
 fn values<B: burn::tensor::backend::Backend>(network: &Network<B>) -> Vec<Vec<f32>> {
     struct Values(Vec<Vec<f32>>);
     impl<B: burn::tensor::backend::Backend> ModuleVisitor<B> for Values {
@@ -448,11 +482,4 @@ fn settings_out_of_range_are_refused_by_name() {
         let why = model.validate().unwrap_err();
         assert!(why.contains(field), "{yaml}: {why}");
     }
-}
-
-#[test]
-fn the_divisor_is_what_the_poolings_need() {
-    assert_eq!(parse("article").divisor(), 16);
-    assert_eq!(parse("unet").divisor(), 16);
-    assert_eq!(parse("{unet: {levels: 3}}").divisor(), 4);
 }

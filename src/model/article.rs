@@ -10,8 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, BatchNorm, convolution, convolve, convolve_transposed, transposed_convolution,
+    BatchNorm, convolution, convolve, convolve_transposed, transposed_convolution,
 };
+use super::init::Scheme;
+use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
 use crate::kernel::{Kernels, max_pool3d};
 
 /// The U-Net of the published skull-stripping pipeline, as its Keras code computes it: four
@@ -20,12 +22,16 @@ use crate::kernel::{Kernels, max_pool3d};
 /// What its code does that its text does not say: the two convolutions of a block both read the
 /// block's input, so the first has no effect; a transposed convolution loses the last plane of
 /// each axis; the head's kernel is 1x1x2, with a plane of zeros beyond the last axis' end.
+///
+/// Reference: the published Python pipeline on NFBS (validation IoU 0.86); Keras 3.15 and PyTorch 2.15.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Article {
     /// Channels of the first level; each level down has twice as many.
+    #[schemars(range(min = 1, max = 320))]
     pub filters: usize,
     /// Probability that an activation is dropped, after each pooling and each concatenation.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
     /// Whether blocks are as published, where only the second convolution has an effect. With
     /// false they are what was evidently meant: two convolutions in sequence.
@@ -43,30 +49,32 @@ impl Default for Article {
 }
 
 impl Article {
-    /// Every input axis must be a multiple of this.
-    pub const DIVISOR: usize = 16;
-
     /// Checks the values.
     ///
     /// # Errors
     ///
     /// A sentence that names the field and its allowed range.
     pub fn validate(&self) -> Result<(), String> {
-        if self.filters == 0 {
-            return Err("filters must be at least 1".into());
+        if !(1..=MOST_CHANNELS).contains(&self.filters) {
+            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
         }
         super::check_dropout(self.dropout)
     }
+}
 
-    /// The network, with all weights zero.
-    pub(super) fn build<B: Backend>(&self, device: &B::Device) -> ArticleNet<B> {
+impl Architecture for Article {
+    type Network<B: Backend> = ArticleNet<B>;
+    /// Keras' default.
+    const SCHEME: Scheme = Scheme::GlorotUniform;
+
+    fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> ArticleNet<B> {
         let f = self.filters;
         let block = |input, output| Block::new(input, output, self.as_published, device);
         let up = |input| Up {
             conv: transposed_convolution([input, input / 2], 3, device),
         };
         ArticleNet {
-            down1: block(1, f),
+            down1: block(ends.input, f),
             down2: block(f, 2 * f),
             down3: block(2 * f, 4 * f),
             down4: block(4 * f, 8 * f),
@@ -80,7 +88,7 @@ impl Article {
             dec8: block(4 * f, 2 * f),
             up9: up(2 * f),
             dec9: block(2 * f, f),
-            head: Conv3dConfig::new([f, 1], [1, 1, 2])
+            head: Conv3dConfig::new([f, ends.output], [1, 1, 2])
                 .with_padding(PaddingConfig3d::Explicit(0, 0, 1))
                 .with_initializer(Initializer::Zeros)
                 .init(device),
@@ -110,9 +118,12 @@ pub struct ArticleNet<B: Backend> {
     dropout: Dropout,
 }
 
-impl<B: Kernels> ArticleNet<B> {
-    /// Logits of images, `[batch, 1, depth, height, width]` both.
-    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+impl<B: Kernels> Segmentation<B> for ArticleNet<B> {
+    fn divisors(&self) -> [usize; 3] {
+        [16; 3]
+    }
+
+    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let mut x = x;
         let mut skips = Vec::new();
         for block in [&self.down1, &self.down2, &self.down3, &self.down4] {
@@ -164,10 +175,10 @@ impl<B: Backend> Block<B> {
 impl<B: Kernels> Block<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = match &self.first {
-            Some(Layer { conv, bn }) => bn.forward(convolve(conv, x), Activation::Relu),
+            Some(Layer { conv, bn }) => bn.forward(convolve(conv, x), 0.0),
             None => x,
         };
-        self.bn.forward(convolve(&self.conv, x), Activation::Relu)
+        self.bn.forward(convolve(&self.conv, x), 0.0)
     }
 }
 

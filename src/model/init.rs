@@ -87,10 +87,11 @@ impl Scheme {
     fn variance(self, shape: &[usize], transposed: bool) -> f64 {
         let taps = shape[2..].iter().product::<usize>() as f64;
         let (first, second) = (shape[0] as f64, shape[1] as f64);
+        // Every network here upsamples with stride 2 along the axes where the kernel is no mere
+        // 1: there an output voxel sees half of the kernel's taps.
+        let upsampled = shape[2..].iter().filter(|&&size| size > 1).count() as i32;
         match self {
-            // Every network here upsamples with stride 2: an output voxel sees an eighth of the
-            // kernel's taps.
-            Self::HeNormal if transposed => 2.0 / (first * taps / 8.0),
+            Self::HeNormal if transposed => 2.0 / (first * taps / 2_f64.powi(upsampled)),
             Self::HeNormal => 2.0 / (second * taps),
             Self::GlorotUniform => 2.0 / ((first + second) * taps),
         }

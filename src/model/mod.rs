@@ -1,5 +1,8 @@
 //! The networks: from images to logits of the same size.
 
+#[macro_use]
+mod networks;
+
 pub mod article;
 pub mod blocks;
 pub mod init;
@@ -14,9 +17,14 @@ pub use article::Article;
 pub use unet::Unet;
 
 use self::article::ArticleNet;
+use self::blocks::Norm;
 use self::init::{Scheme, initialize};
+use self::networks::{cut, enlarge, size};
 use self::unet::UnetNet;
 use crate::kernel::Kernels;
+
+/// Channels of a level, however deep: as in nnU-Net (Isensee et al., 2021).
+pub const MOST_CHANNELS: usize = 320;
 
 crate::family! {
     /// A network's architecture.
@@ -28,64 +36,67 @@ crate::family! {
     }
 }
 
+networks! {
+    Article => ArticleNet,
+    Unet => UnetNet,
+}
+
 impl Default for Model {
     fn default() -> Self {
         Self::Unet(Unet::default())
     }
 }
 
+/// Channels at a network's two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// Images that a case has, on one grid.
+    pub input: usize,
+    /// Structures to tell apart, each with a logit of its own.
+    pub output: usize,
+}
+
+impl Default for Channels {
+    /// One image, one structure.
+    fn default() -> Self {
+        Self {
+            input: 1,
+            output: 1,
+        }
+    }
+}
+
+/// What a member of [`Model`] describes: a network to build.
+trait Architecture {
+    /// The network.
+    type Network<B: Backend>: Module<B>;
+    /// How its convolutions' weights start.
+    const SCHEME: Scheme;
+
+    /// The network, with all convolutions' weights zero.
+    fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> Self::Network<B>;
+}
+
+/// A network that segments.
+pub trait Segmentation<B: Kernels> {
+    /// Each axis of images must be a multiple of this, as [`Network::forward`] sees to.
+    fn divisors(&self) -> [usize; 3];
+
+    /// Logits of images.
+    fn forward(&self, images: Tensor<B, 5>) -> Tensor<B, 5>;
+
+    /// Logits of several resolutions, the images' own first, then halves of the one before; only
+    /// the first where a network is not supervised in depth.
+    fn forward_deep(&self, images: Tensor<B, 5>) -> Vec<Tensor<B, 5>> {
+        vec![self.forward(images)]
+    }
+}
+
 impl Model {
-    /// The network with its initial weights, which depend on `seed` alone.
+    /// The network for one image and one structure, with its initial weights, which depend on `seed`
+    /// alone.
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Network<B> {
-        match self {
-            Self::Article(article) => Network::Article(initialize(
-                article.build(device),
-                seed,
-                Scheme::GlorotUniform,
-            )),
-            Self::Unet(unet) => {
-                Network::Unet(initialize(unet.build(device), seed, Scheme::HeNormal))
-            }
-        }
-    }
-
-    /// Every axis of an image must be a multiple of this.
-    pub fn divisor(&self) -> usize {
-        match self {
-            Self::Article(_) => Article::DIVISOR,
-            Self::Unet(unet) => unet.divisor(),
-        }
-    }
-}
-
-/// A network with weights.
-#[derive(Module, Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a program holds one network or two"
-)]
-pub enum Network<B: Backend> {
-    /// The published baseline.
-    Article(ArticleNet<B>),
-    /// A modern 3-D U-Net.
-    Unet(UnetNet<B>),
-}
-
-impl<B: Kernels> Network<B> {
-    /// Logits of images; the sigmoid of a logit is the probability of brain.
-    ///
-    /// On an autodiff backend the network trains: dropout drops, and batch normalisation uses the
-    /// batch's statistics.
-    ///
-    /// # Shapes
-    ///
-    /// - input: `[batch, 1, depth, height, width]`, axes multiples of [`Model::divisor`]
-    /// - output: the same
-    pub fn forward(&self, images: Tensor<B, 5>) -> Tensor<B, 5> {
-        match self {
-            Self::Article(network) => network.forward(images),
-            Self::Unet(network) => network.forward(images),
-        }
+        self.init_for(Channels::default(), seed, device)
     }
 }
 
@@ -114,6 +125,16 @@ impl<B: Backend> ModuleVisitor<B> for Count {
             self.trainable += param.lazy_shape().num_elements();
         }
     }
+}
+
+fn check_pyramid(filters: usize, levels: usize, norm: Norm) -> Result<(), String> {
+    if !(1..=MOST_CHANNELS).contains(&filters) {
+        return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
+    }
+    if !(2..=8).contains(&levels) {
+        return Err("levels must be 2 to 8".into());
+    }
+    norm.check(filters).map_err(|why| format!("filters {why}"))
 }
 
 fn check_dropout(probability: f64) -> Result<(), String> {

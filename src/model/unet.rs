@@ -1,7 +1,7 @@
 //! A modern 3-D U-Net.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv3d, ConvTranspose3d};
+use burn::nn::conv::Conv3d;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -9,42 +9,34 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Norm, NormLayer, convolution, convolve, convolve_transposed, transposed_convolution,
+    Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
 };
-use crate::kernel::{Kernels, activate, max_pool3d, upsample_trilinear};
+use super::init::Scheme;
+use super::{Architecture, Channels, Segmentation, check_pyramid};
+use crate::kernel::{Kernels, max_pool3d};
 
-/// Channels of a level, however deep: as in nnU-Net (Isensee et al., 2021).
-const MOST_CHANNELS: usize = 320;
-
-/// A 3-D U-Net (Çiçek et al., 2016) with today's usual choices: two 3x3x3 convolutions a level,
-/// each followed by a normalisation and an activation, max pooling down, skip connections by
-/// concatenation, a 1x1x1 head.
+/// Today's usual choices: two 3x3x3 convolutions a level, each followed by a normalisation and an
+/// activation, max pooling down, skip connections by concatenation, a 1x1x1 head.
+///
+/// Reference: Çiçek et al., 3D U-Net, MICCAI 2016.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Unet {
     /// Channels of the first level; each level down has twice as many, up to 320.
+    #[schemars(range(min = 1, max = 320))]
     pub filters: usize,
     /// Resolutions, the input's own included.
+    #[schemars(range(min = 2, max = 8))]
     pub levels: usize,
     /// Normalisation: batch, instance, group or none.
     pub norm: Norm,
-    /// Activation: relu, leaky_relu or none.
+    /// Activation: relu, leaky_relu, prelu, gelu, silu or none.
     pub activation: Activation,
     /// Probability that an activation is dropped, after each pooling and each concatenation.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
     /// How the decoder doubles the resolution: transposed or trilinear.
     pub upsampling: Upsampling,
-}
-
-/// How the decoder doubles the resolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Upsampling {
-    /// A 2x2x2 transposed convolution of stride 2.
-    #[default]
-    Transposed,
-    /// A 1x1x1 convolution, then trilinear interpolation.
-    Trilinear,
 }
 
 impl Default for Unet {
@@ -61,35 +53,36 @@ impl Default for Unet {
 }
 
 impl Unet {
-    /// Every input axis must be a multiple of this.
-    pub fn divisor(&self) -> usize {
-        1 << (self.levels - 1)
-    }
-
     /// Checks the values.
     ///
     /// # Errors
     ///
     /// A sentence that names the field and its allowed range.
     pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MOST_CHANNELS).contains(&self.filters) {
-            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-        }
-        if !(2..=8).contains(&self.levels) {
-            return Err("levels must be 2 to 8".into());
-        }
-        self.norm
-            .check(self.filters)
-            .map_err(|why| format!("filters {why}"))?;
+        check_pyramid(self.filters, self.levels, self.norm)?;
         super::check_dropout(self.dropout)
     }
 
-    /// The network, with all weights zero.
-    pub(super) fn build<B: Backend>(&self, device: &B::Device) -> UnetNet<B> {
-        let channels: Vec<usize> = (0..self.levels)
-            .map(|level| (self.filters << level).min(MOST_CHANNELS))
-            .collect();
-        let inputs = std::iter::once(1).chain(channels.iter().copied());
+    fn block<B: Backend>(&self, input: usize, output: usize, device: &B::Device) -> Block<B> {
+        let style = Style {
+            norm: self.norm,
+            activation: self.activation,
+        };
+        let layer = |input| style.layer([input, output], [3; 3], [1; 3], device);
+        Block {
+            first: layer(input),
+            second: layer(output),
+        }
+    }
+}
+
+impl Architecture for Unet {
+    type Network<B: Backend> = UnetNet<B>;
+    const SCHEME: Scheme = Scheme::HeNormal;
+
+    fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> UnetNet<B> {
+        let channels = channels(self.filters, self.levels);
+        let inputs = std::iter::once(ends.input).chain(channels.iter().copied());
         let encoder = inputs
             .zip(&channels)
             .map(|(input, &output)| self.block(input, output, device))
@@ -100,33 +93,13 @@ impl Unet {
             encoder,
             up: steps
                 .clone()
-                .map(|(below, above)| self.up([below, above], device))
+                .map(|(below, above)| self.upsampling.init([below, above], device))
                 .collect(),
             decoder: steps
                 .map(|(_, above)| self.block(2 * above, above, device))
                 .collect(),
-            head: convolution([self.filters, 1], 1, true, device),
+            head: convolution([self.filters, ends.output], 1, true, device),
             dropout: DropoutConfig::new(self.dropout).init(),
-        }
-    }
-
-    fn block<B: Backend>(&self, input: usize, output: usize, device: &B::Device) -> Block<B> {
-        let layer = |input| Layer {
-            // A norm takes away what a bias would add.
-            conv: convolution([input, output], 3, self.norm == Norm::None, device),
-            norm: self.norm.init(output, device),
-            activation: self.activation,
-        };
-        Block {
-            first: layer(input),
-            second: layer(output),
-        }
-    }
-
-    fn up<B: Backend>(&self, channels: [usize; 2], device: &B::Device) -> Up<B> {
-        match self.upsampling {
-            Upsampling::Transposed => Up::Transposed(transposed_convolution(channels, 2, device)),
-            Upsampling::Trilinear => Up::Trilinear(convolution(channels, 1, true, device)),
         }
     }
 }
@@ -141,9 +114,12 @@ pub struct UnetNet<B: Backend> {
     dropout: Dropout,
 }
 
-impl<B: Kernels> UnetNet<B> {
-    /// Logits of images, `[batch, 1, depth, height, width]` both.
-    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+impl<B: Kernels> Segmentation<B> for UnetNet<B> {
+    fn divisors(&self) -> [usize; 3] {
+        [1 << self.up.len(); 3]
+    }
+
+    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let mut levels = self.encoder.iter();
         let mut x = x;
         let mut skips = Vec::new();
@@ -172,39 +148,5 @@ struct Block<B: Backend> {
 impl<B: Kernels> Block<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         self.second.forward(self.first.forward(x))
-    }
-}
-
-#[derive(Module, Debug)]
-struct Layer<B: Backend> {
-    conv: Conv3d<B>,
-    norm: Option<NormLayer<B>>,
-    #[module(skip)]
-    activation: Activation,
-}
-
-impl<B: Kernels> Layer<B> {
-    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let x = convolve(&self.conv, x);
-        match &self.norm {
-            Some(norm) => norm.forward(x, self.activation),
-            None => activate(x, self.activation.slope()),
-        }
-    }
-}
-
-#[derive(Module, Debug)]
-enum Up<B: Backend> {
-    Transposed(ConvTranspose3d<B>),
-    Trilinear(Conv3d<B>),
-}
-
-impl<B: Kernels> Up<B> {
-    fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        match self {
-            Self::Transposed(conv) => convolve_transposed(conv, x),
-            // Both are linear, so their order is free: the convolution is cheaper before.
-            Self::Trilinear(conv) => upsample_trilinear(convolve(conv, x)),
-        }
     }
 }

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array3, s};
+use ndarray::Array3;
 use thiserror::Error;
 
 pub use component::keep_largest;
 
 use crate::config::{self, ConfigError, Experiment, Prediction};
 use crate::kernel::Kernels;
+use crate::model::Network;
 use crate::model::weights::{self, WeightsError};
-use crate::model::{Model, Network};
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
@@ -45,7 +45,6 @@ pub enum PredictError {
 /// A trained network with everything that comes before and after it.
 pub struct Predictor<B: Kernels> {
     network: Network<B>,
-    model: Model,
     pipeline: Pipeline,
     settings: Prediction,
     device: B::Device,
@@ -93,7 +92,6 @@ impl<B: Kernels> Predictor<B> {
         let network = experiment.model.init::<B>(experiment.seed, device);
         Ok(Self {
             network: weights::load(network, weights, device)?,
-            model: experiment.model.clone(),
             pipeline: experiment.preprocess.clone(),
             settings: experiment.predict.clone(),
             device: device.clone(),
@@ -140,23 +138,14 @@ impl<B: Kernels> Predictor<B> {
         })
     }
 
-    /// The network wants axes that are multiples of its divisor: zeros are added at the far ends
-    /// and cut off again.
     fn probabilities(&self, image: &Array3<f32>) -> Result<Array3<f32>, PredictError> {
         let (x, y, z) = image.dim();
-        let divisor = self.model.divisor();
-        let up = |n: usize| n.next_multiple_of(divisor);
-        let mut padded = Array3::zeros((up(x), up(y), up(z)));
-        padded.slice_mut(s![..x, ..y, ..z]).assign(image);
-        let shape = padded.dim();
-        let (values, _) = padded.into_raw_vec_and_offset();
-        let data = TensorData::new(values, [1, 1, shape.0, shape.1, shape.2]);
+        let data = TensorData::new(image.iter().copied().collect(), [1, 1, x, y, z]);
         let logits = self
             .network
             .forward(Tensor::<B, 5>::from_data(data, &self.device));
         let values: Vec<f32> = sigmoid(logits).into_data().iter::<f32>().collect();
-        let whole = Array3::from_shape_vec(shape, values)
-            .map_err(|error| PredictError::Device(error.to_string()))?;
-        Ok(whole.slice(s![..x, ..y, ..z]).to_owned())
+        Array3::from_shape_vec((x, y, z), values)
+            .map_err(|error| PredictError::Device(error.to_string()))
     }
 }

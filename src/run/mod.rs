@@ -111,7 +111,7 @@ pub fn run<B: TrainingBackend>(
         let pipeline = &run.experiment.preprocess;
         let prepared = match data {
             Some((of, prepared)) if of == pipeline => prepared,
-            _ => preparation.prepare(&cases, pipeline, &experiment.model)?,
+            _ => preparation.prepare(&cases, pipeline)?,
         };
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
@@ -143,7 +143,7 @@ pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result
         run.learn(&cases, preparation)?;
         let pipeline = &run.experiment.preprocess;
         if !done.contains(pipeline) {
-            preparation.prepare(&cases, pipeline, &experiment.model)?;
+            preparation.prepare(&cases, pipeline)?;
             done.push(pipeline.clone());
         }
     }

@@ -10,7 +10,6 @@ use rayon::prelude::*;
 
 use super::RunError;
 use crate::dataset::{Case, TrainingCase};
-use crate::model::Model;
 use crate::preprocess::cache::{Cache, CachedCase, FromCache};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::track::{Console, duration};
@@ -86,8 +85,7 @@ impl<'a> Preparation<'a> {
         Ok(pipeline)
     }
 
-    /// Every case after `pipeline`, which has nothing to learn, checked to be what `model` takes: one
-    /// shape, a multiple of the network's divisor.
+    /// Every case after `pipeline`, which has nothing to learn, checked to be of one shape.
     ///
     /// # Errors
     ///
@@ -96,17 +94,12 @@ impl<'a> Preparation<'a> {
         &mut self,
         cases: &[Case],
         pipeline: &Pipeline,
-        model: &Model,
     ) -> Result<PreparedData, RunError> {
         let all: Vec<&Case> = cases.iter().collect();
         let prepared = self.prepare_all(&all, pipeline)?;
         if let (Some(first), Some(expected)) = (cases.first(), prepared.first()) {
             for (case, prepared) in cases.iter().zip(&prepared) {
-                check_shape(
-                    model,
-                    (&case.id, prepared.shape),
-                    (&first.id, expected.shape),
-                )?;
+                check_shape((&case.id, prepared.shape), (&first.id, expected.shape))?;
             }
         }
         let files = prepared.into_iter().map(|case| case.files);
@@ -193,21 +186,11 @@ impl<'a> Preparation<'a> {
     }
 }
 
-/// Checks that the network takes a case's shape, and that it is the first case's.
+/// Checks that a case's shape is the first case's.
 fn check_shape(
-    model: &Model,
     (id, shape): (&str, [usize; 3]),
     (first, expected): (&str, [usize; 3]),
 ) -> Result<(), RunError> {
-    let divisor = model.divisor();
-    if shape.iter().any(|n| n % divisor != 0) {
-        let nearest = shape.map(|n| n.next_multiple_of(divisor));
-        return Err(RunError::Setup(format!(
-            "after preprocessing, case {id} has shape {shape:?}, but this network needs multiples \
-             of {divisor} along each axis. Set preprocess' resample shape to {nearest:?}, or \
-             choose fewer levels."
-        )));
-    }
     if shape != expected {
         return Err(RunError::Setup(format!(
             "after preprocessing, case {id} has shape {shape:?} and case {first} {expected:?}. \

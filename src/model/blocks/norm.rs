@@ -1,11 +1,9 @@
-//! Layers that the networks share. Field names are PyTorch's, so that weights files read the same.
+//! Normalisation.
 
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
-use burn::nn::{Initializer, PaddingConfig3d};
+use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,89 +11,6 @@ use crate::kernel::{Affine, Kernels};
 
 /// Channels that share their statistics in [`Norm::Group`].
 const GROUPS: usize = 8;
-
-/// A convolution of odd kernel, or of kernel 1, that keeps the grid.
-///
-/// Its weights are zero until [`initialize`](super::init::initialize) draws them.
-pub fn convolution<B: Backend>(
-    channels: [usize; 2],
-    kernel: usize,
-    bias: bool,
-    device: &B::Device,
-) -> Conv3d<B> {
-    let padding = kernel / 2;
-    Conv3dConfig::new(channels, [kernel; 3])
-        .with_padding(PaddingConfig3d::Explicit(padding, padding, padding))
-        .with_bias(bias)
-        .with_initializer(Initializer::Zeros)
-        .init(device)
-}
-
-/// A transposed convolution of stride 2, with bias, without padding: `n` voxels become
-/// `2 (n - 1) + kernel` along each axis.
-///
-/// Its weights are zero until [`initialize`](super::init::initialize) draws them.
-pub fn transposed_convolution<B: Backend>(
-    channels: [usize; 2],
-    kernel: usize,
-    device: &B::Device,
-) -> ConvTranspose3d<B> {
-    ConvTranspose3dConfig::new(channels, [kernel; 3])
-        .with_stride([2; 3])
-        .with_initializer(Initializer::Zeros)
-        .init(device)
-}
-
-/// What follows a convolution and its normalisation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// `x` where it is positive, `x / 100` elsewhere.
-    LeakyRelu,
-    /// `x` as it is.
-    None,
-}
-
-impl Activation {
-    /// The slope below 0.
-    pub fn slope(self) -> f64 {
-        match self {
-            Self::Relu => 0.0,
-            Self::LeakyRelu => 0.01,
-            Self::None => 1.0,
-        }
-    }
-}
-
-/// Applies a convolution.
-pub fn convolve<B: Kernels>(layer: &Conv3d<B>, x: Tensor<B, 5>) -> Tensor<B, 5> {
-    let padding = match &layer.padding {
-        PaddingConfig3d::Explicit(depth, height, width) => [*depth, *height, *width],
-        _ => [0; 3],
-    };
-    let options = ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups);
-    let bias = layer.bias.as_ref().map(Param::val);
-    <B as Kernels>::conv3d(x, layer.weight.val(), bias, options)
-}
-
-/// Applies a transposed convolution.
-pub fn convolve_transposed<B: Kernels>(
-    layer: &ConvTranspose3d<B>,
-    x: Tensor<B, 5>,
-) -> Tensor<B, 5> {
-    let options = ConvTransposeOptions::new(
-        layer.stride,
-        layer.padding,
-        layer.padding_out,
-        layer.dilation,
-        layer.groups,
-    );
-    let bias = layer.bias.as_ref().map(Param::val);
-    <B as Kernels>::conv_transpose3d(x, layer.weight.val(), bias, options)
-}
 
 /// How activations are normalised: over which voxels and channels mean and variance are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -153,11 +68,12 @@ pub enum NormLayer<B: Backend> {
 }
 
 impl<B: Kernels> NormLayer<B> {
-    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it.
-    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
+    /// Normalises `x`, `[batch, channels, depth, height, width]`, then multiplies what is below 0 by
+    /// `slope`: 0 is a ReLU, 1 nothing.
+    pub fn forward(&self, x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
         match self {
-            Self::Batch(norm) => norm.forward(x, activation),
-            Self::Group(norm) => norm.forward(x, activation),
+            Self::Batch(norm) => norm.forward(x, slope),
+            Self::Group(norm) => norm.forward(x, slope),
         }
     }
 }
@@ -199,11 +115,10 @@ impl<B: Backend> BatchNorm<B> {
 }
 
 impl<B: Kernels> BatchNorm<B> {
-    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it; on an autodiff
-    /// backend by the batch's own statistics, which then join the running ones.
-    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
+    /// As [`NormLayer::forward`]; on an autodiff backend by the batch's own statistics, which then
+    /// join the running ones.
+    pub fn forward(&self, x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        let slope = activation.slope();
         if B::ad_enabled(&x.device()) {
             let affine = Affine {
                 weight,
@@ -250,13 +165,13 @@ impl<B: Backend> GroupNorm<B> {
 }
 
 impl<B: Kernels> GroupNorm<B> {
-    /// Normalises `x`, `[batch, channels, depth, height, width]`, then activates it.
-    pub fn forward(&self, x: Tensor<B, 5>, activation: Activation) -> Tensor<B, 5> {
+    /// As [`NormLayer::forward`].
+    pub fn forward(&self, x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
         let affine = Affine {
             weight: self.weight.val(),
             bias: self.bias.val(),
             epsilon: 1e-5,
-            slope: activation.slope(),
+            slope,
         };
         B::group_norm(x, self.groups, affine)
     }
@@ -304,7 +219,7 @@ mod tests {
         let x = uneven::<Ad>(&device);
         let layer = |norm: Norm| {
             let layer = norm.init::<Ad>(16, &device).unwrap();
-            layer.forward(x.clone(), Activation::None)
+            layer.forward(x.clone(), 1.0)
         };
         for channel in 0..16 {
             assert_standard(layer(Norm::Batch).narrow(1, channel, 1));
@@ -322,10 +237,10 @@ mod tests {
         let norm = BatchNorm::<Ad>::new(16, 1e-5, 0.5, &device);
         let x = uneven::<Ad>(&device);
         for _ in 0..30 {
-            norm.forward(x.clone(), Activation::None);
+            norm.forward(x.clone(), 1.0);
         }
-        let trained = norm.forward(x.clone(), Activation::None).inner();
-        let predicted = norm.valid().forward(x.inner(), Activation::None);
+        let trained = norm.forward(x.clone(), 1.0).inner();
+        let predicted = norm.valid().forward(x.inner(), 1.0);
         let difference: f32 = (trained - predicted).abs().max().into_scalar();
         assert!(difference < 1e-3, "difference {difference}");
     }

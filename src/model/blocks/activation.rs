@@ -1,0 +1,78 @@
+//! Activation.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, prelu, silu};
+use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::activate;
+
+/// What follows a convolution and its normalisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// `x` where it is positive, `x / 100` elsewhere.
+    LeakyRelu,
+    /// `x` where it is positive, `a x` elsewhere; `a` is learnt, one a layer, and starts at 1/4
+    /// (He et al., 2015).
+    Prelu,
+    /// `x P(X <= x)` of a standard normal `X` (Hendrycks & Gimpel, 2016).
+    Gelu,
+    /// `x sigmoid(x)`, also called swish (Ramachandran et al., 2017).
+    Silu,
+    /// `x` as it is.
+    None,
+}
+
+impl Activation {
+    /// The slope below 0, where it is a constant: the normalisations then activate in one pass.
+    pub fn slope(self) -> Option<f64> {
+        match self {
+            Self::Relu => Some(0.0),
+            Self::LeakyRelu => Some(0.01),
+            Self::None => Some(1.0),
+            Self::Prelu | Self::Gelu | Self::Silu => None,
+        }
+    }
+
+    /// The activation as a layer.
+    pub fn init<B: Backend>(self, device: &B::Device) -> ActivationLayer<B> {
+        ActivationLayer {
+            weight: (self == Self::Prelu)
+                .then(|| Initializer::Constant { value: 0.25 }.init([1], device)),
+            kind: self,
+        }
+    }
+}
+
+/// An activation with what it learns.
+#[derive(Module, Debug)]
+pub struct ActivationLayer<B: Backend> {
+    /// The slope below 0 of [`Activation::Prelu`].
+    pub weight: Option<Param<Tensor<B, 1>>>,
+    #[module(skip)]
+    kind: Activation,
+}
+
+impl<B: Backend> ActivationLayer<B> {
+    /// As [`Activation::slope`].
+    pub fn slope(&self) -> Option<f64> {
+        self.kind.slope()
+    }
+
+    /// Activates `x`.
+    pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
+        match (self.kind, &self.weight) {
+            (Activation::Prelu, Some(weight)) => prelu(x, weight.val()),
+            (Activation::Gelu, _) => gelu(x),
+            (Activation::Silu, _) => silu(x),
+            (kind, _) => activate(x, kind.slope().unwrap_or(1.0)),
+        }
+    }
+}

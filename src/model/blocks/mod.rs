@@ -1,0 +1,24 @@
+//! Layers that the networks share. Field names are PyTorch's, so that weights files read the same.
+
+mod activation;
+mod conv;
+mod norm;
+mod up;
+
+pub use activation::{Activation, ActivationLayer};
+pub use conv::{
+    Layer, PreLayer, Style, convolution, convolve, convolve_transposed, normalise,
+    strided_convolution, transposed_convolution,
+};
+pub use norm::{BatchNorm, GroupNorm, Norm, NormLayer};
+pub use up::{Up, Upsampling};
+
+use super::MOST_CHANNELS;
+
+/// Channels of each of `levels` resolutions: `filters`, then twice as many each level down, up to
+/// [`MOST_CHANNELS`].
+pub fn channels(filters: usize, levels: usize) -> Vec<usize> {
+    (0..levels)
+        .map(|level| (filters << level).min(MOST_CHANNELS))
+        .collect()
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Failed;
@@ -51,12 +52,9 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
     }
 }
 
-/// Each member with its defaults, as YAML that can be copied into an experiment.
-fn members<T: Serialize>(defaults: &[T]) -> Result<(), Failed> {
-    for member in defaults {
-        let yaml = serde_yaml::to_string(member).map_err(Failed::work)?;
-        out!("{yaml}");
-    }
+/// Each member, as YAML with comments that can be copied into an experiment.
+fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), Failed> {
+    out!("{}", config::describe(defaults).map_err(Failed::work)?);
     Ok(())
 }
 

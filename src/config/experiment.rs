@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::Augmentations;
-use crate::dataset::{Source, Split};
+use crate::dataset::{Patch, Source, Split};
 use crate::loss::Loss;
 use crate::model::Model;
 use crate::preprocess::Pipeline;
@@ -99,12 +99,31 @@ pub struct Training {
     pub epochs: usize,
     /// Optimiser steps an epoch; by default as many as show every training case once.
     pub steps_per_epoch: Option<usize>,
-    /// Samples a step.
+    /// Samples that go through the network at once.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
+    /// Batches whose gradients' mean is one optimiser step: what `batch_size` times this does, in the
+    /// memory of `batch_size`.
+    #[schemars(range(min = 1))]
+    pub accumulate: usize,
+    /// Part of the run over which the learning rate rises in a straight line before the schedule
+    /// begins.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub warmup: f64,
     /// Background threads that read and augment samples ahead of the device.
     pub workers: usize,
     /// Largest norm of the whole gradient; larger ones are scaled down to it.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub gradient_clip: Option<f64>,
+    /// Largest size of each value of the gradient; larger ones are cut off, before `gradient_clip`.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub gradient_clip_value: Option<f64>,
+    /// Validates and keeps a running mean of the weights instead of the weights: how much of it each
+    /// step keeps, such as 0.999. It grows to that over the first steps.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub ema: Option<f64>,
+    /// Trains on pieces of the cases instead of on whole ones.
+    pub patch: Option<Patch>,
     /// Whether cheap activations are computed again in the backward pass instead of being kept: less
     /// memory for a little more time, and the same results.
     pub checkpointing: bool,
@@ -118,8 +137,13 @@ impl Default for Training {
             epochs: 60,
             steps_per_epoch: None,
             batch_size: 2,
+            accumulate: 1,
+            warmup: 0.0,
             workers: 1,
             gradient_clip: None,
+            gradient_clip_value: None,
+            ema: None,
+            patch: None,
             checkpointing: false,
             early_stopping: None,
         }
@@ -127,11 +151,18 @@ impl Default for Training {
 }
 
 impl Training {
+    /// Optimiser steps that show `cases` cases once, each with as many patches as are taken from it.
+    pub fn steps_for(&self, cases: usize) -> usize {
+        let samples = self.patch.as_ref().map_or(1, |patch| patch.samples);
+        (cases * samples).div_ceil(self.batch_size * self.accumulate)
+    }
+
     fn validate(&self) -> Result<(), String> {
         let positive = [
             ("epochs", self.epochs),
             ("batch_size", self.batch_size),
             ("steps_per_epoch", self.steps_per_epoch.unwrap_or(1)),
+            ("accumulate", self.accumulate),
             ("workers", self.workers),
             (
                 "early_stopping.patience",
@@ -141,12 +172,22 @@ impl Training {
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} must be at least 1"));
         }
-        match self.gradient_clip {
-            Some(norm) if !(norm.is_finite() && norm > 0.0) => {
-                Err("gradient_clip must be a number above 0, or left out".into())
-            }
-            _ => Ok(()),
+        if !(0.0..1.0).contains(&self.warmup) {
+            return Err("warmup must be from 0 to below 1".into());
         }
+        let clips = [
+            ("gradient_clip", self.gradient_clip),
+            ("gradient_clip_value", self.gradient_clip_value),
+        ];
+        for (key, limit) in clips {
+            if limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
+                return Err(format!("{key} must be a number above 0, or left out"));
+            }
+        }
+        if self.ema.is_some_and(|decay| !(decay > 0.0 && decay < 1.0)) {
+            return Err("ema must lie between 0 and 1, or be left out".into());
+        }
+        self.patch.as_ref().map_or(Ok(()), Patch::validate)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The experiment: its schema, how YAML files become it, and what is said when they cannot.
 
+mod describe;
 mod error;
 mod experiment;
 pub mod family;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_path_to_error::Segment;
 use serde_yaml::{Mapping, Value};
 
+pub use describe::describe;
 pub use error::{ConfigError, nearest};
 pub use experiment::{EarlyStopping, Experiment, Prediction, Reporting, Training};
 pub use source::Origins;

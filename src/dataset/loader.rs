@@ -9,6 +9,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 
+use super::Patch;
 use crate::augment::{Augmentations, Sample};
 use crate::preprocess::PreprocessError;
 use crate::preprocess::cache::CachedCase;
@@ -59,7 +60,9 @@ pub enum Order {
     /// Shuffled anew each epoch (and each pass within one), augmented, this many batches an epoch.
     Shuffled {
         /// Batches an epoch.
-        steps: usize,
+        batches: usize,
+        /// What to take of each case, if not all.
+        patch: Option<Patch>,
         /// Applied to every sample.
         augment: Augmentations,
     },
@@ -110,10 +113,10 @@ impl<B: Backend> BatchLoader<B> {
     }
 
     /// Batches an epoch.
-    pub fn steps(&self) -> usize {
+    pub fn batches(&self) -> usize {
         match &self.sampling.order {
             Order::Sequential => self.cases.len().div_ceil(self.sampling.batch_size),
-            Order::Shuffled { steps, .. } => *steps,
+            Order::Shuffled { batches, .. } => *batches,
         }
     }
 
@@ -123,10 +126,19 @@ impl<B: Backend> BatchLoader<B> {
             Order::Sequential => (0..self.cases.len())
                 .map(|case| Draw { case, pass: 0 })
                 .collect(),
-            Order::Shuffled { steps, .. } => (0..)
-                .flat_map(|pass| self.shuffled(epoch, pass))
-                .take(steps * size)
-                .collect(),
+            Order::Shuffled { batches, patch, .. } => {
+                let samples = patch.as_ref().map_or(1, |patch| patch.samples as u64);
+                (0..)
+                    .flat_map(|pass| self.shuffled(epoch, pass))
+                    .flat_map(|Draw { case, pass }| {
+                        (0..samples).map(move |sample| Draw {
+                            case,
+                            pass: pass * samples + sample,
+                        })
+                    })
+                    .take(batches * size)
+                    .collect()
+            }
         };
         let mut batches = Vec::with_capacity(draws.len().div_ceil(size));
         let mut draws = draws.into_iter().peekable();
@@ -184,7 +196,7 @@ impl<B: Backend> DataLoader<B, Batch<B>> for BatchLoader<B> {
     fn num_items(&self) -> usize {
         match &self.sampling.order {
             Order::Sequential => self.cases.len(),
-            Order::Shuffled { steps, .. } => steps * self.sampling.batch_size,
+            Order::Shuffled { batches, .. } => batches * self.sampling.batch_size,
         }
     }
 
@@ -359,7 +371,8 @@ mod tests {
         let sampling = Sampling {
             seed: 7,
             order: Order::Shuffled {
-                steps: 5,
+                batches: 5,
+                patch: None,
                 augment: serde_yaml::from_str("[flip, {noise: {p: 1.0}}]").unwrap(),
             },
             batch_size: 2,

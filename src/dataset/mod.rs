@@ -6,6 +6,7 @@ mod inspect;
 mod loader;
 mod nfbs;
 mod pairs;
+mod patch;
 mod split;
 mod table;
 mod walk;
@@ -18,6 +19,7 @@ pub use inspect::{Inspection, ScanFacts};
 pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
 pub use nfbs::Nfbs;
 pub use pairs::Pairs;
+pub use patch::Patch;
 pub use split::{Amount, Fold, Holdout, KFold, Split};
 pub use table::Table;
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
+use burn::module::{AutodiffModule, Module};
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,20 @@ struct State {
     progress: Progress,
     #[serde(with = "serde_bytes")]
     model: Vec<u8>,
+    /// The running mean of the weights, where one is kept.
+    averaged: Option<serde_bytes::ByteBuf>,
     #[serde(with = "serde_bytes")]
     optimizer: Vec<u8>,
+}
+
+/// A run where it was left.
+pub struct Resumed<B: AutodiffBackend> {
+    /// The model.
+    pub model: Segmenter<B>,
+    /// The running mean of its weights, where one is kept.
+    pub averaged: Option<Segmenter<B::InnerBackend>>,
+    /// How far it has come.
+    pub progress: Progress,
 }
 
 /// A run's checkpoints folder.
@@ -94,7 +106,8 @@ impl Checkpoints {
         self.state().is_file()
     }
 
-    /// Saves the end of an epoch, and its weights as the best where they are.
+    /// Saves the end of an epoch, and its weights as the best where they are. Where a running mean of
+    /// the weights is kept, that is what the files of weights hold.
     ///
     /// # Errors
     ///
@@ -102,15 +115,24 @@ impl Checkpoints {
     pub fn save<B: AutodiffBackend>(
         &self,
         model: &Segmenter<B>,
+        averaged: Option<&Segmenter<B::InnerBackend>>,
         optimizer: &OptimizerState<B, Segmenter<B>>,
         progress: &Progress,
     ) -> Result<(), CheckpointError> {
         let last = progress.history.len();
+        let save = |path: &Path| match averaged {
+            Some(averaged) => weights::save(&averaged.network, path),
+            None => weights::save(&model.network, path),
+        };
         if progress.best.is_some_and(|best| best.epoch == last) {
-            weights::save(&model.network, &self.best())?;
+            save(&self.best())?;
         }
-        weights::save(&model.network, &self.folder.join("last.safetensors"))?;
+        save(&self.folder.join("last.safetensors"))?;
         let unusable = |why: String| self.unusable(why);
+        let averaged = averaged.map(|averaged| {
+            let record = averaged.clone().into_record();
+            Recorder::<B::InnerBackend>::record(&ModelRecorder::default(), record, ())
+        });
         let state = State {
             progress: progress.clone(),
             model: Recorder::<B>::record(
@@ -119,6 +141,10 @@ impl Checkpoints {
                 (),
             )
             .map_err(|e| unusable(e.to_string()))?,
+            averaged: averaged
+                .transpose()
+                .map_err(|e| unusable(e.to_string()))?
+                .map(serde_bytes::ByteBuf::from),
             optimizer: optimizer.to_bytes().map_err(|e| unusable(e.to_string()))?,
         };
         let bytes = rmp_serde::to_vec_named(&state).map_err(|e| unusable(e.to_string()))?;
@@ -126,7 +152,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Loads the last state into `model` and `optimizer`.
+    /// Loads the last state into `model` and `optimizer`; also gives the running mean of the weights,
+    /// where one is kept.
     ///
     /// # Errors
     ///
@@ -136,7 +163,7 @@ impl Checkpoints {
         model: Segmenter<B>,
         optimizer: &OptimizerState<B, Segmenter<B>>,
         device: &B::Device,
-    ) -> Result<(Segmenter<B>, Progress), CheckpointError> {
+    ) -> Result<Resumed<B>, CheckpointError> {
         let bytes = std::fs::read(self.state()).map_err(|e| self.unusable(e.to_string()))?;
         let state: State =
             rmp_serde::from_slice(&bytes).map_err(|e| self.unusable(e.to_string()))?;
@@ -145,7 +172,23 @@ impl Checkpoints {
         optimizer
             .load_bytes(state.optimizer, device)
             .map_err(|e| self.unusable(e.to_string()))?;
-        Ok((model.load_record(record), state.progress))
+        let averaged = match state.averaged {
+            Some(bytes) => {
+                let record = Recorder::<B::InnerBackend>::load(
+                    &ModelRecorder::default(),
+                    bytes.into_vec(),
+                    device,
+                )
+                .map_err(|e| self.unusable(e.to_string()))?;
+                Some(model.valid().load_record(record))
+            }
+            None => None,
+        };
+        Ok(Resumed {
+            model: model.load_record(record),
+            averaged,
+            progress: state.progress,
+        })
     }
 
     fn unusable(&self, why: String) -> CheckpointError {

@@ -1,8 +1,9 @@
 //! Training one network on one fold, on burn-train.
 
 mod checkpoint;
-mod clip;
+mod ema;
 mod finite;
+mod gradient;
 mod optimizer;
 mod quantity;
 mod schedule;
@@ -17,9 +18,11 @@ use burn_train::metric::LearningRateMetric;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use thiserror::Error;
 
-pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress};
-pub use optimizer::{Adam, AdamW, Optimizer, OptimizerState, Sgd};
-pub use schedule::{Constant, Cosine, OneCycle, Schedule, ScheduleState};
+pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
+pub use optimizer::{Adam, AdamW, Lion, Optimizer, OptimizerState, RmsProp, Sgd};
+pub use schedule::{
+    Constant, Cosine, Moment, OneCycle, Plateau, Poly, Schedule, ScheduleState, Step,
+};
 pub use segmenter::{Segmenter, StepRecord};
 
 use self::quantity::{Dice, Iou, IouSoft, LossValue, Mean};
@@ -116,7 +119,7 @@ pub fn train<B: TrainingBackend>(
     let loading = Failure::default();
     let steps = training
         .steps_per_epoch
-        .unwrap_or_else(|| fold.train.len().div_ceil(training.batch_size));
+        .unwrap_or_else(|| training.steps_for(fold.train.len()));
     let sampling = |order, batch_size| Sampling {
         seed: experiment.seed,
         order,
@@ -128,7 +131,8 @@ pub fn train<B: TrainingBackend>(
         fold.train.clone(),
         sampling(
             Order::Shuffled {
-                steps,
+                batches: steps * training.accumulate,
+                patch: training.patch.clone(),
                 augment: experiment.augment.clone(),
             },
             training.batch_size,
@@ -150,16 +154,21 @@ pub fn train<B: TrainingBackend>(
     let optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
     let network = experiment.model.init::<B>(experiment.seed, device);
     let mut model = Segmenter::new(network, experiment.loss.clone());
-    let mut progress = Progress::default();
+    let (mut progress, mut averaged) = (Progress::default(), None);
     if checkpoints.resumable() {
-        (model, progress) = checkpoints.resume(model, &optimizer, device)?;
+        let resumed = checkpoints.resume(model, &optimizer, device)?;
+        (model, averaged, progress) = (resumed.model, resumed.averaged, resumed.progress);
     }
     let done = progress.history.len();
+    let progress = Arc::new(Mutex::new(progress));
     let schedule = ScheduleState {
         schedule: experiment.schedule.clone(),
         learning_rate: experiment.optimizer.learning_rate(),
+        warmup: training.warmup,
         step: done * steps,
+        epoch: steps,
         total: training.epochs * steps,
+        progress: Arc::clone(&progress),
     };
     let board = Arc::new(Mutex::new(TensorBoard::new(&fold.path("tensorboard"))?));
     let mut console = fold.console.clone();
@@ -172,7 +181,9 @@ pub fn train<B: TrainingBackend>(
         history_file: fold.path("metrics.csv"),
         epoch,
         loading,
-        progress: Mutex::new(progress),
+        steps,
+        progress,
+        averaged: Mutex::new(averaged),
         failure: Mutex::new(None),
         console: console.clone(),
         board: Arc::clone(&board),

@@ -49,6 +49,24 @@ impl StepRecord {
     }
 }
 
+impl StepRecord {
+    /// Several batches as one step: their loss is the mean.
+    pub fn join(records: Vec<Self>) -> Option<Self> {
+        let count = records.len() as f64;
+        records
+            .into_iter()
+            .reduce(|mut all, next| {
+                all.loss += next.loss;
+                all.cases.extend(next.cases);
+                all
+            })
+            .map(|all| Self {
+                loss: all.loss / count,
+                ..all
+            })
+    }
+}
+
 impl ItemLazy for StepRecord {
     type ItemSync = Self;
 

@@ -4,23 +4,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use burn::data::dataloader::Progress as LoaderProgress;
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress as LoaderProgress};
 use burn::module::AutodiffModule;
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn_train::{
     EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
     LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
-    TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+    TrainLoader, TrainOutput, TrainingComponents, TrainingItem, ValidLoader,
 };
 
 use super::TrainError;
 use super::checkpoint::{Best, Checkpoints, Progress};
-use super::clip::clip_by_norm;
 use super::finite::is_finite;
 use super::optimizer::OptimizerState;
 use super::schedule::ScheduleState;
 use super::segmenter::{Segmenter, StepRecord};
+use super::{ema, gradient};
 use crate::config::{EarlyStopping, Training};
-use crate::dataset::Failure;
+use crate::dataset::{Batch, Failure};
 use crate::kernel::TrainingBackend;
 use crate::track::{Console, Epoch, TensorBoard, write_history};
 
@@ -45,8 +46,12 @@ pub struct Strategy<B: TrainingBackend> {
     pub epoch: Arc<AtomicUsize>,
     /// Why a loader stopped, if one did.
     pub loading: Failure,
+    /// Optimiser steps an epoch.
+    pub steps: usize,
     /// Progress so far; the outcome when training has ended.
-    pub progress: Mutex<Progress>,
+    pub progress: Arc<Mutex<Progress>>,
+    /// The running mean of the weights, where one is kept.
+    pub averaged: Mutex<Option<Segmenter<B::InnerBackend>>>,
     /// Why training failed, if it did.
     pub failure: Mutex<Option<TrainError>>,
     /// Lines for people.
@@ -131,11 +136,8 @@ impl<B: TrainingBackend> Strategy<B> {
     fn run_epoch(
         &self,
         learner: &mut Learner<Components<B>>,
-        train: &dyn burn::data::dataloader::DataLoader<B, crate::dataset::Batch<B>>,
-        validation: &dyn burn::data::dataloader::DataLoader<
-            B::InnerBackend,
-            crate::dataset::Batch<B::InnerBackend>,
-        >,
+        train: &dyn DataLoader<B, Batch<B>>,
+        validation: &dyn DataLoader<B::InnerBackend, Batch<B::InnerBackend>>,
         progress: &LoaderProgress,
         processor: &mut Processor<B>,
         interrupter: &Interrupter,
@@ -168,7 +170,7 @@ impl<B: TrainingBackend> Strategy<B> {
     fn train_epoch(
         &self,
         learner: &mut Learner<Components<B>>,
-        loader: &dyn burn::data::dataloader::DataLoader<B, crate::dataset::Batch<B>>,
+        loader: &dyn DataLoader<B, Batch<B>>,
         progress: &LoaderProgress,
         processor: &mut Processor<B>,
         interrupter: &Interrupter,
@@ -176,24 +178,15 @@ impl<B: TrainingBackend> Strategy<B> {
         let mut sums = Sums::default();
         let mut batches = loader.iter();
         let mut step = 0;
-        while let Some(batch) = batches.next() {
+        loop {
+            let place = (progress.items_processed, step + 1);
+            let Some((record, grads)) = self.gradient(learner, &mut *batches, place)? else {
+                break;
+            };
             step += 1;
             learner.lr_step();
-            let output = learner.train_step(batch);
-            let record = output.item;
-            if !record.loss.is_finite() {
-                return Err(TrainError::NotFinite {
-                    loss: record.loss,
-                    epoch: progress.items_processed,
-                    step,
-                    cases: record.cases.into_iter().map(|(case, _)| case).collect(),
-                });
-            }
-            let grads = match self.training.gradient_clip {
-                Some(max_norm) => clip_by_norm(output.grads, &learner.model(), max_norm),
-                None => output.grads,
-            };
             learner.optimizer_step(grads);
+            self.average(learner, step);
             sums.add(&record);
             processor.process_train(LearnerEvent::ProcessedItem(TrainingItem::new(
                 record,
@@ -211,18 +204,73 @@ impl<B: TrainingBackend> Strategy<B> {
         Ok(Outcome::Finished(sums))
     }
 
+    /// The mean gradient of the next batches that make a step, clipped, and what they came to.
+    fn gradient(
+        &self,
+        learner: &Learner<Components<B>>,
+        batches: &mut dyn DataLoaderIterator<Batch<B>>,
+        (epoch, step): (usize, usize),
+    ) -> Result<Option<(StepRecord, GradientsParams)>, TrainError> {
+        let model = learner.model();
+        let mut accumulator = GradientsAccumulator::new();
+        let mut records = Vec::new();
+        for batch in batches.take(self.training.accumulate) {
+            let TrainOutput { item, grads } = learner.train_step(batch);
+            if !item.loss.is_finite() {
+                return Err(TrainError::NotFinite {
+                    loss: item.loss,
+                    epoch,
+                    step,
+                    cases: item.cases.into_iter().map(|(case, _)| case).collect(),
+                });
+            }
+            accumulator.accumulate(&model, grads);
+            records.push(item);
+        }
+        let count = records.len();
+        let mut grads = accumulator.grads();
+        if count > 1 {
+            grads = gradient::divide(grads, &model, count);
+        }
+        if let Some(limit) = self.training.gradient_clip_value {
+            grads = gradient::clip_by_value(grads, &model, limit);
+        }
+        if let Some(max_norm) = self.training.gradient_clip {
+            grads = gradient::clip_by_norm(grads, &model, max_norm);
+        }
+        Ok(StepRecord::join(records).map(|record| (record, grads)))
+    }
+
+    /// Takes the weights after `step` steps of this epoch into their running mean, if one is kept.
+    fn average(&self, learner: &Learner<Components<B>>, step: usize) {
+        let Some(decay) = self.training.ema else {
+            return;
+        };
+        let epochs = lock(&self.progress).history.len();
+        let current = learner.model().valid();
+        let mut averaged = lock(&self.averaged);
+        *averaged = Some(match averaged.take() {
+            Some(average) => ema::average(average, &current, decay, epochs * self.steps + step),
+            None => current,
+        });
+    }
+
+    /// What is validated and kept: the weights' running mean, or the weights.
+    fn result(&self, learner: &Learner<Components<B>>) -> Segmenter<B::InnerBackend> {
+        lock(&self.averaged)
+            .clone()
+            .unwrap_or_else(|| learner.model().valid())
+    }
+
     fn validate(
         &self,
         learner: &Learner<Components<B>>,
-        loader: &dyn burn::data::dataloader::DataLoader<
-            B::InnerBackend,
-            crate::dataset::Batch<B::InnerBackend>,
-        >,
+        loader: &dyn DataLoader<B::InnerBackend, Batch<B::InnerBackend>>,
         progress: &LoaderProgress,
         processor: &mut Processor<B>,
         interrupter: &Interrupter,
     ) -> Result<Outcome, TrainError> {
-        let model = learner.model().valid();
+        let model = self.result(learner);
         let mut sums = Sums::default();
         let mut batches = loader.iter();
         let mut step = 0;
@@ -280,7 +328,12 @@ impl<B: TrainingBackend> Strategy<B> {
             progress.best = Some(Best { epoch, iou });
         }
         progress.history.push(row);
-        self.checkpoints.save(&model, &self.optimizer, &progress)?;
+        self.checkpoints.save(
+            &model,
+            lock(&self.averaged).as_ref(),
+            &self.optimizer,
+            &progress,
+        )?;
         write_history(&self.history_file, &progress.history)?;
         self.console.say(&line(&progress, epochs));
         self.tell_of_lost_events();

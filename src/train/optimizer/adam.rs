@@ -1,26 +1,32 @@
-use burn::module::AutodiffModule;
-use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::decay::WeightDecayConfig;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{validate_beta, validate_decay, validate_rate};
+use super::{Member, penalty, validate_beta, validate_decay, validate_epsilon, validate_rate};
 
-/// Adam (Kingma and Ba 2015).
+/// Each weight moves by the running mean of its gradients over the root of that of their squares.
+///
+/// Reference: Kingma & Ba, ICLR 2015; PyTorch's `Adam`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
     /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
     /// Decay of the running mean of gradients.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_1: f64,
     /// Decay of the running mean of squared gradients.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_2: f64,
     /// Added to the root of the second moment.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epsilon: f64,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
+    /// Whether norms and biases decay too, as in PyTorch, or only the convolutions' weights.
+    pub decay_norms: bool,
 }
 
 impl Default for Adam {
@@ -31,6 +37,7 @@ impl Default for Adam {
             beta_2: 0.999,
             epsilon: 1e-8,
             weight_decay: 0.0,
+            decay_norms: true,
         }
     }
 }
@@ -40,19 +47,28 @@ impl Adam {
         validate_rate(self.learning_rate)?;
         validate_beta("beta_1", self.beta_1)?;
         validate_beta("beta_2", self.beta_2)?;
+        validate_epsilon(self.epsilon)?;
         validate_decay(self.weight_decay)
     }
+}
 
-    pub(super) fn init<B: AutodiffBackend, M: AutodiffModule<B>>(
-        &self,
-    ) -> OptimizerAdaptor<burn::optim::Adam, M, B> {
-        let decay =
-            (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
+impl Member for Adam {
+    type Rule<B: Backend> = burn::optim::Adam;
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn weight_decay(&self) -> (f64, bool) {
+        (self.weight_decay, self.decay_norms)
+    }
+
+    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::Adam {
         burn::optim::AdamConfig::new()
             .with_beta_1(self.beta_1 as f32)
             .with_beta_2(self.beta_2 as f32)
             .with_epsilon(self.epsilon as f32)
-            .with_weight_decay(decay)
-            .init()
+            .with_weight_decay(penalty(weight_decay))
+            .build()
     }
 }

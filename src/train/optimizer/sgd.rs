@@ -1,25 +1,29 @@
-use burn::module::AutodiffModule;
-use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{validate_beta, validate_decay, validate_rate};
+use super::{Member, penalty, validate_beta, validate_decay, validate_rate};
 
-/// Stochastic gradient descent with Nesterov or plain momentum.
+/// Stochastic gradient descent, with Nesterov's or plain momentum.
+///
+/// Reference: Sutskever et al., ICML 2013; PyTorch's `SGD`; the defaults are nnU-Net's (Isensee et al., 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
     /// Part of the last step carried into this one; 0 for none.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
     /// Look ahead (Nesterov) instead of behind.
     pub nesterov: bool,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
+    /// Whether norms and biases decay too, as in PyTorch, or only the convolutions' weights.
+    pub decay_norms: bool,
 }
 
 impl Default for Sgd {
@@ -29,6 +33,7 @@ impl Default for Sgd {
             momentum: 0.99,
             nesterov: true,
             weight_decay: 3e-5,
+            decay_norms: true,
         }
     }
 }
@@ -39,21 +44,29 @@ impl Sgd {
         validate_beta("momentum", self.momentum)?;
         validate_decay(self.weight_decay)
     }
+}
 
-    pub(super) fn init<B: AutodiffBackend, M: AutodiffModule<B>>(
-        &self,
-    ) -> OptimizerAdaptor<burn::optim::Sgd<B::InnerBackend>, M, B> {
+impl Member for Sgd {
+    type Rule<B: Backend> = burn::optim::Sgd<B>;
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn weight_decay(&self) -> (f64, bool) {
+        (self.weight_decay, self.decay_norms)
+    }
+
+    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::Sgd<B> {
         let momentum = (self.momentum > 0.0).then(|| {
             MomentumConfig::new()
                 .with_momentum(self.momentum)
                 .with_dampening(0.0)
                 .with_nesterov(self.nesterov)
         });
-        let decay =
-            (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
         burn::optim::SgdConfig::new()
             .with_momentum(momentum)
-            .with_weight_decay(decay)
-            .init()
+            .with_weight_decay(penalty(weight_decay))
+            .build()
     }
 }

@@ -1,46 +1,70 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::anneal;
+use super::{Moment, anneal};
 
-/// A straight warm-up, then half a cosine down to a floor (Loshchilov and Hutter 2017, without
-/// restarts).
+/// Half a cosine from 1 down to a floor, once over the run or several times with a jump back to 1
+/// between (warm restarts).
+///
+/// Reference: Loshchilov & Hutter, SGDR, ICLR 2017; PyTorch's `CosineAnnealingLR` in each cycle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cosine {
-    /// Part of the run (0 to 1) over which the rate rises to its full value.
-    pub warmup: f64,
-    /// The last factor.
+    /// The factor at the end of each cycle.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub floor: f64,
+    /// How many times the rate falls.
+    #[schemars(range(min = 1))]
+    pub cycles: usize,
+    /// How many times as long as the one before each cycle is.
+    #[schemars(range(min = 1.0))]
+    pub growth: f64,
 }
 
 impl Default for Cosine {
     fn default() -> Self {
         Self {
-            warmup: 0.05,
             floor: 0.01,
+            cycles: 1,
+            growth: 1.0,
         }
     }
 }
 
 impl Cosine {
     pub(super) fn validate(&self) -> Result<(), String> {
-        if !(0.0..1.0).contains(&self.warmup) {
-            return Err("warmup must be at least 0 and below 1".into());
-        }
         if !(self.floor > 0.0 && self.floor <= 1.0) {
             return Err("floor must be above 0 and at most 1".into());
+        }
+        if self.cycles == 0 {
+            return Err("cycles must be at least 1".into());
+        }
+        if !(self.growth.is_finite() && self.growth >= 1.0) {
+            return Err("growth must be at least 1".into());
         }
         Ok(())
     }
 
-    pub(super) fn factor(&self, step: usize, total: usize) -> f64 {
-        let warmup = self.warmup * total as f64;
-        let at = step as f64;
-        if at < warmup {
-            return (at + 1.0) / (warmup + 1.0);
+    pub(super) fn factor(&self, at: Moment) -> f64 {
+        let (start, end) = self.cycle(at);
+        let last = (end - 1.0 - start).max(1.0);
+        anneal(1.0, self.floor, ((at.step - start) / last).min(1.0))
+    }
+
+    /// First step of the cycle that `at` lies in, and of the one after it. All but the first begin
+    /// at whole steps.
+    fn cycle(&self, at: Moment) -> (f64, f64) {
+        let length = |cycle: usize| self.growth.powi(cycle as i32);
+        let all: f64 = (0..self.cycles).map(length).sum();
+        let (mut start, mut passed) = (0.0, 0.0);
+        for cycle in 0..self.cycles - 1 {
+            passed += length(cycle);
+            let end = (passed / all * at.total).round();
+            if at.step < end {
+                return (start, end);
+            }
+            start = end;
         }
-        let rest = (total as f64 - 1.0 - warmup).max(1.0);
-        anneal(1.0, self.floor, ((at - warmup) / rest).min(1.0))
+        (start, at.total)
     }
 }

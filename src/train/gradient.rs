@@ -1,13 +1,12 @@
-//! Clipping the gradient by the norm of all its parts together (Pascanu et al. 2013). Burn's own
-//! clipping looks at one tensor at a time.
+//! What is done to gradients between the backward pass and the optimiser.
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-/// Scales `grads` down so that their joint norm is at most `max_norm`. Everything stays on the
-/// device.
+/// Scales `grads` down so that their joint norm is at most `max_norm` (Pascanu et al., 2013; Burn's own
+/// clipping looks at one tensor at a time). Everything stays on the device.
 pub fn clip_by_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     grads: GradientsParams,
     module: &M,
@@ -25,9 +24,25 @@ pub fn clip_by_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
         .recip()
         .mul_scalar(max_norm)
         .clamp_max(1.0);
-    let mut scale = Scale::<B> { grads, factor };
-    module.visit(&mut scale);
-    scale.grads
+    change(grads, module, Change::Scale(factor))
+}
+
+/// Cuts every value of `grads` to at most `limit` either way.
+pub fn clip_by_value<B: AutodiffBackend, M: AutodiffModule<B>>(
+    grads: GradientsParams,
+    module: &M,
+    limit: f64,
+) -> GradientsParams {
+    change(grads, module, Change::Clamp(limit))
+}
+
+/// Divides `grads` by a number of batches.
+pub fn divide<B: AutodiffBackend, M: AutodiffModule<B>>(
+    grads: GradientsParams,
+    module: &M,
+    batches: usize,
+) -> GradientsParams {
+    change(grads, module, Change::Divide(batches as f64))
 }
 
 struct SquaredNorm<'a, B: AutodiffBackend> {
@@ -47,16 +62,37 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B> {
     }
 }
 
-struct Scale<B: AutodiffBackend> {
-    grads: GradientsParams,
-    factor: Tensor<B::InnerBackend, 1>,
+/// What is done to every gradient alike.
+enum Change<B: AutodiffBackend> {
+    Scale(Tensor<B::InnerBackend, 1>),
+    Clamp(f64),
+    Divide(f64),
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<B> {
+struct Changed<B: AutodiffBackend> {
+    grads: GradientsParams,
+    change: Change<B>,
+}
+
+fn change<B: AutodiffBackend, M: AutodiffModule<B>>(
+    grads: GradientsParams,
+    module: &M,
+    change: Change<B>,
+) -> GradientsParams {
+    let mut changed = Changed { grads, change };
+    module.visit(&mut changed);
+    changed.grads
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Changed<B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(grad) = self.grads.remove::<B::InnerBackend, D>(param.id) {
-            let factor = self.factor.clone().reshape([1; D]);
-            self.grads.register(param.id, grad.mul(factor));
+            let grad = match &self.change {
+                Change::Scale(factor) => grad.mul(factor.clone().reshape([1; D])),
+                Change::Clamp(limit) => grad.clamp(-limit, *limit),
+                Change::Divide(by) => grad.div_scalar(*by),
+            };
+            self.grads.register(param.id, grad);
         }
     }
 }
@@ -76,7 +112,8 @@ mod tests {
         b: Param<Tensor<B, 2>>,
     }
 
-    fn clipped(max_norm: f64) -> (Vec<f32>, f32) {
+    /// What becomes of the gradient (3, 0) and 4.
+    fn changed(by: impl Fn(GradientsParams, &Two<B>) -> GradientsParams) -> (Vec<f32>, f32) {
         let device = Default::default();
         let two = Two::<B> {
             a: Param::from_tensor(Tensor::from_floats([3.0, 0.0], &device)),
@@ -85,7 +122,7 @@ mod tests {
         // Half the squared norm: the gradient is the parameter itself, (3, 0) and 4, norm 5.
         let half = (two.a.val().powi_scalar(2).sum() + two.b.val().powi_scalar(2).sum()) / 2.0;
         let grads = GradientsParams::from_grads(half.backward(), &two);
-        let grads = clip_by_norm::<B, _>(grads, &two, max_norm);
+        let grads = by(grads, &two);
         let a = grads.get::<Flex, 1>(two.a.id).unwrap();
         let b = grads.get::<Flex, 2>(two.b.id).unwrap();
         (a.into_data().to_vec().unwrap(), b.into_scalar().elem())
@@ -93,12 +130,25 @@ mod tests {
 
     #[test]
     fn a_large_gradient_is_scaled_as_a_whole() {
-        let (a, b) = clipped(1.0);
+        let (a, b) = changed(|grads, two| clip_by_norm(grads, two, 1.0));
         assert!((a[0] - 0.6).abs() < 1e-5 && a[1] == 0.0 && (b - 0.8).abs() < 1e-5);
     }
 
     #[test]
     fn a_small_gradient_is_left_alone() {
-        assert_eq!(clipped(10.0), (vec![3.0, 0.0], 4.0));
+        let same = changed(|grads, two| clip_by_norm(grads, two, 10.0));
+        assert_eq!(same, (vec![3.0, 0.0], 4.0));
+    }
+
+    #[test]
+    fn large_values_are_cut_off_one_by_one() {
+        let cut = changed(|grads, two| clip_by_value(grads, two, 3.5));
+        assert_eq!(cut, (vec![3.0, 0.0], 3.5));
+    }
+
+    #[test]
+    fn a_sum_over_batches_becomes_a_mean() {
+        let mean = changed(|grads, two| divide(grads, two, 2));
+        assert_eq!(mean, (vec![1.5, 0.0], 2.0));
     }
 }

@@ -64,15 +64,15 @@ fn outside(field: &Value) -> Vec<Value> {
             json!(value)
         }
     };
-    let step = if whole { 1.0 } else { 1e-9 };
-    let beyond = [
-        bound("minimum").map(|least| least - step),
-        bound("maximum").map(|most| most + step),
+    let beyond = |bound: f64| if whole { 1.0 } else { 1e-9 * bound.abs().max(1.0) };
+    let values = [
+        bound("minimum").map(|least| least - beyond(least)),
+        bound("maximum").map(|most| most + beyond(most)),
         bound("exclusiveMinimum"),
         bound("exclusiveMaximum"),
     ];
     let possible = |value: &f64| !whole || *value >= 0.0;
-    beyond
+    values
         .into_iter()
         .flatten()
         .filter(possible)

@@ -11,7 +11,7 @@ use calvaria::preprocess::{Inputs, Pipeline};
 use calvaria::track::read_history;
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};
 use calvaria::volume::{Affine, Volume};
-use common::{calvaria, toy_head, toy_workplace};
+use common::{calvaria, killed_run, toy_head, toy_workplace};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -92,29 +92,7 @@ fn an_unfinished_run_goes_on_and_ends_like_an_uninterrupted_one() {
         history
     };
     run(folder.path(), &["--results", "whole"]).success();
-    // The same run, stopped after its first epoch: what an interruption leaves behind.
-    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
-        .current_dir(folder.path())
-        .args([
-            "run",
-            "toy.yaml",
-            "--device",
-            "cpu",
-            "--results",
-            "cut",
-            "-q",
-        ])
-        .spawn()
-        .unwrap();
-    let state = folder.path().join("cut/toy/seed-7/checkpoints/last.state");
-    for _ in 0..6000 {
-        if state.exists() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed_run(folder.path(), &["--results", "cut"], "cut/toy/seed-7");
     run(folder.path(), &["--results", "cut"]).success();
     assert_eq!(history("whole"), history("cut"));
     let weights = |results: &str| {

@@ -157,6 +157,11 @@ impl Training {
         (cases * samples).div_ceil(self.batch_size * self.accumulate)
     }
 
+    /// Whether cases must be of one shape: whole ones in one batch.
+    pub fn needs_one_shape(&self) -> bool {
+        self.patch.is_none() && self.batch_size > 1
+    }
+
     fn validate(&self) -> Result<(), String> {
         let positive = [
             ("epochs", self.epochs),

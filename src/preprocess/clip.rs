@@ -12,8 +12,10 @@ use super::{Prepared, PreprocessError};
 #[serde(default, deny_unknown_fields)]
 pub struct Clip {
     /// Percentile below which intensities are raised to it.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub lower_percentile: f64,
     /// Percentile above which intensities are lowered to it.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub upper_percentile: f64,
     /// Which voxels the percentiles are taken over; all are clipped.
     pub over: Over,

@@ -20,8 +20,10 @@ pub struct Rescale {
     /// What the highest intensity becomes.
     pub max: f64,
     /// Percentile of all voxels taken as the lowest intensity (linear between order statistics).
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub lower_percentile: f64,
     /// Percentile of all voxels taken as the highest intensity.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub upper_percentile: f64,
     /// Whether to cut results to whole numbers, toward 0: what ITK does to images of integers.
     pub truncate: bool,

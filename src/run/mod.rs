@@ -99,6 +99,7 @@ pub fn run<B: TrainingBackend>(
     let home = options.results.join(&experiment.name);
     check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     let mut preparation = Preparation::new(&options.results, interrupter, console);
+    let alike = experiment.train.needs_one_shape();
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
     }
@@ -111,7 +112,7 @@ pub fn run<B: TrainingBackend>(
         let pipeline = &run.experiment.preprocess;
         let prepared = match data {
             Some((of, prepared)) if of == pipeline => prepared,
-            _ => preparation.prepare(&cases, pipeline)?,
+            _ => preparation.prepare(&cases, pipeline, alike)?,
         };
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
@@ -143,7 +144,7 @@ pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result
         run.learn(&cases, preparation)?;
         let pipeline = &run.experiment.preprocess;
         if !done.contains(pipeline) {
-            preparation.prepare(&cases, pipeline)?;
+            preparation.prepare(&cases, pipeline, experiment.train.needs_one_shape())?;
             done.push(pipeline.clone());
         }
     }

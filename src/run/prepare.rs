@@ -85,7 +85,8 @@ impl<'a> Preparation<'a> {
         Ok(pipeline)
     }
 
-    /// Every case after `pipeline`, which has nothing to learn, checked to be of one shape.
+    /// Every case after `pipeline`, which has nothing to learn; checked to be of one shape where
+    /// they must be `alike`.
     ///
     /// # Errors
     ///
@@ -94,10 +95,11 @@ impl<'a> Preparation<'a> {
         &mut self,
         cases: &[Case],
         pipeline: &Pipeline,
+        alike: bool,
     ) -> Result<PreparedData, RunError> {
         let all: Vec<&Case> = cases.iter().collect();
         let prepared = self.prepare_all(&all, pipeline)?;
-        if let (Some(first), Some(expected)) = (cases.first(), prepared.first()) {
+        if let (true, Some(first), Some(expected)) = (alike, cases.first(), prepared.first()) {
             for (case, prepared) in cases.iter().zip(&prepared) {
                 check_shape((&case.id, prepared.shape), (&first.id, expected.shape))?;
             }
@@ -194,7 +196,8 @@ fn check_shape(
     if shape != expected {
         return Err(RunError::Setup(format!(
             "after preprocessing, case {id} has shape {shape:?} and case {first} {expected:?}. \
-             Give the resample step a fixed shape, so that batches can be made."
+             Give the resample step a fixed shape, so that batches can be made, or train on pieces: \
+             train.patch."
         )));
     }
     Ok(())

@@ -119,3 +119,22 @@ pub fn ball(centre: [f64; 3]) -> Prepared {
         region: None,
     }
 }
+
+/// Runs the toy experiment until its first epoch is saved, and kills it: what an interruption leaves.
+pub fn killed_run(folder: &Path, more: &[&str], run: &str) {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder)
+        .args(["run", "toy.yaml", "--device", "cpu", "-q"])
+        .args(more)
+        .spawn()
+        .unwrap();
+    let state = folder.join(run).join("checkpoints/last.state");
+    for _ in 0..6000 {
+        if state.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

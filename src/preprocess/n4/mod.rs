@@ -32,21 +32,27 @@ use fit::Fit;
 #[serde(default, deny_unknown_fields)]
 pub struct N4 {
     /// The field is estimated on every n-th voxel along each axis.
+    #[schemars(range(min = 1))]
     pub shrink_factor: usize,
     /// The most iterations of each level; every level doubles the spans of the spline.
     pub iterations: Vec<usize>,
     /// A level ends when the coefficient of variation of the field's change is not above this.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub convergence_threshold: f64,
     /// Control points of the first level's spline along each axis.
     pub control_points: usize,
-    /// Order of the spline, from 2 to 4 (3: cubic).
+    /// Order of the spline (3: cubic).
+    #[schemars(range(min = 2, max = 4))]
     pub spline_order: usize,
     /// Bins of the histogram.
+    #[schemars(range(min = 2, max = 4096))]
     pub bins: usize,
     /// Full width at half maximum of the Gaussian by which the histogram is deconvolved, in log
     /// intensity.
+    #[schemars(range(min = 0.001, max = 10.0))]
     pub fwhm: f64,
     /// Noise of the Wiener filter that deconvolves it.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub wiener_noise: f64,
     /// Which voxels the field is estimated from; it is applied to all.
     pub mask: Mask,

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, prelu, silu};
+use burn::tensor::activation::{gelu, prelu, relu, silu};
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub enum Activation {
     Gelu,
     /// `x sigmoid(x)`, also called swish (Ramachandran et al., 2017).
     Silu,
+    /// `x` where it is positive, `exp(x) - 1` elsewhere (Clevert et al., 2016).
+    Elu,
     /// `x` as it is.
     None,
 }
@@ -37,7 +39,7 @@ impl Activation {
             Self::Relu => Some(0.0),
             Self::LeakyRelu => Some(0.01),
             Self::None => Some(1.0),
-            Self::Prelu | Self::Gelu | Self::Silu => None,
+            Self::Prelu | Self::Gelu | Self::Silu | Self::Elu => None,
         }
     }
 
@@ -72,6 +74,8 @@ impl<B: Backend> ActivationLayer<B> {
             (Activation::Prelu, Some(weight)) => prelu(x, weight.val()),
             (Activation::Gelu, _) => gelu(x),
             (Activation::Silu, _) => silu(x),
+            // Burn's own takes the exponential of what is positive too, and its gradient overflows.
+            (Activation::Elu, _) => relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
             (kind, _) => activate(x, kind.slope().unwrap_or(1.0)),
         }
     }

@@ -83,7 +83,10 @@ fn resunet_computes_what_monais_unet_computes() {
 
 #[test]
 fn attention_unet_computes_what_monais_computes() {
-    compare("attention_unet", "{attention_unet: {filters: 4, levels: 3}}");
+    compare(
+        "attention_unet",
+        "{attention_unet: {filters: 4, levels: 3}}",
+    );
 }
 
 #[test]
@@ -155,12 +158,7 @@ fn networks_have_as_many_weights_as_monais() {
         // UNet(channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2). Its instance
         // normalisation has no weights, ours has two a channel, and no bias before it: two layers a level
         // of the encoder, two of the decoder; its last normalisation is of one channel.
-        (
-            "resunet",
-            "resunet",
-            2 * all + 2 * (64 + 32 + 16) + 1,
-            0,
-        ),
+        ("resunet", "resunet", 2 * all + 2 * (64 + 32 + 16) + 1, 0),
         (
             "resunet_units_0",
             "{resunet: {units: 0}}",

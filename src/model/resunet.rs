@@ -96,12 +96,7 @@ impl Resunet {
         (style, self.dropout)
     }
 
-    fn down<B: Backend>(
-        &self,
-        channels: [usize; 2],
-        stride: usize,
-        device: &B::Device,
-    ) -> Unit<B> {
+    fn down<B: Backend>(&self, channels: [usize; 2], stride: usize, device: &B::Device) -> Unit<B> {
         let (style, dropout) = self.finish();
         let [input, output] = channels;
         let adapts = self.units > 0 && (stride > 1 || input != output);

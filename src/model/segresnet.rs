@@ -107,8 +107,7 @@ impl Segresnet {
     ) -> Vec<Block<B>> {
         let layer = || {
             let channels = [channels, channels];
-            self.style()
-                .pre_layer(channels, [3; 3], [1; 3], device)
+            self.style().pre_layer(channels, [3; 3], [1; 3], device)
         };
         let block = |_| Block {
             first: layer(),
@@ -134,9 +133,7 @@ impl Architecture for Segresnet {
             }
         };
         let rise = |(pair, count): (&[usize], &usize)| Rise {
-            up: self
-                .upsampling
-                .with([pair[1], pair[0]], 2, bias, device),
+            up: self.upsampling.with([pair[1], pair[0]], 2, bias, device),
             blocks: self.blocks(*count, pair[0], device),
         };
         SegresnetNet {

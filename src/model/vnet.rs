@@ -159,8 +159,17 @@ impl Architecture for Vnet {
         VnetNet {
             input: linear.layer([ends.input, self.filters], [KERNEL; 3], [1; 3], device),
             activation: self.activation.init(device),
-            encoder: self.convolutions_down.iter().enumerate().map(down).collect(),
-            decoder: (0..stages).rev().zip(&self.convolutions_up).map(rise).collect(),
+            encoder: self
+                .convolutions_down
+                .iter()
+                .enumerate()
+                .map(down)
+                .collect(),
+            decoder: (0..stages)
+                .rev()
+                .zip(&self.convolutions_up)
+                .map(rise)
+                .collect(),
             output: self
                 .style()
                 .layer(head_channels, [KERNEL; 3], [1; 3], device),
@@ -242,7 +251,8 @@ impl<B: Kernels> Down<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = self.conv.forward(x);
         // What is dropped for the convolutions is still added.
-        self.stage.forward(drop_channels(&self.dropout, x.clone()), x)
+        self.stage
+            .forward(drop_channels(&self.dropout, x.clone()), x)
     }
 }
 

@@ -80,3 +80,32 @@ impl<B: Backend> ActivationLayer<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::{Autodiff, Flex};
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    type Ad = Autodiff<Flex>;
+
+    #[test]
+    fn elu_is_the_exponential_below_zero_and_overflows_nowhere() {
+        let device = burn::tensor::Device::<Flex>::default();
+        let given = vec![-200.0_f32, -1.0, 0.5, 200.0];
+        let data = TensorData::new(given, [1, 1, 1, 1, 4]);
+        let x = Tensor::<Ad, 5>::from_data(data, &device).require_grad();
+        let y = Activation::Elu.init::<Ad>(&device).forward(x.clone());
+        let gradient = x.grad(&y.clone().sum().backward()).unwrap();
+        let close = |tensor: TensorData, expected: [f32; 4]| {
+            let values: Vec<f32> = tensor.to_vec().unwrap();
+            for (value, expected) in values.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{value}, not {expected}");
+            }
+        };
+        let e = std::f32::consts::E;
+        close(y.into_data(), [-1.0, 1.0 / e - 1.0, 0.5, 200.0]);
+        close(gradient.into_data(), [0.0, 1.0 / e, 1.0, 1.0]);
+    }
+}

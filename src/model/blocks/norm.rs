@@ -235,7 +235,20 @@ mod tests {
         assert_standard(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 8));
         let (mean, _) = moments(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 1));
         assert!(mean.abs() > 0.1, "a group is normalised as a whole");
+        assert_standard(layer(Norm::EightGroups).narrow(0, 0, 1).narrow(1, 0, 2));
+        let (mean, _) = moments(layer(Norm::EightGroups).narrow(0, 0, 1).narrow(1, 0, 1));
+        assert!(mean.abs() > 0.1, "a group is normalised as a whole");
         assert!(Norm::None.init::<Ad>(16, &device).is_none());
+    }
+
+    #[test]
+    fn channels_that_make_no_groups_of_eight_are_one_group() {
+        let device = Device::default();
+        let x = uneven::<Ad>(&device).narrow(1, 0, 3);
+        for norm in [Norm::Group, Norm::EightGroups] {
+            let normed = norm.init::<Ad>(3, &device).unwrap().forward(x.clone(), 1.0);
+            assert_standard(normed.narrow(0, 1, 1));
+        }
     }
 
     #[test]

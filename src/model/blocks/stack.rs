@@ -31,7 +31,11 @@ impl Style {
     ) -> Stack<B> {
         let [input, output] = channels;
         let layer = |index| {
-            let (input, stride) = if index == 0 { (input, stride) } else { (output, 1) };
+            let (input, stride) = if index == 0 {
+                (input, stride)
+            } else {
+                (output, 1)
+            };
             self.layer([input, output], [kernel; 3], [stride; 3], device)
         };
         Stack {

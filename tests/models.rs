@@ -268,7 +268,28 @@ const SMALL: &[&str] = &[
     "{unet: {filters: 4, levels: 3, norm: batch, activation: leaky_relu, dropout: 0.1}}",
     "{unet: {filters: 8, levels: 3, norm: group}}",
     "{unet: {filters: 4, levels: 2, norm: none, upsampling: trilinear}}",
+    "{resunet: {filters: 4, levels: 3}}",
+    "{resunet: {filters: 4, levels: 4, units: 0, norm: none, activation: silu, upsampling: trilinear}}",
+    "{resunet: {filters: 8, levels: 3, units: 1, norm: group, activation: elu, dropout: 0.1}}",
+    "{attention_unet: {filters: 4, levels: 3}}",
+    "{attention_unet: {filters: 8, levels: 3, norm: group, activation: gelu, dropout: 0.1}}",
+    "{attention_unet: {filters: 4, levels: 2, norm: none, activation: prelu, upsampling: trilinear}}",
+    "{unet_plus_plus: {filters: 2, levels: 4}}",
+    "{unet_plus_plus: {filters: 8, levels: 3, norm: eight_groups, deep_supervision: true, dropout: 0.1}}",
+    "{unet_plus_plus: {filters: 2, levels: 2, norm: none, upsampling: trilinear}}",
+    "{segresnet: {blocks_down: [1, 2, 1], blocks_up: [1, 2], dropout: 0.1}}",
+    "{segresnet: {filters: 4, blocks_down: [1, 1], blocks_up: [1], norm: none, upsampling: transposed}}",
+    "{segresnet: {filters: 3, blocks_down: [1, 1], blocks_up: [1], norm: batch, activation: prelu}}",
+    "{vnet: {filters: 4, convolutions_down: [1, 2, 1], convolutions_up: [2, 1, 1]}}",
+    "{vnet: {filters: 8, convolutions_down: [1], convolutions_up: [1], norm: group, activation: prelu, dropout: 0.0}}",
+    "{vnet: {filters: 2, convolutions_down: [1], convolutions_up: [1], norm: none, upsampling: trilinear}}",
 ];
+
+#[test]
+fn every_network_is_tested() {
+    let tested: BTreeSet<&str> = SMALL.iter().map(|yaml| parse(yaml).name()).collect();
+    assert_eq!(tested, Model::NAMES.iter().copied().collect());
+}
 
 fn image<B: burn::tensor::backend::Backend>(device: &B::Device) -> Tensor<B, 5> {
     Tensor::random([2, 1, 16, 32, 16], Distribution::Normal(0.0, 1.0), device)
@@ -352,7 +373,8 @@ fn initial_weights_depend_on_the_seed_alone() {
         assert_ne!(first, values(&model.init::<Ad>(2, &device)), "{yaml}");
         let drawn: Vec<&Vec<f32>> = first
             .iter()
-            .filter(|v| v.iter().any(|x| *x != 0.0 && *x != 1.0))
+            // Biases, norms' weights and activations' slopes start constant.
+            .filter(|values| values.iter().any(|x| *x != values[0]))
             .collect();
         assert!(drawn.len() > 5);
         assert_eq!(
@@ -477,6 +499,40 @@ fn settings_out_of_range_are_refused_by_name() {
         ("{unet: {levels: 60}}", "levels"),
         ("{unet: {filters: 12, norm: group}}", "filters"),
         ("{unet: {dropout: -0.1}}", "dropout"),
+        ("{resunet: {levels: 1}}", "levels"),
+        ("{resunet: {units: 9}}", "units"),
+        ("{resunet: {dropout: 1.0}}", "dropout"),
+        (
+            "{attention_unet: {filters: 12, norm: eight_groups}}",
+            "filters",
+        ),
+        ("{attention_unet: {levels: 9}}", "levels"),
+        ("{unet_plus_plus: {levels: 1}}", "levels"),
+        ("{unet_plus_plus: {filters: 321}}", "filters"),
+        ("{segresnet: {filters: 12}}", "filters"),
+        ("{segresnet: {filters: 0}}", "filters"),
+        (
+            "{segresnet: {blocks_down: [1], blocks_up: []}}",
+            "blocks_down",
+        ),
+        (
+            "{segresnet: {blocks_down: [0, 1], blocks_up: [1]}}",
+            "blocks_down",
+        ),
+        ("{segresnet: {blocks_up: [1, 1]}}", "blocks_up"),
+        ("{segresnet: {blocks_up: [1, 17, 1]}}", "blocks_up"),
+        ("{vnet: {filters: 0}}", "filters"),
+        ("{vnet: {dropout: 1.5}}", "dropout"),
+        (
+            "{vnet: {convolutions_down: [], convolutions_up: []}}",
+            "convolutions_down",
+        ),
+        (
+            "{vnet: {convolutions_down: [1, 2, 9, 2]}}",
+            "convolutions_down",
+        ),
+        ("{vnet: {convolutions_up: [1]}}", "convolutions_up"),
+        ("{vnet: {convolutions_up: [0, 2, 1, 1]}}", "convolutions_up"),
     ] {
         let model: Model = serde_yaml::from_str(yaml).unwrap();
         let why = model.validate().unwrap_err();

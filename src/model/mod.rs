@@ -4,9 +4,14 @@
 mod networks;
 
 pub mod article;
+pub mod attention_unet;
 pub mod blocks;
 pub mod init;
+pub mod resunet;
+pub mod segresnet;
 pub mod unet;
+pub mod unet_plus_plus;
+pub mod vnet;
 pub mod weights;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -14,13 +19,23 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 pub use article::Article;
+pub use attention_unet::AttentionUnet;
+pub use resunet::Resunet;
+pub use segresnet::Segresnet;
 pub use unet::Unet;
+pub use unet_plus_plus::UnetPlusPlus;
+pub use vnet::Vnet;
 
 use self::article::ArticleNet;
+use self::attention_unet::AttentionUnetNet;
 use self::blocks::Norm;
 use self::init::{Scheme, initialize};
 use self::networks::{cut, enlarge, size};
+use self::resunet::ResunetNet;
+use self::segresnet::SegresnetNet;
 use self::unet::UnetNet;
+use self::unet_plus_plus::UnetPlusPlusNet;
+use self::vnet::VnetNet;
 use crate::kernel::Kernels;
 
 /// Channels of a level, however deep: as in nnU-Net (Isensee et al., 2021).
@@ -33,12 +48,27 @@ crate::family! {
         "article" => Article(Article),
         /// A modern 3-D U-Net.
         "unet" => Unet(Unet),
+        /// A U-Net of residual units.
+        "resunet" => Resunet(Resunet),
+        /// A U-Net whose skip connections are gated by attention.
+        "attention_unet" => AttentionUnet(AttentionUnet),
+        /// A U-Net whose skip connections are nets of convolutions themselves.
+        "unet_plus_plus" => UnetPlusPlus(UnetPlusPlus),
+        /// A deep residual encoder with a light decoder.
+        "segresnet" => Segresnet(Segresnet),
+        /// A residual network of 5x5x5 kernels.
+        "vnet" => Vnet(Vnet),
     }
 }
 
 networks! {
     Article => ArticleNet,
     Unet => UnetNet,
+    Resunet => ResunetNet,
+    AttentionUnet => AttentionUnetNet,
+    UnetPlusPlus => UnetPlusPlusNet,
+    Segresnet => SegresnetNet,
+    Vnet => VnetNet,
 }
 
 impl Default for Model {

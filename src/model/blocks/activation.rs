@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, prelu, silu};
+use burn::tensor::activation::{gelu, prelu, relu, silu};
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub enum Activation {
     Gelu,
     /// `x sigmoid(x)`, also called swish (Ramachandran et al., 2017).
     Silu,
+    /// `x` where it is positive, `exp(x) - 1` elsewhere (Clevert et al., 2016).
+    Elu,
     /// `x` as it is.
     None,
 }
@@ -37,7 +39,7 @@ impl Activation {
             Self::Relu => Some(0.0),
             Self::LeakyRelu => Some(0.01),
             Self::None => Some(1.0),
-            Self::Prelu | Self::Gelu | Self::Silu => None,
+            Self::Prelu | Self::Gelu | Self::Silu | Self::Elu => None,
         }
     }
 
@@ -72,7 +74,38 @@ impl<B: Backend> ActivationLayer<B> {
             (Activation::Prelu, Some(weight)) => prelu(x, weight.val()),
             (Activation::Gelu, _) => gelu(x),
             (Activation::Silu, _) => silu(x),
+            // Burn's own takes the exponential of what is positive too, and its gradient overflows.
+            (Activation::Elu, _) => relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
             (kind, _) => activate(x, kind.slope().unwrap_or(1.0)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::{Autodiff, Flex};
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    type Ad = Autodiff<Flex>;
+
+    #[test]
+    fn elu_is_the_exponential_below_zero_and_overflows_nowhere() {
+        let device = burn::tensor::Device::<Flex>::default();
+        let given = vec![-200.0_f32, -1.0, 0.5, 200.0];
+        let data = TensorData::new(given, [1, 1, 1, 1, 4]);
+        let x = Tensor::<Ad, 5>::from_data(data, &device).require_grad();
+        let y = Activation::Elu.init::<Ad>(&device).forward(x.clone());
+        let gradient = x.grad(&y.clone().sum().backward()).unwrap();
+        let close = |tensor: TensorData, expected: [f32; 4]| {
+            let values: Vec<f32> = tensor.to_vec().unwrap();
+            for (value, expected) in values.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{value}, not {expected}");
+            }
+        };
+        let e = std::f32::consts::E;
+        close(y.into_data(), [-1.0, 1.0 / e - 1.0, 0.5, 200.0]);
+        close(gradient.into_data(), [0.0, 1.0 / e, 1.0, 1.0]);
     }
 }

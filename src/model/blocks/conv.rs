@@ -23,7 +23,8 @@ pub fn convolution<B: Backend>(
     strided_convolution(channels, [kernel; 3], [1; 3], bias, device)
 }
 
-/// A convolution of odd kernel that keeps every `stride`-th voxel of the grid, from the first.
+/// A convolution that keeps every `stride`-th voxel of the grid, from the first; a kernel is odd, or 2
+/// where the stride is.
 pub fn strided_convolution<B: Backend>(
     channels: [usize; 2],
     kernel: [usize; 3],
@@ -31,7 +32,7 @@ pub fn strided_convolution<B: Backend>(
     bias: bool,
     device: &B::Device,
 ) -> Conv3d<B> {
-    let [depth, height, width] = kernel.map(|size| size / 2);
+    let [depth, height, width] = kernel.map(|size| (size - 1) / 2);
     Conv3dConfig::new(channels, kernel)
         .with_stride(stride)
         .with_padding(PaddingConfig3d::Explicit(depth, height, width))
@@ -49,6 +50,22 @@ pub fn transposed_convolution<B: Backend>(
 ) -> ConvTranspose3d<B> {
     ConvTranspose3dConfig::new(channels, [kernel; 3])
         .with_stride([2; 3])
+        .with_initializer(Initializer::Zeros)
+        .init(device)
+}
+
+/// A transposed convolution of stride 2 whose output has exactly twice the grid.
+pub fn doubling_convolution<B: Backend>(
+    channels: [usize; 2],
+    kernel: usize,
+    bias: bool,
+    device: &B::Device,
+) -> ConvTranspose3d<B> {
+    ConvTranspose3dConfig::new(channels, [kernel; 3])
+        .with_stride([2; 3])
+        .with_padding([(kernel - 1) / 2; 3])
+        .with_padding_out([kernel % 2; 3])
+        .with_bias(bias)
         .with_initializer(Initializer::Zeros)
         .init(device)
 }

@@ -3,15 +3,17 @@
 mod activation;
 mod conv;
 mod norm;
+mod stack;
 mod up;
 
 pub use activation::{Activation, ActivationLayer};
 pub use conv::{
-    Layer, PreLayer, Style, convolution, convolve, convolve_transposed, normalise,
-    strided_convolution, transposed_convolution,
+    Layer, PreLayer, Style, convolution, convolve, convolve_transposed, doubling_convolution,
+    normalise, strided_convolution, transposed_convolution,
 };
 pub use norm::{BatchNorm, GroupNorm, Norm, NormLayer};
-pub use up::{Up, Upsampling};
+pub use stack::Stack;
+pub use up::{Up, UpLayer, Upsampling};
 
 use super::MOST_CHANNELS;
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Affine, Kernels};
 
-/// Channels that share their statistics in [`Norm::Group`].
-const GROUPS: usize = 8;
+/// Channels that share their statistics in [`Norm::Group`], and groups in [`Norm::EightGroups`].
+const EIGHT: usize = 8;
 
 /// How activations are normalised: over which voxels and channels mean and variance are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,8 +22,11 @@ pub enum Norm {
     /// Each channel of each sample (Ulyanov et al., 2016).
     #[default]
     Instance,
-    /// Each group of 8 channels of each sample (Wu & He, 2018).
+    /// Each group of 8 channels of each sample (Wu & He, 2018); all channels together where these are
+    /// no multiple of 8, as at a network's end.
     Group,
+    /// Each of 8 groups of channels of each sample (Myronenko, 2018), in the same way.
+    EightGroups,
     /// Not at all; convolutions then have a bias.
     None,
 }
@@ -31,18 +34,19 @@ pub enum Norm {
 impl Norm {
     /// A normalisation of `channels` channels.
     pub fn init<B: Backend>(self, channels: usize, device: &B::Device) -> Option<NormLayer<B>> {
-        match self {
-            Self::Batch => Some(NormLayer::Batch(BatchNorm::new(
-                channels, 1e-5, 0.1, device,
-            ))),
-            Self::Instance => Some(NormLayer::Group(GroupNorm::new(channels, channels, device))),
-            Self::Group => Some(NormLayer::Group(GroupNorm::new(
-                channels,
-                channels / GROUPS,
-                device,
-            ))),
-            Self::None => None,
-        }
+        let whole = channels.is_multiple_of(EIGHT);
+        let groups = match self {
+            Self::Batch => {
+                let norm = BatchNorm::new(channels, 1e-5, 0.1, device);
+                return Some(NormLayer::Batch(norm));
+            }
+            Self::Instance => channels,
+            Self::Group if whole => channels / EIGHT,
+            Self::EightGroups if whole => EIGHT,
+            Self::Group | Self::EightGroups => 1,
+            Self::None => return None,
+        };
+        Some(NormLayer::Group(GroupNorm::new(channels, groups, device)))
     }
 
     /// Checks that `channels` can be normalised so.
@@ -51,8 +55,11 @@ impl Norm {
     ///
     /// What `channels` must be.
     pub fn check(self, channels: usize) -> Result<(), String> {
-        if self == Self::Group && !channels.is_multiple_of(GROUPS) {
-            return Err(format!("must be a multiple of {GROUPS} with norm: group"));
+        let grouped = matches!(self, Self::Group | Self::EightGroups);
+        if grouped && !channels.is_multiple_of(EIGHT) {
+            return Err(format!(
+                "must be a multiple of {EIGHT} with norm: group or eight_groups"
+            ));
         }
         Ok(())
     }
@@ -228,7 +235,20 @@ mod tests {
         assert_standard(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 8));
         let (mean, _) = moments(layer(Norm::Group).narrow(0, 1, 1).narrow(1, 8, 1));
         assert!(mean.abs() > 0.1, "a group is normalised as a whole");
+        assert_standard(layer(Norm::EightGroups).narrow(0, 0, 1).narrow(1, 0, 2));
+        let (mean, _) = moments(layer(Norm::EightGroups).narrow(0, 0, 1).narrow(1, 0, 1));
+        assert!(mean.abs() > 0.1, "a group is normalised as a whole");
         assert!(Norm::None.init::<Ad>(16, &device).is_none());
+    }
+
+    #[test]
+    fn channels_that_make_no_groups_of_eight_are_one_group() {
+        let device = Device::default();
+        let x = uneven::<Ad>(&device).narrow(1, 0, 3);
+        for norm in [Norm::Group, Norm::EightGroups] {
+            let normed = norm.init::<Ad>(3, &device).unwrap().forward(x.clone(), 1.0);
+            assert_standard(normed.narrow(0, 1, 1));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Scores of predicted masks against true ones.
 
+pub mod statistics;
+
 use std::io;
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 
 /// Transforms that have a file of tests of their own.
-const SPATIAL: [&str; 5] = ["flip", "shift", "affine", "elastic", "anisotropy"];
+const SPATIAL: [&str; 6] = ["flip", "shift", "affine", "elastic", "crop", "anisotropy"];
 
 /// Transforms whose numbers are checked in a test of this file, as they are random or plain.
 const CHECKED_HERE: [&str; 3] = ["noise", "cutout", "mixup"];
@@ -165,6 +165,7 @@ fn parameters_that_say_nothing_change_nothing() {
         ("noise: {std: 0, distribution: gaussian, seed: 1}", true),
         ("noise: {std: 0, distribution: rician, seed: 1}", true),
         ("blur: {std: [0, 0, 0]}", true),
+        ("low_resolution: {scale: 1}", true),
         ("sharpen: {amount: 0, std: 2}", true),
         ("bias_field: {order: 1, coefficients: [0, 0, 0, 0]}", false),
         (
@@ -453,6 +454,10 @@ fn values_out_of_range_are_refused_by_name() {
         ("motion: {axes: []}", "motion: axes"),
         ("cutout: {boxes: [0, 1]}", "cutout: boxes"),
         ("cutout: {size: [0, 10]}", "cutout: size"),
+        (
+            "low_resolution: {scale: [0.5, 1.1]}",
+            "low_resolution: scale",
+        ),
         ("mixup: {alpha: 0}", "mixup: alpha"),
     ] {
         let transform: Transform = serde_yaml::from_str(yaml).unwrap();

@@ -55,34 +55,30 @@ fn blur_row(row: &mut [f32], weights: &[f32], padded: &mut Vec<f32>) {
     padded.extend((0..radius).map(|i| row[mirrored(i as isize - radius as isize, n)]));
     padded.extend_from_slice(row);
     padded.extend((0..radius).map(|i| row[mirrored((n + i) as isize, n)]));
-    let shifted = |by: usize| &padded[by..by + n];
-    weigh(row, shifted(radius), weights[0]);
-    for (distance, &weight) in weights.iter().enumerate().skip(1) {
-        add_pair(
-            row,
-            shifted(radius - distance),
-            shifted(radius + distance),
-            weight,
-        );
-    }
+    let shifted: Vec<&[f32]> = (0..=2 * radius).map(|by| &padded[by..by + n]).collect();
+    weigh(row, &shifted, weights);
 }
 
 /// Blurs each column.
 fn blur_columns(mut columns: ArrayViewMut2<f32>, weights: &[f32], scratch: &mut Vec<f32>) {
     let (n, width) = columns.dim();
-    if weights.len() == 1 {
+    let radius = weights.len() as isize - 1;
+    if radius == 0 {
         return;
     }
     scratch.clear();
-    scratch.extend(columns.rows().into_iter().flatten());
+    for row in columns.rows() {
+        match row.to_slice() {
+            Some(row) => scratch.extend_from_slice(row),
+            None => scratch.extend(row),
+        }
+    }
     let row = |index: isize| &scratch[mirrored(index, n) * width..][..width];
     for (i, mut out) in (0..).zip(columns.rows_mut()) {
-        let Some(out) = out.as_slice_mut() else {
-            continue; // Rows of a volume in order are slices.
-        };
-        weigh(out, row(i), weights[0]);
-        for (distance, &weight) in (1..).zip(&weights[1..]) {
-            add_pair(out, row(i - distance), row(i + distance), weight);
+        let rows: Vec<&[f32]> = (i - radius..=i + radius).map(row).collect();
+        // Rows of a volume in order are slices.
+        if let Some(out) = out.as_slice_mut() {
+            weigh(out, &rows, weights);
         }
     }
 }
@@ -93,16 +89,33 @@ fn mirrored(index: isize, n: usize) -> usize {
     wrapped.min(2 * n - 1 - wrapped)
 }
 
+/// The sum of `rows`, of which the middle one has the first weight, and those to both sides the next.
 #[multiversion(targets = "simd")]
-fn weigh(out: &mut [f32], values: &[f32], weight: f32) {
-    for (out, value) in out.iter_mut().zip(values) {
-        *out = weight * value;
+fn weigh(out: &mut [f32], rows: &[&[f32]], weights: &[f32]) {
+    const LANES: usize = 32;
+    let middle = weights.len() - 1;
+    let n = out.len();
+    let mut at = 0;
+    while at + LANES <= n {
+        let lanes = |row: usize| &rows[row][at..at + LANES];
+        let mut sums = [0.0; LANES];
+        for (sum, value) in sums.iter_mut().zip(lanes(middle)) {
+            *sum = weights[0] * value;
+        }
+        for distance in 1..weights.len() {
+            let pairs = lanes(middle - distance)
+                .iter()
+                .zip(lanes(middle + distance));
+            for (sum, (a, b)) in sums.iter_mut().zip(pairs) {
+                *sum += weights[distance] * (a + b);
+            }
+        }
+        out[at..at + LANES].copy_from_slice(&sums);
+        at += LANES;
     }
-}
-
-#[multiversion(targets = "simd")]
-fn add_pair(out: &mut [f32], before: &[f32], after: &[f32], weight: f32) {
-    for (out, (a, b)) in out.iter_mut().zip(before.iter().zip(after)) {
-        *out += weight * (a + b);
+    for i in at..n {
+        let pair = |distance: usize| rows[middle - distance][i] + rows[middle + distance][i];
+        let sides = (1..weights.len()).map(|distance| weights[distance] * pair(distance));
+        out[i] = sides.fold(weights[0] * rows[middle][i], |sum, side| sum + side);
     }
 }

@@ -16,6 +16,7 @@ mod gaussian;
 mod ghosting;
 mod histogram_shift;
 mod kspace;
+mod low_resolution;
 mod mixup;
 mod motion;
 mod noise;
@@ -24,6 +25,7 @@ mod rigid;
 mod sharpen;
 mod shift;
 mod spike;
+mod summary;
 mod values;
 
 use ndarray::Array3;
@@ -43,6 +45,7 @@ pub use flip::{Axis, Flip, FlipParams};
 pub use gamma::{Gamma, GammaParams};
 pub use ghosting::{Ghosting, GhostingParams};
 pub use histogram_shift::{HistogramShift, HistogramShiftParams};
+pub use low_resolution::{LowResolution, LowResolutionParams};
 pub use mixup::{Mixup, MixupParams, mix_batch};
 pub use motion::{Motion, MotionParams, Movement};
 pub use noise::{Noise, NoiseDistribution, NoiseParams};
@@ -88,6 +91,8 @@ crate::family! {
         "contrast" => Contrast(Contrast),
         /// Blurs the image.
         "blur" => Blur(Blur),
+        /// Makes the image as coarse as one of larger voxels.
+        "low_resolution" => LowResolution(LowResolution),
         /// Sharpens the image's edges.
         "sharpen" => Sharpen(Sharpen),
         /// Bends the histogram at random points.
@@ -117,6 +122,7 @@ impl Transform {
             Self::BiasField(member) => member.draw(rng).map(Drawn::BiasField),
             Self::Contrast(member) => member.draw(rng).map(Drawn::Contrast),
             Self::Blur(member) => member.draw(rng).map(Drawn::Blur),
+            Self::LowResolution(member) => member.draw(rng).map(Drawn::LowResolution),
             Self::Sharpen(member) => member.draw(rng).map(Drawn::Sharpen),
             Self::HistogramShift(member) => member.draw(rng).map(Drawn::HistogramShift),
             Self::Ghosting(member) => member.draw(rng).map(Drawn::Ghosting),
@@ -148,6 +154,8 @@ pub enum Drawn {
     Contrast(ContrastParams),
     /// The standard deviations.
     Blur(BlurParams),
+    /// The resolution.
+    LowResolution(LowResolutionParams),
     /// The amount.
     Sharpen(SharpenParams),
     /// Where the control points go.
@@ -176,6 +184,7 @@ impl Drawn {
             Self::BiasField(params) => params.apply(sample),
             Self::Contrast(params) => params.apply(sample),
             Self::Blur(params) => params.apply(sample),
+            Self::LowResolution(params) => params.apply(sample),
             Self::Sharpen(params) => params.apply(sample),
             Self::HistogramShift(params) => params.apply(sample),
             Self::Ghosting(params) => params.apply(sample),

@@ -64,7 +64,13 @@ fn outside(field: &Value) -> Vec<Value> {
             json!(value)
         }
     };
-    let beyond = |bound: f64| if whole { 1.0 } else { 1e-9 * bound.abs().max(1.0) };
+    let beyond = |bound: f64| {
+        if whole {
+            1.0
+        } else {
+            1e-9 * bound.abs().max(1.0)
+        }
+    };
     let values = [
         bound("minimum").map(|least| least - beyond(least)),
         bound("maximum").map(|most| most + beyond(most)),

@@ -102,12 +102,12 @@ fn weigh(out: &mut [f32], rows: &[&[f32]], weights: &[f32]) {
         for (sum, value) in sums.iter_mut().zip(lanes(middle)) {
             *sum = weights[0] * value;
         }
-        for distance in 1..weights.len() {
+        for (distance, weight) in weights.iter().enumerate().skip(1) {
             let pairs = lanes(middle - distance)
                 .iter()
                 .zip(lanes(middle + distance));
             for (sum, (a, b)) in sums.iter_mut().zip(pairs) {
-                *sum += weights[distance] * (a + b);
+                *sum += weight * (a + b);
             }
         }
         out[at..at + LANES].copy_from_slice(&sums);

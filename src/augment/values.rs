@@ -21,8 +21,8 @@ pub(super) fn in_order(image: &mut Array3<f32>) -> &mut [f32] {
 }
 
 /// Works on all values, part by part.
-pub(super) fn change(values: &mut [f32], to: impl Fn(&mut [f32]) + Sync) {
-    values.par_chunks_mut(PART).for_each(|part| to(part));
+pub(super) fn change(values: &mut [f32], to: impl Fn(&mut [f32]) + Send + Sync) {
+    values.par_chunks_mut(PART).for_each(to);
 }
 
 /// The lowest and the highest value, if they differ: all transforms leave constant images alone.

@@ -192,9 +192,12 @@ fn prepared(args: &Args, experiment: &Experiment, quiet: bool) -> Result<Trainin
         .learn(experiment.preprocess.clone(), &learnt_from)
         .map_err(Failed::input)?;
     let data = preparation
-        .prepare(std::slice::from_ref(case), &pipeline)
+        .prepare(std::slice::from_ref(case), &pipeline, false)
         .map_err(Failed::input)?;
-    let prepared = data.select(&[case.id.clone()]).into_iter().next();
+    let prepared = data
+        .select(std::slice::from_ref(&case.id))
+        .into_iter()
+        .next();
     prepared.ok_or_else(|| Failed::work(format!("case {} was not prepared", case.id)))
 }
 

@@ -169,8 +169,8 @@ impl ContactSheet {
             // An empty image or a mask of another shape has no slices.
             let shown = image.dim() == mask.dim() && !image.is_empty();
             shown.then(|| Slice {
-                image: image.clone().index_axis_move(Axis(normal), middle),
-                mask: mask.clone().index_axis_move(Axis(normal), middle),
+                image: image.index_axis_move(Axis(normal), middle),
+                mask: mask.index_axis_move(Axis(normal), middle),
                 spacing: [across[0], across[1]],
                 window,
             })

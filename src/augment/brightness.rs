@@ -1,16 +1,25 @@
+use multiversion::multiversion;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::{factor, validate_range};
+use super::values::{change, in_order};
+use super::{Sample, happens, validate_probability};
 
-/// Multiplies the image by a factor.
+/// Multiplies the image by a factor. On z-scored images, where 0 is in the middle of the tissue, this
+/// widens or narrows the histogram rather than lighten or darken, as it does in nnU-Net.
+///
+/// Reference: nnU-Net's `MultiplicativeBrightnessTransform` (Isensee et al., Nature Methods, 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Brightness {
-    /// Smallest and largest factor; the one applied is uniform between them.
+    /// Smallest and largest factor, above 0. The one applied is below 1 as often as above, and uniform on
+    /// either side.
+    #[schemars(extend("items" = serde_json::json!({"type": "number", "exclusiveMinimum": 0.0})))]
     pub factor: [f64; 2],
     /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
 }
 
@@ -25,21 +34,14 @@ impl Default for Brightness {
 
 impl Brightness {
     pub(super) fn validate(&self) -> Result<(), String> {
+        use std::ops::Bound::{Excluded, Unbounded};
         validate_probability(self.p)?;
-        let [low, high] = self.factor;
-        if 0.0 < low && low < high && high.is_finite() {
-            Ok(())
-        } else {
-            Err(format!(
-                "factor is [{low}, {high}] and must be two rising numbers above 0"
-            ))
-        }
+        validate_range("factor", self.factor, (Excluded(0.0), Unbounded))
     }
 
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BrightnessParams> {
-        let [low, high] = self.factor;
         happens(self.p, rng).then(|| BrightnessParams {
-            factor: uniform(low, high, rng),
+            factor: factor(self.factor, rng),
         })
     }
 }
@@ -53,7 +55,15 @@ pub struct BrightnessParams {
 
 impl BrightnessParams {
     pub(super) fn apply(&self, sample: &mut Sample) {
-        sample.image *= self.factor as f32;
+        let factor = self.factor as f32;
+        change(in_order(&mut sample.image), |part| scale(part, factor));
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn scale(values: &mut [f32], factor: f32) {
+    for value in values {
+        *value *= factor;
     }
 }
 

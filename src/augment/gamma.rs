@@ -1,18 +1,38 @@
+use multiversion::multiversion;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::elementary::power;
+use super::ranges::{factor, validate_number, validate_range};
+use super::values::{change, in_order, mean_and_deviation, range};
 use super::{Sample, happens, uniform, validate_probability};
 
-/// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to the power
-/// `exp(u)`, u uniform from `-log_gamma` to `log_gamma` (TorchIO's `RandomGamma`; Pérez-García et
-/// al. 2021). Minimum and maximum stay as they are.
+/// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to a power: so it
+/// is defined below 0 too, as after a z-score. Minimum and maximum stay as they are, unless
+/// `keep_statistics` moves them.
+///
+/// The exponent is `exp(u)`, u uniform from `-log_gamma` to `log_gamma` (TorchIO's), or from `range`
+/// (nnU-Net's).
+///
+/// Reference: TorchIO's `RandomGamma` (Pérez-García et al., Computer Methods and Programs in
+/// Biomedicine, 2021); nnU-Net's `GammaTransform` (Isensee et al., Nature Methods, 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gamma {
     /// Largest natural logarithm of the exponent: 0.3 gives exponents from 0.74 to 1.35.
+    #[schemars(range(max = 3.0), extend("exclusiveMinimum" = 0.0))]
     pub log_gamma: f64,
+    /// Smallest and largest exponent, at most 20, instead of `log_gamma`: below 1 as often as above, and uniform on
+    /// either side.
+    pub range: Option<[f64; 2]>,
+    /// Whether the image is turned to its negative first and back afterwards, which stretches the
+    /// bright end instead of the dark one.
+    pub invert: bool,
+    /// Whether mean and standard deviation over the whole image are brought back to what they were.
+    pub keep_statistics: bool,
     /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
 }
 
@@ -20,6 +40,9 @@ impl Default for Gamma {
     fn default() -> Self {
         Self {
             log_gamma: 0.3,
+            range: None,
+            invert: false,
+            keep_statistics: false,
             p: 0.5,
         }
     }
@@ -27,20 +50,23 @@ impl Default for Gamma {
 
 impl Gamma {
     pub(super) fn validate(&self) -> Result<(), String> {
+        use std::ops::Bound::{Excluded, Included};
         validate_probability(self.p)?;
-        if self.log_gamma > 0.0 && self.log_gamma <= 3.0 {
-            Ok(())
-        } else {
-            Err(format!(
-                "log_gamma is {} and must be above 0 and at most 3",
-                self.log_gamma
-            ))
+        validate_number("log_gamma", self.log_gamma, (Excluded(0.0), Included(3.0)))?;
+        match self.range {
+            Some(range) => validate_range("range", range, (Excluded(0.0), Included(20.0))),
+            None => Ok(()),
         }
     }
 
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GammaParams> {
         happens(self.p, rng).then(|| GammaParams {
-            gamma: uniform(-self.log_gamma, self.log_gamma, rng).exp(),
+            gamma: match self.range {
+                Some(range) => factor(range, rng),
+                None => uniform(-self.log_gamma, self.log_gamma, rng).exp(),
+            },
+            invert: self.invert,
+            keep_statistics: self.keep_statistics,
         })
     }
 }
@@ -50,22 +76,52 @@ impl Gamma {
 pub struct GammaParams {
     /// The exponent: below 1 brightens, above 1 darkens.
     pub gamma: f64,
+    /// Whether it acts on the negative.
+    pub invert: bool,
+    /// Whether mean and standard deviation stay.
+    pub keep_statistics: bool,
 }
 
 impl GammaParams {
     pub(super) fn apply(&self, sample: &mut Sample) {
-        let start = (f32::INFINITY, f32::NEG_INFINITY);
-        let widen = |(low, high): (f32, f32), &value: &f32| (low.min(value), high.max(value));
-        let (low, high) = sample.image.iter().fold(start, widen);
-        if low >= high {
+        let values = in_order(&mut sample.image);
+        let Some([low, high]) = range(values) else {
             return;
+        };
+        let before = self.keep_statistics.then(|| mean_and_deviation(values));
+        let (from, to) = if self.invert {
+            (high, low)
+        } else {
+            (low, high)
+        };
+        change(values, |part| raise(part, from, to, self.gamma as f32));
+        let Some((mean, deviation)) = before else {
+            return;
+        };
+        let (mean_now, deviation_now) = mean_and_deviation(values);
+        if deviation_now > 0.0 {
+            let scale = deviation / deviation_now;
+            let shift = (mean - mean_now * scale) as f32;
+            change(values, |part| scale_and_shift(part, scale as f32, shift));
         }
-        let (gamma, range) = (self.gamma as f32, high - low);
-        sample.image.mapv_inplace(|value| {
-            let part = ((value - low) / range).powf(gamma);
-            // This form, unlike `low + (high - low) * part`, gives back `high` exactly.
-            low * (1.0 - part) + high * part
-        });
+    }
+}
+
+/// Raises each value's part of the way from `from` to `to` to the power of `gamma`.
+#[multiversion(targets = "simd")]
+fn raise(values: &mut [f32], from: f32, to: f32, gamma: f32) {
+    let range = to - from;
+    for value in values {
+        let part = power((*value - from) / range, gamma);
+        // This form, unlike `from + range * part`, gives back `to` exactly.
+        *value = from * (1.0 - part) + to * part;
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn scale_and_shift(values: &mut [f32], scale: f32, shift: f32) {
+    for value in values {
+        *value = *value * scale + shift;
     }
 }
 
@@ -81,16 +137,21 @@ mod tests {
             mask: Array3::zeros(shape),
             spacing: [1.0; 3],
         };
-        GammaParams { gamma }.apply(&mut sample);
+        let params = GammaParams {
+            gamma,
+            invert: false,
+            keep_statistics: false,
+        };
+        params.apply(&mut sample);
         sample.image.into_raw_vec_and_offset().0
     }
 
     #[test]
     fn the_scaled_intensities_are_raised_to_the_power() {
-        assert_eq!(
-            applied(2.0, vec![-10.0, -5.0, 0.0, 10.0]),
-            [-10.0, -8.75, -5.0, 10.0]
-        );
+        let raised = applied(2.0, vec![-10.0, -5.0, 0.0, 10.0]);
+        for (value, exact) in raised.iter().zip([-10.0, -8.75, -5.0, 10.0f32]) {
+            assert!((value - exact).abs() < 1e-5, "{value} for {exact}");
+        }
     }
 
     #[test]
@@ -104,22 +165,21 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_image_stays() {
-        assert_eq!(applied(2.0, vec![7.0; 3]), [7.0; 3]);
-    }
-
-    #[test]
     fn darkening_is_as_likely_as_brightening() {
-        let gamma = Gamma {
-            p: 1.0,
-            ..Gamma::default()
-        };
-        let mut rng = crate::random::stream(1, &[], &[]);
-        let drawn: Vec<f64> = (0..4000)
-            .map(|_| gamma.draw(&mut rng).unwrap().gamma)
-            .collect();
-        let darker = drawn.iter().filter(|&&gamma| gamma > 1.0).count();
-        assert!(darker.abs_diff(2000) < 127, "{darker} of 4000");
-        assert!(drawn.iter().all(|gamma| gamma.ln().abs() <= 0.3));
+        for range in [None, Some([0.7, 1.5])] {
+            let gamma = Gamma {
+                range,
+                p: 1.0,
+                ..Gamma::default()
+            };
+            let mut rng = crate::random::stream(1, &[], &[]);
+            let drawn: Vec<f64> = (0..4000)
+                .map(|_| gamma.draw(&mut rng).unwrap().gamma)
+                .collect();
+            let darker = drawn.iter().filter(|&&gamma| gamma > 1.0).count();
+            assert!(darker.abs_diff(2000) < 127, "{darker} of 4000");
+            let [low, high] = range.unwrap_or([(-0.3f64).exp(), 0.3f64.exp()]);
+            assert!(drawn.iter().all(|gamma| (low..=high).contains(gamma)));
+        }
     }
 }

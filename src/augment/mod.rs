@@ -4,11 +4,29 @@
 //! can be logged and replayed ([`Drawn`]), and those are then applied to a [`Sample`]. What is
 //! drawn depends on the seed, the epoch, the case and the transform's place in the list alone.
 
+mod bias_field;
+mod blur;
 mod brightness;
+mod contrast;
+mod cutout;
+mod elementary;
 mod flip;
 mod gamma;
+mod gaussian;
+mod ghosting;
+mod histogram_shift;
+mod kspace;
+mod low_resolution;
+mod mixup;
+mod motion;
 mod noise;
+mod ranges;
+mod rigid;
+mod sharpen;
 mod shift;
+mod spike;
+mod summary;
+mod values;
 
 use ndarray::Array3;
 use rand::RngExt;
@@ -18,11 +36,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::random;
 
+pub use bias_field::{BiasField, BiasFieldParams};
+pub use blur::{Blur, BlurParams};
 pub use brightness::{Brightness, BrightnessParams};
+pub use contrast::{Contrast, ContrastParams};
+pub use cutout::{Cutout, CutoutBox, CutoutParams, Fill};
 pub use flip::{Axis, Flip, FlipParams};
 pub use gamma::{Gamma, GammaParams};
-pub use noise::{Noise, NoiseParams};
+pub use ghosting::{Ghosting, GhostingParams};
+pub use histogram_shift::{HistogramShift, HistogramShiftParams};
+pub use low_resolution::{LowResolution, LowResolutionParams};
+pub use mixup::{Mixup, MixupParams, mix_batch};
+pub use motion::{Motion, MotionParams, Movement};
+pub use noise::{Noise, NoiseDistribution, NoiseParams};
+pub use sharpen::{Sharpen, SharpenParams};
 pub use shift::{Shift, ShiftParams};
+pub use spike::{Spike, SpikeParams};
 
 /// An image with its mask, both indexed `[x, y, z]`, x from left to right, y from back to front and
 /// z upwards (RAS).
@@ -36,6 +65,13 @@ pub struct Sample {
     pub spacing: [f64; 3],
 }
 
+impl Sample {
+    /// Distance between neighbouring voxels along each axis, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        self.spacing
+    }
+}
+
 crate::family! {
     /// A random change to a training sample.
     pub enum Transform {
@@ -43,12 +79,34 @@ crate::family! {
         "flip" => Flip(Flip),
         /// Bends the intensities.
         "gamma" => Gamma(Gamma),
-        /// Adds Gaussian noise to the image.
+        /// Adds noise to the image.
         "noise" => Noise(Noise),
         /// Moves image and mask.
         "shift" => Shift(Shift),
         /// Multiplies the image by a factor.
         "brightness" => Brightness(Brightness),
+        /// Multiplies the signal by a smooth field.
+        "bias_field" => BiasField(BiasField),
+        /// Scales the image about its mean.
+        "contrast" => Contrast(Contrast),
+        /// Blurs the image.
+        "blur" => Blur(Blur),
+        /// Makes the image as coarse as one of larger voxels.
+        "low_resolution" => LowResolution(LowResolution),
+        /// Sharpens the image's edges.
+        "sharpen" => Sharpen(Sharpen),
+        /// Bends the histogram at random points.
+        "histogram_shift" => HistogramShift(HistogramShift),
+        /// Adds ghosts along the phase-encoding axis.
+        "ghosting" => Ghosting(Ghosting),
+        /// Adds stripes, as from spikes in k-space.
+        "spike" => Spike(Spike),
+        /// Makes the head move during the scan.
+        "motion" => Motion(Motion),
+        /// Fills boxes of the image.
+        "cutout" => Cutout(Cutout),
+        /// Mixes a sample with the next one of its batch.
+        "mixup" => Mixup(Mixup),
     }
 }
 
@@ -61,6 +119,17 @@ impl Transform {
             Self::Noise(member) => member.draw(rng).map(Drawn::Noise),
             Self::Shift(member) => member.draw(rng).map(Drawn::Shift),
             Self::Brightness(member) => member.draw(rng).map(Drawn::Brightness),
+            Self::BiasField(member) => member.draw(rng).map(Drawn::BiasField),
+            Self::Contrast(member) => member.draw(rng).map(Drawn::Contrast),
+            Self::Blur(member) => member.draw(rng).map(Drawn::Blur),
+            Self::LowResolution(member) => member.draw(rng).map(Drawn::LowResolution),
+            Self::Sharpen(member) => member.draw(rng).map(Drawn::Sharpen),
+            Self::HistogramShift(member) => member.draw(rng).map(Drawn::HistogramShift),
+            Self::Ghosting(member) => member.draw(rng).map(Drawn::Ghosting),
+            Self::Spike(member) => member.draw(rng).map(Drawn::Spike),
+            Self::Motion(member) => member.draw(rng).map(Drawn::Motion),
+            Self::Cutout(member) => member.draw(rng).map(Drawn::Cutout),
+            Self::Mixup(member) => member.draw(rng).map(Drawn::Mixup),
         }
     }
 }
@@ -79,6 +148,28 @@ pub enum Drawn {
     Shift(ShiftParams),
     /// The factor.
     Brightness(BrightnessParams),
+    /// The polynomial's coefficients.
+    BiasField(BiasFieldParams),
+    /// The factor.
+    Contrast(ContrastParams),
+    /// The standard deviations.
+    Blur(BlurParams),
+    /// The resolution.
+    LowResolution(LowResolutionParams),
+    /// The amount.
+    Sharpen(SharpenParams),
+    /// Where the control points go.
+    HistogramShift(HistogramShiftParams),
+    /// The ghosts' number and intensity.
+    Ghosting(GhostingParams),
+    /// The spikes' places and height.
+    Spike(SpikeParams),
+    /// The movements.
+    Motion(MotionParams),
+    /// The boxes.
+    Cutout(CutoutParams),
+    /// The sample's own share.
+    Mixup(MixupParams),
 }
 
 impl Drawn {
@@ -90,6 +181,18 @@ impl Drawn {
             Self::Noise(params) => params.apply(sample),
             Self::Shift(params) => params.apply(sample),
             Self::Brightness(params) => params.apply(sample),
+            Self::BiasField(params) => params.apply(sample),
+            Self::Contrast(params) => params.apply(sample),
+            Self::Blur(params) => params.apply(sample),
+            Self::LowResolution(params) => params.apply(sample),
+            Self::Sharpen(params) => params.apply(sample),
+            Self::HistogramShift(params) => params.apply(sample),
+            Self::Ghosting(params) => params.apply(sample),
+            Self::Spike(params) => params.apply(sample),
+            Self::Motion(params) => params.apply(sample),
+            Self::Cutout(params) => params.apply(sample),
+            // A sample alone has nothing to be mixed with: see `mix_batch`.
+            Self::Mixup(_) => {}
         }
     }
 }

@@ -24,6 +24,7 @@ macro_rules! errln {
     }};
 }
 
+mod augment;
 mod config;
 mod device;
 mod evaluate;
@@ -66,6 +67,8 @@ enum Command {
     Predict(predict::Args),
     /// Score a predicted mask against a true one.
     Evaluate(evaluate::Args),
+    /// Draw what augmentation makes of a case, as a contact sheet.
+    Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
     List(list::Args),
     /// Show or check experiment files.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args),
+        Command::Augment(args) => augment::main(&args, cli.quiet),
         Command::List(args) => list::main(&args),
         Command::Config(args) => config::main(&args),
     };

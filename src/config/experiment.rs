@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Augmentations;
+use crate::augment::{Augmentations, Transform};
 use crate::dataset::{Patch, Source, Split};
 use crate::loss::Loss;
 use crate::model::Model;
@@ -77,6 +77,7 @@ impl Experiment {
             ("data", self.data.validate()),
             ("preprocess", self.preprocess.validate()),
             ("augment", self.augment.validate()),
+            ("augment", self.check_mixup()),
             ("split", self.split.validate()),
             ("model", self.model.validate()),
             ("loss", self.loss.validate()),
@@ -88,6 +89,19 @@ impl Experiment {
         checks
             .into_iter()
             .try_for_each(|(key, checked)| checked.map_err(|why| (key, why)))
+    }
+
+    fn check_mixup(&self) -> Result<(), String> {
+        let mixes = |transform: &Transform| matches!(transform, Transform::Mixup(_));
+        match self.augment.0.iter().filter(|item| mixes(item)).count() {
+            0 => Ok(()),
+            1 if self.train.batch_size > 1 => Ok(()),
+            1 => Err(
+                "mixup needs a train.batch_size of at least 2: samples are mixed within a batch"
+                    .into(),
+            ),
+            _ => Err("mixup may stand in the list only once".into()),
+        }
     }
 }
 

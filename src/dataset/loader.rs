@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::Patch;
-use crate::augment::{Augmentations, Sample};
+use crate::augment::{Augmentations, Drawn, Sample, mix_batch};
 use crate::preprocess::PreprocessError;
 use crate::preprocess::cache::CachedCase;
 use crate::random;
@@ -31,7 +31,7 @@ pub struct Batch<B: Backend> {
     pub cases: Vec<String>,
     /// Images, `[batch, 1, depth, height, width]`.
     pub images: Tensor<B, 5>,
-    /// Masks of zeros and ones, `[batch, 1, depth, height, width]`.
+    /// Masks of zeros and ones (soft where samples were mixed), `[batch, 1, depth, height, width]`.
     pub masks: Tensor<B, 5>,
     /// Seeds whatever the network draws for this batch (dropout).
     pub seed: u64,
@@ -239,9 +239,10 @@ fn assemble(cases: &[TrainingCase], sampling: &Sampling, draws: &[Draw], epoch: 
         images: Vec::new(),
         masks: Vec::new(),
     };
+    let mut all_drawn = Vec::new();
     for draw in draws {
         let case = &cases[draw.case];
-        let sample = read_sample(case, sampling, epoch, draw.pass)?;
+        let (sample, drawn) = case.sample(sampling, epoch, draw.pass)?;
         let (x, y, z) = sample.image.dim();
         batch.shape = [x, y, z];
         batch.images.extend(sample.image.iter());
@@ -249,32 +250,42 @@ fn assemble(cases: &[TrainingCase], sampling: &Sampling, draws: &[Draw], epoch: 
             .masks
             .extend(sample.mask.iter().map(|&label| f32::from(label)));
         batch.cases.push(case.id.clone());
+        all_drawn.push(drawn);
     }
+    mix_batch(&all_drawn, &mut batch.images, &mut batch.masks);
     Ok(batch)
 }
 
-fn read_sample(
-    case: &TrainingCase,
-    sampling: &Sampling,
-    epoch: u64,
-    pass: u64,
-) -> Result<Sample, PreprocessError> {
-    let prepared = case.files.load()?;
-    // Every case of a dataset has a mask; only scans to predict have none.
-    let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
-        path: case.files.image.clone(),
-    })?;
-    let mut sample = Sample {
-        spacing: prepared.image.spacing(),
-        image: prepared.image.voxels,
-        mask: mask.voxels,
-    };
-    if let Order::Shuffled { augment, .. } = &sampling.order {
-        for drawn in augment.draw(sampling.seed, epoch, &case.id, pass) {
-            drawn.apply(&mut sample);
-        }
+impl TrainingCase {
+    /// The case as the network sees it in the `pass`-th sample of it (from 0) in `epoch` (from 1), before
+    /// samples of a batch are mixed, and what was drawn for it.
+    ///
+    /// # Errors
+    ///
+    /// When the preprocessed files cannot be read.
+    pub fn sample(
+        &self,
+        sampling: &Sampling,
+        epoch: u64,
+        pass: u64,
+    ) -> Result<(Sample, Vec<Drawn>), PreprocessError> {
+        let prepared = self.files.load()?;
+        // Every case of a dataset has a mask; only scans to predict have none.
+        let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
+            path: self.files.image.clone(),
+        })?;
+        let mut sample = Sample {
+            spacing: prepared.image.spacing(),
+            image: prepared.image.voxels,
+            mask: mask.voxels,
+        };
+        let drawn = match &sampling.order {
+            Order::Shuffled { augment, .. } => augment.draw(sampling.seed, epoch, &self.id, pass),
+            Order::Sequential => Vec::new(),
+        };
+        drawn.iter().for_each(|drawn| drawn.apply(&mut sample));
+        Ok((sample, drawn))
     }
-    Ok(sample)
 }
 
 struct Batches<'a, B: Backend> {
@@ -399,6 +410,46 @@ mod tests {
         assert_eq!(one.len(), 5);
         assert_eq!(one, epoch(&cases, 4, 1));
         assert_ne!(one, epoch(&cases, 1, 2), "each epoch is drawn anew");
+    }
+
+    #[test]
+    fn mixup_mixes_each_sample_with_the_next_of_its_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let augment: Augmentations = serde_yaml::from_str("[{mixup: {alpha: 1, p: 1}}]").unwrap();
+        let sampling = Sampling {
+            seed: 7,
+            order: Order::Shuffled {
+                batches: 1,
+                patch: None,
+                augment: augment.clone(),
+            },
+            batch_size: 3,
+            workers: 1,
+        };
+        let loader = BatchLoader::<Flex>::new(
+            cases(folder.path(), 3),
+            sampling,
+            Arc::new(AtomicUsize::new(2)),
+            Failure::default(),
+            Default::default(),
+        );
+        let batch = loader.iter().next().unwrap();
+        let images: Vec<f32> = batch.images.into_data().to_vec().unwrap();
+        // The first voxel of case n is n.
+        let first = |at: usize| {
+            batch.cases[at % 3]
+                .trim_start_matches("case-")
+                .parse::<f32>()
+        };
+        for (at, case) in batch.cases.iter().enumerate() {
+            let drawn = augment.draw(7, 2, case, 0);
+            let Drawn::Mixup(params) = &drawn[0] else {
+                panic!("{drawn:?}")
+            };
+            let own = params.lambda as f32;
+            let mixed = own * first(at).unwrap() + (1.0 - own) * first(at + 1).unwrap();
+            assert!((images[64 * at] - mixed).abs() < 1e-6, "{at}");
+        }
     }
 
     #[test]

@@ -192,6 +192,16 @@ impl Drawing {
         Ok(())
     }
 
+    /// Writes the PNG alone.
+    pub(super) fn save_png(&self, path: &Path) -> Result<(), ReportError> {
+        let pixels = self.pixels().map_err(|why| ReportError::Drawing {
+            stem: path.display().to_string(),
+            why,
+        })?;
+        write_atomic(path, |out| out.write_all(&png(&pixels)?))?;
+        Ok(())
+    }
+
     /// The drawing in pixels.
     pub(super) fn pixels(&self) -> Result<RgbImage, String> {
         let (width, height) = self.size;

@@ -1,6 +1,7 @@
 //! Plots, pictures and the page that shows a finished run. Works on plain data.
 
 mod axis;
+mod contact_sheet;
 mod curve;
 mod drawing;
 mod html;
@@ -13,6 +14,7 @@ mod text;
 
 use thiserror::Error;
 
+pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
 pub use curve::{CurvePlot, Series};
 pub use html::{RunReport, Table};
 pub use overlay::Overlay;

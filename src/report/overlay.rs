@@ -121,7 +121,7 @@ impl Overlay<'_> {
             turn.view(self.truth.voxels.view()),
             turn.view(self.prediction.voxels.view()),
         );
-        let spacing = turn.order.map(|axis| affine.spacing()[axis]);
+        let spacing = turn.spacing(affine);
         let centre = centroid(truth)
             .or_else(|| centroid(prediction))
             .unwrap_or_else(|| turn.order.map(|axis| self.image.shape()[axis] / 2));
@@ -152,13 +152,13 @@ impl Overlay<'_> {
 }
 
 /// Which voxel axes run to the right, to the front and up, and which of them must be turned round.
-struct Turn {
+pub(super) struct Turn {
     order: [usize; 3],
     reversed: [bool; 3],
 }
 
 impl Turn {
-    fn to_ras(affine: &Affine) -> Self {
+    pub(super) fn to_ras(affine: &Affine) -> Self {
         let codes = AxisCodes::of(affine).letters();
         let mut turn = Self {
             order: [0, 1, 2],
@@ -179,7 +179,12 @@ impl Turn {
         turn
     }
 
-    fn view<'v, T>(&self, voxels: ArrayView3<'v, T>) -> ArrayView3<'v, T> {
+    /// Distance between neighbouring voxels along the turned axes, in mm.
+    pub(super) fn spacing(&self, affine: &Affine) -> [f64; 3] {
+        self.order.map(|axis| affine.spacing()[axis])
+    }
+
+    pub(super) fn view<'v, T>(&self, voxels: ArrayView3<'v, T>) -> ArrayView3<'v, T> {
         let mut view = voxels.permuted_axes(self.order);
         for (axis, _) in self
             .reversed
@@ -207,7 +212,7 @@ fn centroid(mask: ArrayView3<'_, u8>) -> Option<[usize; 3]> {
 }
 
 /// The intensities shown black and white: the 1st and the 99th percentile.
-fn window(image: &ArrayView3<'_, f32>) -> (f32, f32) {
+pub(super) fn window(image: &ArrayView3<'_, f32>) -> (f32, f32) {
     let mut values: Vec<f32> = image
         .iter()
         .copied()

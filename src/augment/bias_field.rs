@@ -1,0 +1,128 @@
+use multiversion::multiversion;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::elementary::exp;
+use super::values::{in_order, range};
+use super::{Sample, happens, ranges::validate_number, uniform, validate_probability};
+
+/// Multiplies the signal by a smooth field, as an uneven coil does: the exponential of a polynomial in
+/// the three coordinates, each running from -1 to 1 over the grid. The signal is what lies above the
+/// image's minimum, `low + (v - low) * field`: air stays dark also after a z-score.
+///
+/// Reference: TorchIO's `RandomBiasField` (Pérez-García et al., Computer Methods and Programs in
+/// Biomedicine, 2021), after Van Leemput et al., IEEE Transactions on Medical Imaging, 1999.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BiasField {
+    /// Largest magnitude of the polynomial's coefficients, each uniform from minus this to this.
+    #[schemars(range(max = 3.0), extend("exclusiveMinimum" = 0.0))]
+    pub coefficient: f64,
+    /// Order of the polynomial: the largest sum of the three exponents.
+    #[schemars(range(min = 0, max = 6))]
+    pub order: usize,
+    /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub p: f64,
+}
+
+const MAX_ORDER: usize = 6;
+
+impl Default for BiasField {
+    fn default() -> Self {
+        Self {
+            coefficient: 0.5,
+            order: 3,
+            p: 0.5,
+        }
+    }
+}
+
+impl BiasField {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        use std::ops::Bound::{Excluded, Included};
+        validate_probability(self.p)?;
+        let allowed = (Excluded(0.0), Included(3.0));
+        validate_number("coefficient", self.coefficient, allowed)?;
+        match self.order {
+            0..=MAX_ORDER => Ok(()),
+            order => Err(format!("order is {order} and must be at most {MAX_ORDER}")),
+        }
+    }
+
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BiasFieldParams> {
+        happens(self.p, rng).then(|| {
+            let largest = self.coefficient;
+            let coefficients = exponents(self.order).map(|_| uniform(-largest, largest, rng));
+            BiasFieldParams {
+                order: self.order,
+                coefficients: coefficients.collect(),
+            }
+        })
+    }
+}
+
+/// The exponents of x, y and z in each term, z's changing fastest.
+fn exponents(order: usize) -> impl Iterator<Item = [usize; 3]> {
+    let pairs = (0..=order).flat_map(move |x| (0..=order - x).map(move |y| (x, y)));
+    pairs.flat_map(move |(x, y)| (0..=order - x - y).map(move |z| [x, y, z]))
+}
+
+/// What [`BiasField`] draws.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BiasFieldParams {
+    /// Order of the polynomial.
+    pub order: usize,
+    /// The terms' coefficients, z's exponent changing fastest and x's slowest.
+    pub coefficients: Vec<f64>,
+}
+
+impl BiasFieldParams {
+    pub(super) fn apply(&self, sample: &mut Sample) {
+        let (nx, ny, nz) = sample.image.dim();
+        let values = in_order(&mut sample.image);
+        let Some([low, _]) = range(values) else {
+            return;
+        };
+        let order = self.order.min(MAX_ORDER);
+        let along_z: Vec<f32> = (0..nz).map(|z| coordinate(z, nz) as f32).collect();
+        let planes = values.par_chunks_mut(ny * nz).enumerate();
+        planes.for_each(|(x, plane)| {
+            let x = powers(coordinate(x, nx));
+            for (y, row) in plane.chunks_exact_mut(nz).enumerate() {
+                let y = powers(coordinate(y, ny));
+                // Along a row the field is a polynomial in z alone.
+                let mut in_z = [0.0f64; MAX_ORDER + 1];
+                for ([i, j, k], coefficient) in exponents(order).zip(&self.coefficients) {
+                    in_z[k] += coefficient * x[i] * y[j];
+                }
+                multiply(row, &along_z, &in_z.map(|c| c as f32)[..=order], low);
+            }
+        });
+    }
+}
+
+/// From -1 at the first voxel to 1 at the last.
+fn coordinate(index: usize, n: usize) -> f64 {
+    match n {
+        1 => 0.0,
+        _ => (2 * index) as f64 / (n - 1) as f64 - 1.0,
+    }
+}
+
+fn powers(x: f64) -> [f64; MAX_ORDER + 1] {
+    std::array::from_fn(|exponent| x.powi(exponent as i32))
+}
+
+#[multiversion(targets = "simd")]
+fn multiply(row: &mut [f32], at: &[f32], coefficients: &[f32], low: f32) {
+    for (value, z) in row.iter_mut().zip(at) {
+        let mut exponent = 0.0;
+        for coefficient in coefficients.iter().rev() {
+            exponent = exponent * z + coefficient;
+        }
+        *value = low + (*value - low) * exp(exponent);
+    }
+}

@@ -1,0 +1,65 @@
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::gaussian::blur;
+use super::ranges::validate_range;
+use super::values::{in_order, range};
+use super::{Sample, happens, uniform, validate_probability};
+
+/// Blurs the image with a Gaussian whose standard deviation is drawn for each axis. It is cut off
+/// beyond 4 standard deviations, and the image mirrored at its edges, which keeps its mean.
+///
+/// Reference: TorchIO's `RandomBlur` (Pérez-García et al., Computer Methods and Programs in
+/// Biomedicine, 2021); the filter is scipy's `gaussian_filter`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Blur {
+    /// Smallest and largest standard deviation, in mm; that of each axis is uniform between them.
+    #[schemars(inner(range(min = 0.0, max = 100.0)))]
+    pub std: [f64; 2],
+    /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub p: f64,
+}
+
+impl Default for Blur {
+    fn default() -> Self {
+        Self {
+            std: [0.0, 2.0],
+            p: 0.5,
+        }
+    }
+}
+
+impl Blur {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        validate_probability(self.p)?;
+        validate_range("std", self.std, 0.0..=100.0)
+    }
+
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BlurParams> {
+        let [low, high] = self.std;
+        happens(self.p, rng).then(|| BlurParams {
+            std: [(); 3].map(|()| uniform(low, high, rng)),
+        })
+    }
+}
+
+/// What [`Blur`] draws.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlurParams {
+    /// The standard deviation along each axis, in mm.
+    pub std: [f64; 3],
+}
+
+impl BlurParams {
+    pub(super) fn apply(&self, sample: &mut Sample) {
+        // The weights' rounding would move a constant.
+        if range(in_order(&mut sample.image)).is_some() {
+            let spacing = sample.spacing();
+            let voxels = [0, 1, 2].map(|axis| self.std[axis] / spacing[axis]);
+            blur(&mut sample.image, voxels);
+        }
+    }
+}

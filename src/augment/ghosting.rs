@@ -1,0 +1,115 @@
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::flip::Axis;
+use super::kspace::{combine, number};
+use super::ranges::{validate_number, validate_range};
+use super::values::{in_order, range};
+use super::{Sample, happens, uniform, validate_probability};
+
+/// Ghosts along the phase-encoding axis, as from a periodic movement such as breathing or a pulse:
+/// every n-th plane of k-space is weakened, which adds n faint copies of the image. A part of k-space
+/// about its centre, and in any case its central plane, is left as it is, which keeps the image's mean.
+///
+/// Reference: TorchIO's `RandomGhosting` (Pérez-García et al., Computer Methods and Programs in
+/// Biomedicine, 2021).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ghosting {
+    /// Smallest and largest number of ghosts.
+    #[schemars(inner(range(min = 1, max = 100)))]
+    pub ghosts: [usize; 2],
+    /// The axes along which phase may be encoded; one is drawn.
+    #[schemars(length(min = 1))]
+    pub axes: Vec<Axis>,
+    /// Smallest and largest intensity, at most 1; the one applied is uniform between them. 1 leaves nothing of
+    /// the weakened planes.
+    #[schemars(inner(range(min = 0.0, max = 1.0)))]
+    pub intensity: [f64; 2],
+    /// The part of k-space about its centre that is left as it is.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub restore: f64,
+    /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub p: f64,
+}
+
+impl Default for Ghosting {
+    fn default() -> Self {
+        Self {
+            ghosts: [4, 10],
+            axes: vec![Axis::LeftRight, Axis::FrontBack, Axis::UpDown],
+            intensity: [0.5, 1.0],
+            restore: 0.0,
+            p: 0.1,
+        }
+    }
+}
+
+impl Ghosting {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        validate_probability(self.p)?;
+        let [low, high] = self.ghosts;
+        if !(1 <= low && low <= high && high <= 100) {
+            return Err(format!(
+                "ghosts is [{low}, {high}] and must be two numbers from 1 to 100, the first not \
+                 above the second"
+            ));
+        }
+        if self.axes.is_empty() {
+            return Err("axes must name at least one of left_right, front_back and up_down".into());
+        }
+        validate_range("intensity", self.intensity, 0.0..=1.0)?;
+        validate_number("restore", self.restore, 0.0..=1.0)
+    }
+
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GhostingParams> {
+        happens(self.p, rng).then(|| {
+            let ([fewest, most], [low, high]) = (self.ghosts, self.intensity);
+            GhostingParams {
+                ghosts: rng.random_range(fewest..=most),
+                axis: self.axes[rng.random_range(0..self.axes.len())],
+                intensity: uniform(low, high, rng),
+                restore: self.restore,
+            }
+        })
+    }
+}
+
+/// What [`Ghosting`] draws.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GhostingParams {
+    /// The number of ghosts.
+    pub ghosts: usize,
+    /// Along which axis they lie.
+    pub axis: Axis,
+    /// How much of the weakened planes is lost, from 0 to 1.
+    pub intensity: f64,
+    /// The part of k-space about its centre that is left as it is.
+    pub restore: f64,
+}
+
+impl GhostingParams {
+    pub(super) fn apply(&self, sample: &mut Sample) {
+        if range(in_order(&mut sample.image)).is_none() {
+            return;
+        }
+        let axis = number(self.axis);
+        let n = sample.image.shape()[axis];
+        let (middle, half) = (n / 2, (self.restore * n as f64).round() as usize / 2);
+        let kept = middle - half.min(middle)..middle + half;
+        let gains = (0..n).map(|plane| {
+            let weakened = plane % self.ghosts.max(1) == 0 && plane != middle;
+            match weakened && !kept.contains(&plane) {
+                true => 1.0 - self.intensity as f32,
+                false => 1.0,
+            }
+        });
+        let gains: Vec<f32> = gains.collect();
+        if gains.iter().any(|gain| *gain != 1.0) {
+            combine(&mut sample.image, &[], axis, &[gains]);
+        }
+    }
+}

@@ -352,7 +352,8 @@ impl Run {
                 continue;
             };
             for case in data.sources(std::slice::from_ref(&chosen.case)) {
-                let (scores, segmented) = evaluate_case(&predictor, case, &self.experiment.evaluate)?;
+                let (scores, segmented) =
+                    evaluate_case(&predictor, case, &self.experiment.evaluate)?;
                 highlights.push(Highlight {
                     label,
                     scores,

@@ -1,11 +1,16 @@
-//! Metrics against MONAI, numpy and segmentation_models.
+//! Metrics against MONAI, medpy, scipy and segmentation_models, and what must hold for any two masks.
 
 use std::collections::BTreeMap;
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
-use calvaria::metric::{self, Counts, Overlap, iou_soft, soft_counts};
-use ndarray::ArrayView3;
+use calvaria::metric::{
+    self, Better, Counts, Evaluation, METRICS, Metric, Overlap, SurfaceDistances, iou_soft,
+    soft_counts,
+};
+use calvaria::volume::{Affine, Volume};
+use ndarray::{Array3, ArrayView3, Axis, ShapeBuilder, s};
+use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,8 +19,18 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric
 
 #[derive(Deserialize)]
 struct Expected {
-    pairs: BTreeMap<String, BTreeMap<String, Value>>,
+    spacing: [f64; 3],
+    pairs: BTreeMap<String, Pair>,
     soft: Soft,
+}
+
+/// What other programs say of two masks; "nan" or "inf" where they give no number.
+#[derive(Deserialize)]
+struct Pair {
+    counts: BTreeMap<String, u64>,
+    numpy: BTreeMap<String, Value>,
+    monai: BTreeMap<String, Value>,
+    medpy: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -33,72 +48,119 @@ fn expected() -> Expected {
     serde_json::from_str(&text).unwrap()
 }
 
-fn for_each_pair(check: impl Fn(&str, ArrayView3<u8>, ArrayView3<u8>, &BTreeMap<String, Value>)) {
+fn for_each_pair(mut check: impl FnMut(&str, Array3<u8>, Array3<u8>, &Pair)) {
     let bytes = std::fs::read(format!("{FOLDER}/masks.safetensors")).unwrap();
     let masks = SafeTensors::deserialize(&bytes).unwrap();
-    for (name, values) in expected().pairs {
-        let mask = |side: &str| masks.tensor(&format!("{name}.{side}")).unwrap();
-        let view = |mask: &safetensors::tensor::TensorView<'_>| {
+    for (name, pair) in expected().pairs {
+        let mask = |side: &str| {
+            let mask = masks.tensor(&format!("{name}.{side}")).unwrap();
             let shape: [usize; 3] = mask.shape().try_into().unwrap();
-            ndarray::Array3::from_shape_vec(shape, mask.data().to_vec()).unwrap()
+            Array3::from_shape_vec(shape, mask.data().to_vec()).unwrap()
         };
-        check(
-            &name,
-            view(&mask("pred")).view(),
-            view(&mask("ref")).view(),
-            &values,
+        check(&name, mask("pred"), mask("ref"), &pair);
+    }
+}
+
+fn volume<T>(voxels: Array3<T>, spacing: [f64; 3]) -> Volume<T> {
+    let affine = Affine::diagonal(spacing, [0.0; 3]);
+    Volume { voxels, affine }
+}
+
+/// A metric's values by name, with probabilities of 0.875 in the predicted mask and 0.125 elsewhere.
+fn values(
+    prediction: ArrayView3<'_, u8>,
+    truth: ArrayView3<'_, u8>,
+    spacing: [f64; 3],
+    nsd_tolerance: f64,
+) -> BTreeMap<&'static str, f64> {
+    let probability = prediction.mapv(|label| f32::from(label) * 0.75 + 0.125);
+    let all = metric::all(
+        &volume(prediction.to_owned(), spacing),
+        &volume(truth.to_owned(), spacing),
+        Some(&volume(probability, spacing)),
+        &Evaluation { nsd_tolerance },
+    );
+    all.into_iter().collect()
+}
+
+/// Every metric has a column, and every column the value that numpy and scipy give.
+#[test]
+fn every_metric_is_numpys() {
+    let spacing = expected().spacing;
+    let mut compared = BTreeMap::new();
+    for_each_pair(|name, prediction, truth, pair| {
+        let found = values(prediction.view(), truth.view(), spacing, 1.0);
+        for metric in METRICS.iter().map(|metric| metric.name) {
+            // Where there is no number, tests below say what ours is.
+            let Some(reference) = pair.numpy.get(metric).and_then(Value::as_f64) else {
+                continue;
+            };
+            let value = found[metric];
+            assert!(
+                (value - reference).abs() < 1e-9,
+                "{name}: {metric} {value}, not {reference}"
+            );
+            *compared.entry(metric).or_insert(0) += 1;
+        }
+        let overlap = Overlap::of(&prediction, &truth);
+        let counts = [overlap.tp, overlap.fp, overlap.fn_, overlap.tn];
+        assert_eq!(counts, ["tp", "fp", "fn", "tn"].map(|key| pair.counts[key]));
+    });
+    for Metric { name, .. } in METRICS {
+        assert!(
+            compared.get(name) >= Some(&10),
+            "{name} has no reference numbers"
         );
     }
 }
 
 #[test]
-fn counts_and_ratios_are_those_of_the_references() {
-    for_each_pair(|name, prediction, truth, expected| {
-        let overlap = Overlap::of(prediction, truth);
-        let counts = [overlap.tp, overlap.fp, overlap.fn_, overlap.tn];
-        assert_eq!(
-            counts,
-            ["tp", "fp", "fn", "tn"].map(|key| expected[key].as_u64().unwrap()),
-            "{name}"
-        );
-        for (metric, value) in metric::all(prediction, truth, None) {
-            // Where the plain quotient is 0 / 0, the next test says what ours is.
-            if let Some(reference) = expected[metric].as_f64() {
-                assert!(
-                    (value - reference).abs() < 1e-9,
-                    "{name}: {metric} {value}, not {reference}"
-                );
-            }
+fn metrics_are_monais_and_medpys() {
+    let spacing = expected().spacing;
+    for_each_pair(|name, prediction, truth, pair| {
+        let mut found = values(prediction.view(), truth.view(), spacing, 1.0);
+        let wider = values(prediction.view(), truth.view(), spacing, 2.0);
+        found.insert("nsd_2mm", wider["nsd"]);
+        for (metric, reference) in pair.monai.iter().chain(&pair.medpy) {
+            let value = found[metric.as_str()];
+            let same = match reference.as_f64() {
+                Some(reference) => (value - reference).abs() < 1e-5,
+                None if reference == "inf" => value == f64::INFINITY,
+                // MONAI's "nan"; the next test says what is ours.
+                None => prediction.sum() == 0 || truth.sum() == 0,
+            };
+            assert!(same, "{name}: {metric} {value}, not {reference}");
         }
-        assert_eq!(
-            Some(overlap.dice() as f32),
-            expected["monai_dice"].as_f64().map(|v| v as f32)
-        );
-        assert_eq!(
-            Some(overlap.iou() as f32),
-            expected["monai_iou"].as_f64().map(|v| v as f32)
-        );
     });
 }
 
 #[test]
 fn empty_masks_agree_with_each_other_and_with_nothing_else() {
-    let (empty, full) = ([0; 4], [1; 4]);
-    let values = |prediction: &[u8], truth: &[u8]| {
-        let o = Overlap::of(prediction, truth);
+    let (empty, full) = (Array3::zeros((4, 5, 6)), Array3::from_elem((4, 5, 6), 1));
+    let values = |prediction: &Array3<u8>, truth: &Array3<u8>| {
+        let all = values(prediction.view(), truth.view(), [1.0; 3], 1.0);
         [
-            o.iou(),
-            o.dice(),
-            o.precision(),
-            o.recall(),
-            o.volume_similarity(),
-            o.specificity(),
+            "iou",
+            "dice",
+            "precision",
+            "recall",
+            "volume_similarity",
+            "nsd",
+            "specificity",
+            "hausdorff",
+            "hd95",
+            "assd",
         ]
+        .map(|name| all[name])
     };
-    assert_eq!(values(&empty, &empty), [1.0; 6]);
-    assert_eq!(values(&full, &full), [1.0; 6]);
-    assert_eq!(values(&empty, &full), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
-    assert_eq!(values(&full, &empty), [0.0; 6]);
+    let best = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+    assert_eq!(values(&empty, &empty), best);
+    assert_eq!(values(&full, &full), best);
+    let inf = f64::INFINITY;
+    let missed = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, inf, inf, inf];
+    assert_eq!(values(&empty, &full), missed);
+    let invented = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, inf, inf, inf];
+    assert_eq!(values(&full, &empty), invented);
 }
 
 #[test]
@@ -117,6 +179,7 @@ fn the_soft_iou_is_the_published_one() {
 #[test]
 fn counts_on_the_device_give_what_the_masks_give() {
     for_each_pair(|name, prediction, truth, _| {
+        let (prediction, truth) = (prediction.view(), truth.view());
         let (x, y, z) = truth.dim();
         let tensor = |values: Vec<f32>| {
             Tensor::<Flex, 5>::from_data(
@@ -154,18 +217,231 @@ fn counts_on_the_device_give_what_the_masks_give() {
 }
 
 #[test]
-fn the_table_has_the_listed_columns_in_order() {
-    let mask = ndarray::Array3::<u8>::zeros((2, 2, 2));
-    let probability = mask.mapv(f32::from);
-    let all = metric::all(mask.view(), mask.view(), Some(probability.view()));
-    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+fn without_probabilities_there_is_no_soft_iou() {
+    let mask = volume(Array3::<u8>::zeros((2, 2, 2)), [1.0; 3]);
+    let found = metric::all(&mask, &mask, None, &Evaluation::default());
+    let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+    let hard = METRICS.iter().map(|metric| metric.name);
     assert_eq!(
         names,
-        metric::NAMES
-            .iter()
-            .map(|(name, _)| *name)
-            .collect::<Vec<_>>()
+        hard.filter(|name| *name != "iou_soft").collect::<Vec<_>>()
     );
-    let without = metric::all(mask.view(), mask.view(), None);
-    assert!(without.iter().all(|(name, _)| *name != "iou_soft"));
+}
+
+#[test]
+fn the_listing_describes_every_metric_once() {
+    let listing = metric::listing();
+    let names = METRICS.iter().map(|metric| metric.name);
+    let listed = listing
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    assert!(listed.eq(names));
+    assert_eq!(listing.matches("# Reference: ").count(), METRICS.len());
+    assert!(listing.lines().all(|line| line.chars().count() <= 100));
+    assert!(METRICS.iter().all(|metric| !metric.description.is_empty()));
+}
+
+#[test]
+fn a_voxel_is_within_its_own_size_whatever_float32_made_of_it() {
+    let one = |z: usize| Array3::from_shape_fn((3, 3, 3), |index| u8::from(index == (1, 1, z)));
+    let third = f64::from(4.0_f32 / 3.0);
+    for (size, tolerance) in [(1.000_000_2, 1.0), (third, 4.0 / 3.0), (1.0, 1.0)] {
+        let found = SurfaceDistances::between(one(1).view(), one(2).view(), [size; 3]);
+        assert_eq!(found.nsd(tolerance), 1.0);
+        assert_eq!(found.nsd(tolerance - 1e-3), 0.0);
+    }
+}
+
+#[test]
+fn a_tolerance_below_zero_or_without_a_number_is_refused() {
+    for nsd_tolerance in [-1e-9, f64::NAN, f64::INFINITY] {
+        let why = Evaluation { nsd_tolerance }.validate().unwrap_err();
+        assert!(why.contains("nsd_tolerance"), "{why}");
+    }
+    assert_eq!(Evaluation { nsd_tolerance: 0.0 }.validate(), Ok(()));
+}
+
+/// Two masks of one shape, of boxes with holes and stray voxels.
+fn pairs() -> impl Strategy<Value = (Array3<u8>, Array3<u8>)> {
+    (2_usize..12, 2_usize..12, 2_usize..12).prop_flat_map(|shape| (mask(shape), mask(shape)))
+}
+
+fn mask(shape: (usize, usize, usize)) -> impl Strategy<Value = Array3<u8>> {
+    let boxes = prop::collection::vec(
+        (corner(shape), corner(shape), prop::bool::weighted(0.7)),
+        1..4,
+    );
+    boxes.prop_map(move |boxes| {
+        let mut mask = Array3::zeros(shape);
+        for (a, b, fill) in boxes {
+            draw(&mut mask, a, b, u8::from(fill));
+        }
+        mask
+    })
+}
+
+fn corner(shape: (usize, usize, usize)) -> impl Strategy<Value = [usize; 3]> {
+    (0..shape.0, 0..shape.1, 0..shape.2).prop_map(|(x, y, z)| [x, y, z])
+}
+
+/// Fills the box between two corners, both within it.
+fn draw(mask: &mut Array3<u8>, a: [usize; 3], b: [usize; 3], label: u8) {
+    let [x, y, z] = std::array::from_fn(|axis| a[axis].min(b[axis])..a[axis].max(b[axis]) + 1);
+    mask.slice_mut(s![x, y, z]).fill(label);
+}
+
+fn spacings() -> impl Strategy<Value = [f64; 3]> {
+    [0.3..4.0_f64, 0.3..4.0, 0.3..4.0]
+}
+
+fn assert_same(a: &BTreeMap<&str, f64>, b: &BTreeMap<&str, f64>, names: &[&str]) {
+    for name in names {
+        let (a, b) = (a[name], b[name]);
+        let same = a == b || (a - b).abs() <= 1e-12 * a.abs().max(1.0);
+        assert!(same, "{name}: {a} and {b}");
+    }
+}
+
+const DISTANCES: [&str; 3] = ["hausdorff", "hd95", "assd"];
+
+fn names() -> Vec<&'static str> {
+    METRICS.iter().map(|metric| metric.name).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn no_mask_is_better_than_the_truth_itself((prediction, truth) in pairs(), spacing in spacings()) {
+        let itself = values(truth.view(), truth.view(), spacing, 0.0);
+        let other = values(prediction.view(), truth.view(), spacing, 0.0);
+        for metric in METRICS.iter().filter(|metric| metric.name != "iou_soft") {
+            let (itself, other) = (itself[metric.name], other[metric.name]);
+            match metric.better {
+                Better::Higher => prop_assert!(itself == 1.0 && (0.0..=1.0).contains(&other)),
+                Better::Lower => prop_assert!(itself == 0.0 && other >= 0.0),
+                Better::Neither => {}
+            }
+        }
+    }
+
+    #[test]
+    fn swapping_the_masks_swaps_precision_with_recall_and_the_volumes(
+        (prediction, truth) in pairs(),
+        spacing in spacings(),
+    ) {
+        let found = values(prediction.view(), truth.view(), spacing, 1.0);
+        let mut swapped = values(truth.view(), prediction.view(), spacing, 1.0);
+        for (a, b) in [("precision", "recall"), ("volume_ml", "true_volume_ml")] {
+            let (of_a, of_b) = (swapped[a], swapped[b]);
+            swapped.extend([(a, of_b), (b, of_a)]);
+        }
+        let symmetric: Vec<&str> = names()
+            .into_iter()
+            .filter(|name| !["iou_soft", "specificity"].contains(name))
+            .collect();
+        assert_same(&found, &swapped, &symmetric);
+    }
+
+    #[test]
+    fn larger_voxels_scale_distances_and_volumes_and_nothing_else(
+        (prediction, truth) in pairs(),
+        spacing in spacings(),
+        scale in 0.5..3.0_f64,
+    ) {
+        let mut found = values(prediction.view(), truth.view(), spacing, 1.0);
+        let larger = spacing.map(|spacing| spacing * scale);
+        let scaled = values(prediction.view(), truth.view(), larger, scale);
+        for metric in METRICS {
+            let factor = match metric.unit {
+                "mm" => scale,
+                "mL" => scale.powi(3),
+                _ => 1.0,
+            };
+            found.insert(metric.name, found[metric.name] * factor);
+        }
+        assert_same(&found, &scaled, &names());
+    }
+
+    #[test]
+    fn where_in_the_image_the_masks_lie_does_not_matter(
+        (prediction, truth) in pairs(),
+        spacing in spacings(),
+        [x, y, z] in [0_usize..4, 0..4, 0..4],
+    ) {
+        let moved = |mask: &Array3<u8>| {
+            let (a, b, c) = mask.dim();
+            let mut larger = Array3::zeros((a + 5, b + 5, c + 5));
+            larger.slice_mut(s![x..x + a, y..y + b, z..z + c]).assign(mask);
+            larger
+        };
+        let found = values(prediction.view(), truth.view(), spacing, 1.0);
+        let moved = values(moved(&prediction).view(), moved(&truth).view(), spacing, 1.0);
+        // The others count background, too.
+        let counts_background = ["accuracy", "specificity", "iou_soft"];
+        let names: Vec<&str> = names()
+            .into_iter()
+            .filter(|name| !counts_background.contains(name))
+            .collect();
+        assert_same(&found, &moved, &names);
+    }
+
+    #[test]
+    fn mirroring_turning_and_storing_otherwise_do_not_matter(
+        (prediction, truth) in pairs(),
+        spacing in spacings(),
+        order in Just(vec![0, 1, 2]).prop_shuffle(),
+        mirrored in 0_usize..3,
+    ) {
+        let found = values(prediction.view(), truth.view(), spacing, 1.0);
+        let order: [usize; 3] = order.try_into().unwrap();
+        let turn = |mask: &Array3<u8>| {
+            let mut mask = mask.clone().permuted_axes(order);
+            mask.invert_axis(Axis(mirrored));
+            mask
+        };
+        // Each mask in memory in its own way.
+        let turned = turn(&truth);
+        let mut column_major = Array3::zeros(turned.raw_dim().f());
+        column_major.assign(&turn(&prediction));
+        let spacing = order.map(|axis| spacing[axis]);
+        let probability = column_major.mapv(|label| f32::from(label) * 0.75 + 0.125);
+        let turned = metric::all(
+            &volume(column_major, spacing),
+            &volume(turned, spacing),
+            Some(&volume(probability, spacing)),
+            &Evaluation { nsd_tolerance: 1.0 },
+        );
+        assert_same(&found, &turned.into_iter().collect(), &names());
+    }
+
+    #[test]
+    fn growing_a_box_by_a_voxel_moves_its_surface_by_at_most_a_voxels_diagonal(
+        (a, b) in (corner((7, 8, 9)), corner((7, 8, 9))),
+        truth in mask((9, 10, 11)),
+        spacing in spacings(),
+    ) {
+        let (mut small, mut large) = (Array3::zeros((9, 10, 11)), Array3::zeros((9, 10, 11)));
+        let one = |corner: [usize; 3]| corner.map(|i| i + 1);
+        draw(&mut small, one(a), one(b), 1);
+        let ends = |pick: fn(usize, usize) -> usize| std::array::from_fn(|i| pick(a[i], b[i]));
+        draw(&mut large, ends(usize::min), ends(usize::max).map(|i: usize| i + 2), 1);
+        let diagonal = spacing.iter().map(|side| side * side).sum::<f64>().sqrt();
+        let between = |a: &Array3<u8>, b: &Array3<u8>| values(a.view(), b.view(), spacing, 0.0)["hausdorff"];
+        let grown = between(&large, &small);
+        prop_assert!((grown - diagonal).abs() < 1e-9, "{grown}, not {diagonal}");
+        if truth.iter().any(|&label| label != 0) {
+            let change = between(&large, &truth) - between(&small, &truth);
+            prop_assert!(change.abs() <= diagonal + 1e-9, "by {change}");
+        }
+    }
+
+    #[test]
+    fn distances_are_ordered((prediction, truth) in pairs(), spacing in spacings()) {
+        let found = values(prediction.view(), truth.view(), spacing, 0.0);
+        let [hausdorff, hd95, assd] = DISTANCES.map(|name| found[name]);
+        prop_assert!(hd95 <= hausdorff && assd <= hausdorff + 1e-12);
+        let within = values(prediction.view(), truth.view(), spacing, hausdorff.min(1e6))["nsd"];
+        prop_assert_eq!(within, if hausdorff.is_finite() { 1.0 } else { 0.0 });
+    }
 }

@@ -73,7 +73,28 @@ fn evaluate_scores_a_mask_against_itself_and_refuses_another_grid() {
         .args([&a, &a])
         .assert()
         .success()
-        .stdout(contains("iou                 1.000000"));
+        .stdout(
+            contains("iou                 1.000000")
+                .and(contains("hd95                0.000000    mm")),
+        );
+    mask.voxels.fill(0);
+    mask.affine.0[1][3] -= 1.0;
+    let empty = folder.path().join("empty.nii.gz");
+    write_mask(&empty, &mask).unwrap();
+    calvaria()
+        .arg("evaluate")
+        .args([&empty, &a])
+        .args(["--nsd-tolerance", "1.5"])
+        .assert()
+        .success()
+        .stdout(contains("hausdorff           inf         mm"));
+    calvaria()
+        .arg("evaluate")
+        .args([&a, &a])
+        .arg("--nsd-tolerance=-1")
+        .assert()
+        .code(2)
+        .stderr(contains("nsd_tolerance is -1"));
     calvaria()
         .arg("evaluate")
         .args([&a, &b])

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Failed;
 use crate::evaluate::evaluate_files;
+use crate::metric::{Evaluation, METRICS};
 
 /// Score a predicted mask against a true one.
 #[derive(Debug, clap::Args)]
@@ -12,12 +13,21 @@ pub struct Args {
     prediction: PathBuf,
     /// The true mask, on the same grid.
     truth: PathBuf,
+    /// Distance in mm up to which two surfaces agree, for `nsd`.
+    #[arg(long, value_name = "MM", default_value_t = Evaluation::default().nsd_tolerance)]
+    nsd_tolerance: f64,
 }
 
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
-    let scores = evaluate_files(&args.prediction, &args.truth).map_err(Failed::input)?;
-    for (name, value) in &scores.scores {
-        outln!("{name:<20}{value:.6}");
+    let settings = Evaluation {
+        nsd_tolerance: args.nsd_tolerance,
+    };
+    settings.validate().map_err(Failed::input)?;
+    let scored = evaluate_files(&args.prediction, &args.truth, &settings).map_err(Failed::input)?;
+    for (name, value) in &scored.scores {
+        let unit = METRICS.iter().find(|metric| metric.name == *name);
+        let unit = unit.map_or("", |metric| metric.unit);
+        outln!("{}", format!("{name:<20}{value:<12.6}{unit}").trim_end());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::{Augmentations, Transform};
 use crate::dataset::{Patch, Source, Split};
 use crate::loss::Loss;
+use crate::metric::Evaluation;
 use crate::model::Model;
 use crate::preprocess::Pipeline;
 use crate::train::{Optimizer, Schedule};
@@ -48,6 +49,9 @@ pub struct Experiment {
     /// From the network's output to a mask.
     #[serde(default)]
     pub predict: Prediction,
+    /// How the masks are scored.
+    #[serde(default)]
+    pub evaluate: Evaluation,
     /// What the plots show besides the run.
     #[serde(default)]
     pub report: Reporting,
@@ -85,6 +89,7 @@ impl Experiment {
             ("schedule", self.schedule.validate()),
             ("train", self.train.validate()),
             ("predict", self.predict.validate()),
+            ("evaluate", self.evaluate.validate()),
         ];
         checks
             .into_iter()

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::dataset::Case;
 use crate::files::{FileError, write_atomic};
 use crate::kernel::Kernels;
-use crate::metric;
+use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predicted, Predictor};
 use crate::volume::nifti::read_mask;
 use crate::volume::{Volume, VolumeError};
@@ -58,22 +58,6 @@ impl CaseScores {
     }
 }
 
-/// Every score of a predicted mask: the overlap metrics, then both volumes in mL.
-pub fn score(
-    truth: &Volume<u8>,
-    prediction: &Volume<u8>,
-    probability: Option<&Volume<f32>>,
-) -> Vec<(&'static str, f64)> {
-    let mut scores = metric::all(
-        prediction.voxels.view(),
-        truth.voxels.view(),
-        probability.map(|volume| volume.voxels.view()),
-    );
-    scores.push(("truth_ml", volume_ml(truth)));
-    scores.push(("prediction_ml", volume_ml(prediction)));
-    scores
-}
-
 /// Volume of a mask in mL.
 pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     let voxels = mask.voxels.iter().filter(|&&label| label > 0).count();
@@ -88,6 +72,7 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
 pub fn evaluate_case<B: Kernels>(
     predictor: &Predictor<B>,
     case: &Case,
+    settings: &Evaluation,
 ) -> Result<(CaseScores, Segmented), EvaluateError> {
     let raw = case.inputs().read().map_err(PredictError::from)?;
     let image = raw.case.image.clone();
@@ -95,10 +80,10 @@ pub fn evaluate_case<B: Kernels>(
         unreachable!("a case's inputs always name its mask");
     };
     let predicted = predictor.predict(raw.case)?;
-    let scores = score(&truth, &predicted.mask, Some(&predicted.probability));
+    let probability = Some(&predicted.probability);
     let scores = CaseScores {
         case: case.id.clone(),
-        scores,
+        scores: metric::all(&predicted.mask, &truth, probability, settings),
     };
     let segmented = Segmented {
         image,
@@ -124,7 +109,11 @@ pub struct Segmented {
 /// # Errors
 ///
 /// When a file cannot be read or the two do not lie on one grid.
-pub fn evaluate_files(prediction: &Path, truth: &Path) -> Result<CaseScores, EvaluateError> {
+pub fn evaluate_files(
+    prediction: &Path,
+    truth: &Path,
+    settings: &Evaluation,
+) -> Result<CaseScores, EvaluateError> {
     let predicted = read_mask(prediction)?;
     let true_mask = read_mask(truth)?;
     if let Some(why) = predicted.grid().difference(&true_mask.grid()) {
@@ -136,11 +125,11 @@ pub fn evaluate_files(prediction: &Path, truth: &Path) -> Result<CaseScores, Eva
     }
     Ok(CaseScores {
         case: prediction.display().to_string(),
-        scores: score(&true_mask, &predicted, None),
+        scores: metric::all(&predicted, &true_mask, None, settings),
     })
 }
 
-/// Writes `cases.csv`: a row a case, a column a score.
+/// Writes `cases.csv`: a row a case, a column a score; an infinite distance is `inf`.
 ///
 /// # Errors
 ///

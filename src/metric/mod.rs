@@ -1,71 +1,126 @@
 //! How well a predicted mask agrees with the true one.
+//!
+//! Empty masks: where both are empty they agree, and every metric has its best value (1, or 0 mm).
+//! Where one of them is, all that asks for common voxels or surface (IoU, Dice, precision, recall,
+//! volume similarity, surface agreement) is 0 and every distance is infinite: a structure that was
+//! not found is not a small error, and a mean that left it out would flatter. Specificity is 1 where
+//! there is no background.
 
+mod list;
 mod overlap;
+mod surface;
 
-use ndarray::ArrayView3;
+use ndarray::{ArrayView3, Axis};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+pub use list::{Better, METRICS, Metric, listing};
 pub use overlap::{Counts, Overlap, iou_soft, soft_counts};
+pub use surface::SurfaceDistances;
 
-/// Every metric's name, as in the tables' columns, with what it says. All lie between 0 (worst)
-/// and 1 (best).
-pub const NAMES: &[(&str, &str)] = &[
-    (
-        "iou",
-        "Intersection over union (Jaccard index) of the masks",
-    ),
-    (
-        "iou_soft",
-        "Intersection over union with probabilities in place of the predicted mask",
-    ),
-    (
-        "dice",
-        "Twice the intersection over the sum of both masks' sizes (F1 score)",
-    ),
-    ("accuracy", "Share of all voxels that are labelled right"),
-    ("precision", "Share of the predicted mask that is true"),
-    (
-        "recall",
-        "Share of the true mask that is predicted (sensitivity)",
-    ),
-    (
-        "specificity",
-        "Share of the true background that is predicted as such",
-    ),
-    (
-        "volume_similarity",
-        "One minus the masks' difference in size over their sum",
-    ),
-];
+use crate::volume::Volume;
 
-/// Every metric of a predicted mask, by name; `iou_soft` only where there are probabilities.
+/// How predicted masks are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluation {
+    /// Distance in mm up to which two surfaces agree, for `nsd`. The default is larger than the
+    /// voxels of usual T1 scans: surfaces a voxel apart agree.
+    #[schemars(range(min = 0.0))]
+    pub nsd_tolerance: f64,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { nsd_tolerance: 2.0 }
+    }
+}
+
+impl Evaluation {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// The field that is out of range, and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.nsd_tolerance >= 0.0 && self.nsd_tolerance.is_finite() {
+            Ok(())
+        } else {
+            Err(format!(
+                "nsd_tolerance is {} and must be a distance in mm, at least 0",
+                self.nsd_tolerance
+            ))
+        }
+    }
+}
+
+/// What the metrics of two masks are computed from.
+struct Comparison {
+    overlap: Overlap,
+    iou_soft: Option<f64>,
+    surfaces: SurfaceDistances,
+    voxel_ml: f64,
+    nsd_tolerance: f64,
+}
+
+impl Comparison {
+    fn ml(&self, voxels: u64) -> f64 {
+        voxels as f64 * self.voxel_ml
+    }
+}
+
+/// Name and value of every metric of a predicted mask, in the order of [`METRICS`]; `iou_soft` only
+/// where there are probabilities. Distances take the voxels' axes to be perpendicular.
 ///
 /// # Panics
 ///
 /// When the shapes differ.
 pub fn all(
-    prediction: ArrayView3<'_, u8>,
-    truth: ArrayView3<'_, u8>,
-    probability: Option<ArrayView3<'_, f32>>,
+    prediction: &Volume<u8>,
+    truth: &Volume<u8>,
+    probability: Option<&Volume<f32>>,
+    settings: &Evaluation,
 ) -> Vec<(&'static str, f64)> {
-    assert_eq!(prediction.dim(), truth.dim(), "masks must have one shape");
-    let overlap = Overlap::of(prediction, truth);
-    let soft = probability.map(|probability| {
-        assert_eq!(
-            probability.dim(),
-            truth.dim(),
-            "probabilities must have the masks' shape"
-        );
-        ("iou_soft", iou_soft(probability, truth))
-    });
-    let mut values = vec![("iou", overlap.iou())];
-    values.extend(soft);
-    values.extend([
-        ("dice", overlap.dice()),
-        ("accuracy", overlap.accuracy()),
-        ("precision", overlap.precision()),
-        ("recall", overlap.recall()),
-        ("specificity", overlap.specificity()),
-        ("volume_similarity", overlap.volume_similarity()),
-    ]);
-    values
+    assert_eq!(
+        prediction.shape(),
+        truth.shape(),
+        "masks must have one shape"
+    );
+    // No metric asks which axis is which, so they are taken as they lie in memory.
+    let mut axes = [0, 1, 2];
+    axes.sort_by_key(|&axis| std::cmp::Reverse(truth.voxels.stride_of(Axis(axis))));
+    let spacing = axes.map(|axis| truth.spacing()[axis]);
+    let (counted, surfaces) = rayon::join(
+        || {
+            let soft = probability.map(|probability| {
+                assert_eq!(
+                    probability.shape(),
+                    truth.shape(),
+                    "probabilities must have the masks' shape"
+                );
+                iou_soft(turned(probability, axes), turned(truth, axes))
+            });
+            (
+                Overlap::of(turned(prediction, axes), turned(truth, axes)),
+                soft,
+            )
+        },
+        || SurfaceDistances::between(turned(prediction, axes), turned(truth, axes), spacing),
+    );
+    let (overlap, iou_soft) = counted;
+    let comparison = Comparison {
+        overlap,
+        iou_soft,
+        surfaces,
+        voxel_ml: truth.voxel_volume_ml(),
+        nsd_tolerance: settings.nsd_tolerance,
+    };
+    METRICS
+        .iter()
+        .filter_map(|metric| Some((metric.name, metric.of(&comparison)?)))
+        .collect()
+}
+
+fn turned<T>(volume: &Volume<T>, axes: [usize; 3]) -> ArrayView3<'_, T> {
+    volume.voxels.view().permuted_axes(axes)
 }

@@ -341,7 +341,7 @@ impl Run {
         let predictor = Predictor::<B::InnerBackend>::new(&self.experiment, &best, device)?;
         let mut scores: Vec<CaseScores> = Vec::new();
         for case in data.sources(&self.fold.validation) {
-            let (scored, _) = evaluate_case(&predictor, case)?;
+            let (scored, _) = evaluate_case(&predictor, case, &self.experiment.evaluate)?;
             scores.push(scored);
         }
         let mut ranked: Vec<&CaseScores> = scores.iter().collect();
@@ -353,7 +353,8 @@ impl Run {
                 continue;
             };
             for case in data.sources(std::slice::from_ref(&chosen.case)) {
-                let (scores, segmented) = evaluate_case(&predictor, case)?;
+                let (scores, segmented) =
+                    evaluate_case(&predictor, case, &self.experiment.evaluate)?;
                 highlights.push(Highlight {
                     label,
                     scores,

@@ -2,6 +2,7 @@
 //! from one grid to another. Knows nothing of the rest of the program.
 
 mod affine;
+pub mod distance;
 mod grid;
 pub mod nifti;
 pub mod orientation;

@@ -1,0 +1,155 @@
+//! Metrics of how far apart two masks' surfaces are.
+//!
+//! A mask's surface is its voxels that touch the background or the image's edge with a face: the mask
+//! without its erosion by a 6-connected cross, as in MONAI and medpy. Distances are between voxels'
+//! centres, in mm.
+
+use std::ops::Range;
+
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis, Slice, Zip, s};
+
+use crate::volume::distance::squared_distance;
+
+/// Added to a tolerance, in mm: whether a voxel of 1 mm is within 1 mm is not for the rounding of a
+/// header's float32 to decide.
+const ROUNDING: f64 = 1e-5;
+
+/// How far each voxel on one mask's surface is from the nearest on the other's, in mm. Where the other
+/// mask is empty, that is infinite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SurfaceDistances {
+    /// From the prediction's surface to the truth's.
+    pub from_prediction: Vec<f64>,
+    /// From the truth's surface to the prediction's.
+    pub from_truth: Vec<f64>,
+}
+
+impl SurfaceDistances {
+    /// Between two masks of one shape; whatever is not 0 is in the mask. `spacing` is the distance
+    /// between neighbouring voxels along each axis in mm.
+    ///
+    /// # Panics
+    ///
+    /// When the shapes differ.
+    pub fn between(
+        prediction: ArrayView3<'_, u8>,
+        truth: ArrayView3<'_, u8>,
+        spacing: [f64; 3],
+    ) -> Self {
+        assert_eq!(prediction.dim(), truth.dim(), "masks must have one shape");
+        // Distances are asked for and measured to within the box around both masks.
+        let (predicted, true_) = rayon::join(|| extent(prediction), || extent(truth));
+        let Some([x, y, z]) = union(predicted, true_) else {
+            return Self {
+                from_prediction: Vec::new(),
+                from_truth: Vec::new(),
+            };
+        };
+        let within = s![x, y, z];
+        let (prediction, truth) = rayon::join(
+            || surface(prediction.slice(within)),
+            || surface(truth.slice(within)),
+        );
+        let directed = |from: &Array3<bool>, to: &Array3<bool>| {
+            let squared = squared_distance(to.view(), spacing);
+            let on_surface = from.iter().zip(&squared).filter(|(is, _)| **is);
+            on_surface.map(|(_, squared)| squared.sqrt()).collect()
+        };
+        Self {
+            from_prediction: directed(&prediction, &truth),
+            from_truth: directed(&truth, &prediction),
+        }
+    }
+
+    fn both(&self) -> impl Iterator<Item = f64> {
+        self.from_prediction.iter().chain(&self.from_truth).copied()
+    }
+
+    /// The largest distance of either direction, in mm.
+    pub fn hausdorff(&self) -> f64 {
+        self.both().fold(0.0, f64::max)
+    }
+
+    /// The larger of both directions' 95th percentiles, in mm.
+    pub fn hd95(&self) -> f64 {
+        percentile(&self.from_prediction, 0.95).max(percentile(&self.from_truth, 0.95))
+    }
+
+    /// The mean of both directions' distances together, in mm.
+    pub fn assd(&self) -> f64 {
+        let count = self.from_prediction.len() + self.from_truth.len();
+        self.both().sum::<f64>() / count.max(1) as f64
+    }
+
+    /// The share of both surfaces' voxels whose distance is at most `tolerance` mm.
+    pub fn nsd(&self, tolerance: f64) -> f64 {
+        let count = self.from_prediction.len() + self.from_truth.len();
+        if count == 0 {
+            return 1.0;
+        }
+        let limit = tolerance + ROUNDING;
+        self.both().filter(|&distance| distance <= limit).count() as f64 / count as f64
+    }
+}
+
+/// The value below which a share of the values lies, linear between neighbours as in numpy; 0 of none.
+fn percentile(values: &[f64], share: f64) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let mut values = values.to_vec();
+    let place = share * (values.len() - 1) as f64;
+    let (_, &mut below, above) = values.select_nth_unstable_by(place as usize, f64::total_cmp);
+    let above = above.iter().copied().fold(f64::INFINITY, f64::min);
+    let part = place.fract();
+    // Where both are infinite there is nothing between them.
+    if part == 0.0 || above == below {
+        below
+    } else {
+        below + part * (above - below)
+    }
+}
+
+/// The smallest box that holds the mask; none where it is empty.
+fn extent(mask: ArrayView3<'_, u8>) -> Option<[Range<usize>; 3]> {
+    let along = |axis| {
+        let used = |plane: ArrayView2<'_, u8>| plane.iter().any(|&label| label != 0);
+        let first = mask.axis_iter(Axis(axis)).position(used)?;
+        let last = mask.axis_iter(Axis(axis)).rposition(used)?;
+        Some(first..last + 1)
+    };
+    Some([along(0)?, along(1)?, along(2)?])
+}
+
+/// The smallest box that holds both.
+fn union(a: Option<[Range<usize>; 3]>, b: Option<[Range<usize>; 3]>) -> Option<[Range<usize>; 3]> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(std::array::from_fn(|axis| {
+            a[axis].start.min(b[axis].start)..a[axis].end.max(b[axis].end)
+        })),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The mask without the voxels all of whose six neighbours are in it, too. What is outside the array
+/// is background.
+fn surface(mask: ArrayView3<'_, u8>) -> Array3<bool> {
+    let mask = mask.mapv(|label| label != 0);
+    let mut inner = mask.clone();
+    for axis in [Axis(0), Axis(1), Axis(2)] {
+        let (but_last, but_first) = (Slice::from(..-1), Slice::from(1..));
+        let keep = |inner: &mut bool, neighbour: &bool| *inner &= neighbour;
+        let mut later = inner.slice_axis_mut(axis, but_first);
+        later.zip_mut_with(&mask.slice_axis(axis, but_last), keep);
+        let mut earlier = inner.slice_axis_mut(axis, but_last);
+        earlier.zip_mut_with(&mask.slice_axis(axis, but_first), keep);
+        inner.index_axis_mut(axis, 0).fill(false);
+        inner
+            .index_axis_mut(axis, mask.len_of(axis) - 1)
+            .fill(false);
+    }
+    Zip::from(&mut inner)
+        .and(&mask)
+        .for_each(|inner, &is| *inner = is & !*inner);
+    inner
+}

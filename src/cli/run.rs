@@ -36,11 +36,25 @@ pub struct Args {
     /// Start over, replacing finished or unfinished runs of the same name.
     #[arg(long)]
     force: bool,
-    /// Check everything that can be checked without data, then stop.
+    /// Check everything that can be checked without training, the split too if the data are
+    /// there, then stop.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     results: Results,
+}
+
+impl Args {
+    fn options(&self, device: &str) -> Options {
+        Options {
+            results: self.results.results.clone(),
+            force: self.force,
+            seeds: self.seeds.clone(),
+            folds: self.folds.0.clone(),
+            command: std::env::args().collect(),
+            device: device.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +84,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
         .map_err(Failed::input)?;
     if args.dry_run {
         for (path, resolved) in &resolved {
-            dry_run(path, resolved);
+            dry_run(path, resolved, args)?;
         }
         return Ok(());
     }
@@ -86,8 +100,16 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-fn dry_run(path: &Path, resolved: &Resolved) {
+fn dry_run(path: &Path, resolved: &Resolved, args: &Args) -> Result<(), Failed> {
     let experiment = &resolved.experiment;
+    let data = match experiment.data.cases() {
+        Ok(cases) => {
+            let options = args.options("");
+            let runs = run::variants(experiment, &options, &cases).map_err(Failed::input)?;
+            format!("{} cases, {} runs", cases.len(), runs.len())
+        }
+        Err(why) => format!("not checked: {why}"),
+    };
     let network = experiment
         .model
         .init::<burn::backend::Flex>(experiment.seed, &Default::default());
@@ -99,6 +121,8 @@ fn dry_run(path: &Path, resolved: &Resolved) {
         experiment.train.epochs,
         experiment.train.batch_size,
     );
+    outln!("  data: {data}");
+    Ok(())
 }
 
 fn run_one<B: TrainingBackend>(
@@ -107,14 +131,7 @@ fn run_one<B: TrainingBackend>(
     device: &B::Device,
     name: &str,
 ) -> Result<(), Failed> {
-    let options = Options {
-        results: args.results.results.clone(),
-        force: args.force,
-        seeds: args.seeds.clone(),
-        folds: args.folds.0.clone(),
-        command: std::env::args().collect(),
-        device: name.to_owned(),
-    };
+    let options = args.options(name);
     let console = Console::new(quiet);
     let summaries =
         run::run::<B>(resolved, &options, device, interrupter, &console).map_err(|error| {

@@ -24,7 +24,7 @@ pub struct Source {
 
 /// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
 /// where it has them (whoever extends the file may set the key to something else); paths of the data
-/// source and of preprocessing steps, which are relative to the file's folder, become absolute.
+/// source, the split and preprocessing steps, which are relative to the file's folder, become absolute.
 ///
 /// # Errors
 ///
@@ -97,12 +97,14 @@ fn take_extends(values: &mut Mapping, file: &str) -> Result<Vec<String>, ConfigE
     }
 }
 
-/// The keys of sources and preprocessing steps that are paths.
+/// The keys of sources, splits and preprocessing steps that are paths.
 const PATH_KEYS: [&str; 4] = ["root", "path", "derivatives", "onto"];
 
 fn anchor_paths(values: &mut Mapping, folder: &Path) {
-    if let Some(source) = values.get_mut("data") {
-        anchor_member(source, folder);
+    for key in ["data", "split"] {
+        if let Some(member) = values.get_mut(key) {
+            anchor_member(member, folder);
+        }
     }
     if let Some(Value::Sequence(steps)) = values.get_mut("preprocess") {
         for step in steps {

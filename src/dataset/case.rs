@@ -23,7 +23,7 @@ pub struct Case {
     pub columns: BTreeMap<String, String>,
 }
 
-/// Cases cannot be found or split. Every message names the folder or file and the remedy.
+/// Cases cannot be found. Every message names the folder or file and the remedy.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// A folder is missing, or is no folder.
@@ -122,20 +122,6 @@ pub enum DatasetError {
         /// The other.
         second: PathBuf,
         /// What would give each its own.
-        remedy: &'static str,
-    },
-    /// There are not enough subjects to split as asked.
-    #[error(
-        "cannot {wanted}: the data has too few subjects for that (subjects: {subjects}, cases: {cases}). {remedy}."
-    )]
-    TooFewSubjects {
-        /// What was asked for.
-        wanted: String,
-        /// How many subjects there are.
-        subjects: usize,
-        /// How many cases they have.
-        cases: usize,
-        /// What would work.
         remedy: &'static str,
     },
 }

@@ -20,7 +20,9 @@ pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
 pub use nfbs::Nfbs;
 pub use pairs::Pairs;
 pub use patch::Patch;
-pub use split::{Amount, Fold, Holdout, KFold, Split};
+pub use split::{
+    Amount, Fold, Holdout, KFold, LeaveOneOut, Measure, Predefined, Split, SplitError, Stratify,
+};
 pub use table::Table;
 
 crate::family! {

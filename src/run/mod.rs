@@ -15,7 +15,7 @@ pub use prepare::{Preparation, PreparedData};
 pub use summary::{RunSummary, mean_and_sd};
 
 use crate::config::{Experiment, Resolved};
-use crate::dataset::{Case, DatasetError, Fold};
+use crate::dataset::{Case, DatasetError, Fold, SplitError};
 use crate::evaluate::{CaseScores, EvaluateError, evaluate_case, write_cases};
 use crate::files::{FileError, create_folder, read_text, write_atomic};
 use crate::kernel::TrainingBackend;
@@ -28,9 +28,12 @@ use crate::train::{self, Checkpoints, TrainError};
 /// An experiment could not be run.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The cases cannot be found or split.
+    /// The cases cannot be found.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The cases cannot be split.
+    #[error(transparent)]
+    Split(#[from] SplitError),
     /// A case cannot be read or preprocessed.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
@@ -59,7 +62,7 @@ impl RunError {
     pub fn is_input(&self) -> bool {
         matches!(
             self,
-            Self::Dataset(_) | Self::Preprocess(_) | Self::Setup(_)
+            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_)
         )
     }
 }
@@ -151,6 +154,20 @@ pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result
     Ok(())
 }
 
+/// The variants (`seed-42`, `seed-42/fold-3`) that [`run`] would run with these cases.
+///
+/// # Errors
+///
+/// When the cases cannot be split, or a fold that is asked for is not there.
+pub fn variants(
+    experiment: &Experiment,
+    options: &Options,
+    cases: &[Case],
+) -> Result<Vec<String>, RunError> {
+    let runs = plan(experiment, options, cases)?;
+    Ok(runs.into_iter().map(|run| run.variant).collect())
+}
+
 fn runs_label(summaries: &[RunSummary]) -> Vec<(String, PathBuf)> {
     summaries
         .iter()
@@ -240,7 +257,9 @@ impl Run {
         if options.force || !config.exists() {
             return Ok(());
         }
-        if read_text(&config)? != self.config_text()? {
+        // Compared as values: a setting that came into being since then has its default.
+        let stored = serde_yaml::from_str(&read_text(&config)?).ok();
+        if stored.as_ref() != Some(&self.experiment) {
             return Err(RunError::Setup(format!(
                 "{} holds a run with other settings (compare its config.yaml with this \
                  experiment). Use --force to replace it, or give this experiment another `name`.",

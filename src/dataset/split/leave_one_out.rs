@@ -1,0 +1,38 @@
+//! Cross-validation with a fold for every subject or group.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::unit::Units;
+use super::{Fold, SplitError, check_column};
+use crate::dataset::Case;
+
+/// Cross-validation with a fold for every subject, or for every group (leave one site out): it alone
+/// validates, all others train. Folds are in order of the subjects' names, a group standing where the
+/// first of its subjects does; nothing is drawn, so the seed does not matter.
+///
+/// Reference: P. A. Lachenbruch and M. R. Mickey, Estimation of error rates in discriminant analysis,
+/// Technometrics, 1968.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaveOneOut {
+    /// A column: subjects that share a value are left out together (a site, a family). By default
+    /// each subject is a group of its own.
+    pub group: Option<String>,
+}
+
+impl LeaveOneOut {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        check_column("group", self.group.as_deref())
+    }
+
+    pub(super) fn folds(&self, cases: &[&Case]) -> Result<Vec<Fold>, SplitError> {
+        let units = Units::of(cases, self.group.as_deref())?;
+        if units.len() < 2 {
+            let remedy = "Two are the least: one to validate, one to train. Add data";
+            return Err(units.too_few("leave one out".into(), remedy));
+        }
+        let folds = (0..units.len()).map(|unit| units.fold(unit, &[unit]));
+        Ok(folds.collect())
+    }
+}

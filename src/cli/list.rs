@@ -11,6 +11,7 @@ use crate::augment::Transform;
 use crate::config;
 use crate::dataset::{Inspection, ScanFacts, Source, Split};
 use crate::loss::Loss;
+use crate::metric::{Better, METRICS};
 use crate::model::Model;
 use crate::preprocess::Step;
 use crate::train::{Optimizer, Schedule};
@@ -30,6 +31,7 @@ enum What {
     Augmentations,
     Cases,
     Losses,
+    Metrics,
     Models,
     Optimizers,
     Preprocessing,
@@ -42,6 +44,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
     match args.what {
         What::Augmentations => members(&Transform::defaults()),
         What::Losses => members(&Loss::defaults()),
+        What::Metrics => metrics(),
         What::Models => members(&Model::defaults()),
         What::Optimizers => members(&Optimizer::defaults()),
         What::Preprocessing => members(&Step::defaults()),
@@ -55,6 +58,29 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
 /// Each member, as YAML with comments that can be copied into an experiment.
 fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), Failed> {
     out!("{}", config::describe(defaults).map_err(Failed::work)?);
+    Ok(())
+}
+
+/// Each metric with its unit and which values are good, as YAML with comments.
+fn metrics() -> Result<(), Failed> {
+    for metric in METRICS {
+        let better = match metric.better {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+            Better::Neither => "neither",
+        };
+        let unit = if metric.unit.is_empty() {
+            "0 to 1"
+        } else {
+            metric.unit
+        };
+        out!("{}", config::comment(metric.description, 0));
+        out!(
+            "{}",
+            config::comment(&format!("Reference: {}", metric.reference), 0)
+        );
+        outln!("{}: {{unit: {unit}, better: {better}}}\n", metric.name);
+    }
     Ok(())
 }
 

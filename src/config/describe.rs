@@ -80,7 +80,8 @@ fn description(schema: &Value) -> String {
         .replace("`]", "`")
 }
 
-fn comment(text: &str, indent: usize) -> String {
+/// `text` as lines of YAML comments.
+pub fn comment(text: &str, indent: usize) -> String {
     let start = format!("{}# ", " ".repeat(indent));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() {

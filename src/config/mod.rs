@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_path_to_error::Segment;
 use serde_yaml::{Mapping, Value};
 
-pub use describe::describe;
+pub use describe::{comment, describe};
 pub use error::{ConfigError, nearest};
 pub use experiment::{EarlyStopping, Experiment, Prediction, Reporting, Training};
 pub use source::Origins;

@@ -1,0 +1,337 @@
+//! Whether one experiment's scores are better than another's, case by case.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::statistics::{Paired, holm};
+use crate::metric::{Better, METRICS, Metric};
+
+/// The column that tells whether two runs were scored against the same masks.
+const TRUTH: &str = "true_volume_ml";
+
+/// Chance of a false alarm that a verdict allows.
+const LEVEL: f64 = 0.05;
+
+/// Two experiments cannot be compared.
+#[derive(Debug, Error)]
+pub enum CompareError {
+    /// A folder holds no scores.
+    #[error(
+        "{} holds no finished run: no cases.csv in it or below it. Name a run's folder \
+         (results/quickstart/seed-42) or an experiment's (results/quickstart).",
+        path.display()
+    )]
+    NoScores {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A table of scores cannot be read.
+    #[error("{}: {why}. Run the experiment again to write it anew.", path.display())]
+    Table {
+        /// The table.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A metric is in neither table.
+    #[error("{run} has no metric `{metric}`. It has: {}.", known.join(", "))]
+    Metric {
+        /// The experiment.
+        run: String,
+        /// The metric asked for.
+        metric: String,
+        /// The metrics that there are.
+        known: Vec<String>,
+    },
+    /// The experiments validated different cases.
+    #[error(
+        "{first} and {second} have different cases, so they cannot be paired: {}. Compare runs of \
+         one split.",
+        differences.join("; ")
+    )]
+    Cases {
+        /// One experiment.
+        first: String,
+        /// The other.
+        second: String,
+        /// What only one of them has.
+        differences: Vec<String>,
+    },
+    /// A case was scored against different masks.
+    #[error(
+        "case {case} has a true mask of {first_ml:.3} mL in {first} and of {second_ml:.3} mL in \
+         {second}: they were scored on different grids or against different masks."
+    )]
+    Truth {
+        /// The case.
+        case: String,
+        /// One experiment.
+        first: String,
+        /// Volume of its mask.
+        first_ml: f64,
+        /// The other.
+        second: String,
+        /// Volume of its mask.
+        second_ml: f64,
+    },
+}
+
+/// An experiment's scores: for each case and metric the mean over all runs that validated it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Where they come from.
+    pub name: String,
+    /// Metric to value of each case.
+    pub cases: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Scores {
+    /// Reads the scores of a run, or of all runs below an experiment's folder.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or a table is damaged.
+    pub fn read(folder: &Path) -> Result<Self, CompareError> {
+        let mut tables = Vec::new();
+        find_tables(folder, &mut tables);
+        if tables.is_empty() {
+            return Err(CompareError::NoScores {
+                path: folder.into(),
+            });
+        }
+        let mut sums: BTreeMap<String, BTreeMap<String, (f64, f64)>> = BTreeMap::new();
+        for table in &tables {
+            read_table(table, &mut sums).map_err(|error| CompareError::Table {
+                path: table.clone(),
+                why: error,
+            })?;
+        }
+        let mean = |scores: BTreeMap<String, (f64, f64)>| {
+            let means = scores.into_iter().map(|(name, (sum, n))| (name, sum / n));
+            means.collect()
+        };
+        Ok(Self {
+            name: folder.display().to_string(),
+            cases: sums.into_iter().map(|(case, s)| (case, mean(s))).collect(),
+        })
+    }
+
+    fn of(&self, metric: &str) -> Result<Vec<f64>, CompareError> {
+        let values = self
+            .cases
+            .values()
+            .map(|scores| scores.get(metric).copied());
+        values
+            .collect::<Option<_>>()
+            .ok_or_else(|| CompareError::Metric {
+                run: self.name.clone(),
+                metric: metric.into(),
+                known: self
+                    .cases
+                    .values()
+                    .next()
+                    .map_or(Vec::new(), |scores| scores.keys().cloned().collect()),
+            })
+    }
+}
+
+/// All `cases.csv` in or below a folder, in order.
+fn find_tables(folder: &Path, found: &mut Vec<PathBuf>) {
+    let own = folder.join("cases.csv");
+    if own.is_file() {
+        found.push(own);
+        return;
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    below.sort();
+    for folder in below.iter().filter(|path| path.is_dir()) {
+        find_tables(folder, found);
+    }
+}
+
+fn read_table(
+    path: &Path,
+    sums: &mut BTreeMap<String, BTreeMap<String, (f64, f64)>>,
+) -> Result<(), String> {
+    let mut table = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
+    let header = table.headers().map_err(|error| error.to_string())?.clone();
+    for row in table.records() {
+        let row = row.map_err(|error| error.to_string())?;
+        let scores = sums
+            .entry(row.get(0).unwrap_or_default().into())
+            .or_default();
+        for (name, value) in header.iter().zip(&row).skip(1) {
+            let value: f64 = value
+                .parse()
+                .map_err(|_| format!("`{value}` in column {name} is no number"))?;
+            let (sum, count) = scores.entry(name.into()).or_default();
+            *sum += value;
+            *count += 1.0;
+        }
+    }
+    Ok(())
+}
+
+/// How one experiment compares with the first one in one metric.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The first experiment.
+    pub first: String,
+    /// The other experiment.
+    pub second: String,
+    /// The metric.
+    pub metric: &'static Metric,
+    /// Means over the cases.
+    pub means: [f64; 2],
+    /// The differences, second minus first.
+    pub paired: Paired,
+    /// p after Holm's correction for all comparisons made at once.
+    pub p: f64,
+}
+
+impl Comparison {
+    /// What the second is, compared with the first; nothing where the data cannot tell.
+    pub fn verdict(&self) -> Option<&'static str> {
+        let higher = self.paired.mean > 0.0;
+        let word = match (self.metric.better, higher) {
+            (Better::Higher, true) | (Better::Lower, false) => "better",
+            (Better::Higher, false) | (Better::Lower, true) => "worse",
+            (Better::Neither, true) => "higher",
+            (Better::Neither, false) => "lower",
+        };
+        (self.p < LEVEL).then_some(word)
+    }
+}
+
+/// One plain sentence.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second, .. } = self;
+        let Paired {
+            pairs,
+            mean,
+            interval: [low, high],
+            ..
+        } = self.paired;
+        let metric = match self.metric.unit {
+            "" => self.metric.name.to_owned(),
+            unit => format!("{unit} {}", self.metric.name),
+        };
+        let p = match self.p {
+            p if p < 0.001 => "p < 0.001".to_owned(),
+            p => format!("p = {p:.3}"),
+        };
+        match self.verdict() {
+            Some(word) => {
+                let size = mean.abs();
+                let (least, most) = if mean < 0.0 {
+                    (-high, -low)
+                } else {
+                    (low, high)
+                };
+                write!(
+                    f,
+                    "{second} is {word} than {first} by {size:.4} {metric} [{least:.4}, {most:.4}], \
+                     {p}, {pairs} cases."
+                )
+            }
+            None => write!(
+                f,
+                "The data cannot tell {second} from {first}: {mean:+.4} {metric} [{low:+.4}, \
+                 {high:+.4}], {p}, {pairs} cases."
+            ),
+        }
+    }
+}
+
+/// The metric of a name.
+///
+/// # Errors
+///
+/// The names that there are.
+pub fn metric(name: &str) -> Result<&'static Metric, String> {
+    let found = METRICS.iter().find(|metric| metric.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        format!(
+            "`{name}` is no metric: it must be one of {}.",
+            names.join(", ")
+        )
+    })
+}
+
+/// Compares every experiment but the first with the first, in every metric. The bootstrap depends on
+/// `seed` alone.
+///
+/// # Errors
+///
+/// When cases or true masks differ, or a metric is missing.
+pub fn compare(
+    experiments: &[Scores],
+    metrics: &[&'static Metric],
+    seed: u64,
+) -> Result<Vec<Comparison>, CompareError> {
+    let Some((first, others)) = experiments.split_first() else {
+        return Ok(Vec::new());
+    };
+    let mut comparisons = Vec::new();
+    for second in others {
+        check_cases(first, second)?;
+        for &metric in metrics {
+            let scores = [first.of(metric.name)?, second.of(metric.name)?];
+            let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+            let paired = Paired::of(&scores[0], &scores[1], seed);
+            comparisons.push(Comparison {
+                first: first.name.clone(),
+                second: second.name.clone(),
+                metric,
+                means: [mean(&scores[0]), mean(&scores[1])],
+                p: paired.p,
+                paired,
+            });
+        }
+    }
+    let p: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
+    for (comparison, p) in comparisons.iter_mut().zip(holm(&p)) {
+        comparison.p = p;
+    }
+    Ok(comparisons)
+}
+
+fn check_cases(first: &Scores, second: &Scores) -> Result<(), CompareError> {
+    let only = |a: &Scores, b: &Scores| -> Option<String> {
+        let missing = a.cases.keys().filter(|case| !b.cases.contains_key(*case));
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
+        (!missing.is_empty()).then(|| format!("only {} has {}", a.name, missing.join(", ")))
+    };
+    let differences: Vec<String> = [only(first, second), only(second, first)]
+        .into_iter()
+        .flatten()
+        .collect();
+    if !differences.is_empty() {
+        return Err(CompareError::Cases {
+            first: first.name.clone(),
+            second: second.name.clone(),
+            differences,
+        });
+    }
+    for (case, scores) in &first.cases {
+        let volumes = [scores, &second.cases[case]].map(|scores| scores.get(TRUTH).copied());
+        if let [Some(first_ml), Some(second_ml)] = volumes
+            && (first_ml - second_ml).abs() > 1e-6 * first_ml
+        {
+            return Err(CompareError::Truth {
+                case: case.clone(),
+                first: first.name.clone(),
+                first_ml,
+                second: second.name.clone(),
+                second_ml,
+            });
+        }
+    }
+    Ok(())
+}

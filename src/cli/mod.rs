@@ -25,6 +25,7 @@ macro_rules! errln {
 }
 
 mod augment;
+mod compare;
 mod config;
 mod device;
 mod evaluate;
@@ -67,6 +68,8 @@ enum Command {
     Predict(predict::Args),
     /// Score a predicted mask against a true one.
     Evaluate(evaluate::Args),
+    /// Compare runs or experiments case by case.
+    Compare(compare::Args),
     /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args),
+        Command::Compare(args) => compare::main(&args),
         Command::Augment(args) => augment::main(&args, cli.quiet),
         Command::List(args) => list::main(&args),
         Command::Config(args) => config::main(&args),

@@ -1,0 +1,76 @@
+//! `calvaria compare`.
+
+use std::path::PathBuf;
+
+use super::Failed;
+use crate::evaluate::compare::{Comparison, Scores, compare, metric};
+
+/// Compare runs or experiments case by case, and say whether the data can tell them apart.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folders of runs (results/quickstart/seed-42) or of experiments with all their seeds and folds
+    /// (results/quickstart). All others are compared with the first.
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Metrics to compare, separated by commas.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "iou"
+    )]
+    metrics: Vec<String>,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+}
+
+pub(super) fn main(args: &Args) -> Result<(), Failed> {
+    let metrics = args.metrics.iter().map(|name| metric(name));
+    let metrics: Vec<_> = metrics.collect::<Result<_, _>>().map_err(Failed::input)?;
+    let experiments = args.runs.iter().map(|folder| Scores::read(folder));
+    let experiments: Vec<_> = experiments
+        .collect::<Result<_, _>>()
+        .map_err(Failed::input)?;
+    let comparisons = compare(&experiments, &metrics, args.seed).map_err(Failed::input)?;
+    table(&comparisons);
+    for comparison in &comparisons {
+        outln!("{comparison}");
+    }
+    if comparisons.len() > 1 {
+        outln!(
+            "p is Wilcoxon's (paired, two-sided), after Holm's correction for {} comparisons.",
+            comparisons.len()
+        );
+    }
+    Ok(())
+}
+
+fn table(comparisons: &[Comparison]) {
+    outln!(
+        "{:<20}{:>10}{:>10}{:>10}{:>22}{:>10}{:>10}{:>7}",
+        "metric",
+        "first",
+        "second",
+        "mean",
+        "95 % interval",
+        "median",
+        "p",
+        "cases"
+    );
+    for comparison in comparisons {
+        let [first, second] = comparison.means;
+        let paired = &comparison.paired;
+        let [low, high] = paired.interval;
+        outln!(
+            "{:<20}{first:>10.4}{second:>10.4}{:>+10.4}{:>22}{:>+10.4}{:>10.4}{:>7}",
+            comparison.metric.name,
+            paired.mean,
+            format!("[{low:+.4}, {high:+.4}]"),
+            paired.median,
+            comparison.p,
+            paired.pairs
+        );
+    }
+    outln!();
+}

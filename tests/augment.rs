@@ -1,7 +1,8 @@
 //! What every augmentation keeps, whichever it is.
 
-use calvaria::augment::{Augmentations, Drawn, Sample, Transform};
+use calvaria::augment::{Augmentations, Drawn, Sample, Transform, apply};
 use calvaria::random;
+use calvaria::volume::Affine;
 use ndarray::{Array3, Zip};
 
 /// A grey background in noise-free steps, and a bright block that is the mask.
@@ -16,23 +17,38 @@ fn sample() -> Sample {
             if block(at) { 200.0 + step } else { step }
         }),
         mask: Array3::from_shape_fn(shape, |at| u8::from(block(at))),
-        spacing: [2.0, 1.0, 1.5],
+        affine: Affine::diagonal([2.0, 1.0, 1.5], [5.0, -6.0, 7.0]),
     }
 }
 
-/// Every transform with its defaults, but with probability `p`.
+/// Every transform with its defaults, but with probability `p`. A crop always acts and has none: it
+/// is left out unless `p` is 1.
 fn transforms(p: f64) -> Vec<Transform> {
     let with_p = |transform: Transform| {
         let mut yaml = serde_yaml::to_value(&transform).unwrap();
-        yaml[transform.name()]["p"] = p.into();
-        serde_yaml::from_value(yaml).unwrap()
+        match yaml[transform.name()].get_mut("p") {
+            Some(old) => *old = p.into(),
+            None if p == 1.0 => yaml[transform.name()]["shape"] = vec![8, 18, 9].into(),
+            None => return None,
+        }
+        Some(serde_yaml::from_value(yaml).unwrap())
     };
-    Transform::defaults().into_iter().map(with_p).collect()
+    Transform::defaults()
+        .into_iter()
+        .filter_map(with_p)
+        .collect()
 }
 
 /// Whether the transform moves voxels, and the mask with them.
 fn spatial(transform: &Transform) -> bool {
-    matches!(transform, Transform::Flip(_) | Transform::Shift(_))
+    matches!(
+        transform,
+        Transform::Flip(_)
+            | Transform::Shift(_)
+            | Transform::Affine(_)
+            | Transform::Elastic(_)
+            | Transform::Crop(_)
+    )
 }
 
 fn draw(transform: &Transform, index: u64) -> Option<Drawn> {
@@ -77,14 +93,16 @@ fn probability_is_how_often_it_acts() {
 }
 
 #[test]
-fn shapes_and_spacing_stay_and_masks_stay_binary() {
+fn grids_stay_unless_cropped_and_masks_stay_binary() {
     let before = sample();
     for transform in transforms(1.0) {
         for index in 0..20 {
             let after = applied(&transform, index);
-            assert_eq!(after.image.dim(), before.image.dim());
-            assert_eq!(after.mask.dim(), before.mask.dim());
-            assert_eq!(after.spacing, before.spacing);
+            assert_eq!(after.mask.dim(), after.image.dim());
+            assert_eq!(after.spacing(), before.spacing());
+            if !matches!(transform, Transform::Crop(_)) {
+                assert_eq!(after.grid(), before.grid());
+            }
             assert!(after.mask.iter().all(|&label| label <= 1));
             assert!(after.image.iter().all(|value| value.is_finite()));
         }
@@ -93,15 +111,16 @@ fn shapes_and_spacing_stay_and_masks_stay_binary() {
 
 #[test]
 fn image_and_mask_stay_aligned() {
-    for transform in transforms(1.0).into_iter().filter(spatial) {
+    for transform in transforms(1.0).iter().filter(|t| spatial(t)) {
         for index in 0..20 {
-            let after = applied(&transform, index);
+            let mut after = sample();
+            after.image = after.mask.mapv(f32::from);
+            draw(transform, index).unwrap().apply(&mut after);
             assert!(after.mask.sum() > 0);
-            // The block stands far above the background.
             Zip::from(&after.image)
                 .and(&after.mask)
                 .for_each(|&value, &label| {
-                    assert_eq!(value > 100.0, label == 1, "{transform:?}, draw {index}");
+                    assert_eq!(value >= 0.5, label == 1, "{transform:?}, draw {index}");
                 });
         }
     }
@@ -181,13 +200,13 @@ fn a_key_always_draws_the_same_and_another_key_something_else() {
 
 #[test]
 fn a_transform_draws_the_same_whatever_stands_after_it_and_itself_anew_when_repeated() {
-    let [.., brightness] = &transforms(1.0)[..] else {
-        panic!()
-    };
-    let alone = Augmentations(vec![brightness.clone()]).draw(1, 2, "case", 0);
-    let twice = Augmentations(vec![brightness.clone(); 2]).draw(1, 2, "case", 0);
-    assert_eq!(alone[0], twice[0]);
-    assert_ne!(twice[0], twice[1]);
+    // All but the flip, whose parameters are the same whenever it acts.
+    for transform in transforms(1.0).iter().filter(|t| t.name() != "flip") {
+        let alone = Augmentations(vec![transform.clone()]).draw(1, 2, "case", 0);
+        let twice = Augmentations(vec![transform.clone(); 2]).draw(1, 2, "case", 0);
+        assert_eq!(alone[0], twice[0]);
+        assert_ne!(twice[0], twice[1]);
+    }
 }
 
 #[test]
@@ -195,10 +214,7 @@ fn results_do_not_depend_on_the_thread() {
     let augment = Augmentations(transforms(1.0));
     let run = |case: &str| {
         let mut sample = sample();
-        augment
-            .draw(42, 1, case, 0)
-            .iter()
-            .for_each(|drawn| drawn.apply(&mut sample));
+        apply(&augment.draw(42, 1, case, 0), &mut sample);
         sample
     };
     let cases: Vec<String> = (0..16).map(|case| format!("sub-{case}")).collect();
@@ -259,6 +275,34 @@ fn a_list_says_which_item_is_out_of_range() {
         ("{noise: {std: .inf}}", "item 1, noise: std"),
         ("{shift: {max: .nan}}", "item 1, shift: max"),
         ("{shift: {max: 0}}", "item 1, shift: max"),
+        ("{affine: {rotate: 181}}", "item 1, affine: rotate"),
+        ("{affine: {rotate: [1, -2, 3]}}", "item 1, affine: rotate"),
+        ("{affine: {scale: [1.2, 0.9]}}", "item 1, affine: scale"),
+        ("{affine: {scale: [0, 1]}}", "item 1, affine: scale"),
+        ("{affine: {shear: 61}}", "item 1, affine: shear"),
+        ("{affine: {translate: .inf}}", "item 1, affine: translate"),
+        (
+            "{elastic: {control_points: 3}}",
+            "item 1, elastic: control_points",
+        ),
+        (
+            "{elastic: {control_points: 4}}",
+            "item 1, elastic: locked_borders",
+        ),
+        (
+            "{elastic: {locked_borders: 3}}",
+            "item 1, elastic: locked_borders",
+        ),
+        (
+            "{elastic: {max_displacement: 0}}",
+            "item 1, elastic: max_displacement",
+        ),
+        ("{crop: {shape: [0, 1, 1]}}", "item 1, crop: shape"),
+        ("{anisotropy: {axes: []}}", "item 1, anisotropy: axes"),
+        (
+            "{anisotropy: {factor: [0.9, 2]}}",
+            "item 1, anisotropy: factor",
+        ),
         (
             "{brightness: {factor: [1.2, 0.8]}}",
             "item 1, brightness: factor",

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use calvaria::augment::{Drawn, Mixup, Sample, Transform, mix_batch};
 use calvaria::random;
+use calvaria::volume::Affine;
 use ndarray::{Array3, Axis, s};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -58,7 +59,7 @@ fn with_image(image: Array3<f32>, spacing: [f64; 3]) -> Sample {
     Sample {
         mask: image.mapv(|value| u8::from(value > 0.0)),
         image,
-        spacing,
+        affine: Affine::diagonal(spacing, [0.0; 3]),
     }
 }
 
@@ -269,7 +270,7 @@ fn results_have_the_same_bits_at_any_number_of_threads() {
 fn blur_and_ghosts_keep_the_mean() {
     let before = scored();
     let image = before.image.mapv(|value| value + 3.0);
-    let before = with_image(image, before.spacing);
+    let before = with_image(image, before.spacing());
     for yaml in [
         "blur: {p: 1, std: [0.5, 8]}",
         "ghosting: {p: 1}",
@@ -347,7 +348,7 @@ fn motion_is_the_same_along_any_axis() {
         "motion: {{axis: left_right, {}}}",
         movement("[3, 2, 1]")
     ));
-    let [x, y, z] = before.spacing;
+    let [x, y, z] = before.spacing();
     let turned = with_image(before.image.clone().reversed_axes(), [z, y, x]);
     let difference = largest_difference(
         &applied(&up, &before).image,

@@ -86,7 +86,7 @@ mod tests {
         let mut sample = Sample {
             image: arr3(&[[[-1.0, 0.0, 2.0]]]),
             mask: arr3(&[[[0, 1, 1]]]),
-            spacing: [1.0; 3],
+            affine: crate::volume::Affine::identity(),
         };
         BrightnessParams { factor: 1.5 }.apply(&mut sample);
         assert_eq!(sample.image, arr3(&[[[-1.5, 0.0, 3.0]]]));

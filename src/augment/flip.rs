@@ -1,17 +1,22 @@
-use ndarray::{Array3, Slice, Zip};
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sample, happens, validate_probability};
+use super::spatial::{Map, Spatial};
+use super::{happens, validate_probability};
+use crate::volume::Affine;
 
 /// Mirrors image and mask about the middle of the grid, along each of `axes` independently.
+///
+/// Reference: Pérez-García et al., "TorchIO", Computer Methods and Programs in Biomedicine, 2021
+/// (`RandomFlip`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
     /// The axes that may be mirrored. Only left and right look alike in a head.
     pub axes: Vec<Axis>,
     /// Probability for each axis.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
 }
 
@@ -27,6 +32,29 @@ pub enum Axis {
     UpDown,
 }
 
+impl Axis {
+    /// The axis' number in the grid.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::LeftRight => 0,
+            Self::FrontBack => 1,
+            Self::UpDown => 2,
+        }
+    }
+
+    /// Checks a choice of axes.
+    pub(super) fn validate(axes: &[Self]) -> Result<(), String> {
+        let repeated = |(index, axis)| axes[..index].contains(axis);
+        if axes.is_empty() || axes.iter().enumerate().any(repeated) {
+            return Err(
+                "axes must name at least one of left_right, front_back and up_down, each once"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+}
+
 impl Default for Flip {
     fn default() -> Self {
         Self {
@@ -39,14 +67,7 @@ impl Default for Flip {
 impl Flip {
     pub(super) fn validate(&self) -> Result<(), String> {
         validate_probability(self.p)?;
-        let repeated = |(index, axis)| self.axes[..index].contains(axis);
-        if self.axes.is_empty() || self.axes.iter().enumerate().any(repeated) {
-            return Err(
-                "axes must name at least one of left_right, front_back and up_down, each once"
-                    .into(),
-            );
-        }
-        Ok(())
+        Axis::validate(&self.axes)
     }
 
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<FlipParams> {
@@ -63,33 +84,22 @@ pub struct FlipParams {
     pub axes: Vec<Axis>,
 }
 
-impl FlipParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
-        for axis in &self.axes {
-            let axis = match axis {
-                Axis::LeftRight => 0,
-                Axis::FrontBack => 1,
-                Axis::UpDown => 2,
-            };
-            mirror(&mut sample.image, ndarray::Axis(axis));
-            mirror(&mut sample.mask, ndarray::Axis(axis));
+impl Spatial for FlipParams {
+    fn compose(&self, map: &mut Map) {
+        let mut back = Affine::identity();
+        for axis in self.axes.iter().map(|axis| axis.index()) {
+            back.0[axis][axis] = -1.0;
+            back.0[axis][3] = map.grid().shape[axis] as f64 - 1.0;
         }
+        map.affine(back);
     }
-}
-
-/// Swaps the voxels themselves: an array with a negative stride would be slower to read on.
-fn mirror<T>(voxels: &mut Array3<T>, axis: ndarray::Axis) {
-    let length = voxels.len_of(axis);
-    let (mut near, mut far) = voxels.view_mut().split_at(axis, length / 2);
-    // An odd length has a middle that stays.
-    far.slice_axis_inplace(axis, Slice::from(length % 2..));
-    far.invert_axis(axis);
-    Zip::from(&mut near).and(&mut far).for_each(std::mem::swap);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Drawn, Sample};
     use super::*;
+    use ndarray::Array3;
 
     #[test]
     fn each_axis_mirrors_its_own_coordinate() {
@@ -100,11 +110,12 @@ mod tests {
             let mut sample = Sample {
                 image: index.map(|&(x, y, z)| (100 * x + 10 * y + z) as f32),
                 mask: index.map(|&(x, y, z)| ((x + y + z) % 2) as u8),
-                spacing: [1.0; 3],
+                affine: Affine::diagonal([1.0, 2.0, 3.0], [4.0; 3]),
             };
             let before = sample.clone();
             let params: FlipParams = serde_yaml::from_str(&format!("axes: [{name}]")).unwrap();
-            params.apply(&mut sample);
+            Drawn::Flip(params).apply(&mut sample);
+            assert_eq!(sample.affine, before.affine);
             for &(x, y, z) in &index {
                 let mut from = [x, y, z];
                 from[axis] = [2, 3, 4][axis] - from[axis];

@@ -135,7 +135,7 @@ mod tests {
         let mut sample = Sample {
             image: Array3::from_shape_vec(shape, image).unwrap(),
             mask: Array3::zeros(shape),
-            spacing: [1.0; 3],
+            affine: crate::volume::Affine::identity(),
         };
         let params = GammaParams {
             gamma,

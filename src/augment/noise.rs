@@ -187,7 +187,7 @@ mod tests {
         let image = Array3::from_shape_fn((40, 40, 40), |(x, ..)| [80.0, 120.0][x % 2]);
         let mut sample = Sample {
             mask: Array3::zeros(image.dim()),
-            spacing: [1.0; 3],
+            affine: crate::volume::Affine::identity(),
             image: image.clone(),
         };
         let distribution = NoiseDistribution::Gaussian;

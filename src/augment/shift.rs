@@ -1,20 +1,24 @@
-use std::ops::Range;
-
-use ndarray::{Array3, s};
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sample, happens, uniform, validate_probability};
+use super::spatial::{Map, Spatial};
+use super::{happens, uniform, validate_probability};
+use crate::volume::Affine;
 
 /// Moves image and mask along all three axes, by whole voxels, so that nothing is blurred. Where
 /// there was nothing the image's lowest value enters: air, also after a z-score.
+///
+/// Reference: Pérez-García et al., "TorchIO", Computer Methods and Programs in Biomedicine, 2021 (the
+/// translation of `RandomAffine`, here in whole voxels).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shift {
     /// Largest movement along each axis, either way, in mm.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max: f64,
     /// Probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
 }
 
@@ -48,56 +52,30 @@ pub struct ShiftParams {
     pub offset: [f64; 3],
 }
 
-impl ShiftParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
-        let voxels = |axis: usize| (self.offset[axis] / sample.spacing[axis]).round() as isize;
-        let offset = [voxels(0), voxels(1), voxels(2)];
-        if offset != [0; 3] {
-            let air = sample.image.iter().copied().fold(f32::INFINITY, f32::min);
-            move_by(&mut sample.image, offset, air);
-            move_by(&mut sample.mask, offset, 0);
-        }
-    }
-}
-
-fn move_by<T: Copy>(voxels: &mut Array3<T>, offset: [isize; 3], outside: T) {
-    let (x, y, z) = voxels.dim();
-    let [(x_from, x_to), (y_from, y_to), (z_from, z_to)] = [
-        overlap(x, offset[0]),
-        overlap(y, offset[1]),
-        overlap(z, offset[2]),
-    ];
-    let mut moved = Array3::from_elem((x, y, z), outside);
-    moved
-        .slice_mut(s![x_to, y_to, z_to])
-        .assign(&voxels.slice(s![x_from, y_from, z_from]));
-    *voxels = moved;
-}
-
-/// The part of an axis that stays on the grid: where it lies before and after.
-fn overlap(length: usize, offset: isize) -> (Range<usize>, Range<usize>) {
-    let gap = offset.unsigned_abs().min(length);
-    let (start, end) = (0..length - gap, gap..length);
-    if offset > 0 {
-        (start, end)
-    } else {
-        (end, start)
+impl Spatial for ShiftParams {
+    fn compose(&self, map: &mut Map) {
+        let spacing = map.grid().affine.spacing();
+        // Beyond any grid, and still exact.
+        let voxels = |a: usize| (self.offset[a] / spacing[a]).round().clamp(-1e6, 1e6);
+        map.affine(Affine::diagonal([1.0; 3], [0, 1, 2].map(|a| -voxels(a))));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Drawn, Sample};
     use super::*;
+    use ndarray::Array3;
 
     fn moved(offset: [f64; 3]) -> Vec<(usize, usize, usize)> {
         let mut sample = Sample {
             image: Array3::zeros((6, 7, 8)),
             mask: Array3::zeros((6, 7, 8)),
-            spacing: [1.0, 2.0, 0.5],
+            affine: Affine::diagonal([1.0, 2.0, 0.5], [0.0; 3]),
         };
         sample.image[[2, 3, 4]] = 5.0;
         sample.mask[[2, 3, 4]] = 1;
-        ShiftParams { offset }.apply(&mut sample);
+        Drawn::Shift(ShiftParams { offset }).apply(&mut sample);
         assert_eq!(
             sample.image,
             sample.mask.mapv(|label| 5.0 * f32::from(label))
@@ -119,11 +97,11 @@ mod tests {
         let mut sample = Sample {
             image: Array3::from_elem((3, 1, 1), 2.0),
             mask: Array3::from_elem((3, 1, 1), 1),
-            spacing: [1.0; 3],
+            affine: Affine::identity(),
         };
         sample.image[[2, 0, 0]] = -1.5;
         let offset = [1.0, 0.0, 0.0];
-        ShiftParams { offset }.apply(&mut sample);
+        Drawn::Shift(ShiftParams { offset }).apply(&mut sample);
         assert_eq!(sample.image.into_raw_vec_and_offset().0, [-1.5, 2.0, 2.0]);
         assert_eq!(sample.mask.into_raw_vec_and_offset().0, [0, 1, 1]);
     }

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::Patch;
-use crate::augment::{Augmentations, Drawn, Sample, mix_batch};
+use crate::augment::{self, Augmentations, Drawn, Sample, mix_batch};
 use crate::preprocess::PreprocessError;
 use crate::preprocess::cache::CachedCase;
 use crate::random;
@@ -275,7 +275,7 @@ impl TrainingCase {
             path: self.files.image.clone(),
         })?;
         let mut sample = Sample {
-            spacing: prepared.image.spacing(),
+            affine: prepared.image.affine,
             image: prepared.image.voxels,
             mask: mask.voxels,
         };
@@ -283,7 +283,7 @@ impl TrainingCase {
             Order::Shuffled { augment, .. } => augment.draw(sampling.seed, epoch, &self.id, pass),
             Order::Sequential => Vec::new(),
         };
-        drawn.iter().for_each(|drawn| drawn.apply(&mut sample));
+        augment::apply(&drawn, &mut sample);
         Ok((sample, drawn))
     }
 }

@@ -1,0 +1,101 @@
+//! Moving by whole voxels: values are copied.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::map::Line;
+use super::{Source, Target};
+
+/// Fills `target` with the voxels of `source` that `lines` name along each axis, and with air.
+pub(super) fn copy(source: &Source, lines: [Line; 3], target: Target) {
+    let [nx, ny, nz] = target.shape;
+    if nx * ny * nz == 0 {
+        return;
+    }
+    let spans: [Span; 3] =
+        std::array::from_fn(|a| Span::new(lines[a], source.shape[a], target.shape[a]));
+    let whole = (0..3).all(|a| spans[a].at.len() == target.shape[a]);
+    // Nothing enters from outside: its value is not needed.
+    let air = if whole { 0.0 } else { source.lowest() };
+    let planes = target.image.par_chunks_mut(ny * nz);
+    let masks = target.mask.par_chunks_mut(ny * nz);
+    planes
+        .zip(masks)
+        .enumerate()
+        .for_each(|(x, (image, mask))| {
+            let rows = image.chunks_exact_mut(nz).zip(mask.chunks_exact_mut(nz));
+            for (y, (image, mask)) in rows.enumerate() {
+                let from = spans[0].source(x).zip(spans[1].source(y));
+                let Some((from_x, from_y)) = from else {
+                    image.fill(air);
+                    continue;
+                };
+                let start = (from_x * source.shape[1] + from_y) * source.shape[2];
+                let row = start..start + source.shape[2];
+                spans[2].copy(&source.image[row.clone()], image, air);
+                spans[2].copy(&source.mask[row], mask, 0);
+            }
+        });
+}
+
+/// The part of an axis that is filled from the source.
+struct Span {
+    line: Line,
+    /// The voxels that are filled.
+    at: Range<usize>,
+}
+
+impl Span {
+    /// For an axis with `before` voxels in the source and `after` in the target.
+    fn new(line: Line, before: usize, after: usize) -> Self {
+        let (before, after_last) = (before as isize, after as isize);
+        let (first, end) = if line.mirrored {
+            (
+                line.first.saturating_sub(before - 1),
+                line.first.saturating_add(1),
+            )
+        } else {
+            (
+                line.first.saturating_neg(),
+                before.saturating_sub(line.first),
+            )
+        };
+        let within = |at: isize| at.clamp(0, after_last) as usize;
+        let (first, end) = (within(first), within(end));
+        Self {
+            line,
+            at: first..end.max(first),
+        }
+    }
+
+    /// Where voxel `at` comes from, if from within the source.
+    fn source(&self, at: usize) -> Option<usize> {
+        let step = if self.line.mirrored {
+            -(at as isize)
+        } else {
+            at as isize
+        };
+        self.at
+            .contains(&at)
+            .then(|| (self.line.first + step) as usize)
+    }
+
+    /// Fills a row of the target from a row of the source.
+    fn copy<T: Copy>(&self, source: &[T], target: &mut [T], outside: T) {
+        let Range { start, end } = self.at.clone();
+        target[..start].fill(outside);
+        target[end..].fill(outside);
+        let Some((first, last)) = self
+            .source(start)
+            .zip(end.checked_sub(1).and_then(|end| self.source(end)))
+        else {
+            return;
+        };
+        let filled = &mut target[start..end];
+        filled.copy_from_slice(&source[first.min(last)..=first.max(last)]);
+        if self.line.mirrored {
+            filled.reverse();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! From the voxels of a moved sample back to where they come from.
+
+use super::Lattice;
+use crate::volume::{Affine, Grid};
+
+/// The grid of the moved sample, and the way from its voxels to positions in the sample before, in voxels.
+pub(in crate::augment) struct Map {
+    grid: Grid,
+    /// The way back of one change after the other: to be walked from the last to the first.
+    steps: Vec<Step>,
+}
+
+/// A part of the way, from the voxels after some changes to those before.
+pub(super) enum Step {
+    Affine(Affine),
+    /// Adds the displacement at the voxel.
+    Elastic(Lattice),
+}
+
+impl Map {
+    /// Nothing has moved yet.
+    pub(super) fn new(grid: Grid) -> Self {
+        Self {
+            grid,
+            steps: Vec::new(),
+        }
+    }
+
+    /// The grid after all changes so far.
+    pub(in crate::augment) fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The parts of the way, the last change's last.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// A change on the grid: `back` is the position before, in voxels, of each voxel after.
+    pub(in crate::augment) fn affine(&mut self, back: Affine) {
+        match self.steps.last_mut() {
+            Some(Step::Affine(before)) => *before = before.mul(&back),
+            _ => self.steps.push(Step::Affine(back)),
+        }
+    }
+
+    /// A change on the grid: each voxel comes from where the displacement leads.
+    pub(in crate::augment) fn elastic(&mut self, displacement: Lattice) {
+        self.steps.push(Step::Elastic(displacement));
+    }
+
+    /// Goes over to the grid of `shape` voxels whose first is now voxel `start`.
+    pub(in crate::augment) fn window(&mut self, start: [isize; 3], shape: [usize; 3]) {
+        let to_grid = Affine::diagonal([1.0; 3], start.map(|n| n as f64));
+        self.grid = Grid {
+            shape,
+            affine: self.grid.affine.mul(&to_grid),
+        };
+        self.affine(to_grid);
+    }
+
+    /// Whether every voxel stays and none comes or goes.
+    pub(super) fn is_identity(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Where the voxels along each axis come from, if all come from voxels along the same axis.
+    pub(super) fn whole_voxels(&self) -> Option<[Line; 3]> {
+        let affine = match &self.steps[..] {
+            [] => Affine::identity(),
+            [Step::Affine(affine)] => *affine,
+            _ => return None,
+        };
+        let line = |axis: usize| {
+            let row = affine.0[axis];
+            let straight = (0..3).all(|a| {
+                if a == axis {
+                    row[a].abs() == 1.0
+                } else {
+                    row[a] == 0.0
+                }
+            });
+            (straight && row[3].fract() == 0.0).then_some(Line {
+                mirrored: row[axis] < 0.0,
+                first: row[3] as isize,
+            })
+        };
+        Some([line(0)?, line(1)?, line(2)?])
+    }
+}
+
+/// Where the voxels along an axis come from.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    /// Whether they run the other way.
+    pub(super) mirrored: bool,
+    /// Where the first comes from.
+    pub(super) first: isize,
+}

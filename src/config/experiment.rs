@@ -96,6 +96,12 @@ impl Experiment {
             .try_for_each(|(key, checked)| checked.map_err(|why| (key, why)))
     }
 
+    /// Whether cases must be of one shape: whole ones in one batch.
+    pub fn needs_one_shape(&self) -> bool {
+        let crops = |transform: &Transform| matches!(transform, Transform::Crop(_));
+        self.train.patch.is_none() && self.train.batch_size > 1 && !self.augment.0.iter().any(crops)
+    }
+
     fn check_mixup(&self) -> Result<(), String> {
         let mixes = |transform: &Transform| matches!(transform, Transform::Mixup(_));
         match self.augment.0.iter().filter(|item| mixes(item)).count() {
@@ -174,11 +180,6 @@ impl Training {
     pub fn steps_for(&self, cases: usize) -> usize {
         let samples = self.patch.as_ref().map_or(1, |patch| patch.samples);
         (cases * samples).div_ceil(self.batch_size * self.accumulate)
-    }
-
-    /// Whether cases must be of one shape: whole ones in one batch.
-    pub fn needs_one_shape(&self) -> bool {
-        self.patch.is_none() && self.batch_size > 1
     }
 
     fn validate(&self) -> Result<(), String> {

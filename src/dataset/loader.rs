@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 
 use super::Patch;
-use crate::augment::{self, Augmentations, Drawn, Sample, mix_batch};
+use crate::augment::{self, Augmentations, CropParams, Drawn, Sample, mix_batch};
 use crate::preprocess::PreprocessError;
 use crate::preprocess::cache::CachedCase;
 use crate::random;
@@ -240,23 +240,46 @@ fn assemble(cases: &[TrainingCase], sampling: &Sampling, draws: &[Draw], epoch: 
         masks: Vec::new(),
     };
     let mut all_drawn = Vec::new();
-    for draw in draws {
-        let case = &cases[draw.case];
-        let (sample, drawn) = case.sample(sampling, epoch, draw.pass)?;
-        let (x, y, z) = sample.image.dim();
-        batch.shape = [x, y, z];
-        batch.images.extend(sample.image.iter());
-        batch
-            .masks
-            .extend(sample.mask.iter().map(|&label| f32::from(label)));
-        batch.cases.push(case.id.clone());
-        all_drawn.push(drawn);
+    for patches in draws.chunk_by(|a, b| a.case == b.case) {
+        let case = &cases[patches[0].case];
+        let whole = case.load()?;
+        for draw in patches {
+            let mut sample = whole.clone();
+            let drawn = sampling.draw(&case.id, &sample, epoch, draw.pass);
+            augment::apply(&drawn, &mut sample);
+            let (x, y, z) = sample.image.dim();
+            batch.shape = [x, y, z];
+            batch.images.extend(sample.image.iter());
+            batch
+                .masks
+                .extend(sample.mask.iter().map(|&label| f32::from(label)));
+            batch.cases.push(case.id.clone());
+            all_drawn.push(drawn);
+        }
     }
     mix_batch(&all_drawn, &mut batch.images, &mut batch.masks);
     Ok(batch)
 }
 
 impl TrainingCase {
+    /// The preprocessed case.
+    ///
+    /// # Errors
+    ///
+    /// When its files cannot be read.
+    fn load(&self) -> Result<Sample, PreprocessError> {
+        let prepared = self.files.load()?;
+        // Every case of a dataset has a mask; only scans to predict have none.
+        let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
+            path: self.files.image.clone(),
+        })?;
+        Ok(Sample {
+            affine: prepared.image.affine,
+            image: prepared.image.voxels,
+            mask: mask.voxels,
+        })
+    }
+
     /// The case as the network sees it in the `pass`-th sample of it (from 0) in `epoch` (from 1), before
     /// samples of a batch are mixed, and what was drawn for it.
     ///
@@ -269,22 +292,28 @@ impl TrainingCase {
         epoch: u64,
         pass: u64,
     ) -> Result<(Sample, Vec<Drawn>), PreprocessError> {
-        let prepared = self.files.load()?;
-        // Every case of a dataset has a mask; only scans to predict have none.
-        let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
-            path: self.files.image.clone(),
-        })?;
-        let mut sample = Sample {
-            affine: prepared.image.affine,
-            image: prepared.image.voxels,
-            mask: mask.voxels,
-        };
-        let drawn = match &sampling.order {
-            Order::Shuffled { augment, .. } => augment.draw(sampling.seed, epoch, &self.id, pass),
-            Order::Sequential => Vec::new(),
-        };
+        let mut sample = self.load()?;
+        let drawn = sampling.draw(&self.id, &sample, epoch, pass);
         augment::apply(&drawn, &mut sample);
         Ok((sample, drawn))
+    }
+}
+
+impl Sampling {
+    /// Everything that is drawn for one sample of `case`: the patch, if only one is taken, then the
+    /// augmentations, which so turn about the patch's middle and fill it from what lies around it.
+    fn draw(&self, case: &str, whole: &Sample, epoch: u64, pass: u64) -> Vec<Drawn> {
+        let Order::Shuffled { patch, augment, .. } = &self.order else {
+            return Vec::new();
+        };
+        let mut stream = random::stream(self.seed, &["patch", case], &[epoch, pass]);
+        let patch = patch.iter().map(|patch| {
+            let start = patch.draw(whole.mask.view(), &mut stream);
+            Drawn::Crop(CropParams::window(start, patch.size))
+        });
+        let patch: Vec<Drawn> = patch.collect();
+        let augmentations = augment.draw(self.seed, epoch, case, pass);
+        patch.into_iter().chain(augmentations).collect()
     }
 }
 

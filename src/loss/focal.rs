@@ -1,27 +1,37 @@
 //! The focal loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{check_not_negative, check_weight, log_probabilities};
+use super::{
+    Smoothing, check_not_negative, check_weight, clipped_probabilities, log_probabilities,
+};
 
 /// Cross-entropy that voxels already classified well weigh little in: mean over all voxels of
-/// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)` (Lin et al., 2017).
+/// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)`.
+///
+/// Reference: Lin et al., Focal loss for dense object detection, ICCV 2017; MONAI's `FocalLoss`, and
+/// with `clip` segmentation_models' `BinaryFocalLoss`, which the published baseline uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Focal {
     /// Factor.
+    #[schemars(range(min = 0.0))]
     pub weight: f64,
     /// `g`: 0 is plain cross-entropy.
+    #[schemars(range(min = 0.0))]
     pub gamma: f64,
-    /// `a`, the foreground's share, 0 to 1; null for a factor of 1 on both.
+    /// `a`, the foreground's share; null for a factor of 1 on both.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha: Option<f64>,
     /// Whether `p` is clipped to `[1e-7, 1 - 1e-7]`, as segmentation_models does, the published
     /// baseline's loss: voxels beyond give no gradient, however wrong they are.
     pub clip: bool,
+    /// Part of each target that is taken away and shared among both classes.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub label_smoothing: f64,
 }
 
 impl Default for Focal {
@@ -31,6 +41,7 @@ impl Default for Focal {
             gamma: 2.0,
             alpha: Some(0.25),
             clip: false,
+            label_smoothing: 0.0,
         }
     }
 }
@@ -44,6 +55,7 @@ impl Focal {
     pub fn validate(&self) -> Result<(), String> {
         check_weight(self.weight)?;
         check_not_negative("gamma", self.gamma)?;
+        Smoothing(self.label_smoothing).validate()?;
         match self.alpha {
             Some(alpha) if !(0.0..=1.0).contains(&alpha) => {
                 Err("alpha must be from 0 to 1, or null".into())
@@ -57,6 +69,7 @@ impl Focal {
         logits: Tensor<B, 5>,
         target: Tensor<B, 5>,
     ) -> Tensor<B, 1> {
+        let target = Smoothing(self.label_smoothing).apply(target);
         let (foreground, background) = if self.clip {
             self.clipped(logits)
         } else {
@@ -76,7 +89,7 @@ impl Focal {
 
     /// The same of clipped probabilities.
     fn clipped<B: Backend>(&self, logits: Tensor<B, 5>) -> (Tensor<B, 5>, Tensor<B, 5>) {
-        let p = sigmoid(logits).clamp(1e-7, 1.0 - 1e-7);
+        let p = clipped_probabilities(logits);
         let q = -p.clone() + 1.0;
         let power = |x: Tensor<B, 5>| x.powf_scalar(self.gamma);
         (power(q.clone()) * p.clone().log(), power(p) * q.log())

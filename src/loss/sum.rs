@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Bce, Dice, Loss};
 
 /// The sum of the listed losses, each times its own weight; by default Dice and cross-entropy.
+///
+/// Reference: Taghanaki et al., Combo loss, 2019; nnU-Net's default (Isensee et al., 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Sum(pub Vec<Loss>);

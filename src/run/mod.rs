@@ -102,7 +102,7 @@ pub fn run<B: TrainingBackend>(
     let home = options.results.join(&experiment.name);
     check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     let mut preparation = Preparation::new(&options.results, interrupter, console);
-    let alike = experiment.train.needs_one_shape();
+    let alike = experiment.needs_one_shape();
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
     }
@@ -147,7 +147,7 @@ pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result
         run.learn(&cases, preparation)?;
         let pipeline = &run.experiment.preprocess;
         if !done.contains(pipeline) {
-            preparation.prepare(&cases, pipeline, experiment.train.needs_one_shape())?;
+            preparation.prepare(&cases, pipeline, experiment.needs_one_shape())?;
             done.push(pipeline.clone());
         }
     }

@@ -105,8 +105,9 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
 
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
         B::seed(&batch.images.device(), batch.seed);
-        let logits = self.network.forward(batch.images);
-        let loss = self.loss.forward(logits.clone(), batch.masks.clone());
+        let outputs = self.network.forward_deep(batch.images);
+        let logits = outputs[0].clone();
+        let loss = self.loss.forward_deep(outputs, batch.masks.clone());
         let grads = loss.backward();
         let record = record(
             batch.cases,

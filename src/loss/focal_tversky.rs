@@ -1,0 +1,77 @@
+//! The focal Tversky loss.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::tversky::tversky_index;
+use super::{check_not_negative, check_smooth, check_weight};
+
+/// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent
+/// below 1 goes on pushing samples that are nearly right, one above 1 leaves them alone.
+///
+/// Reference: Abraham & Khan, ISBI 2019, where `e` is 1 / gamma = 3/4.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FocalTversky {
+    /// Factor.
+    #[schemars(range(min = 0.0))]
+    pub weight: f64,
+    /// `e`.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub exponent: f64,
+    /// The price of a false positive.
+    #[schemars(range(min = 0.0))]
+    pub false_positives: f64,
+    /// The price of a false negative.
+    #[schemars(range(min = 0.0))]
+    pub false_negatives: f64,
+    /// What makes an empty prediction of an empty target right. In voxels.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub smooth: f64,
+    /// Whether sums are also over the batch.
+    pub batch: bool,
+}
+
+impl Default for FocalTversky {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            exponent: 0.75,
+            false_positives: 0.3,
+            false_negatives: 0.7,
+            smooth: 1e-5,
+            batch: false,
+        }
+    }
+}
+
+impl FocalTversky {
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        check_weight(self.weight)?;
+        check_not_negative("false_positives", self.false_positives)?;
+        check_not_negative("false_negatives", self.false_negatives)?;
+        if !(self.exponent.is_finite() && self.exponent > 0.0) {
+            return Err("exponent must be a number above 0".into());
+        }
+        check_smooth(self.smooth)
+    }
+
+    pub(super) fn forward<B: Backend>(
+        &self,
+        logits: Tensor<B, 5>,
+        target: Tensor<B, 5>,
+    ) -> Tensor<B, 1> {
+        let prices = [self.false_positives, self.false_negatives];
+        let index = tversky_index(logits, target, prices, self.smooth, self.batch);
+        // An exponent below 1 has an infinite slope at 0; rounding may lead below it.
+        let missing = (-index + 1.0).clamp_min(1e-7);
+        missing.powf_scalar(self.exponent).mean() * self.weight
+    }
+}

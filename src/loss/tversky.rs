@@ -1,0 +1,83 @@
+//! The Tversky loss.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::overlap::{Over, Overlap};
+use super::{check_not_negative, check_smooth, check_weight};
+
+/// The Dice loss with prices for both kinds of error: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums of
+/// probabilities over the voxels of a sample, then the mean over the batch. With `a` and `b` of 1/2 it
+/// is the Dice loss, of 1 the Jaccard loss.
+///
+/// Reference: Salehi et al., MLMI 2017; MONAI's `TverskyLoss`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tversky {
+    /// Factor.
+    #[schemars(range(min = 0.0))]
+    pub weight: f64,
+    /// `a`: the price of a false positive.
+    #[schemars(range(min = 0.0))]
+    pub false_positives: f64,
+    /// `b`: the price of a false negative.
+    #[schemars(range(min = 0.0))]
+    pub false_negatives: f64,
+    /// `s`: what makes an empty prediction of an empty target right. In voxels.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub smooth: f64,
+    /// Whether sums are also over the batch.
+    pub batch: bool,
+}
+
+impl Default for Tversky {
+    fn default() -> Self {
+        Self {
+            weight: 1.0,
+            false_positives: 0.3,
+            false_negatives: 0.7,
+            smooth: 1e-5,
+            batch: false,
+        }
+    }
+}
+
+impl Tversky {
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the field and its allowed range.
+    pub fn validate(&self) -> Result<(), String> {
+        check_weight(self.weight)?;
+        check_not_negative("false_positives", self.false_positives)?;
+        check_not_negative("false_negatives", self.false_negatives)?;
+        check_smooth(self.smooth)
+    }
+
+    pub(super) fn forward<B: Backend>(
+        &self,
+        logits: Tensor<B, 5>,
+        target: Tensor<B, 5>,
+    ) -> Tensor<B, 1> {
+        let prices = [self.false_positives, self.false_negatives];
+        let index = tversky_index(logits, target, prices, self.smooth, self.batch);
+        (-index.mean() + 1.0) * self.weight
+    }
+}
+
+/// `(TP + s) / (TP + a FP + b FN + s)` of each channel of each sample, or of the batch.
+pub(super) fn tversky_index<B: Backend>(
+    logits: Tensor<B, 5>,
+    target: Tensor<B, 5>,
+    [a, b]: [f64; 2],
+    smooth: f64,
+    batch: bool,
+) -> Tensor<B, 2> {
+    let overlap = Overlap::of(logits, target, Over::batch_if(batch));
+    let errors = overlap.false_positives() * a + overlap.false_negatives() * b;
+    let hits = overlap.intersection + smooth;
+    hits.clone() / (hits + errors)
+}

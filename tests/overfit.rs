@@ -31,7 +31,7 @@ const TINY: &[(&str, usize)] = &[
     ),
     (
         "{segresnet: {blocks_down: [1, 1, 1], blocks_up: [1, 1]}}",
-        160,
+        250,
     ),
     (
         "{vnet: {filters: 4, convolutions_down: [1, 1], convolutions_up: [1, 1], dropout: 0.0}}",

@@ -30,8 +30,8 @@ const TINY: &[(&str, usize)] = &[
         100,
     ),
     (
-        "{segresnet: {blocks_down: [1, 1, 1], blocks_up: [1, 1]}}",
-        160,
+        "{segresnet: {filters: 16, blocks_down: [1, 1], blocks_up: [1]}}",
+        200,
     ),
     (
         "{vnet: {filters: 4, convolutions_down: [1, 1], convolutions_up: [1, 1], dropout: 0.0}}",

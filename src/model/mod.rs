@@ -1,5 +1,11 @@
 //! The networks: from images to logits of the same size.
 
+// Here and not at the enum, since its derive makes others like it.
+#![allow(
+    clippy::large_enum_variant,
+    reason = "a program holds one network or two"
+)]
+
 #[macro_use]
 mod networks;
 

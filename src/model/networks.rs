@@ -36,10 +36,6 @@ macro_rules! networks {
     ($($variant:ident => $network:ident,)+) => {
         /// A network with weights.
         #[derive(Module, Debug)]
-        #[allow(
-            clippy::large_enum_variant,
-            reason = "a program holds one network or two"
-        )]
         pub enum Network<B: Backend> {
             $(#[doc = concat!("The network of [`", stringify!($variant), "`].")] $variant($network<B>),)+
         }

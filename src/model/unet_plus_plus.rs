@@ -151,7 +151,10 @@ impl<B: Kernels> Segmentation<B> for UnetPlusPlusNet<B> {
             last = deepest.clone();
             for (node, row) in diagonal.nodes.iter().zip(rows.iter_mut().rev()) {
                 last = node.forward(row.clone(), last);
-                *row = B::join(row.clone(), last.clone());
+                // No node comes after the last diagonal's.
+                if depth + 1 < self.diagonals.len() {
+                    *row = B::join(row.clone(), last.clone());
+                }
             }
             rows.push(deepest.clone());
         }

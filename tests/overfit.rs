@@ -37,6 +37,13 @@ const TINY: &[(&str, usize)] = &[
         "{vnet: {filters: 4, convolutions_down: [1, 1], convolutions_up: [1, 1], dropout: 0.0}}",
         100,
     ),
+    ("{nnunet: {filters: 4, levels: 3}}", 100),
+    ("{resenc_unet: {filters: 4, blocks: [1, 1, 1]}}", 100),
+    (
+        "{mednext: {filters: 8, blocks: [1, 1, 1], expansions: [2, 2, 2]}}",
+        100,
+    ),
+    ("{unet_2d: {filters: 8, levels: 3}}", 100),
 ];
 
 fn tiny(name: &str) -> (Model, usize) {
@@ -94,7 +101,8 @@ fn every_network_overfits_one_head() {
         let mut network = model.init::<Ad>(1, &device);
         let mut adam = AdamConfig::new().init();
         for _ in 0..steps {
-            let value = loss.forward(network.forward(images.clone()), target.clone());
+            let outputs = network.forward_deep(images.clone());
+            let value = loss.forward_deep(outputs, target.clone());
             let gradients = GradientsParams::from_grads(value.backward(), &network);
             network = adam.step(RATE, network, gradients);
         }

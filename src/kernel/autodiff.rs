@@ -11,10 +11,11 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
+use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{Tensor, TensorPrimitive};
 
-use super::flex::{self, PlainAffine, contiguous};
+use super::flex::{self, PlainAffine, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
 use super::{Affine, BatchNormed, Kernels};
 
@@ -352,6 +353,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
+        if !is_ours(options.groups, options.dilation) {
+            return module::conv3d(x, weight, bias, options);
+        }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         let operation = Convolution { options };
         wrap(match &bias {
@@ -366,6 +370,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
+        if !is_ours(options.groups, options.dilation) {
+            return module::conv_transpose3d(x, weight, bias, options);
+        }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         let operation = TransposedConvolution { options };
         wrap(match &bias {

@@ -2,6 +2,7 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
@@ -18,6 +19,9 @@ impl Kernels for Flex {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
+        if !is_ours(options.groups, options.dilation) {
+            return module::conv3d(x, weight, bias, options);
+        }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         wrap(convolve(&x, &weight, bias.as_ref(), &options))
     }
@@ -28,6 +32,9 @@ impl Kernels for Flex {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
+        if !is_ours(options.groups, options.dilation) {
+            return module::conv_transpose3d(x, weight, bias, options);
+        }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         wrap(convolve_transposed(&x, &weight, bias.as_ref(), &options))
     }
@@ -131,11 +138,12 @@ fn volumes(x: &FlexTensor) -> (usize, [usize; 3]) {
     (batch * channels, [depth, height, width])
 }
 
+/// Whether a convolution is one that we have a kernel for; grouped and dilated ones are left to Burn's.
+pub(super) fn is_ours(groups: usize, dilation: [usize; 3]) -> bool {
+    groups == 1 && dilation == [1; 3]
+}
+
 fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<3>) -> ConvShape {
-    assert!(
-        options.groups == 1 && options.dilation == [1; 3],
-        "the networks have neither grouped nor dilated convolutions"
-    );
     let [batch, in_channels, depth, height, width] = dims(x);
     let [out_channels, _, kernel_depth, kernel_height, kernel_width] = dims(weight);
     ConvShape {
@@ -199,10 +207,6 @@ fn transposed_shape(
     weight: &FlexTensor,
     options: &ConvTransposeOptions<3>,
 ) -> ConvTransposeShape {
-    assert!(
-        options.groups == 1 && options.dilation == [1; 3],
-        "the networks have neither grouped nor dilated convolutions"
-    );
     let [batch, in_channels, depth, height, width] = dims(x);
     let [_, out_channels, kernel_depth, kernel_height, kernel_width] = dims(weight);
     ConvTransposeShape {

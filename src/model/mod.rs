@@ -13,9 +13,13 @@ pub mod article;
 pub mod attention_unet;
 pub mod blocks;
 pub mod init;
+pub mod mednext;
+pub mod nnunet;
+pub mod resenc_unet;
 pub mod resunet;
 pub mod segresnet;
 pub mod unet;
+pub mod unet_2d;
 pub mod unet_plus_plus;
 pub mod vnet;
 pub mod weights;
@@ -26,9 +30,13 @@ use burn::tensor::backend::Backend;
 
 pub use article::Article;
 pub use attention_unet::AttentionUnet;
+pub use mednext::Mednext;
+pub use nnunet::Nnunet;
+pub use resenc_unet::ResencUnet;
 pub use resunet::Resunet;
 pub use segresnet::Segresnet;
 pub use unet::Unet;
+pub use unet_2d::{Plane, Unet2d};
 pub use unet_plus_plus::UnetPlusPlus;
 pub use vnet::Vnet;
 
@@ -36,10 +44,14 @@ use self::article::ArticleNet;
 use self::attention_unet::AttentionUnetNet;
 use self::blocks::Norm;
 use self::init::{Scheme, initialize};
+use self::mednext::MednextNet;
 use self::networks::{cut, enlarge, size};
+use self::nnunet::NnunetNet;
+use self::resenc_unet::ResencUnetNet;
 use self::resunet::ResunetNet;
 use self::segresnet::SegresnetNet;
 use self::unet::UnetNet;
+use self::unet_2d::Unet2dNet;
 use self::unet_plus_plus::UnetPlusPlusNet;
 use self::vnet::VnetNet;
 use crate::kernel::Kernels;
@@ -64,6 +76,14 @@ crate::family! {
         "segresnet" => Segresnet(Segresnet),
         /// A residual network of 5x5x5 kernels.
         "vnet" => Vnet(Vnet),
+        /// nnU-Net's plain network, supervised in depth.
+        "nnunet" => Nnunet(Nnunet),
+        /// nnU-Net's network with a residual encoder.
+        "resenc_unet" => ResencUnet(ResencUnet),
+        /// A U-Net of large kernels and inverted bottlenecks.
+        "mednext" => Mednext(Mednext),
+        /// A 2-D network that sees one slice at a time.
+        "unet_2d" => Unet2d(Unet2d),
     }
 }
 
@@ -75,6 +95,10 @@ networks! {
     UnetPlusPlus => UnetPlusPlusNet,
     Segresnet => SegresnetNet,
     Vnet => VnetNet,
+    Nnunet => NnunetNet,
+    ResencUnet => ResencUnetNet,
+    Mednext => MednextNet,
+    Unet2d => Unet2dNet,
 }
 
 impl Default for Model {

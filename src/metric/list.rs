@@ -162,31 +162,3 @@ const VOLUME: Metric = Metric {
     better: Better::Neither,
     ..SHARE
 };
-
-/// Every metric as text, for people: `calvaria list metrics`.
-pub fn listing() -> String {
-    let entries = METRICS.iter().map(|metric| {
-        let unit = if metric.unit.is_empty() {
-            "From 0 to 1"
-        } else {
-            &format!("In {}", metric.unit)
-        };
-        let better = match metric.better {
-            Better::Higher => ", higher is better.",
-            Better::Lower => ", lower is better.",
-            Better::Neither => ".",
-        };
-        let comments = [
-            format!("{} {unit}{better}", metric.description),
-            format!("Reference: {}", metric.reference),
-        ];
-        let comments = comments.map(|text| {
-            let form = textwrap::Options::new(100)
-                .initial_indent("# ")
-                .subsequent_indent("# ");
-            textwrap::fill(&text, form) + "\n"
-        });
-        format!("{}{}\n", comments.concat(), metric.name)
-    });
-    entries.collect::<Vec<_>>().join("\n")
-}

@@ -14,7 +14,7 @@ use ndarray::{ArrayView3, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use list::{Better, METRICS, Metric, listing};
+pub use list::{Better, METRICS, Metric};
 pub use overlap::{Counts, Overlap, iou_soft, soft_counts};
 pub use surface::SurfaceDistances;
 

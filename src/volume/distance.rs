@@ -1,6 +1,8 @@
 //! The Euclidean distance transform.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis};
+use std::cmp::Reverse;
+
+use ndarray::{Array3, ArrayView1, ArrayView3, ArrayViewMut1, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 /// Lines that are worked on together: as many `f64` as two cache lines hold, so that lines across
@@ -14,27 +16,43 @@ const TOGETHER: usize = 16;
 /// Reference: Felzenszwalb and Huttenlocher, Distance transforms of sampled functions, Theory of
 /// Computing, 2012.
 pub fn squared_distance(foreground: ArrayView3<'_, bool>, spacing: [f64; 3]) -> Array3<f64> {
-    let mut squared = foreground.mapv(|is| if is { 0.0 } else { f64::INFINITY });
-    if squared.is_empty() {
-        return squared;
-    }
+    // The axes as they lie in memory, neighbours last.
     let mut axes = [0, 1, 2];
-    axes.sort_by_key(|&axis| std::cmp::Reverse(squared.strides()[axis].unsigned_abs()));
-    let [slow, middle, fast] = axes;
+    axes.sort_by_key(|&axis| Reverse(foreground.stride_of(Axis(axis)).unsigned_abs()));
+    let foreground = foreground.permuted_axes(axes);
+    let [slow, middle, fast] = axes.map(|axis| spacing[axis].powi(2));
+    let mut squared = Array3::zeros(foreground.dim());
     // The squared distance is a sum over the axes, so its minimum is taken one axis at a time.
-    for (axis, apart) in [(fast, slow), (middle, slow), (slow, middle)] {
-        let step = spacing[axis].powi(2);
-        let planes: Vec<_> = squared.axis_iter_mut(Axis(apart)).collect();
-        planes.into_par_iter().for_each(|mut plane| {
-            // The two axes that are left keep their order.
-            let across = 3 - axis - apart;
-            if across < axis {
-                plane.swap_axes(0, 1);
-            }
-            transform_lines(plane, step);
-        });
+    let planes = squared.axis_iter_mut(Axis(0)).zip(foreground.outer_iter());
+    let planes: Vec<_> = planes.collect();
+    planes.into_par_iter().for_each(|(mut plane, foreground)| {
+        for (line, foreground) in plane.rows_mut().into_iter().zip(foreground.rows()) {
+            measure_line(line, foreground, fast);
+        }
+        transform_lines(plane, middle);
+    });
+    let planes: Vec<_> = squared.axis_iter_mut(Axis(1)).collect();
+    planes
+        .into_par_iter()
+        .for_each(|plane| transform_lines(plane, slow));
+    let mut back = [0; 3];
+    for (place, axis) in axes.into_iter().enumerate() {
+        back[axis] = place;
     }
-    squared
+    squared.permuted_axes(back)
+}
+
+/// The squared distance to the nearest foreground on a line; `step` is that between neighbours.
+fn measure_line(mut line: ArrayViewMut1<'_, f64>, foreground: ArrayView1<'_, bool>, step: f64) {
+    let mut since = f64::INFINITY;
+    for (value, &is) in line.iter_mut().zip(foreground) {
+        since = if is { 0.0 } else { since + 1.0 };
+        *value = since;
+    }
+    for value in line.iter_mut().rev() {
+        since = (since + 1.0).min(*value);
+        *value = step * since.powi(2);
+    }
 }
 
 /// Takes the minimum along the first axis of `plane`, line by line; `step` is the squared distance
@@ -42,6 +60,10 @@ pub fn squared_distance(foreground: ArrayView3<'_, bool>, spacing: [f64; 3]) -> 
 fn transform_lines(mut plane: ArrayViewMut2<'_, f64>, step: f64) {
     let length = plane.nrows();
     let mut lines = vec![0.0; length * TOGETHER];
+    // Products are faster than quotients.
+    let slopes: Vec<f64> = (0..length)
+        .map(|apart| 0.5 / (step * apart as f64))
+        .collect();
     let mut envelope = Vec::with_capacity(length);
     for mut columns in plane.axis_chunks_iter_mut(Axis(1), TOGETHER) {
         for (i, row) in columns.rows().into_iter().enumerate() {
@@ -49,8 +71,8 @@ fn transform_lines(mut plane: ArrayViewMut2<'_, f64>, step: f64) {
                 lines[k * length + i] = value;
             }
         }
-        for line in lines.chunks_exact_mut(length).take(columns.ncols()) {
-            transform_line(line, step, &mut envelope);
+        for line in lines.chunks_mut(length.max(1)).take(columns.ncols()) {
+            transform_line(line, step, &slopes, &mut envelope);
         }
         for (i, mut row) in columns.rows_mut().into_iter().enumerate() {
             for (k, value) in row.iter_mut().enumerate() {
@@ -71,8 +93,8 @@ struct Parabola {
 }
 
 /// Replaces each value by the minimum over all parabolas `step * (position - vertex)² + height`, one
-/// with its vertex at each finite value.
-fn transform_line(line: &mut [f64], step: f64, envelope: &mut Vec<Parabola>) {
+/// with its vertex at each finite value. `slopes[n]` is `1 / (2 * step * n)`.
+fn transform_line(line: &mut [f64], step: f64, slopes: &[f64], envelope: &mut Vec<Parabola>) {
     envelope.clear();
     for (i, &height) in line.iter().enumerate() {
         if height.is_infinite() {
@@ -82,8 +104,8 @@ fn transform_line(line: &mut [f64], step: f64, envelope: &mut Vec<Parabola>) {
         let mut from = f64::NEG_INFINITY;
         while let Some(last) = envelope.last() {
             // Where both are equal.
-            let apart = vertex - last.vertex;
-            from = ((height - last.height) / (step * apart) + vertex + last.vertex) / 2.0;
+            let apart = (vertex - last.vertex) as usize;
+            from = (height - last.height) * slopes[apart] + (vertex + last.vertex) / 2.0;
             if from > last.from {
                 break;
             }

@@ -14,10 +14,10 @@ use crate::dataset::Case;
 /// With `stratify`, the parts have as equal a number of cases of every stratum as can be found: the
 /// subject or group with most cases first, each goes to the part that has least of its strata, all
 /// strata weighing the same however rare; then one at a time moves to another part, or two change
-/// places, while that makes the parts more even. The start is what scikit-learn's
-/// `StratifiedGroupKFold` does. Where each subject has one case, the parts differ by at most one case
-/// in every stratum. Chance only decides among equals: groups that are all unlike are dealt in much
-/// the same way whatever the seed.
+/// places, while that makes the parts more even. This starts much as scikit-learn's
+/// `StratifiedGroupKFold`, which neither moves nor swaps. Where each subject has one case, the parts
+/// differ by at most one case in every stratum. Chance only decides among equals: groups that are all
+/// unlike are dealt in much the same way whatever the seed.
 ///
 /// `stratify: {column: site}` takes each value of a column for a stratum. `stratify: mask_volume` takes bins
 /// of the masks' volumes in mL, with equally many cases each: as many bins as the smaller side of a fold

@@ -22,7 +22,7 @@ fn run(folder: &Path, split: &str, arguments: &[&str]) -> Assert {
     command.args(arguments).assert()
 }
 
-/// A table of the toy heads, three subjects in pairs of sites, beside them.
+/// A table of the toy heads: two of every subject, at two of three sites.
 fn write_table(folder: &Path, count: usize) {
     let row = |number: usize| {
         let path = format!("heads/sub-{number:02}/sub-{number:02}_T1w");
@@ -123,7 +123,7 @@ fn shipped_splits_split() {
     let workplace = toy_workplace(6);
     let folder = workplace.path();
     write_table(folder, 6);
-    // A subject has two sites in the table; here each case is one.
+    // Sites that share subjects cannot be told apart: here every case is a subject of its own.
     let table = fs::read_to_string(folder.join("cases.csv")).unwrap();
     fs::write(folder.join("cases.csv"), table.replace("subject", "family")).unwrap();
     for (name, runs) in [

@@ -13,6 +13,11 @@ use crate::dataset::Case;
 /// part of every stratum as all cases have; the number of subjects stays. Where each subject has one
 /// case, no stratum is then a whole case away from its part.
 ///
+/// `stratify: {column: site}` takes each value of a column for a stratum. `stratify: mask_volume` takes bins
+/// of the masks' volumes in mL, with equally many cases each: as many bins as the smaller side of a fold
+/// has subjects, so that it can have one of each, but at most 10, since finer ones would tie down chance
+/// more than they even out volumes.
+///
 /// Reference: as scikit-learn's `GroupShuffleSplit`, which counts groups, and in its aim as its
 /// `StratifiedShuffleSplit` (version 1.9).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +25,7 @@ use crate::dataset::Case;
 pub struct Holdout {
     /// The subjects that validate; the groups, where `group` is set.
     pub validation: Amount,
-    /// What both sides have in the same proportions.
+    /// What both sides have in the same proportions: `{column: NAME}` or `mask_volume`.
     pub stratify: Option<Stratify>,
     /// A column: subjects that share a value stay together (a family, a scanner). By default each
     /// subject is a group of its own.

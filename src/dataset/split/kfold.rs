@@ -14,10 +14,15 @@ use crate::dataset::Case;
 /// With `stratify`, the parts have as equal a number of cases of every stratum as can be found: the
 /// subject or group with most cases first, each goes to the part that has least of its strata, all
 /// strata weighing the same however rare; then one at a time moves to another part, or two change
-/// places, while that makes the parts more even. The start is what scikit-learn's
-/// `StratifiedGroupKFold` does. Where each subject has one case, the parts differ by at most one case
-/// in every stratum. Chance only decides among equals: groups that are all unlike are dealt in much
-/// the same way whatever the seed.
+/// places, while that makes the parts more even. This starts much as scikit-learn's
+/// `StratifiedGroupKFold`, which neither moves nor swaps. Where each subject has one case, the parts
+/// differ by at most one case in every stratum. Chance only decides among equals: groups that are all
+/// unlike are dealt in much the same way whatever the seed.
+///
+/// `stratify: {column: site}` takes each value of a column for a stratum. `stratify: mask_volume` takes bins
+/// of the masks' volumes in mL, with equally many cases each: as many bins as the smaller side of a fold
+/// has subjects, so that it can have one of each, but at most 10, since finer ones would tie down chance
+/// more than they even out volumes.
 ///
 /// Reference: M. Stone, Cross-validatory choice and assessment of statistical predictions, Journal of
 /// the Royal Statistical Society B, 1974; scikit-learn 1.9 for groups and strata.
@@ -31,7 +36,7 @@ pub struct KFold {
     /// repeat r is r * k + i.
     #[schemars(range(min = 1))]
     pub repeats: usize,
-    /// What all folds have in the same proportions.
+    /// What all folds have in the same proportions: `{column: NAME}` or `mask_volume`.
     pub stratify: Option<Stratify>,
     /// A column: subjects that share a value stay together (a family, a scanner). By default each
     /// subject is a group of its own.

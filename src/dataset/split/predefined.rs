@@ -13,15 +13,16 @@ use crate::dataset::Case;
 use crate::files::read_text;
 
 /// Folds that a file defines. Nothing is drawn, so the seed does not matter. The file's name says what it
-/// holds:
+/// holds.
 ///
-/// - `.json`, `.yaml`, `.yml`: a fold, or a list of folds. A fold is a map of `train` and `validation`
-///   (or `val`, as nnU-Net's `splits_final.json` has it), two lists of case ids. A run's `split.json` is
-///   such a fold; the `index` in it says which fold it was there. In a list, an `index` must be the
-///   fold's place, counted from 0.
-/// - `.csv`, `.tsv`: a row a case, with its `id` and either its `fold`, in which it validates while it
-///   trains in all others, or its `side` of the one fold, `train` or `validation` (or `val`). Other
-///   columns do not matter, so that the table of the data can also hold the folds.
+/// `.json`, `.yaml`, `.yml`: a fold, or a list of folds. A fold is a map of `train` and `validation` (or
+/// `val`, as nnU-Net's `splits_final.json` has it), two lists of case ids. A run's `split.json` is such a
+/// fold; the `index` in it says which fold it was there. In a list, an `index` must be the fold's place,
+/// counted from 0.
+///
+/// `.csv`, `.tsv`: a row a case, with its `id` and either its `fold`, in which it validates while it trains
+/// in all others, or its `side` of the one fold, `train` or `validation` (or `val`). Other columns do not
+/// matter, so that the table of the data can also hold the folds.
 ///
 /// A subject on both sides of a fold is an error, and so is a case that a fold names twice, that is
 /// unknown, or that a fold leaves out (unless `skip_unlisted` is set).

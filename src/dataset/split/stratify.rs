@@ -33,13 +33,11 @@ pub enum Stratify {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// The volume that the mask marks, in mL, in bins of equally many cases by rank. As many bins as
-    /// the smaller side of a fold has subjects, for it can have one of each, but at most 10: finer
-    /// ones would tie down chance more than they even out volumes.
+    /// The volume that the mask marks, in mL, in bins of equally many cases.
     MaskVolume,
 }
 
-/// The most bins of a measured quantity.
+/// The most bins of a measured quantity: finer ones would tie down chance more than they even it out.
 const MOST_BINS: usize = 10;
 
 impl Stratify {

@@ -9,7 +9,7 @@ const NUMBERS: usize = 3;
 
 impl Drawn {
     /// The transform's name and its main parameters, such as `blur std 1.2, 0.4, 0.9`: numbers to three
-    /// places, seeds left out, lists of more than three things counted.
+    /// places, seeds and zeros left out, lists of more than three things counted.
     pub fn summary(&self) -> String {
         let Ok(Value::Object(tagged)) = serde_json::to_value(self) else {
             return format!("{self:?}");
@@ -38,6 +38,7 @@ fn field(key: &str, value: &Value, plain: bool) -> Option<String> {
     };
     match value {
         Value::Null | Value::Bool(false) => None,
+        _ if zero(value) && !plain => None,
         Value::Bool(true) => Some(key),
         Value::Number(number) => Some(keyed(short(number.as_f64()?))),
         // The words of an enum speak for themselves.
@@ -62,6 +63,13 @@ fn field(key: &str, value: &Value, plain: bool) -> Option<String> {
             (!parts.is_empty()).then(|| keyed(parts.join(", ")))
         }
     }
+}
+
+/// Whether this is 0, or a list of nothing else.
+fn zero(value: &Value) -> bool {
+    let zero = |value: &Value| value.as_f64() == Some(0.0);
+    let all_zero = |items: &Vec<Value>| !items.is_empty() && items.iter().all(zero);
+    zero(value) || value.as_array().is_some_and(all_zero)
 }
 
 fn counted(count: usize, things: &str) -> String {
@@ -113,6 +121,10 @@ mod tests {
             (
                 "bias_field: {order: 1, coefficients: [0, 0.1, 0.2, 0.3]}",
                 "bias field 4 coefficients, order 1",
+            ),
+            (
+                "ghosting: {ghosts: 4, axis: up_down, intensity: 0.5, restore: 0}",
+                "ghosting up down, ghosts 4, intensity 0.5",
             ),
             ("flip: {axes: [left_right]}", "flip left right"),
             (

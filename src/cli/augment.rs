@@ -211,7 +211,7 @@ fn tile(sample: Sample, heading: String, drawn: &[Drawn]) -> Tile {
     };
     Tile {
         notes: drawn.iter().map(note).collect(),
-        affine: crate::volume::Affine::diagonal(sample.spacing(), [0.0; 3]),
+        affine: sample.affine,
         image: sample.image,
         mask: sample.mask,
         heading,

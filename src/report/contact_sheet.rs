@@ -284,7 +284,7 @@ fn broken(notes: &[String], width: f64) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// A head that is brightest to the right, at the front and at the top.
+    /// A head of one bright voxel.
     fn tile(notes: &[&str], affine: Affine, shape: [usize; 3], marked: [usize; 3]) -> Tile {
         let mut image = Array3::zeros(shape);
         image[marked] = 1.0;
@@ -329,9 +329,10 @@ mod tests {
 
     #[test]
     fn the_front_and_the_top_are_up_and_the_right_is_right() {
-        // Stored left, back and top first: the marked voxel is right, front, in the middle of z.
+        // Stored from right to left: the first voxel along x and the last along y are right and front.
         let las = Affine::diagonal([-1.0, 1.0, 1.0], [0.0; 3]);
-        let marked = tile(&[], las, [9, 9, 9], [0, 8, 4]);
+        let mut marked = tile(&[], las, [9, 9, 9], [0, 0, 0]);
+        marked.image = Array3::from_shape_fn((9, 9, 9), |(x, y, _)| y as f32 - x as f32);
         let on = sheet(&ALL[..1], vec![marked]).draw();
         let grey = &on.pictures[0].pixels;
         let brightest = grey.enumerate_pixels().max_by_key(|(.., pixel)| pixel.0[0]);

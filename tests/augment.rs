@@ -73,11 +73,9 @@ fn probability_0_never_acts_and_1_always_does() {
         if matches!(transform, Transform::Mixup(_)) {
             continue;
         }
-        assert_ne!(
-            applied(&transform, 0).image,
-            sample().image,
-            "{transform:?}"
-        );
+        // A single draw may be too weak to change so small an image.
+        let changes = |index| applied(&transform, index).image != sample().image;
+        assert!((0..5).any(changes), "{transform:?}");
     }
 }
 

@@ -214,7 +214,8 @@ fn read_row(source: &Source, air: f32, at: &[Vec<f32>; 3], image: &mut [f32], ma
             }
             Place::Edge => {
                 for (lane, (image, mask)) in image.iter_mut().zip(mask).enumerate() {
-                    (*image, *mask) = read_at_edge(source, air, [x[lane], y[lane], z[lane]]);
+                    (*image, *mask) =
+                        read_at_edge(source, &pairs, air, [x[lane], y[lane], z[lane]]);
                 }
             }
         }
@@ -277,11 +278,11 @@ impl<'a> Pairs<'a> {
     #[inline(always)]
     fn new(source: &Source<'a>) -> Self {
         let [_, ny, nz] = source.shape;
-        let (a, b, c, d) = (0, nz, ny * nz, ny * nz + nz);
-        let len = source.image.len().saturating_sub(d);
+        // A source of a single plane or row has no position with voxels on all sides.
+        let reach = (ny * nz + nz).min(source.image.len());
+        let len = source.image.len() - reach;
+        let (a, b, c, d) = (0, nz.min(reach), (ny * nz).min(reach), reach);
         let (image, mask) = (source.image, source.mask);
-        let empty = len == 0;
-        let (a, b, c, d) = if empty { (0, 0, 0, 0) } else { (a, b, c, d) };
         Self {
             image: [
                 &image[a..a + len],
@@ -303,7 +304,7 @@ impl<'a> Pairs<'a> {
 #[inline(always)]
 fn read_inside(
     pairs: &Pairs,
-    [_, ny, nz]: [usize; 3],
+    shape: [usize; 3],
     at: [&[f32; LANES]; 3],
 ) -> ([f32; LANES], [u8; LANES]) {
     let mut part = [[0.0; LANES]; 3];
@@ -315,32 +316,41 @@ fn read_inside(
     }
     let (mut values, mut labels) = ([0.0; LANES], [0; LANES]);
     for lane in 0..LANES {
-        let [x, y, z] = [cell[0][lane], cell[1][lane], cell[2][lane]];
+        let cell = [cell[0][lane], cell[1][lane], cell[2][lane]];
         let part = [part[0][lane], part[1][lane], part[2][lane]];
-        let first = (x as usize * ny + y as usize) * nz + z as usize;
-        let second = first + 1;
-        let [a, b, c, d] = pairs.image;
-        values[lane] = between(
-            [a[first], a[second], b[first], b[second]],
-            [c[first], c[second], d[first], d[second]],
-            part,
-        );
-        let [a, b, c, d] = pairs.mask;
-        let near = [[a[first], a[second]], [b[first], b[second]]];
-        let far = [[c[first], c[second]], [d[first], d[second]]];
-        // Most cells lie wholly outside or wholly inside of what is labelled.
-        let [a, b, c, d] = [near[0], near[1], far[0], far[1]];
-        let (a, b) = (u16::from_ne_bytes(a), u16::from_ne_bytes(b));
-        let (c, d) = (u16::from_ne_bytes(c), u16::from_ne_bytes(d));
-        labels[lane] = if a | b | c | d == 0 {
-            0
-        } else if a & b & c & d == BOTH {
-            1
-        } else {
-            label(near, far, part)
-        };
+        (values[lane], labels[lane]) = read_cell(pairs, shape, cell, part);
     }
     (values, labels)
+}
+
+/// The image and the mask at a position with a voxel on all sides, the first of which is `cell`.
+#[inline(always)]
+fn read_cell(
+    pairs: &Pairs,
+    [_, ny, nz]: [usize; 3],
+    [x, y, z]: [u32; 3],
+    part: [f32; 3],
+) -> (f32, u8) {
+    let first = (x as usize * ny + y as usize) * nz + z as usize;
+    let second = first + 1;
+    let [a, b, c, d] = pairs.image;
+    let near = [a[first], a[second], b[first], b[second]];
+    let far = [c[first], c[second], d[first], d[second]];
+    let value = between(near, far, part);
+    let [a, b, c, d] = pairs.mask;
+    let near = [[a[first], a[second]], [b[first], b[second]]];
+    let far = [[c[first], c[second]], [d[first], d[second]]];
+    // Most cells lie wholly outside or wholly inside of what is labelled.
+    let (a, b) = (u16::from_ne_bytes(near[0]), u16::from_ne_bytes(near[1]));
+    let (c, d) = (u16::from_ne_bytes(far[0]), u16::from_ne_bytes(far[1]));
+    let label = if a | b | c | d == 0 {
+        0
+    } else if a & b & c & d == BOTH {
+        1
+    } else {
+        label(near, far, part)
+    };
+    (value, label)
 }
 
 /// Two voxels of label 1.
@@ -348,16 +358,23 @@ const BOTH: u16 = u16::from_ne_bytes([1; 2]);
 
 /// The image and the mask at a position that may have air on some sides.
 #[inline(always)]
-fn read_at_edge(source: &Source, air: f32, at: [f32; 3]) -> (f32, u8) {
+fn read_at_edge(source: &Source, pairs: &Pairs, air: f32, at: [f32; 3]) -> (f32, u8) {
     let shape = source.shape;
     let (mut cell, mut part) = ([0; 3], [0.0; 3]);
+    let mut inside = true;
     for axis in 0..3 {
-        if at[axis] <= -1.0 || at[axis] >= shape[axis] as f32 {
+        let end = shape[axis] as f32;
+        if at[axis] <= -1.0 || at[axis] >= end {
             return (air, 0);
         }
+        inside &= at[axis] >= 0.0 && at[axis] < end - 1.0;
         // Above -1, so that cutting off rounds down.
         cell[axis] = (at[axis] + 1.0) as i32 - 1;
         part[axis] = at[axis] - cell[axis] as f32;
+    }
+    if inside {
+        let cell = [cell[0] as u32, cell[1] as u32, cell[2] as u32];
+        return read_cell(pairs, shape, cell, part);
     }
     let (mut values, mut labels) = ([[air; 4]; 2], [[[0; 2]; 2]; 2]);
     for x in 0..2 {
@@ -367,11 +384,12 @@ fn read_at_edge(source: &Source, air: f32, at: [f32; 3]) -> (f32, u8) {
             let mut inside = true;
             for axis in 0..3 {
                 inside &= 0 <= voxel[axis] && voxel[axis] < shape[axis] as i32;
-                index = index * shape[axis] + voxel[axis] as usize;
+                index = index * shape[axis] as isize + voxel[axis] as isize;
             }
             if inside {
-                values[x as usize][corner as usize] = source.image[index];
-                labels[x as usize][corner as usize / 2][corner as usize % 2] = source.mask[index];
+                let (x, corner) = (x as usize, corner as usize);
+                values[x][corner] = source.image[index as usize];
+                labels[x][corner / 2][corner % 2] = source.mask[index as usize];
             }
         }
     }

@@ -613,9 +613,10 @@ fn angles_and_distances_are_given_once_or_for_each_axis() {
             let Some(Drawn::Affine(params)) = drawn else {
                 panic!()
             };
-            for a in 0..3 {
-                largest[0][a] = largest[0][a].max(params.degrees[a].abs());
-                largest[1][a] = largest[1][a].max(params.translation[a].abs());
+            for (largest, values) in largest.iter_mut().zip([params.degrees, params.translation]) {
+                for (largest, value) in largest.iter_mut().zip(values) {
+                    *largest = largest.max(value.abs());
+                }
             }
         }
         largest.map(|values| values.map(f64::ceil))

@@ -77,6 +77,13 @@ fn name(drawn: &Drawn) -> &'static str {
     }
 }
 
+/// What lies at least `margin` voxels from all sides.
+fn inner(image: &Array3<f32>, margin: usize) -> ArrayView3<'_, f32> {
+    let (x, y, z) = image.dim();
+    let [x, y, z] = [x, y, z].map(|n| margin..n - margin);
+    image.slice(s![x, y, z])
+}
+
 fn largest_difference(a: ArrayView3<f32>, b: ArrayView3<f32>) -> f32 {
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
     differences.fold(0.0, f32::max)
@@ -163,7 +170,11 @@ fn identity_parameters_change_nothing() {
         Drawn::Crop(CropParams::window([0; 3], [14, 9, 11])),
         serde_yaml::from_str("!anisotropy {axis: up_down, factor: 1.0}").unwrap(),
     ] {
-        assert_eq!(after(&[drawn.clone()], &before), before, "{drawn:?}");
+        assert_eq!(
+            after(std::slice::from_ref(&drawn), &before),
+            before,
+            "{drawn:?}"
+        );
     }
 }
 
@@ -223,8 +234,7 @@ fn a_displacement_is_in_millimetres_along_each_axis() {
         offset: [-2.0, 1.0, -1.5],
     };
     let shifted = after(&[Drawn::Shift(shift)], &before);
-    let inner = s![4..-4, 4..-4, 6..-6];
-    assert!(largest_difference(bent.image.slice(inner), shifted.image.slice(inner)) < 1e-3);
+    assert!(largest_difference(inner(&bent.image, 6), inner(&shifted.image, 6)) < 1e-3);
 }
 
 #[test]
@@ -272,7 +282,7 @@ fn the_strongest_bend_does_not_fold() {
             let mut sample = ball(shape, [2.0, 1.0, 1.5], 1.0);
             // A wide frame, so that nothing inside comes from outside the grid.
             sample.image = Array3::from_shape_fn(shape, |(x, y, z)| [x, y, z][axis] as f32);
-            after(&[drawn.clone()], &sample).image
+            after(std::slice::from_ref(&drawn), &sample).image
         });
         let mut smallest = f32::INFINITY;
         for (x, y, z) in ndarray::indices((18, 14, 10)) {
@@ -354,8 +364,7 @@ fn together_is_as_one_by_one_up_to_interpolation() {
         let (together, apart) = (after(&drawn, &before), one_by_one(&drawn, &before));
         assert_eq!(together.affine, apart.affine);
         // One by one, air enters where a later change looks beyond a crop.
-        let inner = s![11..-11, 11..-11, 11..-11];
-        let difference = largest_difference(together.image.slice(inner), apart.image.slice(inner));
+        let difference = largest_difference(inner(&together.image, 11), inner(&apart.image, 11));
         let names: Vec<&str> = drawn.iter().map(name).collect();
         // Each linear interpolation flattens a wave of 50 mm by up to 1 of its 40.
         assert!(difference < 2.5, "{names:?}: {difference}");
@@ -396,8 +405,7 @@ fn the_way_back_undoes_a_turn_up_to_interpolation() {
         };
         let drawn = [Drawn::Affine(there), Drawn::Affine(back)];
         let apart = one_by_one(&drawn, &before);
-        let inner = s![16..-16, 18..-18, 14..-14];
-        assert!(largest_difference(apart.image.slice(inner), before.image.slice(inner)) < 1.5);
+        assert!(largest_difference(inner(&apart.image, 17), inner(&before.image, 17)) < 1.5);
         // At once, nothing is lost at all but rounding.
         let together = after(&drawn, &before);
         assert!(largest_difference(together.image.view(), before.image.view()) < 1e-3);
@@ -605,9 +613,10 @@ fn angles_and_distances_are_given_once_or_for_each_axis() {
             let Some(Drawn::Affine(params)) = drawn else {
                 panic!()
             };
-            for a in 0..3 {
-                largest[0][a] = largest[0][a].max(params.degrees[a].abs());
-                largest[1][a] = largest[1][a].max(params.translation[a].abs());
+            for (largest, values) in largest.iter_mut().zip([params.degrees, params.translation]) {
+                for (largest, value) in largest.iter_mut().zip(values) {
+                    *largest = largest.max(value.abs());
+                }
             }
         }
         largest.map(|values| values.map(f64::ceil))

@@ -2,11 +2,12 @@
 # Compares calvaria with its Python peers on this machine and writes the tables into benches/README.md:
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
 #   benches/peers/run.sh step                               # training steps, against PyTorch on the CPU
+#   benches/peers/run.sh augment                            # augmentations, against TorchIO
 # Needs Python 3.11 or newer and, once, the network for the peers' packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing or step}
+what=${1:?preprocessing, step or augment}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -18,9 +19,10 @@ case $what in
     cargo build --release
     exec "$venv/bin/python" benches/peers/preprocessing.py "$target/release/calvaria" "$@"
     ;;
-  step)
-    bench=$(cargo bench --bench training_step --no-run --message-format=json |
-      sed -n 's/.*"executable":"\([^"]*training_step[^"]*\)".*/\1/p')
-    exec "$venv/bin/python" benches/peers/step.py "$bench"
+  step | augment)
+    bench=$([ "$what" = step ] && echo training_step || echo augment)
+    program=$(cargo bench --bench "$bench" --no-run --message-format=json |
+      sed -n 's/.*"executable":"\([^"]*'"$bench"'[^"]*\)".*/\1/p')
+    exec "$venv/bin/python" "benches/peers/$what.py" "$program"
     ;;
 esac

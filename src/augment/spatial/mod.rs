@@ -7,6 +7,7 @@ mod copy;
 mod interpolate;
 mod lattice;
 mod map;
+mod way;
 
 use multiversion::multiversion;
 use ndarray::Array3;

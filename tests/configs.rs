@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{calvaria, repository};
+use common::{calvaria, repository, toy_workplace};
 use predicates::str::contains;
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
@@ -97,4 +97,26 @@ fn overrides_and_files_are_named_as_origins() {
         .success()
         .stdout(contains("model.unet.filters: --set model.unet.filters=24"))
         .stdout(contains("quickstart.yaml:"));
+}
+
+#[test]
+fn every_recipe_of_losses_and_augmentations_trains() {
+    let folder = toy_workplace(3);
+    for kind in ["loss", "augment"] {
+        for recipe in yaml_files(&repository(&format!("configs/{kind}"))) {
+            let name = recipe.file_stem().unwrap().to_str().unwrap().to_owned();
+            let experiment = format!(
+                "name: {name}\nextends: [toy.yaml, {}]\ntrain: {{epochs: 1, steps_per_epoch: 2}}\n",
+                recipe.display()
+            );
+            let file = folder.path().join(format!("{name}.yaml"));
+            std::fs::write(&file, experiment).unwrap();
+            calvaria()
+                .current_dir(folder.path())
+                .args(["run", "--device", "cpu"])
+                .arg(&file)
+                .assert()
+                .success();
+        }
+    }
 }

@@ -37,11 +37,11 @@ pub(super) fn check(
             train: train.id.clone(),
             validation: validation.id.clone(),
         };
-        if let Some((subject, pair)) = shared(&train, &validation, |case| Ok(&case.subject))? {
+        if let Some((subject, pair)) = on_both(&train, &validation, |case| Ok(&case.subject))? {
             return Err(leak(format!("subject {subject}"), pair));
         }
         if let Some(column) = group
-            && let Some((value, pair)) = shared(&train, &validation, |c| value_of(c, column))?
+            && let Some((value, pair)) = on_both(&train, &validation, |c| value_of(c, column))?
         {
             return Err(leak(format!("`{column}` {value}"), pair));
         }
@@ -51,7 +51,7 @@ pub(super) fn check(
 
 /// Whose cases stand on both sides, with a case of each.
 #[expect(clippy::type_complexity, reason = "a name would not say more")]
-fn shared<'a>(
+fn on_both<'a>(
     train: &[&'a Case],
     validation: &[&'a Case],
     whose: impl Fn(&'a Case) -> Result<&'a str, SplitError>,

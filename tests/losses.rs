@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use calvaria::loss::Loss;
 use serde::Deserialize;
 
@@ -361,4 +361,24 @@ fn coarser_outputs_count_half_as_much_and_see_a_coarser_target() {
     // One output alone is supervised as ever.
     let alone = number(loss.forward_deep(outputs()[..1].to_vec(), whole()));
     assert!((alone - parts[0]).abs() < 1e-7);
+}
+
+#[test]
+fn half_precision_logits_lose_nothing_to_large_sums() {
+    // 262,144 voxels: sums over them are beyond what half precision holds (65,504).
+    let shape = [1, 1, 64, 64, 64];
+    let device = Device::default();
+    let values = |f: fn(usize) -> f32| {
+        let values: Vec<f32> = (0..64 * 64 * 64).map(f).collect();
+        Tensor::<Flex, 5>::from_data(TensorData::new(values, shape), &device)
+    };
+    // Exact in half precision.
+    let logits = values(|i| (i % 41) as f32 - 20.0);
+    let target = values(|i| f32::from(u8::from(i % 41 > 12)));
+    for loss in Loss::defaults() {
+        let whole: f32 = loss.forward(logits.clone(), target.clone()).into_scalar();
+        let half = |x: &Tensor<Flex, 5>| x.clone().cast(FloatDType::F16);
+        let from_half: f32 = loss.forward(half(&logits), half(&target)).into_scalar();
+        assert_eq!(whole, from_half, "{}", loss.name());
+    }
 }

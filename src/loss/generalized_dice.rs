@@ -54,7 +54,8 @@ impl GeneralizedDice {
         target: Tensor<B, 5>,
     ) -> Tensor<B, 1> {
         let overlap = Overlap::of(logits, target, Over::batch_if(self.batch));
-        let present = overlap.target.clone().greater_elem(0.0).float();
+        // 1 or 0, in the precision of the sums: those of booleans would be the backend's, maybe half.
+        let present = overlap.target.clone().sign();
         let finite = present.clone() / overlap.target.clone().square().clamp_min(f32::MIN_POSITIVE);
         let largest = finite.clone().max_dim(1);
         let w = finite + (-present + 1.0) * largest;

@@ -9,9 +9,10 @@ pub fn values<B: Backend>(x: &Tensor<B, 5>) -> Vec<f32> {
     x.clone().detach().into_data().iter::<f32>().collect()
 }
 
-/// A tensor on the device of `like`, and of its shape.
+/// A tensor on the device of `like`, of its shape and its precision (the backend's own may be half).
 pub fn constant<B: Backend>(values: Vec<f32>, like: &Tensor<B, 5>) -> Tensor<B, 5> {
-    Tensor::from_data(TensorData::new(values, like.dims()), &like.device())
+    let data = TensorData::new(values, like.dims());
+    Tensor::from_data(data, (&like.device(), like.dtype()))
 }
 
 /// `map` of each channel of each sample of a mask (true where `mask` is above one half), as a constant.

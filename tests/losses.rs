@@ -338,10 +338,23 @@ fn ball() -> ([usize; 5], Vec<f32>, impl Fn(&str) -> Vec<f32>) {
     (shape, target, logits)
 }
 
+/// The losses of `configs/loss`.
+fn recipes() -> Vec<Loss> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/loss");
+    let files = std::fs::read_dir(folder).unwrap();
+    let recipe = |file: std::io::Result<std::fs::DirEntry>| {
+        let yaml = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let block: BTreeMap<String, Loss> = serde_yaml::from_str(&yaml).unwrap();
+        block["loss"].validate().unwrap();
+        block["loss"].clone()
+    };
+    files.map(recipe).collect()
+}
+
 #[test]
-fn every_loss_is_lowest_for_the_truth_and_highest_for_its_opposite() {
+fn every_loss_and_recipe_is_lowest_for_the_truth_and_highest_for_its_opposite() {
     let (shape, target, logits) = ball();
-    for loss in Loss::defaults() {
+    for loss in Loss::defaults().into_iter().chain(recipes()) {
         let value = |errors| value_and_gradient(&loss, &logits(errors), &target, shape).0;
         let name = loss.name();
         assert!(value("none") < value("shell"), "{name}");

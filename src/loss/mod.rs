@@ -73,7 +73,9 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// The loss of a batch, times the loss' weight: in single precision, whatever the network's.
+    /// The loss of a batch, times the loss' weight: in single precision, whatever the network's. The
+    /// gradient returns in the network's; in half precision (f16, not bf16) those of means over a whole head
+    /// lie at the edge of what it can express, so scale the loss up.
     ///
     /// Each channel is a structure of its own. Where one loss is worked out for each of them, it is their
     /// mean.
@@ -109,13 +111,13 @@ impl Loss {
     /// # Shapes
     ///
     /// - outputs: the first like the target, each next one half as large, rounded up; coarser ones see
-    ///   the target at the first voxel of each of theirs
+    ///   the target at the first voxel of each of theirs (nearest, by strides)
     /// - target: `[batch, channels, depth, height, width]`
     /// - output: `[1]`
     ///
     /// # Panics
     ///
-    /// When there are no outputs.
+    /// When there are no outputs, or one is of another size than these.
     pub fn forward_deep<B: Backend>(
         &self,
         outputs: Vec<Tensor<B, 5>>,

@@ -24,6 +24,8 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
+    /// Print the JSON schema of experiment files, from which editors complete and check.
+    Schema,
     /// Check files without running them.
     Validate {
         /// Experiment files.
@@ -53,6 +55,11 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
                     outln!("# {key}: {origin}");
                 }
             }
+            Ok(())
+        }
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&config::schema()).map_err(Failed::work)?;
+            outln!("{schema}");
             Ok(())
         }
         Command::Validate { experiments } => {

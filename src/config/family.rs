@@ -113,7 +113,7 @@ macro_rules! family {
     };
 }
 
-/// The two ways to write a member: its bare name, and a map of its name to its settings.
+/// The ways to write a member: its bare name, and a map of its name to its settings or to nothing.
 #[doc(hidden)]
 pub fn member_schema(name: &str, description: &str, settings: Schema) -> Vec<Schema> {
     vec![
@@ -122,6 +122,13 @@ pub fn member_schema(name: &str, description: &str, settings: Schema) -> Vec<Sch
             "type": "object",
             "description": description,
             "properties": { name: settings },
+            "required": [name],
+            "additionalProperties": false,
+        }),
+        json_schema!({
+            "type": "object",
+            "description": description,
+            "properties": { name: { "type": "null" } },
             "required": [name],
             "additionalProperties": false,
         }),

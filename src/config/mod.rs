@@ -5,6 +5,7 @@ mod error;
 mod experiment;
 pub mod family;
 mod merge;
+mod schema;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde_yaml::{Mapping, Value};
 pub use describe::{comment, describe};
 pub use error::{ConfigError, nearest};
 pub use experiment::{EarlyStopping, Experiment, Prediction, Reporting, Training};
+pub use schema::schema;
 pub use source::Origins;
 
 /// An experiment as resolved, and where each of its values came from.

@@ -298,22 +298,6 @@ pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
 pub struct Augmentations(pub Vec<Transform>);
 
 impl Augmentations {
-    /// Checks every transform's values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the item (counted from 0), the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        self.0
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, transform)| {
-                transform
-                    .validate()
-                    .map_err(|why| format!("item {index}, {why}"))
-            })
-    }
-
     /// Draws the parameters of whatever is to be applied ([`apply`]) to the sample of `case` in
     /// `epoch`. `repeat` tells apart several samples of one case in an epoch.
     pub fn draw(&self, seed: u64, epoch: u64, case: &str, repeat: u64) -> Vec<Drawn> {

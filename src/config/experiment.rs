@@ -62,25 +62,30 @@ fn default_seed() -> u64 {
 }
 
 impl Experiment {
-    /// Checks every value.
-    ///
-    /// # Errors
-    ///
-    /// The first key that is out of range, and what is allowed.
-    pub fn validate(&self) -> Result<(), (&'static str, String)> {
-        if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
-            return Err((
-                "name",
-                format!(
-                    "`{}` cannot name a folder: use letters, digits, - and _",
-                    self.name
-                ),
-            ));
-        }
-        let checks = [
-            ("data", self.data.validate()),
-            ("preprocess", self.preprocess.validate()),
-            ("augment", self.augment.validate()),
+    /// Checks every value: the dotted keys of those that are wrong, and what is allowed.
+    pub fn validate(&self) -> Vec<(String, String)> {
+        let name = if ["/", "\\", ".."]
+            .iter()
+            .any(|part| self.name.contains(part))
+            || self.name.is_empty()
+            || self.name.starts_with('.')
+        {
+            let name = &self.name;
+            Err(format!(
+                "`{name}` cannot name a folder: use letters, digits, - and _"
+            ))
+        } else {
+            Ok(())
+        };
+        let mut checks = vec![
+            ("name".to_owned(), name),
+            ("data".to_owned(), self.data.validate()),
+        ];
+        let steps = self.preprocess.0.iter().enumerate();
+        checks.extend(steps.map(|(at, step)| (format!("preprocess.{at}"), step.validate())));
+        let transforms = self.augment.0.iter().enumerate();
+        checks.extend(transforms.map(|(at, one)| (format!("augment.{at}"), one.validate())));
+        let others = [
             ("augment", self.check_mixup()),
             ("split", self.split.validate()),
             ("model", self.model.validate()),
@@ -91,9 +96,11 @@ impl Experiment {
             ("predict", self.predict.validate()),
             ("evaluate", self.evaluate.validate()),
         ];
-        checks
-            .into_iter()
-            .try_for_each(|(key, checked)| checked.map_err(|why| (key, why)))
+        checks.extend(others.map(|(key, checked)| (key.to_owned(), checked)));
+        let wrong = checks.into_iter();
+        wrong
+            .filter_map(|(key, checked)| Some((key, checked.err()?)))
+            .collect()
     }
 
     /// Whether cases must be of one shape: whole ones in one batch.
@@ -121,8 +128,10 @@ impl Experiment {
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
     /// Epochs to train; each ends with a validation.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Optimiser steps an epoch; by default as many as show every training case once.
+    #[schemars(range(min = 1))]
     pub steps_per_epoch: Option<usize>,
     /// Samples that go through the network at once.
     #[schemars(range(min = 1))]
@@ -135,7 +144,7 @@ pub struct Training {
     /// begins.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub warmup: f64,
-    /// Background threads that read and augment samples ahead of the device.
+    /// Background threads that read and augment samples ahead of the device; with 0 the device waits.
     pub workers: usize,
     /// Largest norm of the whole gradient; larger ones are scaled down to it.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
@@ -188,7 +197,6 @@ impl Training {
             ("batch_size", self.batch_size),
             ("steps_per_epoch", self.steps_per_epoch.unwrap_or(1)),
             ("accumulate", self.accumulate),
-            ("workers", self.workers),
             (
                 "early_stopping.patience",
                 self.early_stopping.as_ref().map_or(1, |stop| stop.patience),
@@ -221,6 +229,7 @@ impl Training {
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without a new best validation IoU before training stops.
+    #[schemars(range(min = 1))]
     pub patience: usize,
 }
 
@@ -229,6 +238,7 @@ pub struct EarlyStopping {
 #[serde(default, deny_unknown_fields)]
 pub struct Prediction {
     /// Probability from which a voxel is brain.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub threshold: f64,
     /// Keep only the largest connected piece.
     pub largest_component: bool,

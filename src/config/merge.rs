@@ -3,8 +3,8 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::error::ConfigError;
-use super::source::{Origins, fill_environment};
+use super::mistake::{Mistake, Origin};
+use super::source::{Origins, fill_environment, yaml_error};
 
 /// Keys whose value is one member of a family: setting another member replaces the first.
 const FAMILIES: &[&str] = &["data", "split", "model", "loss", "optimizer", "schedule"];
@@ -61,19 +61,19 @@ fn forget(origins: &mut Origins, path: &str) {
 /// # Errors
 ///
 /// When there is no `=`, a key is empty or the value is not YAML.
-pub fn parse_override(text: &str) -> Result<(Mapping, Origins), ConfigError> {
+pub fn parse_override(text: &str) -> Result<(Mapping, Origins), Mistake> {
     let place = || format!("--set {text}");
-    let (path, value) = text.split_once('=').ok_or_else(|| {
-        ConfigError::invalid(place(), "write key=value, such as model.unet.filters=24")
-    })?;
+    let (path, value) = text
+        .split_once('=')
+        .ok_or_else(|| Mistake::at(place(), "write key=value, such as model.unet.filters=24"))?;
     if path.split('.').any(|key| key.trim().is_empty()) {
-        return Err(ConfigError::invalid(
+        return Err(Mistake::at(
             place(),
             "the key is empty or has an empty part",
         ));
     }
-    let mut value: Value = serde_yaml::from_str(value)
-        .map_err(|error| ConfigError::invalid(place(), format!("not valid YAML: {error}")))?;
+    let mut value: Value =
+        serde_yaml::from_str(value).map_err(|error| Mistake::at(place(), yaml_error(&error)))?;
     fill_environment(&mut value);
     for key in path.split('.').rev() {
         let mut map = Mapping::new();
@@ -84,7 +84,8 @@ pub fn parse_override(text: &str) -> Result<(Mapping, Origins), ConfigError> {
         Value::Mapping(map) => map,
         _ => Mapping::new(),
     };
-    Ok((overlay, Origins::from([(path.trim().to_owned(), place())])))
+    let origin = Origin::Flag(place());
+    Ok((overlay, Origins::from([(path.trim().to_owned(), origin)])))
 }
 
 #[cfg(test)]

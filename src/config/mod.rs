@@ -1,30 +1,34 @@
 //! The experiment: its schema, how YAML files become it, and what is said when they cannot.
 
+mod check;
 mod describe;
 mod error;
 mod experiment;
 pub mod family;
 mod merge;
+mod mistake;
 mod schema;
 mod source;
 
 use std::path::{Path, PathBuf};
 
-use serde_path_to_error::Segment;
 use serde_yaml::{Mapping, Value};
 
 pub use describe::{comment, describe};
-pub use error::{ConfigError, nearest};
+pub use error::ConfigError;
 pub use experiment::{EarlyStopping, Experiment, Prediction, Reporting, Training};
+pub use mistake::{Mistake, Origin, nearest};
 pub use schema::schema;
 pub use source::Origins;
+
+use self::mistake::At;
 
 /// An experiment as resolved, and where each of its values came from.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The experiment.
     pub experiment: Experiment,
-    /// Dotted key to `file:line` or `--set …`; keys that are absent have their defaults.
+    /// Dotted key to where it was set; keys that are absent have their defaults.
     pub origins: Origins,
 }
 
@@ -32,7 +36,7 @@ pub struct Resolved {
 ///
 /// # Errors
 ///
-/// Anything that is wrong, before any work starts: the message names the file, line and key, what
+/// Everything that is wrong, before any work starts: each mistake names the file, line and key, what
 /// is allowed and the nearest spelling.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> {
     let mut values = Mapping::new();
@@ -46,22 +50,71 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> 
     if let Some(name) = name.filter(|_| !values.contains_key("name")) {
         values.insert("name".into(), Value::String(name.into_owned()));
     }
-    let values = Value::Mapping(values);
-    if let Some((key, why)) = source::unfilled(&values, "") {
-        return Err(ConfigError::invalid(place(&key, path, &origins), why));
-    }
-    let experiment: Experiment = serde_path_to_error::deserialize(values).map_err(|error| {
-        let key = dotted(error.path());
-        let why = error::explain(&error.inner().to_string());
-        ConfigError::invalid(place(&key, path, &origins), why)
+    let experiment = understand(values, &origins).map_err(|mistakes| {
+        let file = path.display().to_string();
+        let place = |mistake: Mistake| mistake.placed(&file, |key| origins.get(key));
+        let mut placed: Vec<Mistake> = mistakes.into_iter().map(place).collect();
+        placed.sort_by(|a, b| a.order().cmp(&b.order()));
+        ConfigError::Invalid(placed)
     })?;
-    experiment
-        .validate()
-        .map_err(|(key, why)| ConfigError::invalid(place(key, path, &origins), why))?;
     Ok(Resolved {
         experiment,
         origins,
     })
+}
+
+/// The experiment that `values` describe, or all that is wrong with them.
+fn understand(mut values: Mapping, origins: &Origins) -> Result<Experiment, Vec<Mistake>> {
+    let whole = Value::Mapping(values.clone());
+    let mut mistakes = source::unfilled(&whole);
+    let schema = schemars::schema_for!(Experiment).to_value();
+    mistakes.extend(check::check(&whole, &schema));
+    // What is left may be wrong in ways that a schema cannot tell.
+    let mut damaged: Vec<String> = mistakes.iter().map(Mistake::section).collect();
+    if !values.contains_key("data") {
+        damaged.push("data".into());
+    }
+    for section in &damaged {
+        values.remove(section.as_str());
+    }
+    for (key, stand_in) in [("name", "name"), ("data", "{table: {path: cases.csv}}")] {
+        if !values.contains_key(key) {
+            let stand_in = serde_yaml::from_str(stand_in).unwrap_or_default();
+            values.insert(key.into(), stand_in);
+        }
+    }
+    match serde_yaml::from_value::<Experiment>(Value::Mapping(values)) {
+        Ok(experiment) => {
+            let invalid = experiment.validate().into_iter();
+            let invalid = invalid.map(|(key, why)| sharpened(key, &why, origins));
+            mistakes.extend(invalid.filter(|mistake| !damaged.contains(&mistake.section())));
+            if mistakes.is_empty() {
+                Ok(experiment)
+            } else {
+                Err(mistakes)
+            }
+        }
+        Err(error) => {
+            mistakes.push(Mistake::new("", At::Value, error.to_string()));
+            Err(mistakes)
+        }
+    }
+}
+
+/// `unet: levels must …` about `model` is about `model.unet.levels`, where that was set.
+fn sharpened(mut key: String, mut why: &str, origins: &Origins) -> Mistake {
+    loop {
+        let word = why.split([' ', ':']).next().unwrap_or_default();
+        let deeper = format!("{key}.{word}");
+        if !origins.contains_key(&deeper) {
+            return Mistake::new(&key, At::Value, why);
+        }
+        key = deeper;
+        let Some(rest) = why.strip_prefix(&format!("{word}: ")) else {
+            return Mistake::new(&key, At::Value, why);
+        };
+        why = rest;
+    }
 }
 
 fn lay_file(
@@ -72,14 +125,20 @@ fn lay_file(
 ) -> Result<(), ConfigError> {
     let source = source::read(path)?;
     let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if open.contains(&identity) {
-        return Err(ConfigError::invalid(
-            path.display().to_string(),
-            "extends itself, directly or through the files it extends",
-        ));
-    }
     open.push(identity);
-    for base in &source.extends {
+    for (base, said) in &source.extends {
+        let wrong =
+            |why: String| Mistake::new("extends", At::Value, why).placed("", |_| Some(said));
+        if !base.is_file() {
+            return Err(wrong(missing(base)).into());
+        }
+        if base.canonicalize().is_ok_and(|base| open.contains(&base)) {
+            let why = format!(
+                "{} extends itself, directly or through others",
+                base.display()
+            );
+            return Err(wrong(why).into());
+        }
         lay_file(base, open, values, origins)?;
     }
     open.pop();
@@ -87,30 +146,21 @@ fn lay_file(
     Ok(())
 }
 
-fn dotted(path: &serde_path_to_error::Path) -> String {
-    let parts: Vec<String> = path
-        .iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { variant } => Some(variant.clone()),
-            Segment::Unknown => None,
-        })
-        .collect();
-    parts.join(".")
-}
-
-/// `file:line (key)` of the nearest enclosing key that has an origin.
-fn place(key: &str, file: &Path, origins: &Origins) -> String {
-    let mut prefix = key;
-    loop {
-        if let Some(origin) = origins.get(prefix) {
-            return format!("{origin} ({key})");
-        }
-        match prefix.rsplit_once('.') {
-            Some((shorter, _)) => prefix = shorter,
-            None if key.is_empty() => return file.display().to_string(),
-            None => return format!("{} ({key})", file.display()),
-        }
-    }
+/// That there is no such file, and which was perhaps meant.
+fn missing(file: &Path) -> String {
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let beside = file
+        .parent()
+        .and_then(|folder| std::fs::read_dir(folder).ok());
+    let beside = beside.into_iter().flatten().flatten();
+    let mut beside: Vec<String> = beside.filter_map(|entry| name(&entry.path())).collect();
+    beside.sort();
+    let beside: Vec<&str> = beside.iter().map(String::as_str).collect();
+    let suggestion = nearest(&name(file).unwrap_or_default(), &beside)
+        .map(|name| format!(". Did you mean `{name}`?"))
+        .unwrap_or_default();
+    format!("there is no file {}{suggestion}", file.display())
 }

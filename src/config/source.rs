@@ -1,25 +1,28 @@
 //! One YAML file as written: its values, and the line on which each stands.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
 use serde_yaml::{Mapping, Value};
 
 use super::error::ConfigError;
+use super::mistake::{At, Mistake, Origin, Text};
 use crate::files::read_text;
 
 /// Dotted path of a value, such as `model.unet.filters` or `augment.1.gamma`, to where it was set.
-pub type Origins = BTreeMap<String, String>;
+pub type Origins = BTreeMap<String, Origin>;
 
 /// A parsed file.
 pub struct Source {
     /// The file's values, with environment variables filled in.
     pub values: Mapping,
-    /// Where each value stands, as `file:line`.
+    /// Where each value stands.
     pub origins: Origins,
-    /// The files this one builds on, resolved against its folder, in order.
-    pub extends: Vec<PathBuf>,
+    /// The files this one builds on, resolved against its folder, in order, and where it says so.
+    pub extends: Vec<(PathBuf, Origin)>,
 }
 
 /// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
@@ -30,32 +33,26 @@ pub struct Source {
 ///
 /// When the file cannot be read or parsed, or is not a map.
 pub fn read(path: &Path) -> Result<Source, ConfigError> {
-    let text = read_text(path)?;
-    let file = shown(path);
-    let mut value: Value = serde_yaml::from_str(&text).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        ConfigError::invalid(format!("{file}:{line}"), format!("not valid YAML: {error}"))
-    })?;
-    let origins = lines(&text)
-        .into_iter()
-        .filter(|(key, _)| key.split('.').next() != Some("extends"))
-        .map(|(key, line)| (key, format!("{file}:{line}")))
-        .collect();
+    let file = Arc::new(Text {
+        name: shown(path),
+        text: read_text(path)?,
+    });
+    let mut value: Value =
+        serde_yaml::from_str(&file.text).map_err(|error| not_yaml(&file, &error))?;
+    let mut origins = origins(&file);
     fill_environment(&mut value);
     let mut values = match value {
         Value::Mapping(values) => values,
         Value::Null => Mapping::new(),
         _ => {
-            return Err(ConfigError::invalid(
-                file,
-                "an experiment is a map of keys; see the files in experiments/",
-            ));
+            let why = "an experiment is a map of keys; see the files in experiments/";
+            return Err(Mistake::at(&file.name, why).into());
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let extends = take_extends(&mut values, &file)?
+    let extends = take_extends(&mut values, &mut origins, &file)?
         .into_iter()
-        .map(|base| folder.join(base))
+        .map(|(base, origin)| (folder.join(base), origin))
         .collect();
     anchor_paths(&mut values, folder);
     Ok(Source {
@@ -63,6 +60,42 @@ pub fn read(path: &Path) -> Result<Source, ConfigError> {
         origins,
         extends,
     })
+}
+
+fn not_yaml(file: &Text, error: &serde_yaml::Error) -> Mistake {
+    let why = yaml_error(error);
+    let place = match why.split_once("duplicate entry with key \"") {
+        Some((_, rest)) => second(&file.text, rest.trim_end_matches('"')),
+        None => error.location().map(|at| at.index()),
+    };
+    match place.and_then(|byte| file.text.get(..byte)) {
+        Some(before) => {
+            let character = before.chars().count();
+            Mistake::quoted(file, character..character + 1, why)
+        }
+        None => Mistake::at(&file.name, why),
+    }
+}
+
+/// The byte at which `key` is set for the second time, where it is set just twice.
+fn second(text: &str, key: &str) -> Option<usize> {
+    let pattern = format!(r#"(?m)^\s*["']?({})["']?\s*:"#, regex::escape(key));
+    let pattern = regex::Regex::new(&pattern).ok()?;
+    let places: Vec<usize> = pattern
+        .captures_iter(text)
+        .filter_map(|found| Some(found.get(1)?.start()))
+        .collect();
+    match places[..] {
+        [_, second] => Some(second),
+        _ => None,
+    }
+}
+
+/// What the parser says, without its own words for the place.
+pub fn yaml_error(error: &serde_yaml::Error) -> String {
+    let said = error.to_string();
+    let why = said.split(" at line ").next().unwrap_or(&said);
+    format!("not valid YAML: {why}")
 }
 
 /// The path for people: `experiments/../configs` reads `configs`.
@@ -79,22 +112,33 @@ fn shown(path: &Path) -> String {
     short.display().to_string()
 }
 
-fn take_extends(values: &mut Mapping, file: &str) -> Result<Vec<String>, ConfigError> {
-    let wrong = || {
-        ConfigError::invalid(
-            format!("{file} (extends)"),
-            "must be a file name or a list of file names",
-        )
+/// Takes the names of the files that `values` builds on out of it.
+fn take_extends(
+    values: &mut Mapping,
+    origins: &mut Origins,
+    file: &Text,
+) -> Result<Vec<(String, Origin)>, ConfigError> {
+    let names = match values.remove("extends") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Sequence(many)) => many,
+        Some(one) => vec![one],
     };
-    match values.remove("extends") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(one)) => Ok(vec![one]),
-        Some(Value::Sequence(many)) => many
-            .into_iter()
-            .map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong))
-            .collect(),
-        Some(_) => Err(wrong()),
+    let mut found = Vec::new();
+    for (index, name) in names.into_iter().enumerate() {
+        let key = format!("extends.{index}");
+        // A single name stands right after its key.
+        let origin = origins.get(&key).or_else(|| origins.get("extends"));
+        match (name, origin) {
+            (Value::String(name), Some(origin)) => found.push((name, origin.clone())),
+            _ => {
+                let why = "extends must be a file name or a list of file names";
+                let mistake = Mistake::new(&key, At::Value, why);
+                return Err(mistake.placed(&file.name, |key| origins.get(key)).into());
+            }
+        }
     }
+    origins.retain(|key, _| key.split('.').next() != Some("extends"));
+    Ok(found)
 }
 
 /// The keys of sources, splits and preprocessing steps that are paths.
@@ -148,8 +192,14 @@ pub fn fill_environment(value: &mut Value) {
     }
 }
 
-/// The first value that still asks for an environment variable: its dotted key and what to do.
-pub fn unfilled(value: &Value, key: &str) -> Option<(String, String)> {
+/// Every value that still asks for an environment variable, and what to do.
+pub fn unfilled(value: &Value) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    find_unfilled(value, "", &mut found);
+    found
+}
+
+fn find_unfilled(value: &Value, key: &str, found: &mut Vec<Mistake>) {
     let below = |name: &str| {
         if key.is_empty() {
             name.to_owned()
@@ -158,15 +208,21 @@ pub fn unfilled(value: &Value, key: &str) -> Option<(String, String)> {
         }
     };
     match value {
-        Value::String(text) => Some((key.to_owned(), expand(text).err()?)),
-        Value::Sequence(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| unfilled(item, &below(&index.to_string()))),
-        Value::Mapping(entries) => entries
-            .iter()
-            .find_map(|(name, item)| unfilled(item, &below(name.as_str().unwrap_or_default()))),
-        _ => None,
+        Value::String(text) => {
+            let open = expand(text).err();
+            found.extend(open.map(|why| Mistake::new(key, At::Value, why)));
+        }
+        Value::Sequence(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_unfilled(item, &below(&index.to_string()), found);
+            }
+        }
+        Value::Mapping(entries) => {
+            for (name, item) in entries {
+                find_unfilled(item, &below(name.as_str().unwrap_or_default()), found);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -199,40 +255,44 @@ fn expand(text: &str) -> Result<String, String> {
     Ok(filled)
 }
 
-/// The line of every key and list item in `text`; empty if the text cannot be parsed.
-fn lines(text: &str) -> BTreeMap<String, usize> {
-    let mut found = BTreeMap::new();
-    if let Ok(documents) = MarkedYaml::load_from_str(text) {
+/// Where every key and list item stands; empty if the text cannot be parsed.
+fn origins(file: &Arc<Text>) -> Origins {
+    let mut found = Origins::new();
+    if let Ok(documents) = MarkedYaml::load_from_str(&file.text) {
         for document in &documents {
-            collect(document, "", &mut found);
+            collect(document, "", file, &mut found);
         }
     }
     found
 }
 
-fn collect(node: &MarkedYaml<'_>, key: &str, found: &mut BTreeMap<String, usize>) {
-    let mut visit = |name: &str, line: usize, child: &MarkedYaml<'_>| {
+fn collect(node: &MarkedYaml<'_>, key: &str, file: &Arc<Text>, found: &mut Origins) {
+    let characters =
+        |node: &MarkedYaml<'_>| -> Range<usize> { node.span.start.index()..node.span.end.index() };
+    let mut visit = |name: &str, at: &MarkedYaml<'_>, child: &MarkedYaml<'_>| {
         let path = if key.is_empty() {
             name.to_owned()
         } else {
             format!("{key}.{name}")
         };
-        found.insert(path.clone(), line);
-        collect(child, &path, found);
+        let origin = Origin::File {
+            file: Arc::clone(file),
+            line: at.span.start.line(),
+            key: characters(at),
+            value: characters(child),
+        };
+        found.insert(path.clone(), origin);
+        collect(child, &path, file, found);
     };
     match &node.data {
         YamlData::Mapping(entries) => {
             for (name, child) in entries {
-                visit(
-                    name.data.as_str().unwrap_or_default(),
-                    name.span.start.line(),
-                    child,
-                );
+                visit(name.data.as_str().unwrap_or_default(), name, child);
             }
         }
         YamlData::Sequence(items) => {
             for (index, child) in items.iter().enumerate() {
-                visit(&index.to_string(), child.span.start.line(), child);
+                visit(&index.to_string(), child, child);
             }
         }
         _ => {}
@@ -245,11 +305,19 @@ mod tests {
 
     #[test]
     fn every_value_knows_its_line() {
-        let found =
-            lines("a: 1\nmodel:\n  unet:\n    filters: 8\naugment:\n  - flip\n  - gamma: {p: 1}\n");
-        assert_eq!(found["a"], 1);
-        assert_eq!(found["model.unet.filters"], 4);
-        assert_eq!(found["augment.1.gamma.p"], 7);
+        let text = "a: 1\nmodel:\n  unet:\n    filters: 8\naugment:\n  - flip\n  - gamma: {p: 1}\n";
+        let file = Arc::new(Text {
+            name: "x.yaml".into(),
+            text: text.into(),
+        });
+        let found = origins(&file);
+        assert_eq!(found["a"].to_string(), "x.yaml:1");
+        assert_eq!(found["model.unet.filters"].to_string(), "x.yaml:4");
+        assert_eq!(found["augment.1.gamma.p"].to_string(), "x.yaml:7");
+        let Origin::File { key, value, .. } = &found["model.unet.filters"] else {
+            panic!("not from a file");
+        };
+        assert_eq!((&text[key.clone()], &text[value.clone()]), ("filters", "8"));
     }
 
     #[test]

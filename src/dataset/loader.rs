@@ -48,7 +48,7 @@ pub struct Sampling {
     pub order: Order,
     /// Samples a batch.
     pub batch_size: usize,
-    /// Background threads; at least one.
+    /// Background threads; with none, batches are made when they are asked for.
     pub workers: usize,
 }
 
@@ -174,18 +174,20 @@ impl<B: Backend> DataLoader<B, Batch<B>> for BatchLoader<B> {
         let epoch = self.epoch.load(Ordering::Relaxed) as u64;
         let batches = self.draws(epoch);
         let total = batches.iter().map(Vec::len).sum();
-        let workers = self.sampling.workers.max(1);
-        let mut shares: Vec<Vec<Vec<Draw>>> = (0..workers).map(|_| Vec::new()).collect();
-        for (index, batch) in batches.into_iter().enumerate() {
-            shares[index % workers].push(batch);
-        }
-        let inboxes = shares
-            .into_iter()
-            .map(|share| self.start_worker(share, epoch))
-            .collect();
+        let feed = match self.sampling.workers {
+            0 => Feed::Here(batches.into_iter()),
+            workers => {
+                let mut shares: Vec<Vec<Vec<Draw>>> = (0..workers).map(|_| Vec::new()).collect();
+                for (index, batch) in batches.into_iter().enumerate() {
+                    shares[index % workers].push(batch);
+                }
+                let start = |share| self.start_worker(share, epoch);
+                Feed::Workers(shares.into_iter().map(start).collect())
+            }
+        };
         Box::new(Batches {
             loader: self,
-            inboxes,
+            feed,
             epoch,
             next: 0,
             items: 0,
@@ -317,9 +319,17 @@ impl Sampling {
     }
 }
 
+/// Where an epoch's batches come from.
+enum Feed {
+    /// Made when asked for.
+    Here(std::vec::IntoIter<Vec<Draw>>),
+    /// Made ahead by workers that take turns.
+    Workers(Vec<Receiver<Delivery>>),
+}
+
 struct Batches<'a, B: Backend> {
     loader: &'a BatchLoader<B>,
-    inboxes: Vec<Receiver<Delivery>>,
+    feed: Feed,
     epoch: u64,
     next: usize,
     items: usize,
@@ -330,11 +340,19 @@ impl<B: Backend> Iterator for Batches<'_, B> {
     type Item = Batch<B>;
 
     fn next(&mut self) -> Option<Batch<B>> {
-        // Workers take turns, so batches arrive in the order drawn whoever is faster.
-        let inbox = &self.inboxes[self.next % self.inboxes.len()];
-        let host = match inbox.recv() {
-            Ok(Ok(host)) => host,
-            Ok(Err(error)) => {
+        let delivery = match &mut self.feed {
+            Feed::Here(draws) => {
+                let draws = draws.next()?;
+                let loader = self.loader;
+                assemble(&loader.cases, &loader.sampling, &draws, self.epoch)
+            }
+            // Workers take turns, so batches arrive in the order drawn whoever is faster. A closed
+            // channel is the end of the epoch.
+            Feed::Workers(inboxes) => inboxes[self.next % inboxes.len()].recv().ok()?,
+        };
+        let host = match delivery {
+            Ok(host) => host,
+            Err(error) => {
                 *self
                     .loader
                     .failure
@@ -342,8 +360,6 @@ impl<B: Backend> Iterator for Batches<'_, B> {
                     .unwrap_or_else(PoisonError::into_inner) = Some(error);
                 return None;
             }
-            // A closed channel is the end of the epoch.
-            Err(_) => return None,
         };
         let index = self.next;
         self.next += 1;
@@ -438,6 +454,7 @@ mod tests {
         let one = epoch(&cases, 1, 1);
         assert_eq!(one.len(), 5);
         assert_eq!(one, epoch(&cases, 4, 1));
+        assert_eq!(one, epoch(&cases, 0, 1), "made when asked for");
         assert_ne!(one, epoch(&cases, 1, 2), "each epoch is drawn anew");
     }
 

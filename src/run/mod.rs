@@ -251,22 +251,56 @@ impl Run {
             .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
     }
 
-    /// An unfinished run goes on only with the settings it was started with.
+    /// A run goes on only with the settings it was started with, or for more epochs.
     fn check_folder(&self, options: &Options) -> Result<(), RunError> {
         let config = self.path("config.yaml");
         if options.force || !config.exists() {
             return Ok(());
         }
         // Compared as values: a setting that came into being since then has its default.
-        let stored = serde_yaml::from_str(&read_text(&config)?).ok();
-        if stored.as_ref() != Some(&self.experiment) {
+        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        let folder = self.folder.display();
+        let Some(epochs) = stored.and_then(|stored| self.only_epochs_differ(stored)) else {
             return Err(RunError::Setup(format!(
-                "{} holds a run with other settings (compare its config.yaml with this \
-                 experiment). Use --force to replace it, or give this experiment another `name`.",
-                self.folder.display()
+                "{folder} holds a run with other settings (compare its config.yaml with this \
+                 experiment). Use --force to replace it, or give this experiment another `name`."
             )));
+        };
+        let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);
+        if wanted == epochs {
+            return Ok(());
         }
-        Ok(())
+        let warms_up = self.experiment.train.warmup > 0.0;
+        let why = match schedule.name() {
+            _ if wanted < epochs => format!("this experiment has only {wanted}"),
+            name if schedule.depends_on_length() => {
+                format!("the schedule {name} runs over the whole length")
+            }
+            _ if warms_up => "train.warmup is a part of the whole length".into(),
+            _ => return Ok(()),
+        };
+        Err(RunError::Setup(format!(
+            "{folder} holds a run of {epochs} epochs, and {why}: the learning rate would jump. A run \
+             can be made longer where its schedule is constant, step or plateau without warm-up. \
+             Use --force to start over, or give this experiment another `name`."
+        )))
+    }
+
+    /// The epochs of the `stored` experiment, if it is this one but for them.
+    fn only_epochs_differ(&self, mut stored: Experiment) -> Option<usize> {
+        let epochs = stored.train.epochs;
+        stored.train.epochs = self.experiment.train.epochs;
+        (stored == self.experiment).then_some(epochs)
+    }
+
+    /// Whether the run is finished: a summary of as many epochs as are wanted, or one that ended early.
+    fn is_finished(&self) -> Result<bool, RunError> {
+        let config = self.path("config.yaml");
+        if !self.path("summary.json").exists() || !config.exists() {
+            return Ok(false);
+        }
+        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        Ok(stored.as_ref() == Some(&self.experiment))
     }
 
     fn complete<B: TrainingBackend>(
@@ -281,7 +315,7 @@ impl Run {
         if options.force && self.folder.exists() {
             self.clear()?;
         }
-        if summary_file.exists() {
+        if self.is_finished()? {
             console.say(&format!(
                 "{} is finished; --force runs it again.",
                 self.folder.display()
@@ -289,6 +323,15 @@ impl Run {
             return Ok(RunSummary::read(&summary_file)?);
         }
         let started = Instant::now();
+        if summary_file.exists() {
+            // A finished run that is to be longer is an unfinished one again.
+            std::fs::remove_file(&summary_file).map_err(|source| FileError {
+                action: "remove",
+                path: summary_file.clone(),
+                remedy: "Remove it by hand.",
+                source,
+            })?;
+        }
         self.start(options)?;
         console.log_to(&self.path("log.txt"))?;
         if Checkpoints::of(&self.folder).resumable() {

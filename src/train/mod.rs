@@ -66,9 +66,17 @@ pub enum TrainError {
     /// A case could not be read.
     #[error(transparent)]
     Case(#[from] PreprocessError),
-    /// A checkpoint could not be written or read.
+    /// A checkpoint could not be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// An epoch could not be saved.
+    #[error("epoch {epoch} could not be saved: {source} {}", kept(*epoch))]
+    NotSaved {
+        /// Counted from 1.
+        epoch: usize,
+        /// Why.
+        source: CheckpointError,
+    },
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -81,6 +89,17 @@ pub enum TrainError {
         /// Finished epochs.
         epochs: usize,
     },
+}
+
+/// What is left when `epoch` is lost.
+fn kept(epoch: usize) -> String {
+    match epoch {
+        1 => "Nothing was lost but this epoch; the same command starts again.".into(),
+        _ => format!(
+            "Epochs up to {} are saved; the same command continues after them.",
+            epoch - 1
+        ),
+    }
 }
 
 /// One fold's data, where its results go, and who is told.

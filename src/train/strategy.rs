@@ -328,12 +328,9 @@ impl<B: TrainingBackend> Strategy<B> {
             progress.best = Some(Best { epoch, iou });
         }
         progress.history.push(row);
-        self.checkpoints.save(
-            &model,
-            lock(&self.averaged).as_ref(),
-            &self.optimizer,
-            &progress,
-        )?;
+        let averaged = lock(&self.averaged);
+        let saved = (self.checkpoints).save(&model, averaged.as_ref(), &self.optimizer, &progress);
+        saved.map_err(|source| TrainError::NotSaved { epoch, source })?;
         write_history(&self.history_file, &progress.history)?;
         self.console.say(&line(&progress, epochs));
         self.tell_of_lost_events();

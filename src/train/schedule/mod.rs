@@ -71,6 +71,15 @@ impl Schedule {
             Self::Step(member) => member.factor(at),
         }
     }
+
+    /// Whether the factors depend on how long the whole run is, so that a longer run is another one
+    /// from its first step.
+    pub fn depends_on_length(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Plateau(_) | Self::Step(_) => false,
+            Self::Cosine(_) | Self::OneCycle(_) | Self::Poly(_) => true,
+        }
+    }
 }
 
 fn validate_factor(factor: f64) -> Result<(), String> {

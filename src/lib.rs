@@ -6,6 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand, each a thin layer over the library |
+//! | [`golden`] | stored outcomes of experiments, and what moved since |
 //! | [`run`] | a whole experiment: prepare, train every seed and fold, score, report |
 //! | [`report`] | plots, overlays and the HTML report |
 //! | [`evaluate`] | scores per case on the native grid |
@@ -29,6 +30,7 @@ pub mod config;
 pub mod dataset;
 pub mod evaluate;
 pub mod files;
+pub mod golden;
 pub mod kernel;
 pub mod loss;
 pub mod metric;

@@ -25,6 +25,7 @@ macro_rules! errln {
 }
 
 mod augment;
+mod check;
 mod compare;
 mod config;
 mod device;
@@ -70,6 +71,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Compare runs or experiments case by case.
     Compare(compare::Args),
+    /// Run fixed-seed experiments again and tell which of their stored numbers moved.
+    Check(check::Args),
     /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Compare(args) => compare::main(&args),
+        Command::Check(args) => check::main(&args, cli.quiet),
         Command::Augment(args) => augment::main(&args, cli.quiet),
         Command::List(args) => list::main(&args),
         Command::Config(args) => config::main(&args),

@@ -23,6 +23,11 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 pub use burns::activate;
 pub use memory::keep_memory;
 
+/// The instructions with which the CPU's convolutions are computed: `avx512`, `avx2` or `portable`.
+pub fn instruction_set() -> &'static str {
+    conv3d::instruction_set()
+}
+
 /// A backend with the operations of a 3-D U-Net. All defaults are made of Burn's operations.
 ///
 /// Tensors are `[batch, channels, depth, height, width]`, a convolution's weights `[out_channels,

@@ -17,6 +17,11 @@ mod weight_gradient_kernel;
 use rayon::prelude::*;
 use simd::Isa;
 
+/// The instructions that are used.
+pub(super) fn instruction_set() -> &'static str {
+    Isa::detect().name()
+}
+
 /// Geometry of a 3-D convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {

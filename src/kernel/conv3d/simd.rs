@@ -77,10 +77,27 @@ impl Isa {
         found
     }
 
-    /// The fastest instruction set of this CPU.
+    /// The fastest instruction set of this CPU, or the one that `CALVARIA_INSTRUCTIONS` names
+    /// (avx512, avx2 or portable) if this CPU has it.
     pub(crate) fn detect() -> Isa {
         static BEST: std::sync::OnceLock<Isa> = std::sync::OnceLock::new();
-        *BEST.get_or_init(|| Isa::available()[0])
+        *BEST.get_or_init(|| {
+            let asked = std::env::var("CALVARIA_INSTRUCTIONS").unwrap_or_default();
+            let available = Isa::available();
+            let named = available.iter().find(|isa| isa.name() == asked);
+            *named.unwrap_or(&available[0])
+        })
+    }
+
+    /// As people write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            Isa::Portable => "portable",
+        }
     }
 }
 

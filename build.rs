@@ -3,8 +3,9 @@
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    println!("cargo::rerun-if-changed=.git/index");
+    for changed in [".git/HEAD", ".git/index", "src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={changed}");
+    }
     let commit = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=12"])
         .output()

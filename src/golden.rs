@@ -205,6 +205,8 @@ impl Golden {
                 }
             }
         }
+        // What moved first in time tells most.
+        moved.sort_by_key(|change| change.row.contains(" case "));
         moved
     }
 }

@@ -39,7 +39,7 @@ fn a_planted_change_is_told_with_its_size() {
         ("sum: [dice, bce]", "sum: [{dice: {smooth: 1.0}}, bce]"),
         ("{noise: {p: 1.0}}", "{noise: {p: 1.0, std: 0.3}}"),
         ("seed: 7", "seed: 8"),
-        ("learning_rate: 0.01", "learning_rate: 0.010000001"),
+        ("learning_rate: 0.01", "learning_rate: 0.0101"),
     ];
     for (from, to) in planted {
         write(folder, from, to);

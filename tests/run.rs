@@ -111,6 +111,100 @@ fn an_unfinished_run_goes_on_and_ends_like_an_uninterrupted_one() {
 }
 
 #[test]
+fn a_run_can_be_run_again_from_its_own_folder() {
+    let folder = toy_workplace(6);
+    // The second fold learns its own landmarks from its own training cases.
+    let options = ["split={kfold: {k: 2}}", "preprocess=[nyul, zscore]"];
+    let options = options.map(|option| ["--set", option]).concat();
+    run(folder.path(), &options).success();
+    let first = folder.path().join("results/toy/seed-7/fold-1");
+    calvaria()
+        .current_dir(folder.path())
+        .args(["run", "results/toy/seed-7/fold-1/config.yaml"])
+        .args(["--device", "cpu", "--results", "again"])
+        .assert()
+        .success();
+    let again = folder.path().join("again/toy/seed-7/fold-1");
+    for file in [
+        "config.yaml",
+        "cases.csv",
+        "split.json",
+        "checkpoints/best.safetensors",
+    ] {
+        let same = fs::read(first.join(file)).unwrap() == fs::read(again.join(file)).unwrap();
+        assert!(same, "{file} differs");
+    }
+    let siblings = folder.path().join("again/toy/seed-7");
+    assert_eq!(
+        fs::read_dir(siblings).unwrap().count(),
+        1,
+        "that fold alone"
+    );
+}
+
+#[test]
+fn the_environment_tells_what_a_run_was_made_from_and_used() {
+    let folder = toy_workplace(4);
+    killed_run(folder.path(), &[], "results/toy/seed-7");
+    run(folder.path(), &[]).success();
+    let home = folder.path().join("results/toy/seed-7");
+    let text = fs::read_to_string(home.join("environment.json")).unwrap();
+    let environment: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sessions = environment["sessions"].as_array().unwrap();
+    assert_eq!(
+        sessions.len(),
+        2,
+        "the one that was killed and the one that went on"
+    );
+    let last = &sessions[1];
+    assert_eq!(last["device"], "cpu");
+    assert_eq!(last["command"][1], "run");
+    assert!(last["wall_seconds"].as_f64().unwrap() > 0.0);
+    assert!(last["cpu_seconds"].as_f64().unwrap() > 0.0);
+    let image = folder.path().join("heads/sub-02/sub-02_T1w.nii.gz");
+    let told = &environment["inputs"]["sub-02"]["image"];
+    let sum = std::process::Command::new("sha256sum")
+        .arg(image)
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(told.as_str().unwrap(), sum.split(' ').next().unwrap());
+    assert_eq!(environment["inputs"].as_object().unwrap().len(), 4);
+}
+
+#[test]
+fn as_much_is_said_as_is_asked_for() {
+    let folder = toy_workplace(4);
+    let said = |results: &str, more: &[&str]| {
+        let mut all = vec!["--results", results];
+        all.extend(more);
+        let output = run(folder.path(), &all).success().get_output().clone();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said("quiet", &["-q"]), "");
+    let normal = said("normal", &[]);
+    assert_eq!(normal.matches("epoch ").count(), 3, "{normal}");
+    assert!(
+        normal.contains(" left") && !normal.contains("step 1/3"),
+        "{normal}"
+    );
+    assert!(
+        !normal.contains('\u{1b}'),
+        "no colours where nobody sees them"
+    );
+    let verbose = said("verbose", &["-v"]);
+    assert!(
+        verbose.contains("  step 3/3  loss") && verbose.contains("threads"),
+        "{verbose}"
+    );
+    let log = fs::read_to_string(folder.path().join("normal/toy/seed-7/log.txt")).unwrap();
+    assert!(
+        log.starts_with("epoch   1/3") && log.ends_with(" s.\n"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_finished_run_is_kept_unless_forced() {
     let folder = toy_workplace(4);
     run(folder.path(), &[]).success();
@@ -121,6 +215,9 @@ fn a_finished_run_is_kept_unless_forced() {
         .stderr(contains("is finished"));
     assert_eq!(fs::read(&csv).unwrap(), before);
     run(folder.path(), &["--set", "train.epochs=2"])
+        .code(2)
+        .stderr(contains("has only 2").and(contains("--force")));
+    run(folder.path(), &["--set", "train.batch_size=1"])
         .code(2)
         .stderr(contains("other settings").and(contains("--force")));
     run(folder.path(), &["--set", "train.epochs=2", "--force"]).success();

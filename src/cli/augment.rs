@@ -11,7 +11,7 @@ use crate::config::{self, Experiment, nearest};
 use crate::dataset::{Case, Order, Sampling, TrainingCase};
 use crate::report::{ContactSheet, SlicePlane, Tile};
 use crate::run::Preparation;
-use crate::track::Console;
+use crate::track::{Console, Verbosity};
 
 /// Draw what augmentation makes of a case, as a contact sheet.
 ///
@@ -76,7 +76,7 @@ struct Listed<'a> {
     drawn: &'a [Drawn],
 }
 
-pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let resolved = config::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
     let experiment = &resolved.experiment;
     if experiment.augment.0.is_empty() {
@@ -86,7 +86,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
             args.experiment.display()
         )));
     }
-    let case = prepared(args, experiment, quiet)?;
+    let case = prepared(args, experiment, verbosity)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => PathBuf::from(format!(
@@ -156,7 +156,11 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
 }
 
 /// The case asked for, preprocessed as training on the first fold would.
-fn prepared(args: &Args, experiment: &Experiment, quiet: bool) -> Result<TrainingCase, Failed> {
+fn prepared(
+    args: &Args,
+    experiment: &Experiment,
+    verbosity: Verbosity,
+) -> Result<TrainingCase, Failed> {
     let cases = experiment.data.cases().map_err(Failed::input)?;
     let folds = experiment
         .split
@@ -182,7 +186,7 @@ fn prepared(args: &Args, experiment: &Experiment, quiet: bool) -> Result<Trainin
             ids.len()
         )));
     };
-    let (interrupter, console) = (super::interrupter(), Console::new(quiet));
+    let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
     let mut preparation = Preparation::new(&args.results.results, &interrupter, &console);
     let learnt_from: Vec<&Case> = cases
         .iter()

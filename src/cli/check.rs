@@ -11,7 +11,7 @@ use crate::config::{self, Resolved};
 use crate::golden::{self, Golden, Moved};
 use crate::kernel::TrainingBackend;
 use crate::run::{self, Options};
-use crate::track::Console;
+use crate::track::{Console, Verbosity};
 
 /// Lines of a table after which the rest is only counted.
 const SHOWN: usize = 12;
@@ -89,7 +89,7 @@ fn outcome<B: TrainingBackend>(
         device: name.to_owned(),
         ..Options::default()
     };
-    let console = Console::new(true);
+    let console = Console::new(Verbosity::Quiet);
     let runs = run::run::<B>(resolved, &options, device, interrupter, &console)
         .map_err(|error| Failed::work(format!("{}: {error}", resolved.experiment.name)))?;
     Golden::of(&runs, name).map_err(Failed::work)

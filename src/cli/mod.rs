@@ -34,6 +34,7 @@ mod list;
 mod predict;
 mod prepare;
 mod preprocess;
+mod report;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ use clap::{Parser, Subcommand};
 pub use device::DeviceChoice;
 
 use crate::kernel::keep_memory;
+use crate::track::Verbosity;
 
 /// Reproducible 3-D medical segmentation: one YAML file in, one reproducible result out.
 #[derive(Debug, Parser)]
@@ -55,6 +57,9 @@ struct Cli {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Say everything: each step of training, and what the program runs on.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +78,8 @@ enum Command {
     Compare(compare::Args),
     /// Run fixed-seed experiments again and tell which of their stored numbers moved.
     Check(check::Args),
+    /// Write the reports of finished runs anew.
+    Report(report::Args),
     /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
@@ -110,15 +117,21 @@ impl Failed {
 pub fn main() -> ExitCode {
     keep_memory();
     let cli = Cli::parse();
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
     let done = match cli.command {
-        Command::Run(args) => run::main(&args, cli.quiet),
-        Command::Prepare(args) => prepare::main(&args, cli.quiet),
+        Command::Run(args) => run::main(&args, verbosity),
+        Command::Prepare(args) => prepare::main(&args, verbosity),
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args),
         Command::Compare(args) => compare::main(&args),
         Command::Check(args) => check::main(&args, cli.quiet),
-        Command::Augment(args) => augment::main(&args, cli.quiet),
+        Command::Report(args) => report::main(&args),
+        Command::Augment(args) => augment::main(&args, verbosity),
         Command::List(args) => list::main(&args),
         Command::Config(args) => config::main(&args),
     };

@@ -6,7 +6,7 @@ use super::{Failed, Results};
 use crate::config;
 use crate::preprocess::cache::{Cache, Entry};
 use crate::run::{self, Preparation};
-use crate::track::Console;
+use crate::track::{Console, Verbosity};
 
 /// Preprocess experiments' cases into the cache without training, or look after the cache.
 #[derive(Debug, clap::Args)]
@@ -28,9 +28,9 @@ pub struct Args {
     results: Results,
 }
 
-pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let results = &args.results.results;
-    let (interrupter, console) = (super::interrupter(), Console::new(quiet));
+    let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
     let mut preparation = Preparation::new(results, &interrupter, &console);
     for experiment in &args.experiments {
         let resolved = config::load(experiment, &args.overrides).map_err(Failed::input)?;

@@ -8,9 +8,10 @@ use burn_train::Interrupter;
 use super::device::{DeviceChoice, on_device};
 use super::{Failed, Results};
 use crate::config::{self, Resolved};
+use crate::dataset::Fold;
 use crate::kernel::TrainingBackend;
-use crate::run::{self, Options, RunSummary, mean_and_sd};
-use crate::track::Console;
+use crate::run::{self, Options, RunSummary, over_all};
+use crate::track::{Console, Verbosity};
 
 /// Run experiments: prepare the data, train, score and report.
 #[derive(Debug, clap::Args)]
@@ -45,16 +46,29 @@ pub struct Args {
 }
 
 impl Args {
-    fn options(&self, device: &str) -> Options {
+    /// How to run the experiment in `file`. A run's own config.yaml means that run: of its split, the
+    /// fold that is noted beside it.
+    fn options(&self, file: &Path, device: &str) -> Options {
+        let own = file.file_name().is_some_and(|name| name == "config.yaml");
+        let folds = match (own, self.folds.0.is_empty()) {
+            (true, true) => read_fold(&file.with_file_name("split.json")),
+            _ => self.folds.0.clone(),
+        };
         Options {
             results: self.results.results.clone(),
             force: self.force,
             seeds: self.seeds.clone(),
-            folds: self.folds.0.clone(),
+            folds,
             command: std::env::args().collect(),
             device: device.to_owned(),
         }
     }
+}
+
+fn read_fold(split: &Path) -> Vec<usize> {
+    let text = std::fs::read_to_string(split).ok();
+    let fold = text.and_then(|text| serde_json::from_str::<Fold>(&text).ok());
+    fold.map(|fold| fold.index).into_iter().collect()
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +89,7 @@ impl std::str::FromStr for Folds {
     }
 }
 
-pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let resolved: Vec<(&Path, Resolved)> = args
         .experiments
         .iter()
@@ -89,12 +103,12 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
         return Ok(());
     }
     let interrupter = super::interrupter();
-    for (_, resolved) in &resolved {
-        let work = (args, resolved, &interrupter);
+    for (path, resolved) in &resolved {
+        let work = (args, *path, resolved, &interrupter);
         if resolved.experiment.train.checkpointing {
-            on_device!(args.device, BalancedCheckpointing, run_one(work, quiet))?;
+            on_device!(args.device, BalancedCheckpointing, run_one(work, verbosity))?;
         } else {
-            on_device!(args.device, NoCheckpointing, run_one(work, quiet))?;
+            on_device!(args.device, NoCheckpointing, run_one(work, verbosity))?;
         }
     }
     Ok(())
@@ -104,7 +118,7 @@ fn dry_run(path: &Path, resolved: &Resolved, args: &Args) -> Result<(), Failed> 
     let experiment = &resolved.experiment;
     let data = match experiment.data.cases() {
         Ok(cases) => {
-            let options = args.options("");
+            let options = args.options(path, "");
             let runs = run::variants(experiment, &options, &cases).map_err(Failed::input)?;
             format!("{} cases, {} runs", cases.len(), runs.len())
         }
@@ -126,13 +140,13 @@ fn dry_run(path: &Path, resolved: &Resolved, args: &Args) -> Result<(), Failed> 
 }
 
 fn run_one<B: TrainingBackend>(
-    (args, resolved, interrupter): (&Args, &Resolved, &Interrupter),
-    quiet: bool,
+    (args, path, resolved, interrupter): (&Args, &Path, &Resolved, &Interrupter),
+    verbosity: Verbosity,
     device: &B::Device,
     name: &str,
 ) -> Result<(), Failed> {
-    let options = args.options(name);
-    let console = Console::new(quiet);
+    let options = args.options(path, name);
+    let console = Console::new(verbosity);
     let summaries =
         run::run::<B>(resolved, &options, device, interrupter, &console).map_err(|error| {
             console.finish();
@@ -171,15 +185,9 @@ fn show(name: &str, summaries: &[RunSummary]) {
         );
     }
     if summaries.len() > 1 {
-        let best: Vec<f64> = summaries.iter().map(|summary| summary.best_iou).collect();
-        let native: Vec<f64> = summaries.iter().map(|summary| summary.native_iou).collect();
         outln!("\n{name}: {} runs, mean ± sd", summaries.len());
-        for (label, values) in [
-            ("validation IoU", best),
-            ("on the scans' own grids", native),
-        ] {
-            let (mean, sd) = mean_and_sd(&values);
-            outln!("  {label:<24}{mean:.4} ± {sd:.4}");
+        for (label, value) in over_all(summaries) {
+            outln!("  {label:<24}{value}");
         }
     }
 }

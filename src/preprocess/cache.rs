@@ -62,9 +62,24 @@ pub struct Record {
     mask_digest: Option<String>,
 }
 
+/// The hex SHA-256 of each of a case's files.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputDigests {
+    /// The raw scan.
+    pub image: String,
+    /// Its mask, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// Its region, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
 /// A case from the cache.
 #[derive(Clone, Debug)]
 pub struct FromCache {
+    /// What it was made from.
+    pub inputs: InputDigests,
     /// Its folder.
     pub folder: PathBuf,
     /// Where it lies.
@@ -127,7 +142,7 @@ impl CachedCase {
         ];
         for (path, stored) in expected {
             if let Some(path) = path
-                && stored != Some(&hex(&digest(path)?))
+                && stored != Some(&digest(path)?)
             {
                 return Err(damaged(path, "its content is not what was stored"));
             }
@@ -153,9 +168,9 @@ impl CachedCase {
             steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
             warnings: warnings.to_owned(),
             version: VERSION,
-            image_digest: hex(&digest(&self.image)?),
+            image_digest: digest(&self.image)?,
             mask_digest: match &self.mask {
-                Some(mask) => Some(hex(&digest(mask)?)),
+                Some(mask) => Some(digest(mask)?),
                 None => None,
             },
         };
@@ -185,10 +200,12 @@ impl Cache {
         inputs: &Inputs,
         pipeline: &Pipeline,
     ) -> Result<FromCache, PreprocessError> {
-        let folder = self.place(inputs, pipeline)?;
+        let digests = digests(inputs)?;
+        let folder = self.folder_of(inputs.id, &key(&digests, pipeline)?);
         let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
             return Ok(FromCache {
+                inputs: digests,
                 folder,
                 files,
                 shape: record.shape,
@@ -205,6 +222,7 @@ impl Cache {
         let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
         self.store(&folder, case.mask.is_some(), write)?;
         Ok(FromCache {
+            inputs: digests,
             folder,
             files,
             shape: case.image.shape(),
@@ -219,10 +237,12 @@ impl Cache {
     ///
     /// When an input cannot be read.
     pub fn place(&self, inputs: &Inputs, pipeline: &Pipeline) -> Result<PathBuf, VolumeError> {
-        let key = key(inputs, pipeline)?;
-        Ok(self
-            .folder
-            .join(format!("{}-{}", file_name(inputs.id), &key[..KEY_LENGTH])))
+        Ok(self.folder_of(inputs.id, &key(&digests(inputs)?, pipeline)?))
+    }
+
+    fn folder_of(&self, id: &str, key: &str) -> PathBuf {
+        self.folder
+            .join(format!("{}-{}", file_name(id), &key[..KEY_LENGTH]))
     }
 
     /// Stores a case under a temporary name and moves it in place, so that `folder` is there whole
@@ -352,8 +372,8 @@ fn size(folder: &Path) -> u64 {
     items.flatten().map(of).sum()
 }
 
-/// The SHA-256 of a file.
-fn digest(path: &Path) -> Result<[u8; 32], VolumeError> {
+/// The hex SHA-256 of a file.
+fn digest(path: &Path) -> Result<String, VolumeError> {
     let mut hash = Sha256::new();
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut hash))
@@ -361,7 +381,15 @@ fn digest(path: &Path) -> Result<[u8; 32], VolumeError> {
             path: path.to_owned(),
             source,
         })?;
-    Ok(hash.finalize().into())
+    Ok(hex(&hash.finalize()))
+}
+
+fn digests(inputs: &Inputs) -> Result<InputDigests, VolumeError> {
+    Ok(InputDigests {
+        image: digest(inputs.image)?,
+        mask: inputs.mask.map(digest).transpose()?,
+        region: inputs.region.map(digest).transpose()?,
+    })
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -369,16 +397,16 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// The hex SHA-256 over everything that shapes a preprocessed case.
-fn key(inputs: &Inputs, pipeline: &Pipeline) -> Result<String, VolumeError> {
+fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError> {
     let mut hash = Sha256::new();
     hash.update(VERSION.to_le_bytes());
-    hash.update(digest(inputs.image)?);
-    for optional in [inputs.mask, inputs.region] {
+    hash.update(&inputs.image);
+    for optional in [&inputs.mask, &inputs.region] {
         match optional {
             None => hash.update([0]),
-            Some(path) => {
+            Some(digest) => {
                 hash.update([1]);
-                hash.update(digest(path)?);
+                hash.update(digest);
             }
         }
     }

@@ -12,7 +12,7 @@ use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters_backend::{BackendColor, BackendStyle, DrawingBackend, DrawingErrorKind};
 
 use super::ReportError;
-use super::text::{Align, TextStyle};
+use super::text::{Align, TextStyle, font_face};
 use crate::files::write_atomic;
 
 /// Backends draw on whole pixels. They are given this many times more than are shown: the PNG is
@@ -245,7 +245,9 @@ impl Drawing {
         let mut svg = format!(
             "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {wide} {high}\" \
              xmlns=\"http://www.w3.org/2000/svg\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"rgb({red},{green},{blue})\"/>\n"
+             {}\
+             <rect width=\"100%\" height=\"100%\" fill=\"rgb({red},{green},{blue})\"/>\n",
+            font_face()
         );
         for picture in &self.pictures {
             let encoded = png(&picture.pixels).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The page that shows a finished run: one file, no scripts, nothing fetched.
+//! A page that shows finished runs: one file, nothing fetched, whole without its script as well.
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +18,20 @@ pub struct Table {
 }
 
 /// What the page shows. Every text is taken literally: HTML in it is shown, not obeyed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunReport {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
     /// The page's title: the experiment and its variant.
     pub title: String,
     /// Name and value of the headline numbers.
     pub summary: Vec<(String, String)>,
+    /// What they mean, in a sentence.
+    pub verdict: Option<String>,
     /// Captions and SVG or PNG files, which become part of the page.
     pub figures: Vec<(String, PathBuf)>,
-    /// A row a case.
-    pub cases: Table,
+    /// Headings and tables, which the reader can sort.
+    pub tables: Vec<(String, Table)>,
+    /// Names and places, relative to the page, of the files it was made from.
+    pub links: Vec<(String, String)>,
     /// The resolved configuration.
     pub config_yaml: String,
     /// What the run ran on.
@@ -52,60 +56,116 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { border-bottom: 1px solid #8884; padding: .3rem .7rem; text-align: right;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+th button { all: unset; cursor: pointer; font: inherit; font-weight: 600; }
+th button:hover { text-decoration: underline; }
+th button:focus-visible { outline: 2px solid Highlight; }
+th[aria-sort=ascending] button::after { content: ' \u{25b2}'; }
+th[aria-sort=descending] button::after { content: ' \u{25bc}'; }
 .environment td + td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.links { columns: 14rem; padding-left: 1.2rem; }
+.links a { overflow-wrap: anywhere; }
 pre { overflow-x: auto; border: 1px solid #8886; border-radius: .5rem; padding: .8rem;
   font-size: .85rem; }
+@media print {
+  :root { color-scheme: light; }
+  body { max-width: none; padding: 0; }
+  figure, .summary div, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  thead { display: table-header-group; }
+  figure img { max-height: 20cm; object-fit: contain; object-position: left; }
+  .wide, pre { overflow: visible; }
+  .wide table { font-size: 6.5pt; }
+  .wide th, .wide td { padding: .1rem .25rem; }
+  pre { white-space: pre-wrap; }
+}
 ";
 
-impl RunReport {
+/// Sorts a table by the column whose name is pressed: numbers as numbers, what is no number last.
+const SCRIPT: &str = "\
+for (const table of document.querySelectorAll('.wide table')) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement('button');
+    button.append(...head.childNodes);
+    head.append(button);
+    button.onclick = () => {
+      const down = head.getAttribute('aria-sort') === 'ascending';
+      heads.forEach(other => other.removeAttribute('aria-sort'));
+      head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+      const text = row => row.cells[column].textContent;
+      const number = row => text(row) === 'inf' ? Infinity : parseFloat(text(row));
+      const rows = [...table.tBodies[0].rows];
+      const words = column === 0 || rows.every(row => isNaN(number(row)));
+      rows.sort((a, b) => {
+        const [x, y] = down ? [b, a] : [a, b];
+        if (words) return text(x).localeCompare(text(y), undefined, { numeric: true });
+        if (isNaN(number(a)) || isNaN(number(b))) return isNaN(number(a)) - isNaN(number(b));
+        return number(x) === number(y) ? 0 : number(x) - number(y);
+      });
+      table.tBodies[0].append(...rows);
+    };
+  });
+}
+";
+
+impl Page {
     /// Writes the page.
     ///
     /// # Errors
     ///
     /// When a figure cannot be read or the page cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ReportError> {
-        let page = self.page()?;
+        let page = self.html()?;
         write_atomic(path, |out| out.write_all(page.as_bytes()))?;
         Ok(())
     }
 
-    fn page(&self) -> Result<String, FileError> {
+    fn html(&self) -> Result<String, FileError> {
         let title = escaped(&self.title);
-        let summary: String = self
-            .summary
-            .iter()
-            .map(|(name, value)| {
-                format!(
-                    "<div><dt>{}</dt><dd>{}</dd></div>\n",
-                    escaped(name),
-                    escaped(value)
-                )
-            })
-            .collect();
-        let figures: String = self
+        let summary = self.summary.iter().map(|(name, value)| {
+            let (name, value) = (escaped(name), escaped(value));
+            format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n")
+        });
+        let verdict = self.verdict.as_ref();
+        let verdict = verdict.map(|verdict| format!("<p>{}</p>\n", escaped(verdict)));
+        let figures: Result<String, FileError> = self
             .figures
             .iter()
             .map(|(caption, path)| figure(caption, path))
-            .collect::<Result<_, _>>()?;
-        let environment = rows(
-            "td",
-            self.environment
-                .iter()
-                .map(|(name, value)| [name.as_str(), value.as_str()]),
-        );
+            .collect();
+        let tables = self.tables.iter().map(|(heading, table)| {
+            format!(
+                "<h2>{}</h2>\n<div class=\"wide\"><table>\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n\
+                 </table></div>\n",
+                escaped(heading),
+                rows("th", std::iter::once(&table.columns)),
+                rows("td", &table.rows)
+            )
+        });
+        let links = self.links.iter().map(|(name, place)| {
+            let (name, place) = (escaped(name), escaped(place));
+            format!("<li><a href=\"{place}\">{name}</a></li>\n")
+        });
+        let environment = self.environment.iter();
+        let environment = environment.map(|(name, value)| [name.as_str(), value.as_str()]);
         Ok(format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n\
              <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <h1>{title}</h1>\n<dl class=\"summary\">\n{summary}</dl>\n\
-             <h2>Figures</h2>\n{figures}\
-             <h2>Cases</h2>\n<div class=\"wide\"><table>\n{}{}</table></div>\n\
+             <h1>{title}</h1>\n<dl class=\"summary\">\n{}</dl>\n{}\
+             <h2>Figures</h2>\n{}{}\
+             <h2>Files</h2>\n<ul class=\"links\">\n{}</ul>\n\
              <h2>Configuration</h2>\n<pre>{}</pre>\n\
-             <h2>Environment</h2>\n<table class=\"environment\">\n{environment}</table>\n\
-             </body>\n</html>\n",
-            rows("th", std::iter::once(&self.cases.columns)),
-            rows("td", &self.cases.rows),
+             <h2>Environment</h2>\n<table class=\"environment\">\n{}</table>\n\
+             <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+            summary.collect::<String>(),
+            verdict.unwrap_or_default(),
+            figures?,
+            tables.collect::<String>(),
+            links.collect::<String>(),
             escaped(&self.config_yaml),
+            rows("td", environment),
         ))
     }
 }
@@ -164,15 +224,20 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn report(figure: PathBuf) -> RunReport {
-        RunReport {
+    fn page(figure: PathBuf) -> Page {
+        Page {
             title: "nfbs <script>alert(1)</script>".into(),
             summary: vec![("validation IoU".into(), "0.8912".into())],
+            verdict: Some("<i>better</i>".into()),
             figures: vec![("a \"caption\"".into(), figure)],
-            cases: Table {
-                columns: vec!["case".into(), "iou".into()],
-                rows: vec![vec!["sub-01 & co".into(), "0.9012".into()]],
-            },
+            tables: vec![(
+                "Cases".into(),
+                Table {
+                    columns: vec!["case".into(), "iou".into()],
+                    rows: vec![vec!["sub-01 & co".into(), "0.9012".into()]],
+                },
+            )],
+            links: vec![("config.yaml".into(), "config.yaml".into())],
             config_yaml: "name: '<b>'\n".into(),
             environment: vec![("command".into(), "calvaria run a.yaml".into())],
         }
@@ -183,23 +248,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let figure = folder.path().join("loss.svg");
         std::fs::write(&figure, "<svg/>").unwrap();
-        let page = folder.path().join("report.html");
-        report(figure).save(&page).unwrap();
-        let page = std::fs::read_to_string(page).unwrap();
+        let file = folder.path().join("report.html");
+        page(figure).save(&file).unwrap();
+        let page = std::fs::read_to_string(file).unwrap();
         assert!(page.contains(
             "<img alt=\"a &quot;caption&quot;\" src=\"data:image/svg+xml;base64,PHN2Zy8+\">"
         ));
         assert!(page.contains("<td>sub-01 &amp; co</td><td>0.9012</td>"));
         assert!(page.contains("<pre>name: &#39;&lt;b&gt;&#39;\n</pre>"));
         assert!(page.contains("<dt>validation IoU</dt><dd>0.8912</dd>"));
-        assert!(!page.contains("<script") && !page.contains("http"));
+        assert!(page.contains("<p>&lt;i&gt;better&lt;/i&gt;</p>"));
+        assert_eq!(page.matches("<script").count(), 1, "our own");
+        assert!(!page.contains("http"));
     }
 
     #[test]
     fn a_missing_figure_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let missing =
-            report(folder.path().join("loss.svg")).save(&folder.path().join("report.html"));
+        let missing = page(folder.path().join("loss.svg")).save(&folder.path().join("report.html"));
         assert!(missing.unwrap_err().to_string().contains("loss.svg"));
     }
 }

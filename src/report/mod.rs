@@ -1,9 +1,11 @@
-//! Plots, pictures and the page that shows a finished run. Works on plain data.
+//! Plots, pictures and the pages that show finished runs. Works on plain data.
 
 mod axis;
+mod cases;
 mod contact_sheet;
 mod curve;
 mod drawing;
+mod experiment;
 mod html;
 mod legend;
 mod outline;
@@ -12,13 +14,16 @@ mod run;
 mod strip;
 mod text;
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
 pub use curve::{CurvePlot, Series};
-pub use html::{RunReport, Table};
+pub use experiment::{Finished, write_experiment};
+pub use html::{Page, Table};
 pub use overlay::Overlay;
-pub use run::{Highlight, write_comparison, write_run};
+pub use run::{Highlight, draw_run, write_run};
 pub use strip::StripPlot;
 
 use crate::files::FileError;
@@ -33,6 +38,14 @@ pub enum ReportError {
     /// The run's table of epochs could not be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The run's table of scores could not be read.
+    #[error("{} is not a table of scores: {source}. Run the experiment again to write it anew.", path.display())]
+    Cases {
+        /// The table.
+        path: PathBuf,
+        /// What is wrong.
+        source: csv::Error,
+    },
     /// A plot could not be drawn.
     #[error("cannot draw {stem}: {why}. This is a fault of the program; please report it.")]
     Drawing {

@@ -1,12 +1,17 @@
-//! A run's `plots/` and `report.html`, and the curves of several runs together.
+//! A run's `plots/` and `report.html`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use super::{CurvePlot, Overlay, ReportError, RunReport, Series, StripPlot, Table};
+use serde_json::Value;
+
+use super::cases::Cases;
+use super::{CurvePlot, Overlay, Page, ReportError, Series, StripPlot};
 use crate::config::Experiment;
+use crate::evaluate::statistics::Paired;
 use crate::evaluate::{CaseScores, Segmented};
 use crate::files::read_text;
-use crate::track::{Epoch, read_history};
+use crate::track::{Epoch, duration, read_history};
 
 /// A case that the report shows as a picture.
 pub struct Highlight {
@@ -18,102 +23,161 @@ pub struct Highlight {
     pub segmented: Segmented,
 }
 
-/// Draws the plots of the finished run in `folder` and writes its report.
+/// Draws the plots of the run in `folder`, which has been scored.
 ///
 /// # Errors
 ///
-/// When the run's tables cannot be read or a file cannot be written.
-pub fn write_run(
+/// When the run's table of epochs cannot be read or a file cannot be written.
+pub fn draw_run(
     folder: &Path,
     experiment: &Experiment,
-    summary: &[(String, String)],
     cases: &[CaseScores],
     highlights: &[Highlight],
 ) -> Result<(), ReportError> {
     let plots = folder.join("plots");
     let history = read_history(&folder.join("metrics.csv"))?;
     let reference = experiment.report.reference_iou;
-    iou_curves(vec![iou_series("validation", &history)], reference)
-        .save(&plots, "validation_iou")?;
+    let curve = series("validation", &history, |epoch| epoch.validation_iou);
+    iou_curves(vec![curve], reference).save(&plots, "validation_iou")?;
     loss_curves(&history).save(&plots, "loss")?;
-    learning_rate(&history).save(&plots, "learning_rate")?;
-    strip(cases).save(&plots, "cases")?;
-    let mut figures = vec![
-        figure(
-            "Validation IoU after each epoch.",
-            &plots,
-            "validation_iou.svg",
+    let rate = series("learning rate", &history, |epoch| epoch.learning_rate);
+    learning_rates(vec![rate]).save(&plots, "learning_rate")?;
+    let values = cases.iter().map(|case| (case.case.clone(), case.iou()));
+    strip(values.collect()).save(&plots, "cases")?;
+    for highlight in highlights {
+        overlay(highlight).save(&plots, &format!("overlay_{}", highlight.label))?;
+    }
+    Ok(())
+}
+
+/// Writes `report.html` of the finished run in `folder` from what lies in it: its tables, its plots and
+/// what it ran on. `summary` has its headline numbers.
+///
+/// # Errors
+///
+/// When a file cannot be read or the page cannot be written.
+pub fn write_run(
+    folder: &Path,
+    experiment: &Experiment,
+    summary: &[(String, String)],
+) -> Result<(), ReportError> {
+    let plots = folder.join("plots");
+    let cases = Cases::read(&folder.join("cases.csv"))?;
+    let drawn = [
+        (
+            "validation_iou",
+            "Validation IoU after each epoch.".to_owned(),
         ),
-        figure("Loss after each epoch.", &plots, "loss.svg"),
-        figure("Learning rate.", &plots, "learning_rate.svg"),
-        figure(
-            "IoU of each validation case on its own grid.",
-            &plots,
-            "cases.svg",
+        ("loss", "Loss after each epoch.".to_owned()),
+        ("learning_rate", "Learning rate.".to_owned()),
+        (
+            "cases",
+            "IoU of each validation case on its own grid.".to_owned(),
         ),
     ];
-    for highlight in highlights {
-        let stem = format!("overlay_{}", highlight.label);
-        overlay(highlight).save(&plots, &stem)?;
-        figures.push((
-            format!(
-                "The {} validation case, {}: true outline and predicted outline.",
-                highlight.label, highlight.scores.case
-            ),
-            plots.join(format!("{stem}.svg")),
-        ));
-    }
-    RunReport {
+    let overlays = cases.highlights().map(|(label, case)| {
+        let caption =
+            format!("The {label} validation case, {case}: true outline and predicted outline.");
+        (label, caption)
+    });
+    let overlays = overlays.map(|(label, caption)| (format!("overlay_{label}"), caption));
+    let drawn = drawn.map(|(stem, caption)| (stem.to_owned(), caption));
+    let figures = drawn.into_iter().chain(overlays);
+    let mut summary = summary.to_vec();
+    summary.extend(speed(&read_history(&folder.join("metrics.csv"))?));
+    let environment = environment(folder)?;
+    let memory = environment
+        .iter()
+        .find(|(name, _)| name == "peak_memory_mib");
+    summary.extend(memory.map(|(_, mib)| ("peak memory".into(), format!("{mib} MiB"))));
+    Page {
         title: format!("{} · {}", experiment.name, folder.display()),
-        summary: summary.to_vec(),
-        figures,
-        cases: table(cases),
+        summary,
+        verdict: verdict(&cases.ious(), experiment.report.reference_iou),
+        figures: figures
+            .map(|(stem, caption)| (caption, plots.join(format!("{stem}.svg"))))
+            .filter(|(_, file)| file.exists())
+            .collect(),
+        links: links(folder, &FILES),
+        tables: vec![("Cases".into(), cases.table())],
         config_yaml: read_text(&folder.join("config.yaml"))?,
-        environment: environment(folder)?,
+        environment,
     }
     .save(&folder.join("report.html"))
 }
 
-/// Draws the validation curves of several runs (label and folder) with their mean and band into
-/// `home/plots`.
-///
-/// # Errors
-///
-/// When a run's table cannot be read or the plot cannot be written.
-pub fn write_comparison(
-    home: &Path,
-    runs: &[(String, PathBuf)],
-    reference: Option<f64>,
-) -> Result<(), ReportError> {
-    let mut series = Vec::new();
-    for (label, folder) in runs {
-        series.push(iou_series(
-            label,
-            &read_history(&folder.join("metrics.csv"))?,
-        ));
-    }
-    iou_curves(series, reference).save(&home.join("plots"), "validation_iou")
+/// What a run leaves that a reader may want to open.
+const FILES: [&str; 10] = [
+    "config.yaml",
+    "metrics.csv",
+    "cases.csv",
+    "split.json",
+    "environment.json",
+    "summary.json",
+    "log.txt",
+    "checkpoints/best.safetensors",
+    "plots",
+    "tensorboard",
+];
+
+/// Those of `names` that are there, each a link to itself.
+pub(super) fn links(folder: &Path, names: &[&str]) -> Vec<(String, String)> {
+    let there = names.iter().filter(|name| folder.join(name).exists());
+    there.map(|name| ((*name).into(), (*name).into())).collect()
 }
 
-fn figure(caption: &str, plots: &Path, name: &str) -> (String, PathBuf) {
-    (caption.to_owned(), plots.join(name))
+/// How fast the epochs of a run were.
+fn speed(history: &[Epoch]) -> Option<(String, String)> {
+    let mean = history.iter().map(|epoch| epoch.seconds).sum::<f64>() / history.len() as f64;
+    let time = Duration::try_from_secs_f64(mean).ok()?;
+    Some(("an epoch, validation included".into(), duration(time)))
 }
 
-fn points(history: &[Epoch], value: impl Fn(&Epoch) -> f64) -> Vec<(f64, f64)> {
-    history
+/// How the cases' IoUs compare with one that others reported, in a sentence.
+pub(super) fn verdict(ious: &[f64], reference: Option<f64>) -> Option<String> {
+    let reference = reference?;
+    let against = Paired::of(&vec![reference; ious.len()], ious, 42);
+    let mean = reference + against.mean;
+    let [low, high] = against.interval.map(|bound| reference + bound);
+    let numbers = format!("{mean:.4} [{low:.4}, {high:.4}]");
+    let cases = match ious.len() {
+        0 => return None,
+        1 => {
+            return Some(format!(
+                "The IoU of the only validation case on its own grid is {mean:.4}; the reference is \
+             {reference}. One case tells nothing about others."
+            ));
+        }
+        cases => cases,
+    };
+    let told = if low > reference {
+        format!("above the reference of {reference} by {:.4}", against.mean)
+    } else if high < reference {
+        format!("below the reference of {reference} by {:.4}", -against.mean)
+    } else {
+        format!(
+            "which the reference of {reference} lies within: these cases cannot tell them apart"
+        )
+    };
+    Some(format!(
+        "IoU on the scans' own grids: {numbers} (mean and 95 % bootstrap interval over {cases} \
+         cases), {told}. The reference was reported on other cases than these, unless they are the same \
+         dataset and split."
+    ))
+}
+
+/// One value of every epoch, as a curve.
+pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f64) -> Series {
+    let points = history
         .iter()
-        .map(|epoch| (epoch.epoch as f64, value(epoch)))
-        .collect()
-}
-
-fn iou_series(label: &str, history: &[Epoch]) -> Series {
+        .map(|epoch| (epoch.epoch as f64, value(epoch)));
     Series {
         label: label.to_owned(),
-        points: points(history, |epoch| epoch.validation_iou),
+        points: points.collect(),
     }
 }
 
-fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
+pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
     CurvePlot {
         title: "Validation IoU".into(),
         x_label: "epoch".into(),
@@ -127,18 +191,18 @@ fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
 }
 
 fn loss_curves(history: &[Epoch]) -> CurvePlot {
-    let series = |label: &str, value: fn(&Epoch) -> f64| Series {
-        label: label.into(),
-        points: points(history, value),
-    };
+    losses(vec![
+        series("train", history, |epoch| epoch.train_loss),
+        series("validation", history, |epoch| epoch.validation_loss),
+    ])
+}
+
+pub(super) fn losses(series: Vec<Series>) -> CurvePlot {
     CurvePlot {
         title: "Loss".into(),
         x_label: "epoch".into(),
         y_label: "loss (mean over samples)".into(),
-        series: vec![
-            series("train", |epoch| epoch.train_loss),
-            series("validation", |epoch| epoch.validation_loss),
-        ],
+        series,
         mean_band: false,
         reference: None,
         y_range: None,
@@ -146,15 +210,12 @@ fn loss_curves(history: &[Epoch]) -> CurvePlot {
     }
 }
 
-fn learning_rate(history: &[Epoch]) -> CurvePlot {
+pub(super) fn learning_rates(series: Vec<Series>) -> CurvePlot {
     CurvePlot {
         title: "Learning rate".into(),
         x_label: "epoch".into(),
         y_label: "learning rate (last step)".into(),
-        series: vec![Series {
-            label: "learning rate".into(),
-            points: points(history, |epoch| epoch.learning_rate),
-        }],
+        series,
         mean_band: false,
         reference: None,
         y_range: None,
@@ -162,14 +223,11 @@ fn learning_rate(history: &[Epoch]) -> CurvePlot {
     }
 }
 
-fn strip(cases: &[CaseScores]) -> StripPlot {
+pub(super) fn strip(values: Vec<(String, f64)>) -> StripPlot {
     StripPlot {
         title: "Validation cases on their own grids".into(),
         label: "IoU".into(),
-        values: cases
-            .iter()
-            .map(|case| (case.case.clone(), case.iou()))
-            .collect(),
+        values,
     }
 }
 
@@ -188,34 +246,53 @@ fn overlay(highlight: &Highlight) -> Overlay<'_> {
     }
 }
 
-fn table(cases: &[CaseScores]) -> Table {
-    let names = cases.first().into_iter().flat_map(|case| &case.scores);
-    Table {
-        columns: std::iter::once("case".to_owned())
-            .chain(names.map(|(name, _)| (*name).to_owned()))
-            .collect(),
-        rows: cases
-            .iter()
-            .map(|case| {
-                let values = case.scores.iter().map(|(_, value)| format!("{value:.4}"));
-                std::iter::once(case.case.clone()).chain(values).collect()
-            })
-            .collect(),
+/// What a run ran on in its last session.
+pub(super) fn environment(folder: &Path) -> Result<Vec<(String, String)>, ReportError> {
+    let text = read_text(&folder.join("environment.json"))?;
+    // The run wrote this file itself; one that was edited into something else is shown as it is.
+    let record: Value = match serde_json::from_str(&text) {
+        Ok(record) => record,
+        Err(_) => return Ok(vec![("environment.json".into(), text)]),
+    };
+    let sessions = record["sessions"].as_array().cloned().unwrap_or_default();
+    let last = sessions.last().and_then(Value::as_object);
+    let told = last
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
+    let mut rows: Vec<(String, String)> = told
+        .map(|(name, value)| (name.clone(), in_words(value)))
+        .collect();
+    rows.push(("sessions".into(), sessions.len().to_string()));
+    let inputs = record["inputs"].as_object().map_or(0, serde_json::Map::len);
+    let inputs = format!("{inputs} cases, whose files' SHA-256 are in environment.json");
+    rows.push(("inputs".into(), inputs));
+    Ok(rows)
+}
+
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(in_words).collect::<Vec<_>>().join(" "),
+        Value::Number(number) if number.is_f64() => {
+            format!("{:.1}", number.as_f64().unwrap_or_default())
+        }
+        other => other.to_string(),
     }
 }
 
-fn environment(folder: &Path) -> Result<Vec<(String, String)>, ReportError> {
-    let text = read_text(&folder.join("environment.json"))?;
-    // The run wrote this file itself; one that was edited into something else is shown as it is.
-    let values: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(&text) {
-        Ok(values) => values,
-        Err(_) => return Ok(vec![("environment.json".into(), text)]),
-    };
-    Ok(values
-        .into_iter()
-        .map(|(name, value)| match value {
-            serde_json::Value::String(text) => (name, text),
-            other => (name, other.to_string()),
-        })
-        .collect())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_says_what_the_cases_can_tell() {
+        let said = |ious: &[f64]| verdict(ious, Some(0.86)).unwrap();
+        assert!(said(&[0.91, 0.92, 0.93]).contains("above the reference of 0.86 by 0.06"));
+        assert!(said(&[0.71, 0.72, 0.73]).contains("below the reference of 0.86 by 0.14"));
+        assert!(said(&[0.80, 0.86, 0.92]).contains("cannot tell them apart"));
+        assert!(said(&[0.92]).contains("only validation case"));
+        assert_eq!(verdict(&[], Some(0.86)), None);
+        assert_eq!(verdict(&[0.9], None), None);
+    }
 }

@@ -3,18 +3,32 @@
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 use plotters_backend::text_anchor::{HPos, Pos, VPos};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, FontFamily, FontTransform};
 
-/// What SVG viewers fall back to without DejaVu Sans. Verdana's letters are about as wide.
+/// The font that SVGs bring with them, and what is used for letters that it lacks. Verdana's are about
+/// as wide.
 const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
+
+const FILE: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
 
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     // The tests draw with this very file, which is part of the program.
-    FontRef::try_from_slice(include_bytes!("fonts/DejaVuSans.ttf"))
-        .expect("the font is a part of the program")
+    FontRef::try_from_slice(FILE).expect("the font is a part of the program")
 });
+
+/// The font as a part of an SVG, so that its text is text and looks alike everywhere.
+pub(super) fn font_face() -> String {
+    format!(
+        "<style>@font-face {{ font-family: 'DejaVu Sans'; src: \
+         url(data:font/ttf;base64,{}) format('truetype'); }}</style>\n",
+        BASE64.encode(FILE)
+    )
+}
 
 /// Which end of a text lies at its position.
 #[derive(Clone, Copy, Debug, PartialEq)]

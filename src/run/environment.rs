@@ -1,66 +1,205 @@
-//! What a run ran on: `environment.json`.
+//! What a run ran on, and what it used: `environment.json`.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Options;
+use super::{Options, write_json};
+use crate::files::FileError;
+use crate::kernel::instruction_set;
+use crate::preprocess::cache::InputDigests;
 
-/// Everything about the program and the machine that could matter for a result.
+/// Everything about the program, the machine and the input files that could matter for a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Environment {
+    /// What each case was read from: the SHA-256 of its files.
+    pub inputs: BTreeMap<String, InputDigests>,
+    /// Each start of the run, and what it came to use: one, unless the run was interrupted.
+    pub sessions: Vec<Session>,
+    #[serde(skip)]
+    since: Since,
+}
+
+/// One start of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Session {
     /// The program's version.
-    pub version: &'static str,
+    pub version: String,
     /// The commit that it was built from, with `-dirty` after it if files had changed.
-    pub commit: &'static str,
+    pub commit: String,
     /// Cargo features that it was built with.
-    pub features: Vec<&'static str>,
+    pub features: Vec<String>,
     /// Burn's version.
-    pub burn: &'static str,
+    pub burn: String,
     /// Where tensors lived.
     pub device: String,
+    /// The graphics card's name.
+    pub gpu: Option<String>,
     /// The processor's name.
     pub cpu: String,
+    /// The instructions with which the CPU's convolutions are computed.
+    pub instructions: String,
     /// Threads for work on the CPU.
     pub threads: usize,
     /// Operating system and architecture.
     pub system: String,
     /// The command line.
     pub command: Vec<String>,
-    /// When the run (or its continuation) started, UTC.
+    /// When it started, UTC.
     pub started: String,
+    /// Seconds from the start of training to the end of scoring.
+    pub wall_seconds: f64,
+    /// Processor time of all threads over these seconds.
+    pub cpu_seconds: f64,
+    /// The most memory that the process ever had, where the system tells.
+    pub peak_memory_mib: Option<f64>,
+    /// Energy of the processor packages over these seconds, where the system lets it be read (Intel's
+    /// and AMD's RAPL). Whatever else ran on the machine is in it.
+    pub energy_joules: Option<f64>,
 }
 
-impl Environment {
-    /// The environment at this moment.
-    pub fn now(options: &Options) -> Self {
+impl Default for Session {
+    fn default() -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION"),
-            commit: env!("CALVARIA_COMMIT"),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: env!("CALVARIA_COMMIT").into(),
             features: if cfg!(feature = "cuda") {
-                vec!["cuda"]
+                vec!["cuda".into()]
             } else {
                 Vec::new()
             },
-            burn: "0.21.0",
-            device: options.device.clone(),
-            cpu: cpu_name(),
+            burn: "0.21.0".into(),
+            device: String::new(),
+            gpu: None,
+            cpu: proc_value("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
+            instructions: instruction_set().into(),
             threads: rayon::current_num_threads(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            command: options.command.clone(),
+            command: Vec::new(),
             started: OffsetDateTime::now_utc()
                 .format(&Rfc3339)
                 .unwrap_or_default(),
+            wall_seconds: 0.0,
+            cpu_seconds: 0.0,
+            peak_memory_mib: None,
+            energy_joules: None,
         }
     }
 }
 
-fn cpu_name() -> String {
-    std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
+/// The counters when the session started.
+#[derive(Clone, Debug)]
+struct Since {
+    wall: Instant,
+    cpu: ProcessTime,
+    energy: Option<f64>,
+}
+
+impl Environment {
+    /// Starts a session of the run whose record is, or will be, in `file`.
+    pub fn start(file: &Path, options: &Options, inputs: BTreeMap<String, InputDigests>) -> Self {
+        #[derive(Deserialize)]
+        struct Earlier {
+            sessions: Vec<Session>,
+        }
+        let earlier = std::fs::read(file).ok();
+        // A record of before that cannot be read is not worth a run.
+        let mut sessions = earlier
+            .and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok())
+            .map_or_else(Vec::new, |earlier| earlier.sessions);
+        sessions.push(Session {
+            device: options.device.clone(),
+            gpu: gpu(&options.device),
+            command: options.command.clone(),
+            ..Session::default()
+        });
+        Self {
+            inputs,
+            sessions,
+            since: Since {
+                wall: Instant::now(),
+                cpu: ProcessTime::now(),
+                energy: energy(),
+            },
+        }
+    }
+
+    /// What the session runs on, in a line.
+    pub fn line(&self) -> String {
+        self.sessions.last().map_or_else(String::new, |session| {
+            format!(
+                "calvaria {} ({}) on {}: {}, {} threads, {}, {}",
+                session.version,
+                session.commit,
+                session.device,
+                session.gpu.as_ref().unwrap_or(&session.cpu),
+                session.threads,
+                session.instructions,
+                session.system
+            )
         })
-        .unwrap_or_else(|| "unknown".into())
+    }
+
+    /// Writes the record with what the session has used so far.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&mut self, file: &Path) -> Result<(), FileError> {
+        let since = &self.since;
+        if let Some(session) = self.sessions.last_mut() {
+            session.wall_seconds = since.wall.elapsed().as_secs_f64();
+            session.cpu_seconds = since.cpu.elapsed().as_secs_f64();
+            session.peak_memory_mib = peak_memory_mib();
+            let used = energy().zip(since.energy).map(|(now, then)| now - then);
+            // The counter starts again from 0 now and then.
+            session.energy_joules = used.filter(|joules| *joules >= 0.0);
+        }
+        write_json(file, self)
+    }
+}
+
+/// The value of the first line `name : value` of a system's text file.
+fn proc_value(file: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn peak_memory_mib() -> Option<f64> {
+    let kib = proc_value("/proc/self/status", "VmHWM")?;
+    Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// The name of the card `cuda:INDEX`, as NVIDIA's driver tells it.
+fn gpu(device: &str) -> Option<String> {
+    let index: usize = device.strip_prefix("cuda:")?.parse().ok()?;
+    let mut cards: Vec<_> = std::fs::read_dir("/proc/driver/nvidia/gpus")
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("information")))
+        .collect();
+    cards.sort();
+    proc_value(cards.get(index)?.to_str()?, "Model")
+}
+
+/// The energy counters of all processor packages together, in joules.
+fn energy() -> Option<f64> {
+    let packages = std::fs::read_dir("/sys/class/powercap").ok()?;
+    let packages = packages.filter_map(|entry| Some(entry.ok()?.path()));
+    // `intel-rapl:0` is a package; `intel-rapl:0:1` is a part of one.
+    let whole = packages.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.contains("rapl:") && name.matches(':').count() == 1
+    });
+    let counters: Vec<f64> = whole
+        .filter_map(|path| std::fs::read_to_string(path.join("energy_uj")).ok())
+        .filter_map(|text| text.trim().parse::<f64>().ok())
+        .collect();
+    (!counters.is_empty()).then(|| counters.iter().sum::<f64>() / 1e6)
 }

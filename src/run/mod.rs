@@ -10,9 +10,9 @@ use std::time::Instant;
 use burn_train::Interrupter;
 use thiserror::Error;
 
-pub use environment::Environment;
+pub use environment::{Environment, Session};
 pub use prepare::{Preparation, PreparedData};
-pub use summary::{RunSummary, mean_and_sd};
+pub use summary::{RunSummary, mean_and_sd, over_all};
 
 use crate::config::{Experiment, Resolved};
 use crate::dataset::{Case, DatasetError, Fold, SplitError};
@@ -21,7 +21,7 @@ use crate::files::{FileError, create_folder, read_text, write_atomic};
 use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::{Pipeline, PreprocessError};
-use crate::report::{self, Highlight, ReportError};
+use crate::report::{self, Finished, Highlight, ReportError};
 use crate::track::{Console, duration};
 use crate::train::{self, Checkpoints, TrainError};
 
@@ -124,13 +124,82 @@ pub fn run<B: TrainingBackend>(
         data = Some((pipeline, prepared));
     }
     if runs.len() > 1 {
-        report::write_comparison(
-            &home,
-            &runs_label(&summaries),
-            experiment.report.reference_iou,
-        )?;
+        write_experiment(&home, experiment, &summaries)?;
     }
     Ok(summaries)
+}
+
+fn write_experiment(
+    home: &Path,
+    experiment: &Experiment,
+    summaries: &[RunSummary],
+) -> Result<(), RunError> {
+    let finished = summaries.iter().map(|summary| Finished {
+        variant: summary.variant.clone(),
+        folder: summary.folder.clone(),
+        summary: summary.rows(),
+    });
+    let finished: Vec<Finished> = finished.collect();
+    Ok(report::write_experiment(
+        home,
+        experiment,
+        &finished,
+        over_all(summaries),
+    )?)
+}
+
+/// Writes `report.html` anew: of the finished run in `folder`, or of all finished runs below it and of
+/// the experiment that they are.
+///
+/// # Errors
+///
+/// When there is no finished run or one of its files cannot be read.
+pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let mut runs = Vec::new();
+    find_finished(folder, &mut runs);
+    runs.sort();
+    let (mut summaries, mut experiments) = (Vec::new(), Vec::new());
+    for run in &runs {
+        let mut summary = RunSummary::read(&run.join("summary.json"))?;
+        // The folder may have been moved since.
+        summary.folder.clone_from(run);
+        let config = read_text(&run.join("config.yaml"))?;
+        let experiment: Experiment = serde_yaml::from_str(&config)
+            .map_err(|error| RunError::Setup(format!("{}: config.yaml: {error}", run.display())))?;
+        report::write_run(run, &experiment, &summary.rows())?;
+        summaries.push(summary);
+        experiments.push(experiment);
+    }
+    let mut written: Vec<PathBuf> = runs.iter().map(|run| run.join("report.html")).collect();
+    match experiments.as_slice() {
+        [] => {
+            return Err(RunError::Setup(format!(
+                "{} holds no finished run. Name a run's folder (results/quickstart/seed-42) or an \
+                 experiment's (results/quickstart).",
+                folder.display()
+            )));
+        }
+        [first, rest @ ..] => {
+            let alike = rest.iter().all(|other| other.name == first.name);
+            if alike && !rest.is_empty() {
+                write_experiment(folder, first, &summaries)?;
+                written.push(folder.join("report.html"));
+            }
+        }
+    }
+    Ok(written)
+}
+
+fn find_finished(folder: &Path, found: &mut Vec<PathBuf>) {
+    if folder.join("summary.json").is_file() {
+        found.push(folder.to_owned());
+        return;
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            find_finished(&entry.path(), found);
+        }
+    }
 }
 
 /// Preprocesses every case of an experiment as its runs (all folds of its seed) would, into the
@@ -166,13 +235,6 @@ pub fn variants(
 ) -> Result<Vec<String>, RunError> {
     let runs = plan(experiment, options, cases)?;
     Ok(runs.into_iter().map(|run| run.variant).collect())
-}
-
-fn runs_label(summaries: &[RunSummary]) -> Vec<(String, PathBuf)> {
-    summaries
-        .iter()
-        .map(|summary| (summary.variant.clone(), summary.folder.clone()))
-        .collect()
 }
 
 /// One seed and fold of an experiment.
@@ -270,19 +332,25 @@ impl Run {
         if wanted == epochs {
             return Ok(());
         }
-        let warms_up = self.experiment.train.warmup > 0.0;
-        let why = match schedule.name() {
-            _ if wanted < epochs => format!("this experiment has only {wanted}"),
-            name if schedule.depends_on_length() => {
-                format!("the schedule {name} runs over the whole length")
-            }
-            _ if warms_up => "train.warmup is a part of the whole length".into(),
-            _ => return Ok(()),
+        let remedy = "Use --force to start over, or give this experiment another `name`.";
+        if wanted < epochs {
+            return Err(RunError::Setup(format!(
+                "{folder} holds a run of {epochs} epochs, and this experiment has only {wanted}. {remedy}"
+            )));
+        }
+        let why = if schedule.depends_on_length() {
+            format!(
+                "the schedule {} runs over the whole length",
+                schedule.name()
+            )
+        } else if self.experiment.train.warmup > 0.0 {
+            "train.warmup is a part of the whole length".into()
+        } else {
+            return Ok(());
         };
         Err(RunError::Setup(format!(
             "{folder} holds a run of {epochs} epochs, and {why}: the learning rate would jump. A run \
-             can be made longer where its schedule is constant, step or plateau without warm-up. \
-             Use --force to start over, or give this experiment another `name`."
+             can be made longer where its schedule is constant, step or plateau without warm-up. {remedy}"
         )))
     }
 
@@ -322,7 +390,6 @@ impl Run {
             ));
             return Ok(RunSummary::read(&summary_file)?);
         }
-        let started = Instant::now();
         if summary_file.exists() {
             // A finished run that is to be longer is an unfinished one again.
             std::fs::remove_file(&summary_file).map_err(|source| FileError {
@@ -332,8 +399,36 @@ impl Run {
                 source,
             })?;
         }
-        self.start(options)?;
+        let config = self.config_text()?;
+        write_atomic(&self.path("config.yaml"), |out| {
+            out.write_all(config.as_bytes())
+        })?;
+        write_json(&self.path("split.json"), &self.fold)?;
+        let environment_file = self.path("environment.json");
+        let inputs = data.inputs(self.fold.train.iter().chain(&self.fold.validation));
+        let mut environment = Environment::start(&environment_file, options, inputs);
+        environment.write(&environment_file)?;
         console.log_to(&self.path("log.txt"))?;
+        console.detail(|| environment.line());
+        let done = self.train_and_score::<B>(data, device, interrupter, console);
+        // What was used is told of a session that failed as well, unless that cannot be written either.
+        let noted = environment.write(&environment_file);
+        let summary = done?;
+        noted?;
+        report::write_run(&self.folder, &self.experiment, &summary.rows())?;
+        summary.write(&summary_file)?;
+        console.end_log();
+        Ok(summary)
+    }
+
+    fn train_and_score<B: TrainingBackend>(
+        &self,
+        data: &PreparedData,
+        device: &B::Device,
+        interrupter: &Interrupter,
+        console: &Console,
+    ) -> Result<RunSummary, RunError> {
+        let started = Instant::now();
         if Checkpoints::of(&self.folder).resumable() {
             console.say("Continuing from the last checkpoint.");
         }
@@ -357,14 +452,12 @@ impl Run {
             &scored.scores,
             started.elapsed(),
         );
-        report::write_run(
+        report::draw_run(
             &self.folder,
             &self.experiment,
-            &summary.rows(),
             &scored.scores,
             &scored.highlights,
         )?;
-        summary.write(&summary_file)?;
         console.say(&format!(
             "Trained and scored in {}.",
             duration(started.elapsed())
@@ -379,17 +472,6 @@ impl Run {
             remedy: "Remove it by hand.",
             source,
         })
-    }
-
-    fn start(&self, options: &Options) -> Result<(), RunError> {
-        let config = self.config_text()?;
-        write_atomic(&self.path("config.yaml"), |out| {
-            out.write_all(config.as_bytes())
-        })?;
-        let environment = Environment::now(options);
-        write_json(&self.path("environment.json"), &environment)?;
-        write_json(&self.path("split.json"), &self.fold)?;
-        Ok(())
     }
 
     /// Scores every validation case with the best weights, keeping the three that the report shows.

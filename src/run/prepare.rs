@@ -1,6 +1,6 @@
 //! Every case checked and preprocessed, before training starts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -10,13 +10,19 @@ use rayon::prelude::*;
 
 use super::RunError;
 use crate::dataset::{Case, TrainingCase};
-use crate::preprocess::cache::{Cache, CachedCase, FromCache};
+use crate::preprocess::cache::{Cache, CachedCase, FromCache, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::track::{Console, duration};
 
 /// The cases of an experiment, ready for the network.
 pub struct PreparedData {
-    cases: HashMap<String, (Case, CachedCase)>,
+    cases: HashMap<String, PreparedCase>,
+}
+
+struct PreparedCase {
+    source: Case,
+    files: CachedCase,
+    inputs: InputDigests,
 }
 
 impl PreparedData {
@@ -24,10 +30,9 @@ impl PreparedData {
     pub fn select(&self, ids: &[String]) -> Vec<TrainingCase> {
         ids.iter()
             .filter_map(|id| {
-                let (_, files) = self.cases.get(id)?;
                 Some(TrainingCase {
                     id: id.clone(),
-                    files: files.clone(),
+                    files: self.cases.get(id)?.files.clone(),
                 })
             })
             .collect()
@@ -36,7 +41,16 @@ impl PreparedData {
     /// The raw files of the cases with these ids, in this order.
     pub fn sources(&self, ids: &[String]) -> Vec<&Case> {
         ids.iter()
-            .filter_map(|id| self.cases.get(id).map(|(case, _)| case))
+            .filter_map(|id| self.cases.get(id).map(|case| &case.source))
+            .collect()
+    }
+
+    /// What the cases with these ids were read from.
+    pub fn inputs<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a String>,
+    ) -> BTreeMap<String, InputDigests> {
+        ids.filter_map(|id| Some((id.clone(), self.cases.get(id)?.inputs.clone())))
             .collect()
     }
 }
@@ -104,10 +118,17 @@ impl<'a> Preparation<'a> {
                 check_shape((&case.id, prepared.shape), (&first.id, expected.shape))?;
             }
         }
-        let files = prepared.into_iter().map(|case| case.files);
-        let cases = cases.iter().cloned().zip(files);
+        let cases = cases.iter().cloned().zip(prepared);
+        let cases = cases.map(|(source, prepared)| {
+            let case = PreparedCase {
+                source,
+                files: prepared.files,
+                inputs: prepared.inputs,
+            };
+            (case.source.id.clone(), case)
+        });
         Ok(PreparedData {
-            cases: cases.map(|pair| (pair.0.id.clone(), pair)).collect(),
+            cases: cases.collect(),
         })
     }
 

@@ -86,6 +86,19 @@ impl RunSummary {
     }
 }
 
+/// Name and value of every number over several runs, for people.
+pub fn over_all(runs: &[RunSummary]) -> Vec<(String, String)> {
+    let row = |name: &str, value: fn(&RunSummary) -> f64| {
+        let values: Vec<f64> = runs.iter().map(value).collect();
+        let (mean, sd) = mean_and_sd(&values);
+        (name.to_owned(), format!("{mean:.4} ± {sd:.4}"))
+    };
+    vec![
+        row("validation IoU", |run| run.best_iou),
+        row("on the scans' own grids", |run| run.native_iou),
+    ]
+}
+
 /// Mean and standard deviation (n - 1) of `values`; the deviation of fewer than two is 0.
 pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;

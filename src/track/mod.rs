@@ -9,5 +9,5 @@ mod tensorboard;
 pub use history::{Epoch, HistoryError, read_history, write_history};
 pub use logger::TensorBoardLogger;
 pub use preview::Preview;
-pub use progress::{Console, duration};
+pub use progress::{Console, Verbosity, duration};
 pub use tensorboard::{TensorBoard, TensorBoardError};

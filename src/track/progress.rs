@@ -16,6 +16,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::files::FileError;
 
+/// How much is said while work goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Nothing but results and errors.
+    Quiet,
+    /// A line an epoch.
+    #[default]
+    Normal,
+    /// A line a step, and what is otherwise only on record.
+    Verbose,
+}
+
 /// Shows progress and keeps `log.txt`. Clones share one bar and one file.
 #[derive(Clone)]
 pub struct Console {
@@ -25,13 +37,14 @@ pub struct Console {
     shown: HashMap<String, f64>,
     done: usize,
     spoke: Instant,
-    quiet: bool,
+    verbosity: Verbosity,
 }
 
 impl Console {
-    /// A bar on standard error if that is a terminal; lines otherwise; nothing if `quiet`.
-    pub fn new(quiet: bool) -> Self {
-        let target = if quiet || !std::io::stderr().is_terminal() {
+    /// A bar on standard error if that is a terminal; lines otherwise; nothing if that is asked for.
+    /// The bar's colours respect `NO_COLOR`.
+    pub fn new(verbosity: Verbosity) -> Self {
+        let target = if verbosity == Verbosity::Quiet || !std::io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()
@@ -43,7 +56,7 @@ impl Console {
             shown: HashMap::new(),
             done: 0,
             spoke: Instant::now(),
-            quiet,
+            verbosity,
         }
     }
 
@@ -67,6 +80,11 @@ impl Console {
         Ok(())
     }
 
+    /// Ends the log.
+    pub fn end_log(&self) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Keeps a line in the log alone.
     pub fn log(&self, line: &str) {
         if let Some(file) = &mut *self.log.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -78,7 +96,7 @@ impl Console {
     /// Says a line: above the bar on a terminal, and in the log.
     pub fn say(&self, line: &str) {
         self.log(line);
-        if self.quiet {
+        if self.verbosity == Verbosity::Quiet {
             return;
         }
         if self.bar.is_hidden() {
@@ -86,6 +104,13 @@ impl Console {
             let _ = writeln!(std::io::stderr(), "{line}");
         } else {
             self.bar.println(line);
+        }
+    }
+
+    /// Says a line to those who want to know everything.
+    pub fn detail(&self, line: impl FnOnce() -> String) {
+        if self.verbosity == Verbosity::Verbose {
+            self.say(&line());
         }
     }
 
@@ -203,7 +228,7 @@ mod tests {
     fn what_is_said_is_also_logged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.txt");
-        let console = Console::new(true);
+        let console = Console::new(Verbosity::Quiet);
         console.log_to(&path).unwrap();
         console.say("epoch 1");
         console.clone().say("epoch 2");

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress as LoaderProgress};
 use burn::module::AutodiffModule;
@@ -23,7 +23,7 @@ use super::{ema, gradient};
 use crate::config::{EarlyStopping, Training};
 use crate::dataset::{Batch, Failure};
 use crate::kernel::TrainingBackend;
-use crate::track::{Console, Epoch, TensorBoard, write_history};
+use crate::track::{Console, Epoch, TensorBoard, duration, write_history};
 
 /// The parts that burn-train puts together.
 pub type Components<B> =
@@ -188,6 +188,16 @@ impl<B: TrainingBackend> Strategy<B> {
             learner.optimizer_step(grads);
             self.average(learner, step);
             sums.add(&record);
+            self.console.detail(|| {
+                let cases: Vec<&str> = record.cases.iter().map(|(case, _)| case.as_str()).collect();
+                format!(
+                    "  step {step}/{}  loss {:.4}  learning rate {:.2e}  {}",
+                    self.steps,
+                    record.loss,
+                    learner.lr_current(),
+                    cases.join(", ")
+                )
+            });
             processor.process_train(LearnerEvent::ProcessedItem(TrainingItem::new(
                 record,
                 batches.progress(),
@@ -367,8 +377,17 @@ fn line(progress: &Progress, epochs: usize) -> String {
         return String::new();
     };
     let mark = if best.epoch == row.epoch { " *" } else { "" };
+    let recent = &progress.history[progress.history.len().saturating_sub(5)..];
+    let mean = recent.iter().map(|row| row.seconds).sum::<f64>() / recent.len() as f64;
+    let left = match epochs.saturating_sub(row.epoch) {
+        0 => String::new(),
+        more => {
+            let time = Duration::from_secs_f64(mean * more as f64);
+            format!("  {} left", duration(time))
+        }
+    };
     format!(
-        "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{mark}",
+        "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{left}{mark}",
         row.epoch,
         row.train_loss,
         row.train_iou,

@@ -1,0 +1,23 @@
+//! `calvaria report`.
+
+use std::path::PathBuf;
+
+use super::Failed;
+use crate::run;
+
+/// Write report.html anew from what finished runs left.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folders of runs (results/quickstart/seed-42) or of experiments (results/quickstart).
+    #[arg(required = true, value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+}
+
+pub(super) fn main(args: &Args) -> Result<(), Failed> {
+    for folder in &args.folders {
+        for page in run::write_reports(folder).map_err(Failed::input)? {
+            outln!("{}", page.display());
+        }
+    }
+    Ok(())
+}

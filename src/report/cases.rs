@@ -1,0 +1,96 @@
+//! `cases.csv` as reports show it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{ReportError, Table};
+
+/// The scores of validation cases, as texts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Cases {
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Cases {
+    /// Reads a table of scores.
+    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
+        let read = || -> Result<Self, csv::Error> {
+            let mut table = csv::Reader::from_path(path)?;
+            let texts = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
+            let columns = texts(table.headers()?);
+            let rows: Result<_, _> = (table.records())
+                .map(|record| record.map(|record| texts(&record)))
+                .collect();
+            Ok(Self {
+                columns,
+                rows: rows?,
+            })
+        };
+        read().map_err(|source| ReportError::Cases {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// The rows of another run's table below these, each run's in a column before the scores.
+    pub(super) fn join(tables: Vec<(String, Self)>) -> Self {
+        let mut joined = Self::default();
+        for (run, table) in tables {
+            if joined.columns.is_empty() {
+                joined.columns = table.columns;
+                joined.columns.insert(1, "run".into());
+            }
+            for mut row in table.rows {
+                row.insert(1, run.clone());
+                joined.rows.push(row);
+            }
+        }
+        joined
+    }
+
+    /// Each row's case and IoU.
+    pub(super) fn scores(&self) -> Vec<(String, f64)> {
+        let column = self.columns.iter().position(|name| name == "iou");
+        let score = |row: &Vec<String>| {
+            let iou = row.get(column?)?.parse().ok()?;
+            Some((row.first()?.clone(), iou))
+        };
+        self.rows.iter().filter_map(score).collect()
+    }
+
+    /// The IoU of each case, the mean of those of a case in several runs.
+    pub(super) fn ious(&self) -> Vec<f64> {
+        let mut cases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (case, iou) in self.scores() {
+            cases.entry(case).or_default().push(iou);
+        }
+        let mean = |ious: &Vec<f64>| ious.iter().sum::<f64>() / ious.len() as f64;
+        cases.values().map(mean).collect()
+    }
+
+    /// The best, the median and the worst case by IoU.
+    pub(super) fn highlights(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let mut ranked = self.scores();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let last = ranked.len().saturating_sub(1);
+        let ranks = [(0, "best"), (last / 2, "median"), (last, "worst")];
+        ranks
+            .into_iter()
+            .filter_map(move |(rank, label)| Some((label, ranked.get(rank)?.0.clone())))
+    }
+
+    /// The table with numbers as short as people read them.
+    pub(super) fn table(&self) -> Table {
+        let short = |text: &String| match text.parse::<f64>() {
+            Ok(number) if text.contains('.') => format!("{number:.4}"),
+            _ => text.clone(),
+        };
+        Table {
+            columns: self.columns.clone(),
+            rows: (self.rows.iter())
+                .map(|row| row.iter().map(short).collect())
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! All runs of an experiment together: their curves and `report.html`.
+
+use std::path::{Path, PathBuf};
+
+use super::cases::Cases;
+use super::run::{environment, iou_curves, learning_rates, links, losses, series, strip, verdict};
+use super::{Page, ReportError, Series, Table};
+use crate::config::Experiment;
+use crate::files::read_text;
+use crate::track::{Epoch, read_history};
+
+/// A finished run of an experiment.
+pub struct Finished {
+    /// Seed and fold, as in the folder's name.
+    pub variant: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Name and value of its headline numbers.
+    pub summary: Vec<(String, String)>,
+}
+
+/// Draws the curves of all runs of an experiment into `home/plots` and writes `home/report.html`.
+/// `summary` has the numbers over all runs.
+///
+/// # Errors
+///
+/// When a run's files cannot be read or something cannot be written.
+pub fn write_experiment(
+    home: &Path,
+    experiment: &Experiment,
+    runs: &[Finished],
+    summary: Vec<(String, String)>,
+) -> Result<(), ReportError> {
+    let plots = home.join("plots");
+    let (mut histories, mut tables) = (Vec::new(), Vec::new());
+    for run in runs {
+        histories.push((&run.variant, read_history(&run.folder.join("metrics.csv"))?));
+        let cases = Cases::read(&run.folder.join("cases.csv"))?;
+        tables.push((run.variant.clone(), cases));
+    }
+    let curves = |value: fn(&Epoch) -> f64| -> Vec<Series> {
+        let curve = |(label, history): &(&String, Vec<Epoch>)| series(label, history, value);
+        histories.iter().map(curve).collect()
+    };
+    let reference = experiment.report.reference_iou;
+    iou_curves(curves(|epoch| epoch.validation_iou), reference).save(&plots, "validation_iou")?;
+    losses(curves(|epoch| epoch.validation_loss)).save(&plots, "validation_loss")?;
+    learning_rates(curves(|epoch| epoch.learning_rate)).save(&plots, "learning_rate")?;
+    let cases = Cases::join(tables);
+    strip(cases.scores()).save(&plots, "cases")?;
+    let figures = [
+        (
+            "validation_iou",
+            "Validation IoU of every run, their mean and its band.",
+        ),
+        ("validation_loss", "Validation loss of every run."),
+        ("learning_rate", "Learning rate of every run."),
+        (
+            "cases",
+            "IoU of each validation case on its own grid, in every run.",
+        ),
+    ];
+    let mut files: Vec<(String, String)> = (runs.iter())
+        .filter_map(|run| {
+            let place = run.folder.strip_prefix(home).ok()?.join("report.html");
+            Some((
+                format!("report of {}", run.variant),
+                place.display().to_string(),
+            ))
+        })
+        .collect();
+    files.extend(links(home, &["plots"]));
+    let Some(first) = runs.first() else {
+        return Ok(());
+    };
+    Page {
+        title: format!("{} · {} runs", experiment.name, runs.len()),
+        summary,
+        verdict: verdict(&cases.ious(), reference),
+        figures: figures
+            .map(|(stem, caption)| (caption.to_owned(), plots.join(format!("{stem}.svg"))))
+            .into(),
+        tables: vec![
+            ("Runs".into(), table(runs)),
+            ("Cases".into(), cases.table()),
+        ],
+        links: files,
+        config_yaml: read_text(&first.folder.join("config.yaml"))?,
+        environment: environment(&first.folder)?,
+    }
+    .save(&home.join("report.html"))
+}
+
+fn table(runs: &[Finished]) -> Table {
+    let names = runs.first().into_iter().flat_map(|run| &run.summary);
+    let columns = std::iter::once("run".to_owned()).chain(names.map(|(name, _)| name.clone()));
+    let row = |run: &Finished| {
+        let values = run.summary.iter().map(|(_, value)| value.clone());
+        std::iter::once(run.variant.clone()).chain(values).collect()
+    };
+    Table {
+        columns: columns.collect(),
+        rows: runs.iter().map(row).collect(),
+    }
+}

@@ -107,13 +107,12 @@ pub fn write_run(
 }
 
 /// What a run leaves that a reader may want to open.
-const FILES: [&str; 10] = [
+const FILES: [&str; 9] = [
     "config.yaml",
     "metrics.csv",
     "cases.csv",
     "split.json",
     "environment.json",
-    "summary.json",
     "log.txt",
     "checkpoints/best.safetensors",
     "plots",

@@ -17,7 +17,7 @@ fn study(space: &str, trials: usize, value: impl Fn(usize, &Assignment) -> f64) 
     let yaml = format!(
         "{{experiment: a.yaml, space: {space}, sampler: random, budget: {{trials: {trials}}}}}"
     );
-    let sweep = Sweep::parse(&yaml, "test.yaml").unwrap();
+    let sweep: Sweep = serde_yaml::from_str(&yaml).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let definition = Definition {
         sweep,

@@ -27,6 +27,14 @@ parallelism: 2
 executor: {local: {workers: 2}}
 ";
 
+/// The sweep of a file that says this, or all that is wrong with it.
+fn load(yaml: &str) -> Result<Sweep, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweep.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    Sweep::load(&path).map_err(|why| why.to_string())
+}
+
 fn space(yaml: &str) -> Result<Space, String> {
     serde_yaml::from_str(yaml).map_err(|why| why.to_string())
 }
@@ -41,16 +49,14 @@ fn refused(yaml: &str, said: &[&str]) {
 /// `WHOLE` with one line replaced, as far as the error it gives.
 fn mistake(line: &str, by: &str) -> String {
     assert!(WHOLE.contains(line));
-    Sweep::parse(&WHOLE.replace(line, by), "sweep.yaml")
-        .unwrap_err()
-        .to_string()
+    load(&WHOLE.replace(line, by)).unwrap_err()
 }
 
 #[test]
 fn a_whole_file_is_read_and_written_back_as_it_was() {
-    let sweep = Sweep::parse(WHOLE, "sweep.yaml").unwrap();
+    let sweep: Sweep = serde_yaml::from_str(WHOLE).unwrap();
     let written = serde_yaml::to_string(&sweep).unwrap();
-    assert_eq!(Sweep::parse(&written, "sweep.yaml").unwrap(), sweep);
+    assert_eq!(serde_yaml::from_str::<Sweep>(&written).unwrap(), sweep);
     let json = serde_json::to_string(&sweep).unwrap();
     assert_eq!(serde_json::from_str::<Sweep>(&json).unwrap(), sweep);
 }
@@ -74,11 +80,15 @@ fn the_least_file_has_defaults_and_is_named_after_itself() {
 #[test]
 fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
     let cases: &[(&str, &str, &[&str])] = &[
-        ("seed: 7", "sed: 7", &["sweep.yaml", "unknown field `sed`"]),
+        (
+            "seed: 7",
+            "sed: 7",
+            &["sweep.yaml:5:1 (sed)", "Did you mean `seed`?", "^^^"],
+        ),
         (
             "sampler: tpe",
             "sampler: {tpe: {startup: 0}}",
-            &["(sampler)", "startup must be at least 1"],
+            &["(sampler.tpe.startup)", "at least 1"],
         ),
         (
             "sampler: tpe",
@@ -93,56 +103,60 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
         (
             "folds: all",
             "folds: some",
-            &["folds", "must be all, or a list"],
+            &["(folds)", "must be all, or a list"],
         ),
-        (
-            "folds: all",
-            "folds: [0, 0]",
-            &["(folds)", "0 is there twice"],
-        ),
+        ("folds: all", "folds: [0, 0]", &["(folds)", "names 0 twice"]),
         (
             "seeds: [1, 2]",
             "seeds: [1, 1]",
-            &["(seeds)", "1 is there twice"],
+            &["(seeds)", "names 1 twice"],
         ),
-        ("rungs: [5, 10]", "rungs: [10, 5]", &["(pruner)", "rising"]),
-        ("reduction: 3", "reduction: 1", &["(pruner)", "at least 2"]),
+        (
+            "rungs: [5, 10]",
+            "rungs: [10, 5]",
+            &["(pruner.asha.rungs)", "rising"],
+        ),
+        (
+            "reduction: 3",
+            "reduction: 1",
+            &["(pruner.asha.reduction)", "at least 2"],
+        ),
         (
             "goal: maximize",
             "goal: most",
-            &["objective.goal", "maximize"],
+            &["(objective.goal)", "maximize, minimize"],
         ),
         (
             "trials: 60, hours: 8,",
             "",
             &["(budget)", "goes on for ever"],
         ),
-        ("hours: 8", "hours: 0", &["(budget)", "above 0"]),
+        ("hours: 8", "hours: 0", &["(budget.hours)", "above 0"]),
         (
             "set: {train.epochs: 20",
             "set: {train.ema: 0.9",
-            &["(set)", "train.ema", "varies in space"],
+            &["(set.train.ema)", "varies in space"],
         ),
         ("name: sweep-loss", "name: a/b", &["(name)", "a/b"]),
         (
             "uniform: [0.9, 0.999]",
             "uniform: [0.9, 0.1]",
-            &["space.train.ema", "the first below the second"],
+            &["(space.train.ema)", "the first below the second"],
         ),
         (
             "uniform: [0.9, 0.999]",
             "unifrom: [0.9, 0.99]",
-            &["space.train.ema", "unknown field `unifrom`"],
+            &["(space.train.ema.unifrom)", "Did you mean `uniform`?"],
         ),
         (
             "{uniform: [0.9, 0.999]}",
             "{}",
-            &["space.train.ema", "exactly one of"],
+            &["(space.train.ema)", "exactly one of"],
         ),
         (
             "step: 8",
             "step: 7",
-            &["space.model.unet.filters", "high could be 29"],
+            &["(space.model.unet.filters)", "high could be 29"],
         ),
         (
             "step: 8, log: false",
@@ -154,7 +168,26 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
             "log_uniform: [0",
             &["must begin above 0"],
         ),
-        ("seed: 7", "seed: 7\nseed: 8", &["sweep.yaml", "duplicate"]),
+        (
+            "uniform: [0.5, 4], when",
+            "points: 3, when",
+            &["(space.loss.focal.gamma)", "exactly one of"],
+        ),
+        (
+            "{int: {low: 8, high: 32, step: 8, log: false}}",
+            "{int: [1.5, 2]}",
+            &["[low, high] or {low: "],
+        ),
+        (
+            "seed: 7",
+            "seed: 7\nseed: 8",
+            &["sweep.yaml:6", "duplicate"],
+        ),
+        (
+            "seed: 7",
+            "extends: a.yaml",
+            &["(extends)", "only experiments"],
+        ),
         ("seed: 7", "seed: [", &["sweep.yaml:", "not valid YAML"]),
     ];
     for (line, by, said) in cases {
@@ -254,7 +287,7 @@ fn a_condition_may_ask_for_a_list_that_is_itself_a_value() {
 
 #[test]
 fn a_trial_overrides_what_the_sweep_sets_and_then_its_parameters() {
-    let sweep = Sweep::parse(WHOLE, "sweep.yaml").unwrap();
+    let sweep = load(WHOLE).unwrap();
     let assignment: Assignment = serde_yaml::from_str(
         "{loss: {sum: [{dice: {}}, {bce: {}}]}, model.unet.filters: 16, train.ema: 0.95}",
     )

@@ -21,7 +21,7 @@ space:
   rate: {{log_uniform: [1.0e-4, 1.0e-2]}}
 {more}"
     );
-    Sweep::parse(&yaml, "test.yaml").unwrap()
+    serde_yaml::from_str(&yaml).unwrap()
 }
 
 fn definition(more: &str) -> Definition {

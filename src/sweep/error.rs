@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::config::ConfigError;
 use crate::files::FileError;
 
 /// A sweep or its study cannot be used. The message names the file and what to do.
@@ -12,14 +13,9 @@ pub enum SweepError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A key or a value of the sweep is wrong.
-    #[error("{place}: {why}")]
-    Invalid {
-        /// The file and the key.
-        place: String,
-        /// What is wrong and what would be right.
-        why: String,
-    },
+    /// The sweep's file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The study's record is damaged elsewhere than in a last line that was being written.
     #[error(
         "{}:{line}: {why}. The study's record is damaged: restore the file from a copy, or keep the lines \

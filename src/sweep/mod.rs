@@ -14,6 +14,7 @@
 //! Nothing here trains anything: who runs the trials asks a [`Study`] for the next one and reports to it.
 
 pub mod budget;
+mod definition;
 pub mod error;
 pub mod event;
 mod forest;
@@ -27,6 +28,7 @@ pub mod pruner;
 pub mod sampler;
 pub mod space;
 pub mod study;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,16 +38,17 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
 pub use budget::{Budget, Stop};
+pub use definition::Definition;
 pub use error::SweepError;
 pub use event::Part;
-pub use history::{Definition, History, Status, Trial};
+pub use history::{History, Status, Trial};
 pub use objective::{Goal, Objective};
 pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Assignment, Space};
 pub use study::{Launch, Next, Study};
 
-use crate::files::read_text;
+use crate::config::read_as;
 
 /// The largest grid that is walked through.
 const LARGEST_GRID: u128 = 1_000_000;
@@ -108,13 +111,13 @@ pub struct Sweep {
 )]
 pub enum Folds {
     /// Every fold.
-    All(All),
+    All(#[schemars(with = "String", regex(pattern = "^all$"))] All),
     /// These, counted from 0.
     These(Vec<usize>),
 }
 
 /// The word `all`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum All {
     /// `all`
@@ -134,9 +137,9 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Anything that is wrong with it: the message names the file and the key, and what is allowed.
+    /// Anything that is wrong with it: each mistake names the file, line and key, and what is allowed.
     pub fn load(path: &Path) -> Result<Self, SweepError> {
-        let mut sweep = Self::parse(&read_text(path)?, &path.display().to_string())?;
+        let mut sweep: Self = read_as(path, Self::validate)?;
         if sweep.name.is_empty() {
             sweep.name = path
                 .file_stem()
@@ -145,29 +148,6 @@ impl Sweep {
                 .into_owned();
         }
         sweep.folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(sweep)
-    }
-
-    /// Reads a sweep from YAML. `place` is what errors call the file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sweep::load`].
-    pub fn parse(text: &str, place: &str) -> Result<Self, SweepError> {
-        let invalid = |place: String, why: String| SweepError::Invalid { place, why };
-        let value: Value = serde_yaml::from_str(text).map_err(|why| {
-            let line = why.location().map_or(1, |location| location.line());
-            invalid(format!("{place}:{line}"), format!("not valid YAML: {why}"))
-        })?;
-        let sweep: Self = serde_path_to_error::deserialize(value).map_err(|error| {
-            invalid(
-                format!("{place} ({})", error.path()),
-                error.inner().to_string(),
-            )
-        })?;
-        sweep
-            .validate()
-            .map_err(|(key, why)| invalid(format!("{place} ({key})"), why))?;
         Ok(sweep)
     }
 
@@ -280,5 +260,5 @@ fn no_repeats<T: PartialEq + std::fmt::Display>(list: &[T]) -> Result<(), String
         .iter()
         .enumerate()
         .find(|(index, item)| list[..*index].contains(item));
-    repeated.map_or(Ok(()), |(_, item)| Err(format!("{item} is there twice")))
+    repeated.map_or(Ok(()), |(_, item)| Err(format!("names {item} twice")))
 }

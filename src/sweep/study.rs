@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::budget::Stop;
+use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Event, Part};
-use super::history::{Definition, History, Status};
+use super::history::{History, Status};
 use super::log::{Log, now};
 use super::objective::mean;
 use super::space::Assignment;

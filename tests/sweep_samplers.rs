@@ -337,3 +337,36 @@ fn running_trials_push_proposals_away_and_failed_ones_are_not_learnt_as_good() {
         })) > 1.5 * alone
     );
 }
+
+#[test]
+fn of_trials_stopped_early_those_that_came_furthest_are_the_good_ones() {
+    let space = space("{x: {uniform: [0, 1]}}");
+    let tpe = Sampler::Tpe(Tpe::default());
+    let at = |x: f64| Assignment::from_iter([("x".into(), x.into())]);
+    let tried: Vec<Assignment> = (0..20).map(|i| at(f64::from(i) / 20.0)).collect();
+    // Those about 0.7 came to epoch 9 with a loss that others had surpassed at epoch 3.
+    let outcome = |x: f64| match (x - 0.7).abs() < 0.06 {
+        true => Outcome::Pruned {
+            epoch: 9,
+            loss: 0.8,
+        },
+        false => Outcome::Pruned {
+            epoch: 3,
+            loss: 0.5 + (x - 0.2).abs(),
+        },
+    };
+    let seen: Vec<Observation<'_>> = tried
+        .iter()
+        .enumerate()
+        .map(|(number, assignment)| Observation {
+            number,
+            assignment,
+            outcome: outcome(number as f64 / 20.0),
+        })
+        .collect();
+    let near = |seed: &u64| {
+        let proposal = tpe.propose(&space, *seed, 20, &seen).unwrap();
+        (number(&proposal, "x") - 0.7).abs() < 0.15
+    };
+    assert!((0..100).filter(near).count() > 80);
+}

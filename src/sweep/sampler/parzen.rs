@@ -223,3 +223,79 @@ fn pick(probabilities: &[f64], rng: &mut ChaCha8Rng) -> usize {
     }
     probabilities.len() - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_yaml::Value;
+
+    use super::*;
+    use crate::sweep::Space;
+
+    const SPACE: &str = "
+        real: {uniform: [-2, 3]}
+        log: {log_uniform: [1.0e-4, 1]}
+        whole: {int: {low: 4, high: 64, step: 4}}
+        log_whole: {int: {low: 1, high: 100, log: true}}
+        choice: {choice: [p, q, r]}";
+
+    #[derive(Deserialize)]
+    struct Expected {
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        observations: BTreeMap<String, Vec<f64>>,
+        queries: BTreeMap<String, Vec<f64>>,
+        log_densities: Vec<f64>,
+    }
+
+    /// Rows of numbers on the domains' scales; choices are indices already.
+    fn rows(domains: &[(&str, &Domain)], table: &BTreeMap<String, Vec<f64>>) -> Vec<Vec<f64>> {
+        let number = |(key, domain): &(&str, &Domain), row: usize| match domain {
+            Domain::Choice(_) => table[*key][row],
+            Domain::Int { .. } => domain
+                .number(&Value::from(table[*key][row] as i64))
+                .unwrap(),
+            Domain::Real { .. } => domain.number(&Value::from(table[*key][row])).unwrap(),
+        };
+        let count = table.values().next().unwrap().len();
+        let row = |row| domains.iter().map(|domain| number(domain, row)).collect();
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn densities_are_those_that_optuna_estimates() {
+        let space: Space = serde_yaml::from_str(SPACE).unwrap();
+        let text = include_str!("../../../tests/fixtures/sweep/parzen.json");
+        let expected: Expected = serde_json::from_str(text).unwrap();
+        for case in expected.cases {
+            let domains = space
+                .parameters()
+                .map(|(key, parameter)| (key, &parameter.domain));
+            let domains: Vec<_> = domains
+                .filter(|(key, _)| case.queries.contains_key(*key))
+                .collect();
+            let observations = rows(&domains, &case.observations);
+            let only: Vec<&Domain> = domains.iter().map(|(_, domain)| *domain).collect();
+            let parzen = Parzen::new(&only, &observations);
+            for (query, density) in rows(&domains, &case.queries).iter().zip(case.log_densities) {
+                let ours = parzen.log_density(query);
+                let said = || {
+                    format!(
+                        "{domains:?} of {}: {ours} for {density}",
+                        observations.len()
+                    )
+                };
+                assert!(
+                    (ours - density).abs() < 1e-9 * density.abs().max(1.0),
+                    "{}",
+                    said()
+                );
+            }
+        }
+    }
+}

@@ -201,14 +201,6 @@ fn every_proposal_follows_from_the_results_that_the_record_says_it_saw() {
         );
     }
     assert!(with_others_running > 5);
-    // Decisions with both folds at work are made on both.
-    let history = History::read(&path(&folder)).unwrap();
-    let pruned = history
-        .trials
-        .iter()
-        .find(|trial| matches!(trial.status, Status::Pruned { .. }))
-        .unwrap();
-    assert!(pruned.curves.iter().all(|curve| curve.reached() > 0));
 }
 
 #[test]
@@ -261,6 +253,53 @@ fn finished_trials_are_not_run_again_and_interrupted_ones_keep_their_number() {
         Status::Finished { .. }
     ));
     assert_eq!(lines(folder.path()).len(), length);
+}
+
+#[test]
+fn trials_are_compared_once_on_the_parts_that_have_begun() {
+    let yaml = "sampler: random\npruner: {asha: {rungs: [2], reduction: 2}}\nbudget: {trials: 9}";
+    let definition = definition(yaml);
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = Study::open(folder.path(), &definition).unwrap();
+    let [first, second] = definition.parts[..] else {
+        panic!()
+    };
+    let mut begin = |reports: &[(Part, usize, f64)]| {
+        let Next::Run(trial) = study.next(&[0, 1, 2]).unwrap() else {
+            panic!()
+        };
+        let report = |(part, epoch, value): &(Part, usize, f64)| {
+            study.report(trial.number, *part, *epoch, *value).unwrap()
+        };
+        reports.iter().map(report).collect::<Vec<Decision>>()
+    };
+    let (go, stop) = (Decision::Go, Decision::Stop);
+    let together = |a, b| [(first, 1, a), (second, 1, b), (first, 2, a), (second, 2, b)];
+    assert_eq!(begin(&together(0.5, 0.9)), [go; 4]);
+    // Better on the first fold, worse on both.
+    assert_eq!(begin(&together(0.6, 0.7)), [go, go, go, stop]);
+    // One fold after the other, on the first alone: the best, and not asked again on the second.
+    let alone = [(first, 2, 0.7), (second, 1, 0.0), (second, 2, 0.0)];
+    assert_eq!(begin(&alone), [go; 3]);
+    let decided = events(folder.path())
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Decided {
+                value,
+                cutoff,
+                rivals,
+                ..
+            } => Some((value, cutoff, rivals)),
+            _ => None,
+        });
+    let mut decided = decided.map(|(value, cutoff, rivals)| {
+        let rounded = |x: Option<f64>| (x.unwrap() * 1e6).round() / 1e6;
+        (rounded(value), rounded(cutoff), rivals)
+    });
+    assert_eq!(decided.next(), Some((0.7, 0.7, 0)));
+    assert_eq!(decided.next(), Some((0.65, 0.7, 1)));
+    assert_eq!(decided.next(), Some((0.7, 0.7, 2)));
+    assert_eq!(decided.next(), None);
 }
 
 #[test]

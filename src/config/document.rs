@@ -29,17 +29,16 @@ pub fn read_as<T: JsonSchema + DeserializeOwned>(
         mistakes.push(Mistake::new("extends", At::Key, why));
     }
     if mistakes.is_empty() {
-        let read = serde_path_to_error::deserialize::<_, T>(values).map_err(|error| {
-            let key = error.path().to_string();
-            Mistake::new(&key, At::Value, said(&error.inner().to_string()))
-        });
-        let checked = read.and_then(|read| match validate(&read) {
-            Ok(()) => Ok(read),
-            Err((key, why)) => Err(sharpened(key.into(), &why, &source.origins)),
-        });
-        match checked {
-            Ok(read) => return Ok(read),
-            Err(mistake) => mistakes.push(mistake),
+        match serde_path_to_error::deserialize::<_, T>(values) {
+            Ok(read) => match validate(&read) {
+                Ok(()) => return Ok(read),
+                Err((key, why)) => mistakes.push(sharpened(key.into(), &why, &source.origins)),
+            },
+            Err(error) => {
+                let key = error.path().to_string();
+                let why = said(&error.inner().to_string());
+                mistakes.push(Mistake::new(&key, At::Value, why));
+            }
         }
     }
     let file = path.display().to_string();
@@ -47,7 +46,7 @@ pub fn read_as<T: JsonSchema + DeserializeOwned>(
         .into_iter()
         .map(|mistake| mistake.placed(&file, |key| source.origins.get(key)));
     let mut placed: Vec<Mistake> = placed.collect();
-    placed.sort_by(|a, b| a.order().cmp(&b.order()));
+    placed.sort_by(|a, b| a.order().cmp(b.order()));
     Err(ConfigError::Invalid(placed))
 }
 

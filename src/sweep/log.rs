@@ -90,27 +90,24 @@ impl Log {
     /// When it cannot be written; the record is then as before.
     pub fn append(&mut self, event: Event) -> Result<Entry, SweepError> {
         let entry = Entry { at: now(), event };
-        let written = serde_json::to_vec(&entry)
-            .map_err(io::Error::other)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.file.seek(SeekFrom::Start(self.length))?;
-                self.file.write_all(&line)?;
-                self.file.sync_data()?;
-                Ok(line.len() as u64)
-            });
-        match written {
-            Ok(length) => {
-                self.length += length;
-                Ok(entry)
-            }
-            Err(source) => {
-                // What of the line was written must not stand before the next one. Should this fail too, the
-                // next append begins at the same place.
-                let _ = self.cut();
-                Err(file_error("write", &self.path, source).into())
-            }
+        let written = self.write(&entry);
+        if written.is_err() {
+            // Should this fail too, the next line still replaces what was written of this one.
+            let _ = self.cut();
         }
+        self.length += written.map_err(|source| file_error("write", &self.path, source))?;
+        Ok(entry)
+    }
+
+    /// Writes a line behind the last whole one; its length.
+    fn write(&mut self, entry: &Entry) -> io::Result<u64> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length))?;
+        self.file.write_all(&line)?;
+        self.file.sync_data()?;
+        Ok(line.len() as u64)
     }
 
     fn cut(&mut self) -> io::Result<()> {
@@ -160,5 +157,36 @@ fn file_error(action: &'static str, path: &Path, source: io::Error) -> FileError
         path: path.to_owned(),
         remedy,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_write_left_does_not_stand_before_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.jsonl");
+        let mut log = Log::open(&path).unwrap().log;
+        let started = |attempt| Event::Started { trial: 0, attempt };
+        log.append(started(1)).unwrap();
+        // Half a line, and no way to take it back.
+        log.file.write_all(&[b'x'; 500]).unwrap();
+        let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+        assert!(
+            log.append(started(2))
+                .unwrap_err()
+                .to_string()
+                .contains("cannot write")
+        );
+        log.file = writable;
+        log.append(started(3)).unwrap();
+        let events: Vec<Event> = read(&path)
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.event)
+            .collect();
+        assert_eq!(events, [started(1), started(3)]);
     }
 }

@@ -144,7 +144,7 @@ impl Space {
                 return None;
             }
         }
-        (rest == 0).then_some(assignment)
+        Some(assignment)
     }
 
     /// How many ways there are to go on from the values of the first `index` parameters.

@@ -40,7 +40,9 @@ fn definition(more: &str) -> Definition {
 const ASHA: &str = "
 sampler: {tpe: {startup: 4}}
 pruner: {asha: {rungs: [2, 4], reduction: 2}}
-budget: {trials: 12, failures: 3}";
+budget: {trials: 10, failures: 3}";
+
+const EPOCHS: usize = 5;
 
 /// The objective that a trial would have after an epoch.
 fn metric(trial: &Launch, part: Part, epoch: usize) -> f64 {
@@ -54,7 +56,7 @@ fn metric(trial: &Launch, part: Part, epoch: usize) -> f64 {
 /// Runs a trial as one worker does: its folds one after the other, from their first epochs on.
 fn run(study: &mut Study, trial: &Launch, parts: &[Part]) -> Result<(), SweepError> {
     for part in parts {
-        for epoch in 1..=8 {
+        for epoch in 1..=EPOCHS {
             if trial.number == 5 && epoch == 3 {
                 return study.fail(trial.number, "CUDA out of memory");
             }
@@ -103,7 +105,7 @@ fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
 fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
     let definition = definition(ASHA);
     let whole = tempfile::tempdir().unwrap();
-    assert_eq!(work(whole.path(), &definition), Stop::Trials(12));
+    assert_eq!(work(whole.path(), &definition), Stop::Trials(10));
     let (expected, record) = (events(whole.path()), lines(whole.path()));
     let count = |is: fn(&Event) -> bool| expected.iter().filter(|event| is(event)).count();
     assert!(count(|event| matches!(event, Event::Decided { stop: true, .. })) > 2);
@@ -118,7 +120,7 @@ fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
         // The next line was being written.
         text.push_str(&record[kept][..record[kept].len() * (kept % 3) / 2]);
         std::fs::write(path(&folder), text).unwrap();
-        assert_eq!(work(folder.path(), &definition), Stop::Trials(12));
+        assert_eq!(work(folder.path(), &definition), Stop::Trials(10));
         assert_eq!(events(folder.path()), expected, "cut off after line {kept}");
     }
 }
@@ -152,7 +154,7 @@ fn work_in_parallel(folder: &Path, definition: &Definition) {
         let decisions: Vec<Decision> = definition.parts.iter().map(report).collect();
         if decisions.contains(&Decision::Stop) {
             running.remove(&number);
-        } else if epoch == 8 {
+        } else if epoch == EPOCHS {
             study.finish(number).unwrap();
             running.remove(&number);
         }
@@ -399,7 +401,7 @@ fn a_torn_last_line_is_dropped_and_said() {
     let text = std::fs::read_to_string(path(&folder)).unwrap();
     let count = text.lines().count();
     std::fs::write(path(&folder), text + "{\"at\": 1, \"event\": \"fai").unwrap();
-    assert_eq!(History::read(&path(&folder)).unwrap().trials.len(), 12);
+    assert_eq!(History::read(&path(&folder)).unwrap().trials.len(), 10);
     let study = Study::open(folder.path(), &definition).unwrap();
     assert!(
         study.notices()[0].contains(&format!("{RECORD}:{}", count + 1)),
@@ -477,7 +479,7 @@ fn a_second_process_is_turned_away_and_may_look_on() {
 fn another_definition_is_refused_and_another_budget_is_not() {
     let folder = tempfile::tempdir().unwrap();
     drop(Study::open(folder.path(), &definition(ASHA)).unwrap());
-    let mut other = definition(&ASHA.replace("trials: 12", "trials: 20"));
+    let mut other = definition(&ASHA.replace("trials: 10", "trials: 20"));
     other.sweep.parallelism = 4;
     other.sweep.executor = "slurm".into();
     drop(Study::open(folder.path(), &other).unwrap());
@@ -505,7 +507,7 @@ fn the_leaderboard_ranks_finished_trials_and_says_how_far_they_spread() {
     work(folder.path(), &definition);
     let history = History::read(&path(&folder)).unwrap();
     let rows = history.leaderboard();
-    assert_eq!(rows.len(), 12);
+    assert_eq!(rows.len(), 10);
     let kinds: Vec<&str> = rows.iter().map(|row| row.trial.status.name()).collect();
     let (finished, rest) = kinds.split_at(kinds.iter().filter(|kind| **kind == "finished").count());
     assert!(finished.iter().all(|kind| *kind == "finished"));
@@ -535,9 +537,9 @@ fn the_leaderboard_ranks_finished_trials_and_says_how_far_they_spread() {
         "rank,trial,status,value,sd,low,high,epochs,attempts,loss,loss.focal.gamma,rate,seed-1/fold-0,seed-1/fold-1,error"
     );
     let records: Vec<BTreeMap<String, String>> = table.deserialize().map(Result::unwrap).collect();
-    assert_eq!(records.len(), 12);
+    assert_eq!(records.len(), 10);
     assert_eq!(records[0]["value"].parse::<f64>().ok(), rows[0].value);
-    assert_eq!(records[11]["error"], "CUDA out of memory");
+    assert_eq!(records[9]["error"], "CUDA out of memory");
     let dice = records
         .iter()
         .find(|record| record["loss"] == "dice")

@@ -58,7 +58,7 @@ impl Log {
         }
         let bytes = std::fs::read(path).map_err(|source| file_error("read", path, source))?;
         let (entries, length) = parse(path, &bytes)?;
-        let mut log = Self {
+        let log = Self {
             file,
             path: path.to_owned(),
             length: length as u64,
@@ -74,7 +74,6 @@ impl Log {
                 path.display(),
                 entries.len() + 1
             ));
-            log.cut().map_err(fail)?;
         }
         Ok(Opened {
             log,
@@ -171,8 +170,9 @@ mod tests {
         let mut log = Log::open(&path).unwrap().log;
         let started = |attempt| Event::Started { trial: 0, attempt };
         log.append(started(1)).unwrap();
-        // Half a line, and no way to take it back.
-        log.file.write_all(&[b'x'; 500]).unwrap();
+        // A line that was written but not synced, and no way to take it back.
+        let long = [&[b'x'; 500][..], b"\n"].concat();
+        log.file.write_all(&long).unwrap();
         let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
         assert!(
             log.append(started(2))

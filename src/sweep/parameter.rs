@@ -236,10 +236,8 @@ fn rounded(value: Value) -> Value {
 /// Whether `value` is what a condition asks for: the value itself, a member of the family of that
 /// name, or one of a list of these.
 pub(super) fn allows(wanted: &Value, value: &Value) -> bool {
-    let is = |one: &Value| {
-        one == value
-            || (one.is_string() && member(value).is_some_and(|name| Some(name) == one.as_str()))
-    };
+    let named = |one: &Value| one.is_string() && one.as_str() == member(value);
+    let is = |one: &Value| one == value || named(one);
     is(wanted) || wanted.as_sequence().is_some_and(|list| list.iter().any(is))
 }
 

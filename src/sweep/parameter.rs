@@ -99,7 +99,7 @@ impl Domain {
                 if *step < 1 || (high - low) % step != 0 {
                     let last = low + (high - low).div_euclid(*step.max(&1)) * step.max(&1);
                     return Err(format!(
-                        "step must be at least 1 and lead from {low} to {high}; with {step}, high could be {last}"
+                        "step must be at least 1 and get from {low} to {high}; with {step}, high could be {last}"
                     ));
                 }
                 match log {

@@ -276,7 +276,10 @@ fn in_order(
             let keys: Vec<&str> = written.iter().map(|(key, _)| key.as_str()).collect();
             return Err((
                 keys[0].to_owned(),
-                format!("its conditions go round in a circle, among {}", keys.join(", ")),
+                format!(
+                    "its conditions go round in a circle, among {}",
+                    keys.join(", ")
+                ),
             ));
         };
         let (key, parameter) = written.remove(next);

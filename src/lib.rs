@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | one file a subcommand, each a thin layer over the library |
 //! | [`golden`] | stored outcomes of experiments, and what moved since |
+//! | [`sweep`] | the search for settings: space, samplers, pruners, the study's record |
 //! | [`run`] | a whole experiment: prepare, train every seed and fold, score, report |
 //! | [`report`] | plots, overlays and the HTML report |
 //! | [`evaluate`] | scores per case on the native grid |
@@ -40,6 +41,7 @@ pub mod preprocess;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod sweep;
 pub mod track;
 pub mod train;
 pub mod volume;

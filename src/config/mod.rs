@@ -2,6 +2,7 @@
 
 mod check;
 mod describe;
+mod document;
 mod error;
 mod experiment;
 pub mod family;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::{Mapping, Value};
 
 pub use describe::{comment, describe};
+pub use document::read_as;
 pub use error::ConfigError;
 pub use experiment::{EarlyStopping, Experiment, Prediction, Reporting, Training};
 pub use mistake::{Mistake, Origin, nearest};

@@ -1,0 +1,145 @@
+//! When a sweep has had enough.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When a sweep has had enough: whichever comes first. A grid also ends with its last point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Trials to begin, those that fail included.
+    #[schemars(range(min = 1))]
+    pub trials: Option<usize>,
+    /// Hours after which no trial is begun; those that run are finished. Time when nobody worked on
+    /// the sweep does not count.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub hours: Option<f64>,
+    /// Failed trials that stop the sweep.
+    #[schemars(range(min = 1))]
+    pub failures: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            trials: None,
+            hours: None,
+            failures: 10,
+        }
+    }
+}
+
+/// Why no further trial is begun.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// As many trials as the budget has were begun.
+    Trials(usize),
+    /// The budget's hours are over.
+    Hours(f64),
+    /// So many trials failed.
+    Failures(usize),
+    /// Every assignment of the space has been tried.
+    Exhausted,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trials(trials) => write!(f, "the budget's {trials} trials have been begun"),
+            Self::Hours(hours) => write!(f, "the budget's {hours} hours are over"),
+            Self::Failures(failures) => write!(
+                f,
+                "{failures} trials failed; put right what their errors say, or raise budget.failures"
+            ),
+            Self::Exhausted => f.write_str("everything in the space has been tried"),
+        }
+    }
+}
+
+/// What a sweep has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Trials begun.
+    pub trials: usize,
+    /// Trials failed.
+    pub failures: usize,
+    /// Hours at work.
+    pub hours: f64,
+}
+
+impl Budget {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.trials == Some(0) {
+            return Err("trials must be at least 1".into());
+        }
+        if self
+            .hours
+            .is_some_and(|hours| !(hours > 0.0 && hours.is_finite()))
+        {
+            return Err("hours must be above 0".into());
+        }
+        match self.failures {
+            0 => Err("failures must be at least 1".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why nothing may run any more, not even what a kill interrupted.
+    pub fn spent(&self, usage: &Usage) -> Option<Stop> {
+        if usage.failures >= self.failures {
+            return Some(Stop::Failures(usage.failures));
+        }
+        self.hours
+            .filter(|hours| usage.hours >= *hours)
+            .map(Stop::Hours)
+    }
+
+    /// Why no new trial may be begun.
+    pub fn full(&self, usage: &Usage) -> Option<Stop> {
+        self.spent(usage).or_else(|| {
+            self.trials
+                .filter(|trials| usage.trials >= *trials)
+                .map(Stop::Trials)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_limit_reached_stops() {
+        let budget = Budget {
+            trials: Some(4),
+            hours: Some(2.0),
+            failures: 3,
+        };
+        let usage = |trials, failures, hours| Usage {
+            trials,
+            failures,
+            hours,
+        };
+        assert_eq!(budget.full(&usage(3, 2, 1.9)), None);
+        assert_eq!(budget.full(&usage(4, 2, 1.9)), Some(Stop::Trials(4)));
+        assert_eq!(budget.full(&usage(3, 2, 2.0)), Some(Stop::Hours(2.0)));
+        assert_eq!(budget.full(&usage(3, 3, 1.9)), Some(Stop::Failures(3)));
+    }
+
+    #[test]
+    fn what_was_interrupted_may_go_on_when_all_trials_were_begun() {
+        let budget = Budget {
+            trials: Some(4),
+            ..Budget::default()
+        };
+        assert_eq!(
+            budget.spent(&Usage {
+                trials: 4,
+                ..Usage::default()
+            }),
+            None
+        );
+    }
+}

@@ -1,0 +1,343 @@
+//! What a study's record adds up to.
+
+use std::path::Path;
+
+use super::budget::Usage;
+use super::definition::Definition;
+use super::error::SweepError;
+use super::event::{Entry, Event, Part, Seen};
+use super::log;
+use super::objective::{Curve, mean_value};
+use super::pruner::Rival;
+use super::sampler::{Observation, Outcome};
+use super::space::Assignment;
+
+/// A study so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// What it searches, and how.
+    pub definition: Definition,
+    /// Its trials, by number.
+    pub trials: Vec<Trial>,
+    /// Seconds at work, before the present session.
+    earlier: f64,
+    /// When the present session began and the last event was.
+    session: (f64, f64),
+}
+
+/// A trial so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Counted from 0.
+    pub number: usize,
+    /// Its parameters.
+    pub assignment: Assignment,
+    /// What the sampler saw when it chose them.
+    pub seen: Seen,
+    /// How often it was handed to a worker.
+    pub attempts: usize,
+    /// The metric by epoch, of each part in the definition's order.
+    pub curves: Vec<Curve>,
+    /// The last epoch at which a pruner decided about it.
+    pub decided: Option<usize>,
+    /// What has come of it.
+    pub status: Status,
+}
+
+/// What has come of a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Status {
+    /// It has not ended: it runs, waits, or was interrupted.
+    Unfinished,
+    /// A pruner stopped it.
+    Pruned {
+        /// After this epoch.
+        epoch: usize,
+        /// Its objective then; not a number if there was none.
+        value: f64,
+    },
+    /// It ran to its end.
+    Finished {
+        /// The objective: the mean over its parts.
+        value: f64,
+        /// The objective of each part.
+        parts: Vec<f64>,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+impl Status {
+    /// One word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unfinished => "unfinished",
+            Self::Pruned { .. } => "pruned",
+            Self::Finished { .. } => "finished",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl History {
+    /// Reads a study's record, without touching or locking it: it may be at work.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, it cannot be read or is damaged.
+    pub fn read(path: &Path) -> Result<Self, SweepError> {
+        Self::replay(path, &log::read(path)?)
+    }
+
+    /// What these lines of `path` add up to.
+    pub(super) fn replay(path: &Path, entries: &[Entry]) -> Result<Self, SweepError> {
+        let damaged = |line: usize, why: String| SweepError::Damaged {
+            path: path.to_owned(),
+            line,
+            why,
+        };
+        let Some((first, rest)) = entries.split_first() else {
+            return Err(damaged(1, "the study's record is empty".into()));
+        };
+        let mut history = Self::begin(first).map_err(|why| damaged(1, why))?;
+        for (index, entry) in rest.iter().enumerate() {
+            history
+                .apply(entry)
+                .map_err(|why| damaged(index + 2, why))?;
+        }
+        Ok(history)
+    }
+
+    fn begin(entry: &Entry) -> Result<Self, String> {
+        let Event::Created {
+            digest, definition, ..
+        } = &entry.event
+        else {
+            return Err("the first event must be `created`".into());
+        };
+        if Definition::digest(definition) != *digest {
+            return Err("the definition is not the one that the study was begun with".into());
+        }
+        let definition: Definition = serde_yaml::from_value(definition.clone())
+            .map_err(|why| format!("the definition cannot be read ({why})"))?;
+        Ok(Self {
+            definition,
+            trials: Vec::new(),
+            earlier: 0.0,
+            session: (entry.at, entry.at),
+        })
+    }
+
+    /// Takes an event in.
+    pub(super) fn apply(&mut self, entry: &Entry) -> Result<(), String> {
+        match &entry.event {
+            Event::Created { .. } => return Err("the study is created a second time".into()),
+            Event::Opened { .. } => {
+                self.earlier += self.session.1 - self.session.0;
+                self.session.0 = entry.at;
+            }
+            Event::Proposed {
+                trial,
+                parameters,
+                seen,
+            } => {
+                if *trial != self.trials.len() {
+                    return Err(format!(
+                        "trial {trial} is proposed after {} others",
+                        self.trials.len()
+                    ));
+                }
+                self.trials.push(Trial {
+                    number: *trial,
+                    assignment: parameters.clone(),
+                    seen: seen.clone(),
+                    attempts: 0,
+                    curves: vec![Curve::default(); self.definition.parts.len()],
+                    decided: None,
+                    status: Status::Unfinished,
+                });
+            }
+            Event::Started { trial, attempt } => self.open(*trial)?.attempts = *attempt,
+            Event::Epoch {
+                trial,
+                part,
+                epoch,
+                value,
+            } => {
+                let index = self.part(*part)?;
+                let curve = &mut self.open(*trial)?.curves[index];
+                curve.0.insert(*epoch, value.unwrap_or(f64::NAN));
+            }
+            Event::Decided {
+                trial,
+                epoch,
+                stop,
+                value,
+                ..
+            } => {
+                let trial = self.open(*trial)?;
+                trial.decided = Some(*epoch);
+                if *stop {
+                    let value = value.unwrap_or(f64::NAN);
+                    trial.status = Status::Pruned {
+                        epoch: *epoch,
+                        value,
+                    };
+                }
+            }
+            Event::Finished {
+                trial,
+                value,
+                parts,
+            } => {
+                let (value, parts) = (*value, parts.clone());
+                self.open(*trial)?.status = Status::Finished { value, parts };
+            }
+            Event::Failed { trial, error } => {
+                self.open(*trial)?.status = Status::Failed {
+                    error: error.clone(),
+                };
+            }
+            Event::Requeued { trial, .. } => {
+                self.open(*trial)?;
+            }
+        }
+        self.session.1 = entry.at;
+        Ok(())
+    }
+
+    /// A trial to which something can still happen.
+    fn open(&mut self, number: usize) -> Result<&mut Trial, String> {
+        match self.trials.get_mut(number) {
+            None => Err(format!("trial {number} was never proposed")),
+            Some(trial) if trial.status != Status::Unfinished => Err(format!(
+                "trial {number} has already ended: it is {}",
+                trial.status.name()
+            )),
+            Some(trial) => Ok(trial),
+        }
+    }
+
+    /// The index of a part.
+    pub(super) fn part(&self, part: Part) -> Result<usize, String> {
+        let index = self.definition.parts.iter().position(|one| *one == part);
+        index.ok_or_else(|| format!("{part} is not a part of this study's trials"))
+    }
+
+    /// What has been used of the budget up to `now`, or to the last event.
+    pub fn usage(&self, now: Option<f64>) -> Usage {
+        let failed = |trial: &&Trial| matches!(trial.status, Status::Failed { .. });
+        let seconds =
+            self.earlier + now.unwrap_or(self.session.1).max(self.session.1) - self.session.0;
+        Usage {
+            trials: self.trials.len(),
+            failures: self.trials.iter().filter(failed).count(),
+            hours: seconds / 3600.0,
+        }
+    }
+
+    /// What a sampler sees now.
+    pub fn observations(&self) -> Vec<Observation<'_>> {
+        let goal = self.definition.sweep.objective.goal;
+        let observation = |trial: &'_ Trial| match trial.status {
+            Status::Unfinished => Outcome::Running,
+            Status::Pruned { epoch, value } => Outcome::Pruned {
+                epoch,
+                loss: goal.loss(value),
+            },
+            Status::Finished { value, .. } => Outcome::Finished {
+                loss: goal.loss(value),
+            },
+            Status::Failed { .. } => Outcome::Failed,
+        };
+        self.trials
+            .iter()
+            .map(|trial| Observation {
+                number: trial.number,
+                assignment: &trial.assignment,
+                outcome: observation(trial),
+            })
+            .collect()
+    }
+
+    /// Which trials a sampler sees now.
+    pub(super) fn seen(&self) -> Seen {
+        let numbers = |unfinished: bool| {
+            let chosen = self
+                .trials
+                .iter()
+                .filter(|trial| (trial.status == Status::Unfinished) == unfinished);
+            chosen.map(|trial| trial.number).collect()
+        };
+        Seen {
+            ended: numbers(false),
+            running: numbers(true),
+        }
+    }
+
+    /// What a pruner has to judge a trial by at an epoch: its objective over the parts that have begun, and
+    /// that of the others over the same parts, which alone can be compared: folds differ in difficulty.
+    pub(super) fn standing(&self, number: usize, epoch: usize) -> Option<(f64, Vec<Rival>)> {
+        let objective = &self.definition.sweep.objective;
+        let begun = self.trials[number].begun();
+        let at = |trial: &Trial| {
+            let curves: Vec<&Curve> = begun.iter().map(|part| &trial.curves[*part]).collect();
+            mean_value(&curves, epoch, objective)
+        };
+        let others = self.trials.iter().filter(|other| other.number != number);
+        let rival = |other: &Trial| {
+            let finished = matches!(other.status, Status::Finished { .. });
+            at(other).map(|value| Rival { value, finished })
+        };
+        Some((
+            at(&self.trials[number])?,
+            others.filter_map(rival).collect(),
+        ))
+    }
+
+    /// The finished trial with the best value; of several, the first.
+    pub fn best(&self) -> Option<&Trial> {
+        let goal = self.definition.sweep.objective.goal;
+        let value = |trial: &Trial| match trial.status {
+            Status::Finished { value, .. } => value,
+            _ => f64::NAN,
+        };
+        let finished = self.trials.iter().filter(|trial| !value(trial).is_nan());
+        finished.reduce(|best, next| {
+            if goal.is_better(value(next), value(best)) {
+                next
+            } else {
+                best
+            }
+        })
+    }
+}
+
+impl Trial {
+    /// The indices of the parts that have begun.
+    fn begun(&self) -> Vec<usize> {
+        let parts = self
+            .curves
+            .iter()
+            .enumerate()
+            .filter(|(_, curve)| curve.reached() > 0);
+        parts.map(|(index, _)| index).collect()
+    }
+
+    /// The epoch that every part has reached that has begun.
+    pub fn reached(&self) -> usize {
+        self.begun()
+            .iter()
+            .map(|part| self.curves[*part].reached())
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// The name of the trial's folder.
+    pub fn folder(&self) -> String {
+        format!("trial-{:04}", self.number)
+    }
+}

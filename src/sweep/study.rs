@@ -1,0 +1,343 @@
+//! A study at work: it says what to run next and what to stop, and writes everything down first.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+
+use super::budget::Stop;
+use super::definition::Definition;
+use super::error::SweepError;
+use super::event::{Event, Part};
+use super::history::{History, Status};
+use super::log::{Log, now};
+use super::objective::mean;
+use super::space::Assignment;
+
+/// The record's name in a study's folder.
+pub const RECORD: &str = "study.jsonl";
+
+/// A study that this process, and no other, works on.
+#[derive(Debug)]
+pub struct Study {
+    log: Log,
+    history: History,
+    notices: Vec<String>,
+    path: PathBuf,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Run this trial.
+    Run(Launch),
+    /// Begin nothing more; what runs may end.
+    Stop(Stop),
+}
+
+/// A trial to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The trial, counted from 0.
+    pub number: usize,
+    /// How often it has been launched, this time included. From the second time on, its runs continue
+    /// where they were interrupted.
+    pub attempt: usize,
+    /// Its parameters.
+    pub assignment: Assignment,
+    /// What it overrides in the experiment, as `key=value`, in order.
+    pub overrides: Vec<String>,
+    /// The name of its folder.
+    pub folder: String,
+}
+
+/// Whether a trial goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on.
+    Go,
+    /// It stops now, in all its parts.
+    Stop,
+}
+
+impl Study {
+    /// Begins the study in `folder`, or goes on with the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// When another process works on it, its record is damaged or was begun with another definition, or
+    /// the disk refuses.
+    pub fn open(folder: &Path, definition: &Definition) -> Result<Self, SweepError> {
+        let path = folder.join(RECORD);
+        let opened = Log::open(&path)?;
+        let (mut log, mut entries, version) = (
+            opened.log,
+            opened.entries,
+            env!("CARGO_PKG_VERSION").to_owned(),
+        );
+        if definition.parts.is_empty() {
+            return Err(SweepError::Misuse(
+                "a trial has no parts: name at least one seed".into(),
+            ));
+        }
+        let sweep = &definition.sweep;
+        let event = if entries.is_empty() {
+            let value = written(definition)?;
+            Event::Created {
+                version,
+                digest: Definition::digest(&value),
+                definition: value,
+            }
+        } else {
+            let recorded = History::replay(&path, &entries)?;
+            let differences = recorded.definition.differences(definition);
+            if !differences.is_empty() {
+                return Err(SweepError::Differs {
+                    path,
+                    differences: differences.join("; "),
+                });
+            }
+            Event::Opened {
+                version,
+                budget: sweep.budget.clone(),
+                parallelism: sweep.parallelism,
+            }
+        };
+        entries.push(log.append(event)?);
+        let mut history = History::replay(&path, &entries)?;
+        // The budget, the parallelism and the executor are those of today.
+        history.definition = definition.clone();
+        Ok(Self {
+            log,
+            history,
+            notices: opened.notices,
+            path,
+        })
+    }
+
+    /// What the user should know about how the record was found.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The study so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Writes an event down, then takes it in.
+    fn record(&mut self, event: Event) -> Result<(), SweepError> {
+        let entry = self.log.append(event)?;
+        self.history.apply(&entry).map_err(SweepError::Misuse)
+    }
+
+    /// What to run next: a trial that was interrupted, else a new one. `running` are the trials that
+    /// are being run.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be written.
+    pub fn next(&mut self, running: &[usize]) -> Result<Next, SweepError> {
+        let usage = self.history.usage(Some(now()));
+        let budget = self.history.definition.sweep.budget.clone();
+        if let Some(stop) = budget.spent(&usage) {
+            return Ok(Next::Stop(stop));
+        }
+        let idle =
+            self.history.trials.iter().find(|trial| {
+                trial.status == Status::Unfinished && !running.contains(&trial.number)
+            });
+        let number = match idle {
+            Some(trial) => trial.number,
+            None => match budget.full(&usage) {
+                Some(stop) => return Ok(Next::Stop(stop)),
+                None => match self.propose()? {
+                    Some(number) => number,
+                    None => return Ok(Next::Stop(Stop::Exhausted)),
+                },
+            },
+        };
+        let attempt = self.history.trials[number].attempts + 1;
+        self.record(Event::Started {
+            trial: number,
+            attempt,
+        })?;
+        let trial = &self.history.trials[number];
+        Ok(Next::Run(Launch {
+            number,
+            attempt,
+            assignment: trial.assignment.clone(),
+            overrides: self.history.definition.sweep.overrides(&trial.assignment),
+            folder: trial.folder(),
+        }))
+    }
+
+    fn propose(&mut self) -> Result<Option<usize>, SweepError> {
+        let (sweep, trial) = (&self.history.definition.sweep, self.history.trials.len());
+        let proposal = sweep.sampler.propose(
+            &sweep.space,
+            sweep.seed,
+            trial,
+            &self.history.observations(),
+        );
+        let Some(parameters) = proposal else {
+            return Ok(None);
+        };
+        let seen = self.history.seen();
+        self.record(Event::Proposed {
+            trial,
+            parameters,
+            seen,
+        })?;
+        Ok(Some(trial))
+    }
+
+    /// Takes in the objective's metric after an epoch (counted from 1) of a part, and says whether the
+    /// trial goes on. What was reported before may be reported again, such as when a run is continued.
+    ///
+    /// A decision is made once all parts that have begun have reached its epoch: on the first fold alone where
+    /// folds run one after the other, on all where they run together.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such trial or part, or the record cannot be written.
+    pub fn report(
+        &mut self,
+        trial: usize,
+        part: Part,
+        epoch: usize,
+        value: f64,
+    ) -> Result<Decision, SweepError> {
+        let index = self.history.part(part).map_err(SweepError::Misuse)?;
+        if let Some(decision) = self.ended(trial)? {
+            return Ok(decision);
+        }
+        let known = self.history.trials[trial].curves[index].0.get(&epoch);
+        let value = value.is_finite().then_some(value);
+        if known.map(|known| known.is_finite().then_some(*known)) != Some(value) {
+            self.record(Event::Epoch {
+                trial,
+                part,
+                epoch,
+                value,
+            })?;
+        }
+        self.decide(trial)
+    }
+
+    fn decide(&mut self, trial: usize) -> Result<Decision, SweepError> {
+        loop {
+            let Definition { sweep, .. } = &self.history.definition;
+            let (reached, decided) = (
+                self.history.trials[trial].reached(),
+                self.history.trials[trial].decided,
+            );
+            let due = sweep.pruner.due(reached, decided);
+            let standing =
+                due.and_then(|epoch| Some((epoch, self.history.standing(trial, epoch)?)));
+            let Some((epoch, (value, rivals))) = standing else {
+                return Ok(Decision::Go);
+            };
+            let verdict = sweep.pruner.judge(value, &rivals, sweep.objective.goal);
+            self.record(Event::Decided {
+                trial,
+                epoch,
+                stop: verdict.stop,
+                value: value.is_finite().then_some(value),
+                cutoff: verdict.cutoff,
+                rivals: rivals.len(),
+            })?;
+            if verdict.stop {
+                return Ok(Decision::Stop);
+            }
+        }
+    }
+
+    /// Ends a trial whose parts have all run. Its value is the mean over them; where a part has none, the
+    /// trial has failed. A trial that has ended stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such trial, or the record cannot be written.
+    pub fn finish(&mut self, trial: usize) -> Result<&Status, SweepError> {
+        if self.ended(trial)?.is_none() {
+            let event = match self.values(trial) {
+                Ok(parts) => Event::Finished {
+                    trial,
+                    value: mean(&parts),
+                    parts,
+                },
+                Err(error) => Event::Failed { trial, error },
+            };
+            self.record(event)?;
+        }
+        Ok(&self.history.trials[trial].status)
+    }
+
+    /// The objective of each part of a trial, or why it has none.
+    fn values(&self, trial: usize) -> Result<Vec<f64>, String> {
+        let Definition { sweep, parts, .. } = &self.history.definition;
+        let metric = &sweep.objective.metric;
+        let value = |(part, curve): (&Part, &super::objective::Curve)| match curve.reached() {
+            0 => Err(format!("{part} has no {metric}")),
+            epoch => match curve.value(epoch, &sweep.objective) {
+                Some(value) if value.is_finite() => Ok(value),
+                _ => Err(format!("{metric} of {part} is not a number")),
+            },
+        };
+        parts
+            .iter()
+            .zip(&self.history.trials[trial].curves)
+            .map(value)
+            .collect()
+    }
+
+    /// Ends a trial that cannot be run. A trial that has ended stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such trial, or the record cannot be written.
+    pub fn fail(&mut self, trial: usize, error: &str) -> Result<(), SweepError> {
+        match self.ended(trial)? {
+            Some(_) => Ok(()),
+            None => self.record(Event::Failed {
+                trial,
+                error: error.to_owned(),
+            }),
+        }
+    }
+
+    /// Notes that a trial was interrupted from outside, such as at a cluster's time limit. [`Study::next`]
+    /// hands it out again once it is not among those running.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such trial, or the record cannot be written.
+    pub fn requeue(&mut self, trial: usize, reason: &str) -> Result<(), SweepError> {
+        match self.ended(trial)? {
+            Some(_) => Ok(()),
+            None => self.record(Event::Requeued {
+                trial,
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    /// What to tell a trial that has ended; none if it has not.
+    fn ended(&self, trial: usize) -> Result<Option<Decision>, SweepError> {
+        let Some(known) = self.history.trials.get(trial) else {
+            let path = self.path.display();
+            return Err(SweepError::Misuse(format!("{path} has no trial {trial}")));
+        };
+        Ok((known.status != Status::Unfinished).then_some(Decision::Stop))
+    }
+}
+
+fn written(definition: &Definition) -> Result<Value, SweepError> {
+    // Through JSON, as it will be read back: what JSON cannot hold is refused here, not on the next day.
+    let json = serde_json::to_string(definition).and_then(|json| serde_json::from_str(&json));
+    json.map_err(|why| {
+        SweepError::Misuse(format!(
+            "the sweep's definition cannot be recorded as JSON: {why}"
+        ))
+    })
+}

@@ -1,0 +1,209 @@
+//! Pruners: a worked example, Optuna's decisions, and properties.
+
+use calvaria::sweep::Goal::{self, Maximize, Minimize};
+use calvaria::sweep::Pruner;
+use calvaria::sweep::pruner::{Rival, Verdict};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+fn pruner(yaml: &str) -> Pruner {
+    let pruner: Pruner = serde_yaml::from_str(yaml).unwrap();
+    pruner.validate().unwrap();
+    pruner
+}
+
+fn rivals(values: &[f64]) -> Vec<Rival> {
+    values
+        .iter()
+        .map(|value| Rival {
+            value: *value,
+            finished: true,
+        })
+        .collect()
+}
+
+fn stops(pruner: &Pruner, value: f64, others: &[f64], goal: Goal) -> bool {
+    pruner.judge(value, &rivals(others), goal).stop
+}
+
+#[test]
+fn asha_on_a_worked_example() {
+    // One in three goes on. They come to the rung one after the other:
+    //   0.5: alone, the best of one: goes on        0.4: of two one goes on, 0.5: stops
+    //   0.6: best of three: goes on                 0.55: of four one, 0.6: stops
+    //   0.58: of five one, 0.6: stops               0.59: of six two, 0.6 and 0.59: goes on
+    //   0.585: of seven two: stops                  0.595: of eight two, 0.6 and 0.595: goes on
+    //   0.592: of nine three, down to itself: goes on
+    let asha = pruner("{asha: {rungs: [5], reduction: 3}}");
+    let values = [0.5, 0.4, 0.6, 0.55, 0.58, 0.59, 0.585, 0.595, 0.592];
+    let decided: Vec<bool> = (0..values.len())
+        .map(|n| stops(&asha, values[n], &values[..n], Maximize))
+        .collect();
+    assert_eq!(
+        decided,
+        [false, true, false, true, true, false, true, false, false]
+    );
+    let losses = values.map(|value| -value);
+    let mirrored: Vec<bool> = (0..values.len())
+        .map(|n| stops(&asha, losses[n], &losses[..n], Minimize))
+        .collect();
+    assert_eq!(decided, mirrored);
+}
+
+#[test]
+fn asha_says_by_which_value_it_decided() {
+    let asha = pruner("{asha: {rungs: [5], reduction: 2}}");
+    let verdict = asha.judge(0.3, &rivals(&[0.4, 0.2, 0.1]), Maximize);
+    assert_eq!(
+        verdict,
+        Verdict {
+            stop: false,
+            cutoff: Some(0.3)
+        }
+    );
+    assert!(asha.judge(f64::NAN, &[], Maximize).stop);
+    assert!(
+        !asha
+            .judge(0.1, &rivals(&[f64::NAN, f64::NAN]), Maximize)
+            .stop
+    );
+}
+
+#[test]
+fn median_waits_for_its_trials_and_its_epochs() {
+    let median = pruner("{median: {startup: 3, warmup: 4, interval: 2}}");
+    assert_eq!(median.due(4, None), None);
+    assert_eq!(median.due(9, None), Some(5));
+    assert_eq!(median.due(6, Some(5)), None);
+    assert_eq!(median.due(9, Some(5)), Some(7));
+    assert!(!stops(&median, 0.0, &[0.5, 0.6], Maximize));
+    assert!(stops(&median, 0.54, &[0.5, 0.6, 0.55], Maximize));
+    assert!(!stops(&median, 0.55, &[0.5, 0.6, 0.55], Maximize));
+    assert!(stops(&median, 0.56, &[0.5, 0.6, 0.55], Minimize));
+    let unfinished = [0.5, 0.6, 0.55].map(|value| Rival {
+        value,
+        finished: false,
+    });
+    assert!(!median.judge(0.0, &unfinished, Maximize).stop);
+}
+
+#[test]
+fn none_stops_nothing() {
+    let none = pruner("none");
+    assert_eq!(none.due(100, None), None);
+    assert!(!stops(&none, f64::NAN, &[1.0], Maximize));
+}
+
+#[test]
+fn a_decision_that_comes_too_late_to_save_anything_is_refused() {
+    let asha = pruner("{asha: {rungs: [5, 10]}}");
+    assert!(asha.check_epochs(11).is_ok());
+    assert!(
+        asha.check_epochs(10)
+            .unwrap_err()
+            .contains("after epoch 10")
+    );
+    assert!(pruner("{median: {warmup: 3}}").check_epochs(4).is_err());
+    assert!(pruner("none").check_epochs(1).is_ok());
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    asha: Halving,
+    median: Middle,
+}
+
+#[derive(Deserialize)]
+struct Halving {
+    rungs: Vec<usize>,
+    reduction: usize,
+    curves: Vec<Vec<f64>>,
+    stopped: Vec<Option<usize>>,
+}
+
+#[derive(Deserialize)]
+struct Middle {
+    startup: usize,
+    warmup: usize,
+    interval: usize,
+    curves: Vec<Vec<f64>>,
+    stopped: Vec<Option<usize>>,
+}
+
+/// When each of the trials, run one after the other, is stopped.
+fn sequence(pruner: &Pruner, curves: &[Vec<f64>]) -> Vec<Option<usize>> {
+    let mut stopped: Vec<Option<usize>> = Vec::new();
+    for (number, curve) in curves.iter().enumerate() {
+        let mut decided = None;
+        let mut end = None;
+        while let Some(epoch) = pruner.due(curve.len(), decided) {
+            let came_as_far = |other: &usize| stopped[*other].is_none_or(|end| end >= epoch);
+            let rival = |other: usize| Rival {
+                value: curves[other][epoch - 1],
+                finished: stopped[other].is_none(),
+            };
+            let rivals: Vec<Rival> = (0..number).filter(came_as_far).map(rival).collect();
+            if pruner.judge(curve[epoch - 1], &rivals, Maximize).stop {
+                end = Some(epoch);
+                break;
+            }
+            decided = Some(epoch);
+        }
+        stopped.push(end);
+    }
+    stopped
+}
+
+#[test]
+fn trials_stop_where_optunas_pruners_stop_them() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/sweep/pruning.json"
+    );
+    let Expected { asha, median } =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let halving = pruner(&format!(
+        "{{asha: {{rungs: {:?}, reduction: {}}}}}",
+        asha.rungs, asha.reduction
+    ));
+    assert_eq!(sequence(&halving, &asha.curves), asha.stopped);
+    let Middle {
+        startup,
+        warmup,
+        interval,
+        curves,
+        stopped,
+    } = median;
+    let middle = pruner(&format!(
+        "{{median: {{startup: {startup}, warmup: {warmup}, interval: {interval}}}}}"
+    ));
+    assert_eq!(sequence(&middle, &curves), stopped);
+}
+
+proptest! {
+    #[test]
+    fn asha_lets_about_one_in_reduction_go_on_and_always_the_best(
+        values in prop::collection::vec(0.0..1.0f64, 1..40),
+        reduction in 2usize..5,
+    ) {
+        let asha = pruner(&format!("{{asha: {{rungs: [1], reduction: {reduction}}}}}"));
+        let others = &values[1..];
+        let better = others.iter().filter(|other| **other > values[0]).count();
+        let promoted = (values.len() / reduction).max(1);
+        prop_assert_eq!(stops(&asha, values[0], others, Maximize), better >= promoted);
+    }
+
+    #[test]
+    fn a_better_value_is_never_stopped_where_a_worse_one_goes_on(
+        others in prop::collection::vec(0.0..1.0f64, 0..20),
+        a in 0.0..1.0f64,
+        b in 0.0..1.0f64,
+    ) {
+        for yaml in ["asha", "{median: {startup: 2}}", "none"] {
+            let pruner = pruner(yaml);
+            let (worse, better) = (a.min(b), a.max(b));
+            prop_assert!(stops(&pruner, worse, &others, Maximize) || !stops(&pruner, better, &others, Maximize));
+            prop_assert!(stops(&pruner, better, &others, Minimize) || !stops(&pruner, worse, &others, Minimize));
+        }
+    }
+}

@@ -195,6 +195,7 @@ fn a_stopped_worker_is_told_once_and_saves() {
     pool.stop(&id(2)).unwrap();
     wait_until(|| read(log(study.path(), 0)).ends_with("on\n"));
     pool.stop(&id(0)).unwrap();
+    wait_until(|| said(study.path()).len() == 2);
     pool.stop(&id(0)).unwrap();
     assert!(pool.states().contains(&(id(0), State::Stopping)));
     pool.stop_all().unwrap();
@@ -221,7 +222,7 @@ fn a_worker_that_does_not_stop_is_ended_with_all_that_it_started() {
     pool.submit(vec![job(
         study.path(),
         0,
-        "trap '' TERM; sleep 300 & echo on; wait; sleep 300",
+        "trap '' TERM; echo on; sleep 300; sleep 300",
     )])
     .unwrap();
     wait_until(|| read(log(study.path(), 0)).ends_with("on\n"));
@@ -230,6 +231,21 @@ fn a_worker_that_does_not_stop_is_ended_with_all_that_it_started() {
     assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(outcomes(&mut *pool, 1), [(0, Outcome::Stopped)]);
     // It can run again: no process of the first start holds its lock.
+    pool.submit(vec![job(study.path(), 0, "true")]).unwrap();
+    assert_eq!(outcomes(&mut *pool, 1), [(0, Outcome::Finished)]);
+}
+
+#[test]
+fn what_a_dead_worker_leaves_behind_does_not_hold_up_its_job() {
+    let study = tempfile::tempdir().unwrap();
+    let mut pool = open(study.path(), Local::default());
+    let leaves = "exec 3<&0; sleep 300 <&3 & kill -KILL $$";
+    pool.submit(vec![job(study.path(), 0, leaves)]).unwrap();
+    assert!(
+        failure(&outcomes(&mut *pool, 1)[0].1)
+            .cause
+            .contains("SIGKILL")
+    );
     pool.submit(vec![job(study.path(), 0, "true")]).unwrap();
     assert_eq!(outcomes(&mut *pool, 1), [(0, Outcome::Finished)]);
 }

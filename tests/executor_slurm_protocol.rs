@@ -80,7 +80,7 @@ impl Place {
     }
 
     fn open(&self) -> Box<dyn Pool> {
-        Executor::Slurm(self.config()).open(&self.study()).unwrap()
+        open(self.config(), &self.study())
     }
 
     fn job(&self, trial: usize, script: &str) -> Job {
@@ -133,6 +133,18 @@ impl Place {
     fn run(&self, task: usize) -> Output {
         self.start(task).wait_with_output().unwrap()
     }
+}
+
+/// Opens the executor as a new process would. A program that another test is about to start holds what
+/// this process had open until it runs, locks too.
+fn open(config: Slurm, study: &Path) -> Box<dyn Pool> {
+    let executor = Executor::Slurm(config);
+    let mut pool = executor.open(study);
+    let start = Instant::now();
+    while matches!(pool, Err(ExecutorError::Busy { .. })) && start.elapsed().as_secs() < 10 {
+        pool = executor.open(study);
+    }
+    pool.unwrap()
 }
 
 fn id(trial: usize) -> JobId {
@@ -409,12 +421,13 @@ fn the_environment_is_set_up_in_the_submitters_folder() {
         device: "cuda".into(),
         ..place.config()
     };
-    let mut pool = Executor::Slurm(slurm).open(&place.study()).unwrap();
+    let mut pool = open(slurm, &place.study());
     pool.submit(vec![
-        place.job(0, "echo $ANSWER $RAYON_NUM_THREADS \"$@\"; pwd"),
+        place.job(0, "echo $ANSWER $RAYON_NUM_THREADS \"$@\"; pwd; exit 7"),
     ])
     .unwrap();
-    assert!(place.run(0).status.success());
+    assert_eq!(place.run(0).status.code(), Some(7));
+    assert_eq!(read(place.slurm("array-0001/0.exit")), "7\n");
     let here = std::env::current_dir().unwrap();
     assert!(
         read(place.log(0)).ends_with(&format!(
@@ -472,8 +485,12 @@ fn a_process_killed_while_it_submits_leaves_no_doubt() {
     let lines = read(&record);
     let submitting = lines.lines().next().unwrap();
 
-    // Slurm has it, and the process died in the middle of noting so.
-    std::fs::write(&record, format!("{submitting}\n{{\"event\":\"submi")).unwrap();
+    // Slurm has it, and the process died in the middle of a line.
+    std::fs::write(
+        &record,
+        format!("{submitting}\n{}", &submitting[..submitting.len() - 9]),
+    )
+    .unwrap();
     let mut pool = place.open();
     pool.submit(vec![place.job(0, "echo ran")]).unwrap();
     assert_eq!(place.calls().matches("sbatch").count(), 1);
@@ -533,7 +550,7 @@ fn a_refusal_says_what_slurm_said_and_a_time_out_is_no_refusal() {
         ..place.config()
     };
     drop(pool);
-    let mut pool = Executor::Slurm(elsewhere).open(&place.study()).unwrap();
+    let mut pool = open(elsewhere, &place.study());
     let error = pool
         .submit(vec![place.job(1, "true")])
         .unwrap_err()
@@ -548,12 +565,13 @@ fn a_refusal_says_what_slurm_said_and_a_time_out_is_no_refusal() {
 #[test]
 fn stopping_cancels_and_detaching_does_not() {
     let place = Place::new();
-    let mut pool = Executor::Slurm(Slurm {
-        array_limit: Some(3),
-        ..place.config()
-    })
-    .open(&place.study())
-    .unwrap();
+    let mut pool = open(
+        Slurm {
+            array_limit: Some(3),
+            ..place.config()
+        },
+        &place.study(),
+    );
     pool.submit((0..3).map(|trial| place.job(trial, "true")).collect())
         .unwrap();
     assert_eq!(pool.free_slots(), 0);
@@ -581,16 +599,33 @@ fn stopping_cancels_and_detaching_does_not() {
     drop(pool);
 
     let calls = place.calls();
-    let mut pool = Executor::Slurm(Slurm {
-        detach: true,
-        ..place.config()
-    })
-    .open(&place.study())
-    .unwrap();
+    let mut pool = open(
+        Slurm {
+            detach: true,
+            ..place.config()
+        },
+        &place.study(),
+    );
     pool.submit(vec![place.job(7, "true")]).unwrap();
     pool.stop_all().unwrap();
     assert_eq!(
         place.calls(),
         format!("{calls}sbatch --parsable array-0003.sh\n")
     );
+}
+
+#[test]
+fn more_jobs_than_an_array_may_have_are_several_arrays() {
+    let place = Place::new();
+    let mut pool = place.open();
+    let log = |job: Job| Job {
+        log: place.log(0),
+        ..job
+    };
+    let jobs = (0..1001).map(|trial| log(place.job(trial, "true")));
+    pool.submit(jobs.collect()).unwrap();
+    let script = |number: usize| read(place.slurm(&format!("array-{number:04}.sh")));
+    assert!(script(1).contains("#SBATCH --array=0-999\n"));
+    assert!(script(2).contains("#SBATCH --array=0-0\n"));
+    assert_eq!(pool.states().len(), 1001);
 }

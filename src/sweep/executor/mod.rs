@@ -156,7 +156,7 @@ pub trait Pool: Send {
     ///
     /// # Errors
     ///
-    /// When Slurm does not take them.
+    /// When Slurm does not take them, or not all of them; those that it took go on.
     fn submit(&mut self, jobs: Vec<Job>) -> Result<(), ExecutorError>;
 
     /// What ended since the last call, each job once. With the next call (or the next `submit`) the
@@ -172,15 +172,16 @@ pub trait Pool: Send {
     /// Where each job is.
     fn states(&self) -> Vec<(JobId, State)>;
 
-    /// Stops one job: it is told to save and end, and ended if it does not. Jobs that have ended or are
-    /// unknown are left alone.
+    /// Stops one job: it is told to save and end, and ended if it takes too long (a local one after its
+    /// `grace`, one of Slurm's after the cluster's KillWait, 30 seconds as a rule). Jobs that have ended
+    /// or are unknown are left alone.
     ///
     /// # Errors
     ///
     /// When Slurm refuses.
     fn stop(&mut self, id: &JobId) -> Result<(), ExecutorError>;
 
-    /// Stops every job, and waits for local ones.
+    /// Stops every job, and waits for local ones; those of a Slurm executor that detaches go on.
     ///
     /// # Errors
     ///

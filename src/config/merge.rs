@@ -3,6 +3,7 @@
 
 use serde_yaml::{Mapping, Value};
 
+use super::error::ConfigError;
 use super::mistake::{Mistake, Origin};
 use super::source::{Origins, fill_environment, yaml_error};
 
@@ -61,16 +62,13 @@ fn forget(origins: &mut Origins, path: &str) {
 /// # Errors
 ///
 /// When there is no `=`, a key is empty or the value is not YAML.
-pub fn parse_override(text: &str) -> Result<(Mapping, Origins), Mistake> {
+pub fn parse_override(text: &str) -> Result<(Mapping, Origins), ConfigError> {
     let place = || format!("--set {text}");
     let (path, value) = text
         .split_once('=')
         .ok_or_else(|| Mistake::at(place(), "write key=value, such as model.unet.filters=24"))?;
     if path.split('.').any(|key| key.trim().is_empty()) {
-        return Err(Mistake::at(
-            place(),
-            "the key is empty or has an empty part",
-        ));
+        return Err(Mistake::at(place(), "the key is empty or has an empty part").into());
     }
     let mut value: Value =
         serde_yaml::from_str(value).map_err(|error| Mistake::at(place(), yaml_error(&error)))?;

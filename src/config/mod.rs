@@ -56,7 +56,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> 
         let file = path.display().to_string();
         let place = |mistake: Mistake| mistake.placed(&file, |key| origins.get(key));
         let mut placed: Vec<Mistake> = mistakes.into_iter().map(place).collect();
-        placed.sort_by(|a, b| a.order().cmp(&b.order()));
+        placed.sort_by(|a, b| a.order().cmp(b.order()));
         ConfigError::Invalid(placed)
     })?;
     Ok(Resolved {

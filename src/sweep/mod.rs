@@ -8,6 +8,7 @@
 //! | [`pruner`] | what to stop early: none, median, asha |
 //! | [`objective`], [`budget`] | what to look for, and how long |
 //! | [`study`] | the record as it is worked on; [`event`] and [`log`] are its lines, [`history`] what they add up to |
+//! | [`executor`] | where trials run: worker processes, Slurm |
 //! | [`leaderboard`] | scores with intervals, `sweep.csv` |
 //! | [`importance`] | how much each parameter matters |
 //!
@@ -17,6 +18,7 @@ pub mod budget;
 mod definition;
 pub mod error;
 pub mod event;
+pub mod executor;
 mod forest;
 pub mod history;
 pub mod importance;

@@ -81,7 +81,9 @@ impl MetricLogger for TensorBoardLogger {
     }
 
     fn log_metric_definition(&mut self, definition: MetricDefinition) {
-        self.names.insert(definition.metric_id, definition.name);
+        // burn-train's own metrics are named in its way, and all else in ours: `learning_rate`.
+        let name = definition.name.to_lowercase().replace(' ', "_");
+        self.names.insert(definition.metric_id, name);
     }
 
     fn log_epoch_summary(&mut self, summary: EpochSummary) {

@@ -9,6 +9,7 @@ use calvaria::dataset::Split;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 use calvaria::preprocess::Step;
+use calvaria::sweep::{Executor, Pruner, Sampler};
 use calvaria::train::{Optimizer, Schedule};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -126,6 +127,9 @@ fn values_outside_a_stated_range_are_refused_by_name() {
     check(&Schedule::defaults(), Schedule::validate);
     check(&Split::defaults(), Split::validate);
     check(&Step::defaults(), Step::validate);
+    check(&Sampler::defaults(), Sampler::validate);
+    check(&Pruner::defaults(), Pruner::validate);
+    check(&Executor::defaults(), Executor::validate);
 }
 
 fn assert_referenced<F: JsonSchema + Serialize>(defaults: &[F]) {
@@ -168,6 +172,9 @@ fn what_is_listed_can_be_copied_into_an_experiment() {
     assert_copyable(&Schedule::defaults());
     assert_copyable(&Split::defaults());
     assert_copyable(&Step::defaults());
+    assert_copyable(&Sampler::defaults());
+    assert_copyable(&Pruner::defaults());
+    assert_copyable(&Executor::defaults());
 }
 
 #[test]

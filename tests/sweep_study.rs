@@ -481,7 +481,7 @@ fn another_definition_is_refused_and_another_budget_is_not() {
     drop(Study::open(folder.path(), &definition(ASHA)).unwrap());
     let mut other = definition(&ASHA.replace("trials: 10", "trials: 20"));
     other.sweep.parallelism = 4;
-    other.sweep.executor = "slurm".into();
+    other.sweep.executor = serde_yaml::from_str("slurm").unwrap();
     drop(Study::open(folder.path(), &other).unwrap());
     let refused = |definition: Definition, said: &str| {
         let error = Study::open(folder.path(), &definition).unwrap_err();

@@ -36,6 +36,7 @@ mod prepare;
 mod preprocess;
 mod report;
 mod run;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,6 +81,8 @@ enum Command {
     Check(check::Args),
     /// Write the reports of finished runs anew.
     Report(report::Args),
+    /// Search for better settings: many trials of one experiment.
+    Sweep(sweep::Args),
     /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::main(&args),
         Command::Check(args) => check::main(&args, cli.quiet),
         Command::Report(args) => report::main(&args),
+        Command::Sweep(args) => sweep::main(&args, verbosity),
         Command::Augment(args) => augment::main(&args, verbosity),
         Command::List(args) => list::main(&args),
         Command::Config(args) => config::main(&args),

@@ -157,15 +157,20 @@ impl Page {
              <h2>Figures</h2>\n{}{}\
              <h2>Files</h2>\n<ul class=\"links\">\n{}</ul>\n\
              <h2>Configuration</h2>\n<pre>{}</pre>\n\
-             <h2>Environment</h2>\n<table class=\"environment\">\n{}</table>\n\
-             <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+             {}<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
             summary.collect::<String>(),
             verdict.unwrap_or_default(),
             figures?,
             tables.collect::<String>(),
             links.collect::<String>(),
             escaped(&self.config_yaml),
-            rows("td", environment),
+            match self.environment.is_empty() {
+                true => String::new(),
+                false => format!(
+                    "<h2>Environment</h2>\n<table class=\"environment\">\n{}</table>\n",
+                    rows("td", environment)
+                ),
+            },
         ))
     }
 }

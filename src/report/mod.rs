@@ -4,13 +4,16 @@ mod axis;
 mod cases;
 mod contact_sheet;
 mod curve;
+mod dimension;
 mod drawing;
 mod experiment;
 mod html;
 mod legend;
 mod outline;
 mod overlay;
+mod parallel;
 mod run;
+mod slice;
 mod strip;
 mod text;
 
@@ -20,10 +23,13 @@ use thiserror::Error;
 
 pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
 pub use curve::{CurvePlot, Series};
+pub use dimension::Dimension;
 pub use experiment::{Finished, write_experiment};
 pub use html::{Page, Table};
 pub use overlay::Overlay;
+pub use parallel::ParallelPlot;
 pub use run::{Highlight, draw_run, write_run};
+pub use slice::SlicePlot;
 pub use strip::StripPlot;
 
 use crate::files::FileError;

@@ -237,6 +237,24 @@ pub fn variants(
     Ok(runs.into_iter().map(|run| run.variant).collect())
 }
 
+/// Seed and fold (none where the split has only one) of each run that [`run`] would make.
+///
+/// # Errors
+///
+/// When the cases cannot be split, or a fold that is asked for is not there.
+pub fn parts(
+    experiment: &Experiment,
+    options: &Options,
+    cases: &[Case],
+) -> Result<Vec<(u64, Option<usize>)>, RunError> {
+    let runs = plan(experiment, options, cases)?;
+    let part = |run: &Run| {
+        let fold = run.variant.contains("/fold-").then_some(run.fold.index);
+        (run.experiment.seed, fold)
+    };
+    Ok(runs.iter().map(part).collect())
+}
+
 /// One seed and fold of an experiment.
 struct Run {
     experiment: Experiment,

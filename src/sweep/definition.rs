@@ -35,7 +35,7 @@ impl Definition {
             let mut definition = definition.clone();
             definition.sweep.budget = Default::default();
             definition.sweep.parallelism = 1;
-            definition.sweep.executor = Value::Null;
+            definition.sweep.executor = Default::default();
             serde_yaml::to_value(definition).unwrap_or_default()
         };
         let mut found = Vec::new();

@@ -12,10 +12,12 @@
 //! | [`leaderboard`] | scores with intervals, `sweep.csv` |
 //! | [`importance`] | how much each parameter matters |
 //!
-//! Nothing here trains anything: who runs the trials asks a [`Study`] for the next one and reports to it.
+//! Nothing here trains anything. A [`Driver`] asks the [`Study`] for the next trial, has its runs done by the
+//! executor as ordinary `calvaria run`s, and reports to the study what they came to.
 
 pub mod budget;
 mod definition;
+mod driver;
 pub mod error;
 pub mod event;
 pub mod executor;
@@ -27,6 +29,7 @@ pub mod log;
 pub mod objective;
 pub mod parameter;
 pub mod pruner;
+mod report;
 pub mod sampler;
 pub mod space;
 pub mod study;
@@ -37,15 +40,18 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Mapping;
 
 pub use budget::{Budget, Stop};
 pub use definition::Definition;
+pub use driver::{Driver, DriverError};
 pub use error::SweepError;
 pub use event::Part;
+pub use executor::Executor;
 pub use history::{History, Status, Trial};
 pub use objective::{Goal, Objective};
 pub use pruner::Pruner;
+pub use report::write_report;
 pub use sampler::Sampler;
 pub use space::{Assignment, Space};
 pub use study::{Launch, Next, Study};
@@ -98,8 +104,7 @@ pub struct Sweep {
     pub parallelism: usize,
     /// Where the trials run.
     #[serde(default)]
-    #[schemars(with = "serde_json::Value")]
-    pub executor: Value,
+    pub executor: Executor,
     /// The folder of the sweep's file.
     #[serde(skip)]
     folder: PathBuf,
@@ -174,6 +179,7 @@ impl Sweep {
                 "budget",
                 self.budget.validate().and_then(|()| self.check_budget()),
             ),
+            ("executor", self.executor.validate()),
             (
                 "parallelism",
                 match self.parallelism {
@@ -255,6 +261,18 @@ impl Sweep {
         all.extend(Space::overrides(assignment));
         all
     }
+}
+
+/// A trial's parameters for people: `key=value key=value`.
+pub fn in_words(assignment: &Assignment) -> String {
+    let values = assignment.iter().map(|(key, value)| {
+        format!(
+            "{}={}",
+            key.as_str().unwrap_or_default(),
+            parameter::brief(value)
+        )
+    });
+    values.collect::<Vec<_>>().join(" ")
 }
 
 fn no_repeats<T: PartialEq + std::fmt::Display>(list: &[T]) -> Result<(), String> {

@@ -250,6 +250,21 @@ pub(super) fn member(value: &Value) -> Option<&str> {
     }
 }
 
+/// As [`shown`], with four digits of a fraction: for people.
+pub fn brief(value: &Value) -> String {
+    match value.as_f64() {
+        Some(x) if value.is_f64() && x != 0.0 => {
+            let digits = 3 - x.abs().log10().floor() as i32;
+            if (0..=7).contains(&digits) {
+                format!("{x:.*}", digits as usize)
+            } else {
+                format!("{x:.3e}")
+            }
+        }
+        _ => shown(value),
+    }
+}
+
 /// A value as it is written on a line: plain text, or JSON, which is YAML too.
 pub fn shown(value: &Value) -> String {
     match value {

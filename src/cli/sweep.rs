@@ -1,0 +1,183 @@
+//! `calvaria sweep`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Failed, Results};
+use crate::config;
+use crate::run::{self, Options};
+use crate::sweep::importance::importances;
+use crate::sweep::{Definition, Driver, Folds, History, Part, Sweep, in_words, write_report};
+use crate::track::{Console, Verbosity};
+
+/// Trials of the leaderboard that are shown.
+const SHOWN: usize = 10;
+
+/// Search for better settings: many trials of one experiment, each an ordinary run. A sweep that was
+/// stopped or killed goes on with the same command.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The sweep's file.
+    #[arg(required = true, value_name = "SWEEP")]
+    sweep: Option<PathBuf>,
+    /// Go on with the study (this is also what happens without the flag).
+    #[arg(long)]
+    resume: bool,
+    /// Show the first trial's runs as they would be started, and start nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    results: Results,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look on: the trials so far, also while the sweep is at work.
+    Status {
+        /// The sweep's folder, such as results/sweep-loss.
+        folder: PathBuf,
+    },
+}
+
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
+    match (&args.command, &args.sweep) {
+        (Some(Command::Status { folder }), _) => status(folder),
+        (None, Some(file)) => work(args, file, verbosity),
+        (None, None) => Err(Failed::input("name a sweep's file")),
+    }
+}
+
+fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
+    let sweep = Sweep::load(file).map_err(Failed::input)?;
+    let home = std::path::absolute(args.results.results.join(&sweep.name)).map_err(Failed::work)?;
+    let definition = define(sweep)?;
+    let program = std::env::current_exe().map_err(Failed::work)?;
+    if args.dry_run {
+        let scratch = tempfile::tempdir().map_err(Failed::work)?;
+        let mut driver =
+            Driver::open(scratch.path(), &definition, &program).map_err(Failed::input)?;
+        outln!("{}", driver.first_jobs().map_err(Failed::input)?);
+        return Ok(());
+    }
+    let console = Console::new(verbosity);
+    let interrupter = super::interrupter();
+    let mut driver = Driver::open(&home, &definition, &program).map_err(Failed::input)?;
+    for notice in driver.notices() {
+        console.say(&format!("warning: {notice}"));
+    }
+    console
+        .log_to(&home.join("log.txt"))
+        .map_err(Failed::work)?;
+    let ended = driver
+        .work(|| interrupter.should_stop(), |line| console.say(line))
+        .map_err(Failed::work)?;
+    show(driver.history());
+    write_report(&home, driver.history()).map_err(Failed::work)?;
+    outln!("\n  table   {}", home.join("sweep.csv").display());
+    outln!("  report  {}", home.join("report.html").display());
+    match ended {
+        Some(stop) => {
+            console.say(&format!("The sweep has ended: {stop}."));
+            Ok(())
+        }
+        None => Err(Failed::work(
+            "stopped; what was done is saved. The same command continues it.",
+        )),
+    }
+}
+
+/// The sweep together with the runs of every trial, which its experiment and data decide.
+fn define(sweep: Sweep) -> Result<Definition, Failed> {
+    let path = sweep.experiment_path();
+    let resolved =
+        config::load(&path, &sweep.overrides(&Default::default())).map_err(Failed::input)?;
+    let experiment = &resolved.experiment;
+    sweep
+        .pruner
+        .check_epochs(experiment.train.epochs)
+        .map_err(|why| Failed::input(format!("pruner: {why}")))?;
+    let cases = experiment.data.cases().map_err(Failed::input)?;
+    let options = Options {
+        seeds: sweep.seeds.clone(),
+        folds: match &sweep.folds {
+            Some(Folds::These(folds)) => folds.clone(),
+            _ => Vec::new(),
+        },
+        ..Options::default()
+    };
+    let parts = run::parts(experiment, &options, &cases).map_err(Failed::input)?;
+    let parts = parts.into_iter().map(|(seed, fold)| Part { seed, fold });
+    Ok(Definition {
+        parts: parts.collect(),
+        experiment: serde_yaml::to_value(experiment).map_err(Failed::work)?,
+        sweep,
+    })
+}
+
+fn status(folder: &Path) -> Result<(), Failed> {
+    let record = folder.join(crate::sweep::study::RECORD);
+    let history = History::read(&record).map_err(Failed::input)?;
+    show(&history);
+    let states = history.definition.sweep.executor.states(folder);
+    for (job, state) in states.map_err(Failed::input)? {
+        outln!("  {job:<28}{state}");
+    }
+    Ok(())
+}
+
+fn show(history: &History) {
+    let sweep = &history.definition.sweep;
+    let rows = history.leaderboard();
+    let count = |name: &str| {
+        rows.iter()
+            .filter(|row| row.trial.status.name() == name)
+            .count()
+    };
+    outln!(
+        "\n{}: {} trials: {} finished, {} pruned, {} failed, {} unfinished",
+        sweep.name,
+        rows.len(),
+        count("finished"),
+        count("pruned"),
+        count("failed"),
+        count("unfinished")
+    );
+    for row in rows.iter().take(SHOWN) {
+        let rank = row
+            .rank
+            .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+        let value = row
+            .value
+            .map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let interval = row.spread.map_or_else(String::new, |spread| {
+            format!(" [{:.4}, {:.4}]", spread.interval[0], spread.interval[1])
+        });
+        outln!(
+            "  {rank:>3}  trial-{:04}  {:<10} {value}{interval}  {}",
+            row.trial.number,
+            row.trial.status.name(),
+            in_words(&row.trial.assignment)
+        );
+    }
+    if rows.len() > SHOWN {
+        outln!("  … and {} more", rows.len() - SHOWN);
+    }
+    if let Some(importances) = importances(history) {
+        outln!(
+            "\nWhat mattered, of the objective's variance over the space, as a forest sees it after {} trials:",
+            importances.trials
+        );
+        for one in &importances.parameters {
+            outln!(
+                "  {:<40}{:>5.1} % ± {:.1}",
+                one.key,
+                100.0 * one.share,
+                100.0 * one.sd
+            );
+        }
+    }
+}

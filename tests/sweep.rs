@@ -1,0 +1,273 @@
+//! `calvaria sweep` as a user sees it: failing trials, kills, another definition, looking on.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use assert_cmd::assert::Assert;
+use common::{calvaria, toy_workplace};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn workplace(sweep: &str) -> tempfile::TempDir {
+    let folder = toy_workplace(4);
+    fs::write(folder.path().join("search.yaml"), sweep).unwrap();
+    folder
+}
+
+fn sweep(folder: &Path, more: &[&str]) -> Assert {
+    calvaria()
+        .current_dir(folder)
+        .args(["sweep", "search.yaml"])
+        .args(more)
+        .assert()
+}
+
+/// The rows of `sweep.csv` by trial, without how often each was begun.
+fn table(folder: &Path, results: &str) -> BTreeMap<String, Vec<(String, String)>> {
+    let path = folder.join(results).join("search/sweep.csv");
+    let mut table = csv::Reader::from_path(path).unwrap();
+    let header = table.headers().unwrap().clone();
+    let rows = table.records().map(|row| {
+        let row = row.unwrap();
+        let cells = header.iter().zip(&row);
+        let cells = cells.filter(|(name, _)| *name != "attempts");
+        let cells: Vec<(String, String)> = cells
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        (row[1].to_owned(), cells)
+    });
+    rows.collect()
+}
+
+const GRID: &str = "\
+experiment: toy.yaml
+space:
+  optimizer.adam.learning_rate: {choice: [0.01, 0.02]}
+  train.batch_size: {choice: [2, 0]}
+sampler: grid
+objective: {metric: validation_iou, goal: maximize}
+executor: {local: {workers: 1, devices: [cpu]}}
+";
+
+#[test]
+fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
+    let folder = workplace(GRID);
+    sweep(folder.path(), &[])
+        .success()
+        .stdout(contains("4 trials: 2 finished, 0 pruned, 2 failed"))
+        .stderr(contains("batch_size must be at least 1"));
+    let rows = table(folder.path(), "results");
+    assert_eq!(rows.len(), 4);
+    let failed = rows
+        .values()
+        .filter(|row| row.contains(&("status".into(), "failed".into())));
+    for row in failed {
+        assert!(
+            row.contains(&("train.batch_size".into(), "0".into())),
+            "{row:?}"
+        );
+    }
+    let home = folder.path().join("results/search");
+    for file in [
+        "report.html",
+        "plots/history.svg",
+        "plots/parallel.png",
+        "plots/slice-0.png",
+        "log.txt",
+    ] {
+        assert!(home.join(file).is_file(), "{file} is missing");
+    }
+    // A finished sweep has nothing to do; looking on needs no lock.
+    sweep(folder.path(), &[]).success();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["sweep", "status", "results/search"])
+        .assert()
+        .success()
+        .stdout(contains("2 failed").and(contains("rank").not()));
+    // A trial is an ordinary run, which can be done again alone.
+    let trial = rows.values().find(|row| row[0].1 == "1").unwrap()[1]
+        .1
+        .clone();
+    let config = format!("results/search/trial-000{trial}/seed-7/config.yaml");
+    calvaria()
+        .current_dir(folder.path())
+        .args([
+            "run",
+            &config,
+            "--results",
+            "alone",
+            "--device",
+            "cpu",
+            "-q",
+        ])
+        .assert()
+        .success();
+}
+
+#[test]
+fn too_many_failures_stop_it() {
+    let folder = workplace(&format!("{GRID}budget: {{failures: 1}}\n"));
+    sweep(folder.path(), &[])
+        .stdout(contains("1 failed"))
+        .stderr(contains("fail"));
+}
+
+const TPE: &str = "\
+experiment: toy.yaml
+seeds: [1, 2]
+space:
+  loss: {choice: [dice, bce, focal]}
+  loss.focal.gamma: {uniform: [0.5, 4.0], when: {loss: focal}}
+  optimizer.adam.learning_rate: {log_uniform: [1.0e-3, 3.0e-2]}
+sampler: {tpe: {startup: 4}}
+pruner: {median: {startup: 2, warmup: 0}}
+objective: {metric: validation_iou_soft, goal: maximize}
+budget: {trials: 8}
+executor: {local: {workers: 1, devices: [cpu]}}
+";
+
+#[test]
+fn a_sweep_killed_again_and_again_ends_like_one_that_was_not() {
+    let folder = workplace(TPE);
+    let start = SystemTime::now();
+    sweep(folder.path(), &["--results", "whole"]).success();
+    let takes = start.elapsed().unwrap();
+    let mut kept: BTreeMap<String, SystemTime> = BTreeMap::new();
+    for _ in 0..4 {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+            .current_dir(folder.path())
+            .args(["sweep", "search.yaml", "--results", "cut"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(takes.mul_f64(0.3));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Workers are told to end with it.
+        std::thread::sleep(Duration::from_millis(500));
+        for trial in 0..8 {
+            for seed in [1, 2] {
+                let run = format!("cut/search/trial-{trial:04}/seed-{seed}/summary.json");
+                let written =
+                    fs::metadata(folder.path().join(&run)).and_then(|data| data.modified());
+                if let Ok(written) = written {
+                    let before = kept.insert(run.clone(), written);
+                    assert!(
+                        before.is_none_or(|before| before == written),
+                        "{run} ran again"
+                    );
+                }
+            }
+        }
+    }
+    assert!(!kept.is_empty());
+    sweep(folder.path(), &["--results", "cut"]).success();
+    assert_eq!(table(folder.path(), "whole"), table(folder.path(), "cut"));
+}
+
+#[test]
+fn sigterm_stops_it_and_another_definition_is_refused() {
+    let folder = workplace(TPE);
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder.path())
+        .args(["sweep", "search.yaml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let record = folder.path().join("results/search/study.jsonl");
+    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"epoch\"")) {
+        assert!(child.try_wait().unwrap().is_none(), "ended too soon");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("The same command continues it"), "{said}");
+    let other = TPE.replace("[0.5, 4.0]", "[0.5, 5.0]");
+    fs::write(folder.path().join("search.yaml"), other).unwrap();
+    sweep(folder.path(), &[])
+        .code(2)
+        .stderr(contains("another definition").and(contains("loss.focal.gamma")));
+    let longer = TPE.replace("trials: 8", "trials: 2");
+    fs::write(folder.path().join("search.yaml"), longer).unwrap();
+    sweep(folder.path(), &[]).success();
+}
+
+#[test]
+fn what_would_be_done_is_shown() {
+    let folder = workplace(&TPE.replace(
+        "local: {workers: 1, devices: [cpu]}",
+        "slurm: {partition: gpu, time: '2:00:00', gres: 'gpu:1'}",
+    ));
+    sweep(folder.path(), &["--dry-run"]).success().stdout(
+        contains("#SBATCH")
+            .and(contains("--partition=gpu"))
+            .and(contains("name=trial-0000")),
+    );
+    assert!(!folder.path().join("results").exists());
+    let folder = workplace(&TPE.replace("choice", "chioce"));
+    sweep(folder.path(), &[])
+        .code(2)
+        .stderr(contains("search.yaml").and(contains("choice")));
+}
+
+/// On a real cluster, which `tests/slurm/run.sh` starts: one run is killed in the middle.
+#[test]
+fn slurm_runs_a_sweep_to_its_end() {
+    if std::env::var("CALVARIA_SLURM").as_deref() != Ok("1") {
+        eprintln!(
+            "not run: CALVARIA_SLURM is not 1; tests/slurm/run.sh starts a cluster and sets it"
+        );
+        return;
+    }
+    let text = TPE
+        .replace("local: {workers: 1, devices: [cpu]}", "slurm: {cpus: 1}")
+        .replace("trials: 8", "trials: 4")
+        .replace(
+            "experiment: toy.yaml",
+            "experiment: toy.yaml\nset: {train.epochs: 20}\nparallelism: 2",
+        );
+    let folder = workplace(&text);
+    let child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder.path())
+        .args(["sweep", "search.yaml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let record = folder.path().join("results/search/study.jsonl");
+    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"epoch\"")) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let killed = Command::new("pkill")
+        .args(["-KILL", "-o", "-f", "run .*toy.yaml .*name=trial-"])
+        .status()
+        .unwrap();
+    assert!(killed.success(), "no run was there to be killed");
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap() + &String::from_utf8(ended.stdout).unwrap();
+    println!("{said}");
+    assert!(ended.status.success(), "{said}");
+    assert!(
+        said.contains("4 trials") && said.contains("0 unfinished"),
+        "{said}"
+    );
+    assert!(said.contains("signal 9"), "{said}");
+    let rows = table(folder.path(), "results");
+    let failed = rows
+        .values()
+        .filter(|row| row.contains(&("status".into(), "failed".into())));
+    assert_eq!(failed.count(), 1, "the one whose run was killed: {rows:?}");
+}

@@ -4,6 +4,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use calvaria::config::load;
+use calvaria::sweep::Sweep;
 use common::{calvaria, repository, toy_workplace};
 use predicates::str::contains;
 
@@ -24,9 +26,52 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// The sweeps that ship, which are no experiments, or all but them.
+fn shipped(sweeps: bool) -> Vec<PathBuf> {
+    let mut files = yaml_files(&repository("experiments"));
+    files.retain(|file| {
+        file.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("sweep-")
+            == sweeps
+    });
+    files
+}
+
+#[test]
+fn every_sweep_is_valid_and_so_are_its_trials() {
+    let sweeps = shipped(true);
+    assert!(sweeps.len() >= 2);
+    for file in sweeps {
+        let sweep = Sweep::load(&file).unwrap();
+        let mut overrides = sweep.overrides(&Default::default());
+        overrides.push("data={nfbs: {root: /nowhere}}".into());
+        let resolved = load(&sweep.experiment_path(), &overrides).unwrap();
+        sweep
+            .pruner
+            .check_epochs(resolved.experiment.train.epochs)
+            .unwrap();
+        // Every parameter's values, each alone with the choices that it depends on.
+        for (key, parameter) in sweep.space.parameters() {
+            let values = parameter.domain.values();
+            let ends = [parameter.domain.bounds().0, parameter.domain.bounds().1];
+            let ends = ends.map(|end| parameter.domain.value(end));
+            for value in values.unwrap_or(ends.to_vec()) {
+                let mut trial = parameter.when.clone();
+                trial.insert(key.into(), value);
+                let mut overrides = sweep.overrides(&trial);
+                overrides.push("data={nfbs: {root: /nowhere}}".into());
+                load(&sweep.experiment_path(), &overrides).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn every_experiment_dry_runs() {
-    let experiments = yaml_files(&repository("experiments"));
+    let experiments = shipped(false);
     assert!(experiments.len() >= 4);
     for experiment in experiments {
         let mut command = calvaria();
@@ -80,7 +125,7 @@ fn a_resolved_experiment_is_itself_an_experiment() {
         text.split("\n# Set by").next().unwrap().to_owned()
     };
     let folder = tempfile::tempdir().unwrap();
-    for experiment in yaml_files(&repository("experiments")) {
+    for experiment in shipped(false) {
         let resolved = show(&experiment);
         let again = folder.path().join("again.yaml");
         std::fs::write(&again, &resolved).unwrap();

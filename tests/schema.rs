@@ -5,6 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use calvaria::config::schema;
+use calvaria::sweep::Sweep;
 use common::repository;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -31,9 +32,16 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_file_that_ships_is_valid() {
-    let validator = validator();
-    for folder in ["experiments", "configs"] {
+    let experiments = validator();
+    let sweeps = schemars::schema_for!(Sweep).to_value();
+    let sweeps = jsonschema::validator_for(&sweeps).unwrap();
+    for folder in ["experiments", "configs", "results/golden"] {
         for file in yaml_files(&repository(folder)) {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            let validator = match name.starts_with("sweep-") {
+                true => &sweeps,
+                false => &experiments,
+            };
             let text = std::fs::read_to_string(&file).unwrap();
             let mistakes: Vec<String> = validator
                 .iter_errors(&parse(&text))
@@ -74,11 +82,18 @@ fn what_is_refused_by_the_program_is_marked_by_an_editor() {
 }
 
 #[test]
-fn the_schema_that_ships_is_the_programs() {
-    let shipped = std::fs::read_to_string(repository("configs/experiment.schema.json")).unwrap();
-    let shipped: Value = serde_json::from_str(&shipped).unwrap();
-    assert!(
-        shipped == schema().to_value(),
-        "stale: calvaria config schema > configs/experiment.schema.json"
-    );
+fn the_schemas_that_ship_are_the_programs() {
+    let shipped = [
+        ("experiment", schema()),
+        ("sweep", schemars::schema_for!(Sweep)),
+    ];
+    for (name, schema) in shipped {
+        let file = repository(&format!("configs/{name}.schema.json"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let shipped: Value = serde_json::from_str(&text).unwrap();
+        assert!(
+            shipped == schema.to_value(),
+            "write it anew: calvaria config schema {name} > configs/{name}.schema.json"
+        );
+    }
 }

@@ -183,7 +183,7 @@ fn sigterm_stops_it_and_another_definition_is_refused() {
         .spawn()
         .unwrap();
     let record = folder.path().join("results/search/study.jsonl");
-    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"epoch\"")) {
+    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"event\":\"epoch\"")) {
         assert!(child.try_wait().unwrap().is_none(), "ended too soon");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -248,7 +248,7 @@ fn slurm_runs_a_sweep_to_its_end() {
         .spawn()
         .unwrap();
     let record = folder.path().join("results/search/study.jsonl");
-    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"epoch\"")) {
+    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"event\":\"epoch\"")) {
         std::thread::sleep(Duration::from_millis(50));
     }
     let killed = Command::new("pkill")

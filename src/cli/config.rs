@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::Failed;
 use crate::config;
+use crate::sweep::Sweep;
 
 /// Show or check experiment files.
 #[derive(Debug, clap::Args)]
@@ -24,14 +25,24 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
-    /// Print the JSON schema of experiment files, from which editors complete and check.
-    Schema,
+    /// Print the JSON schema of experiment files, or of sweeps', from which editors complete and check.
+    Schema {
+        /// Of which files.
+        #[arg(value_enum, default_value = "experiment")]
+        of: Kind,
+    },
     /// Check files without running them.
     Validate {
         /// Experiment files.
         #[arg(required = true)]
         experiments: Vec<PathBuf>,
     },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    Experiment,
+    Sweep,
 }
 
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
@@ -57,8 +68,12 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
             }
             Ok(())
         }
-        Command::Schema => {
-            let schema = serde_json::to_string_pretty(&config::schema()).map_err(Failed::work)?;
+        Command::Schema { of } => {
+            let schema = match of {
+                Kind::Experiment => config::schema(),
+                Kind::Sweep => schemars::schema_for!(Sweep),
+            };
+            let schema = serde_json::to_string_pretty(&schema).map_err(Failed::work)?;
             outln!("{schema}");
             Ok(())
         }

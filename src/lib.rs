@@ -20,6 +20,7 @@
 //! | [`preprocess`] | N4, resampling, intensity; the cache |
 //! | [`model`], [`loss`], [`metric`] | tensors only, generic over Burn's backends |
 //! | [`kernel`] | the operations of a 3-D U-Net, on the CPU our own: an extension of Burn's backends |
+//! | [`device`] | what devices are called, which are there, why one cannot be used |
 //! | [`volume`] | voxels with an affine, NIfTI files, resampling |
 //! | [`random`], [`files`] | keyed random streams; atomic files |
 
@@ -29,6 +30,7 @@ pub mod augment;
 pub mod cli;
 pub mod config;
 pub mod dataset;
+pub mod device;
 pub mod evaluate;
 pub mod files;
 pub mod golden;

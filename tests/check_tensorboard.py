@@ -10,6 +10,8 @@ import sys
 
 try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata as hparams
+    from tensorboard.util import tensor_util
 except ImportError:
     sys.exit(77)
 
@@ -33,6 +35,31 @@ def picture(event):
     }
 
 
+def session(tag, parse, fields):
+    """What the table of hyperparameters would show; None where the tag was not written."""
+    if tag not in events.Tags()["tensors"]:
+        return None
+    info = parse(events.SummaryMetadata(tag).plugin_data.content)
+    return {field: getattr(info, field) for field in fields}
+
+
+def start():
+    info = session(
+        hparams.SESSION_START_INFO_TAG,
+        hparams.parse_session_start_info_plugin_data,
+        ["group_name", "start_time_secs", "hparams"],
+    )
+    if info:
+        values = info["hparams"]
+        info["hparams"] = {k: getattr(v, v.WhichOneof("kind")) for k, v in values.items()}
+    return info
+
+
+def texts(tag):
+    arrays = [tensor_util.make_ndarray(e.tensor_proto) for e in events.Tensors(tag)]
+    return [array.item().decode() for array in arrays]
+
+
 tags = events.Tags()
 json.dump(
     {
@@ -41,6 +68,17 @@ json.dump(
             for tag in tags["scalars"]
         },
         "images": {tag: [picture(e) for e in events.Images(tag)] for tag in tags["images"]},
+        "session_start": start(),
+        "session_end": session(
+            hparams.SESSION_END_INFO_TAG,
+            hparams.parse_session_end_info_plugin_data,
+            ["status", "end_time_secs"],
+        ),
+        "texts": {
+            tag: texts(tag)
+            for tag in tags["tensors"]
+            if events.SummaryMetadata(tag).plugin_data.plugin_name == "text"
+        },
     },
     sys.stdout,
 )

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use calvaria::track::TensorBoard;
+use calvaria::track::{Setting, TensorBoard};
 use serde_json::{Value, json};
 
 fn event_files(folder: &Path) -> Vec<PathBuf> {
@@ -174,4 +174,38 @@ fn tensorboard_reads_scalars_and_pictures_of_several_sessions() {
             .into_raw(),
         rgb
     );
+}
+
+#[test]
+fn tensorboard_reads_a_run_s_settings_and_that_it_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("loss".to_owned(), Setting::Text("dice".into())),
+        ("train.epochs".to_owned(), Setting::Number(8.0)),
+        ("train.checkpointing".to_owned(), Setting::Switch(true)),
+    ];
+    let begin = || {
+        let mut board = TensorBoard::new(folder.path()).unwrap();
+        board.start_session("sweep/trial-0001", &settings);
+        board.text("config", "```yaml\nname: ä\n```");
+        board
+    };
+    drop(begin());
+    let Some(read) = read_by_tensorboard(folder.path()) else {
+        return;
+    };
+    let hparams = json!({"loss": "dice", "train.epochs": 8.0, "train.checkpointing": true});
+    assert_eq!(read["session_start"]["hparams"], hparams);
+    assert_eq!(read["session_start"]["group_name"], "sweep/trial-0001");
+    assert_eq!(read["session_end"], Value::Null);
+    assert_eq!(read["texts"]["config"][0], "```yaml\nname: ä\n```");
+
+    // A resumed session says it again and ends.
+    begin().end_session();
+    let read = read_by_tensorboard(folder.path()).unwrap();
+    assert_eq!(read["session_start"]["hparams"], hparams);
+    // 1 is STATUS_SUCCESS in TensorBoard's api.proto.
+    assert_eq!(read["session_end"]["status"], 1);
+    let end = read["session_end"]["end_time_secs"].as_f64().unwrap();
+    assert!(end >= read["session_start"]["start_time_secs"].as_f64().unwrap());
 }

@@ -6,8 +6,9 @@ use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, NoChe
 use burn_train::Interrupter;
 
 use super::Failed;
-use super::device::{DeviceChoice, on_device};
+use super::device::{on_device, resolve_one};
 use crate::config::{self, Resolved};
+use crate::device::DeviceChoice;
 use crate::golden::{self, Golden, Moved};
 use crate::kernel::TrainingBackend;
 use crate::run::{self, Options};
@@ -50,15 +51,16 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
         .map(|path| Ok((path.as_path(), config::load(path, &[])?)))
         .collect::<Result<_, config::ConfigError>>()
         .map_err(Failed::input)?;
+    let device = resolve_one(&args.device)?;
     let results = tempfile::tempdir().map_err(Failed::work)?;
     let interrupter = super::interrupter();
     let mut changed = 0;
     for (file, resolved) in &resolved {
         let work = (resolved, results.path(), &interrupter);
         let now = if resolved.experiment.train.checkpointing {
-            on_device!(args.device, BalancedCheckpointing, outcome(work))?
+            on_device!(&device, BalancedCheckpointing, outcome(work))?
         } else {
-            on_device!(args.device, NoCheckpointing, outcome(work))?
+            on_device!(&device, NoCheckpointing, outcome(work))?
         };
         changed += usize::from(settle(file, now, args, quiet)?);
     }
@@ -81,7 +83,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
 
 fn outcome<B: TrainingBackend>(
     (resolved, results, interrupter): (&Resolved, &Path, &Interrupter),
-    device: &B::Device,
+    devices: &[B::Device],
     name: &str,
 ) -> Result<Golden, Failed> {
     let options = Options {
@@ -90,7 +92,7 @@ fn outcome<B: TrainingBackend>(
         ..Options::default()
     };
     let console = Console::new(Verbosity::Quiet);
-    let runs = run::run::<B>(resolved, &options, device, interrupter, &console)
+    let runs = run::run::<B>(resolved, &options, devices, interrupter, &console)
         .map_err(|error| Failed::work(format!("{}: {error}", resolved.experiment.name)))?;
     Golden::of(&runs, name).map_err(Failed::work)
 }

@@ -29,6 +29,7 @@ mod check;
 mod compare;
 mod config;
 mod device;
+mod devices;
 mod evaluate;
 mod list;
 mod predict;
@@ -43,8 +44,6 @@ use std::process::ExitCode;
 
 use burn_train::Interrupter;
 use clap::{Parser, Subcommand};
-
-pub use device::DeviceChoice;
 
 use crate::kernel::keep_memory;
 use crate::track::Verbosity;
@@ -87,6 +86,8 @@ enum Command {
     Augment(augment::Args),
     /// List what can be named in an experiment, or an experiment's cases.
     List(list::Args),
+    /// List the devices that experiments can run on, or why they cannot.
+    Devices(devices::Args),
     /// Show or check experiment files.
     Config(config::Args),
 }
@@ -137,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::main(&args, verbosity),
         Command::Augment(args) => augment::main(&args, verbosity),
         Command::List(args) => list::main(&args),
+        Command::Devices(args) => devices::main(&args),
         Command::Config(args) => config::main(&args),
     };
     match done {

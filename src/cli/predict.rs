@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::Failed;
-use super::device::{DeviceChoice, on_device};
+use super::device::{on_device, resolve_one};
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 
+use crate::device::DeviceChoice;
 use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
@@ -29,23 +30,24 @@ pub struct Args {
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:INDEX.
+    /// Where to compute: auto, cpu, cuda[:INDEX] or vulkan[:INDEX].
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
 }
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
-    on_device!(args.device, NoCheckpointing, predict(args, quiet))
+    let device = resolve_one(&args.device)?;
+    on_device!(&device, NoCheckpointing, predict(args, quiet))
 }
 
 fn predict<B: TrainingBackend>(
     args: &Args,
     quiet: bool,
-    device: &B::Device,
-    _name: &str,
+    devices: &[B::Device],
+    _names: &str,
 ) -> Result<(), Failed> {
     let predictor =
-        Predictor::<B::InnerBackend>::from_run(&args.run, device).map_err(Failed::input)?;
+        Predictor::<B::InnerBackend>::from_run(&args.run, &devices[0]).map_err(Failed::input)?;
     if args.region.is_some() && args.scans.len() > 1 {
         return Err(Failed::input(
             "--region belongs to one scan: segment the scans one by one",

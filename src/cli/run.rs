@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use burn_train::Interrupter;
 
-use super::device::{DeviceChoice, on_device};
+use super::device::{on_device, resolve};
 use super::{Failed, Results};
 use crate::config::{self, Resolved};
 use crate::dataset::Fold;
+use crate::device::DeviceChoice;
 use crate::kernel::TrainingBackend;
 use crate::run::{self, Options, RunSummary, over_all};
 use crate::track::{Console, Verbosity};
@@ -22,7 +23,8 @@ pub struct Args {
     /// Override a value, such as model.unet.filters=24 (the value is YAML).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Where to compute: auto, cpu, cuda or cuda:INDEX.
+    /// Where to compute: auto (the experiment's `devices`, or a GPU where there is one), cpu,
+    /// cuda[:INDEX], vulkan[:INDEX], or several GPUs that share each step: cuda:0,cuda:1.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Run once for each of these seeds instead of the experiment's own.
@@ -105,10 +107,15 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let interrupter = super::interrupter();
     for (path, resolved) in &resolved {
         let work = (args, *path, resolved, &interrupter);
+        let named = &resolved.experiment.devices;
+        let devices = match &args.device {
+            DeviceChoice::Auto if !named.is_empty() => resolve(&DeviceChoice::Named(named.clone())),
+            choice => resolve(choice),
+        }?;
         if resolved.experiment.train.checkpointing {
-            on_device!(args.device, BalancedCheckpointing, run_one(work, verbosity))?;
+            on_device!(&devices, BalancedCheckpointing, run_one(work, verbosity))?;
         } else {
-            on_device!(args.device, NoCheckpointing, run_one(work, verbosity))?;
+            on_device!(&devices, NoCheckpointing, run_one(work, verbosity))?;
         }
     }
     Ok(())
@@ -142,13 +149,13 @@ fn dry_run(path: &Path, resolved: &Resolved, args: &Args) -> Result<(), Failed> 
 fn run_one<B: TrainingBackend>(
     (args, path, resolved, interrupter): (&Args, &Path, &Resolved, &Interrupter),
     verbosity: Verbosity,
-    device: &B::Device,
-    name: &str,
+    devices: &[B::Device],
+    names: &str,
 ) -> Result<(), Failed> {
-    let options = args.options(path, name);
+    let options = args.options(path, names);
     let console = Console::new(verbosity);
     let summaries =
-        run::run::<B>(resolved, &options, device, interrupter, &console).map_err(|error| {
+        run::run::<B>(resolved, &options, devices, interrupter, &console).map_err(|error| {
             console.finish();
             let failed = if error.is_input() {
                 Failed::input

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentations, Transform};
 use crate::dataset::{Patch, Source, Split};
+use crate::device::{DeviceChoice, DeviceName};
 use crate::loss::Loss;
 use crate::metric::Evaluation;
 use crate::model::Model;
@@ -20,6 +21,10 @@ pub struct Experiment {
     /// The seed of every random number.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// The GPUs that share each training step's batches (as many as `train.accumulate`, or a part of
+    /// it), such as [cuda:0, cuda:1]. By default, and where `--device` names others, that says where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceName>,
     /// Where the cases come from.
     pub data: Source,
     /// Steps from a raw scan to the network's input, in order.
@@ -86,6 +91,7 @@ impl Experiment {
         let transforms = self.augment.0.iter().enumerate();
         checks.extend(transforms.map(|(at, one)| (format!("augment.{at}"), one.validate())));
         let others = [
+            ("devices", DeviceChoice::check(&self.devices)),
             ("augment", self.check_mixup()),
             ("split", self.split.validate()),
             ("model", self.model.validate()),

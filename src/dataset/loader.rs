@@ -39,6 +39,18 @@ pub struct Batch<B: Backend> {
     pub preview: bool,
 }
 
+impl<B: Backend> Batch<B> {
+    /// The batch on `device`.
+    #[must_use]
+    pub fn to_device(self, device: &B::Device) -> Self {
+        Self {
+            images: self.images.to_device(device),
+            masks: self.masks.to_device(device),
+            ..self
+        }
+    }
+}
+
 /// How samples are drawn.
 #[derive(Clone, Debug)]
 pub struct Sampling {

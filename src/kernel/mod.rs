@@ -15,6 +15,8 @@ mod parallel;
 mod pool;
 mod upsample;
 
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::module;
@@ -132,10 +134,13 @@ impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> TrainingBackend for B 
 impl Kernels for burn_cuda::Cuda {}
 
 #[cfg(feature = "cuda")]
-impl<C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> Kernels
-    for burn::backend::Autodiff<burn_cuda::Cuda, C>
-{
-}
+impl<C: CheckpointStrategy> Kernels for Autodiff<burn_cuda::Cuda, C> {}
+
+#[cfg(feature = "vulkan")]
+impl Kernels for burn_wgpu::Vulkan {}
+
+#[cfg(feature = "vulkan")]
+impl<C: CheckpointStrategy> Kernels for Autodiff<burn_wgpu::Vulkan, C> {}
 
 /// The largest value of each block of 2x2x2 voxels: [`Kernels::max_pool3d`].
 pub fn max_pool3d<B: Kernels>(x: Tensor<B, 5>) -> Tensor<B, 5> {

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Options, write_json};
+use crate::device::{cpu_model, proc_value};
 use crate::files::FileError;
 use crate::kernel::instruction_set;
 use crate::preprocess::cache::InputDigests;
@@ -77,7 +78,7 @@ impl Default for Session {
             burn: "0.21.0".into(),
             device: String::new(),
             gpu: None,
-            cpu: proc_value("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
+            cpu: cpu_model(),
             instructions: instruction_set().into(),
             threads: rayon::current_num_threads(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -163,13 +164,6 @@ impl Environment {
         }
         write_json(file, self)
     }
-}
-
-/// The value of the first line `name : value` of a system's text file.
-fn proc_value(file: &str, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 fn peak_memory_mib() -> Option<f64> {

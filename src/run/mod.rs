@@ -80,11 +80,12 @@ pub struct Options {
     pub folds: Vec<usize>,
     /// What the program was called with, for the record.
     pub command: Vec<String>,
-    /// The device's name, for the record.
+    /// The devices' names, for the record.
     pub device: String,
 }
 
-/// Runs every seed and fold asked for and returns their summaries.
+/// Runs every seed and fold asked for and returns their summaries. The first device does the work, and
+/// more than one share the batches of each training step.
 ///
 /// # Errors
 ///
@@ -92,11 +93,12 @@ pub struct Options {
 pub fn run<B: TrainingBackend>(
     resolved: &Resolved,
     options: &Options,
-    device: &B::Device,
+    devices: &[B::Device],
     interrupter: &Interrupter,
     console: &Console,
 ) -> Result<Vec<RunSummary>, RunError> {
     let experiment = &resolved.experiment;
+    check_sharing(experiment, devices.len()).map_err(RunError::Setup)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
@@ -120,13 +122,29 @@ pub fn run<B: TrainingBackend>(
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
         }
-        summaries.push(run.complete::<B>(&prepared, options, device, interrupter, console)?);
+        summaries.push(run.complete::<B>(&prepared, options, devices, interrupter, console)?);
         data = Some((pipeline, prepared));
     }
     if runs.len() > 1 {
         write_experiment(&home, experiment, &summaries)?;
     }
     Ok(summaries)
+}
+
+const NO_DEVICE: &str = "no device was named to run on.";
+
+/// Whether each of a step's batches finds one of the `devices`, and none is idle.
+fn check_sharing(experiment: &Experiment, devices: usize) -> Result<(), String> {
+    let accumulate = experiment.train.accumulate;
+    match devices {
+        0 => Err(NO_DEVICE.into()),
+        _ if accumulate.is_multiple_of(devices) => Ok(()),
+        _ => Err(format!(
+            "{devices} devices share the batches of each step, and train.accumulate, their number, is \
+             {accumulate}: make it a multiple of {devices}. With train.batch_size made as many times \
+             smaller a step still sees as many samples."
+        )),
+    }
 }
 
 fn write_experiment(
@@ -291,6 +309,8 @@ fn plan(experiment: &Experiment, options: &Options, cases: &[Case]) -> Result<Ve
             runs.push(Run {
                 experiment: Experiment {
                     seed,
+                    // Where a run was computed is told by its environment.json; it may go on elsewhere.
+                    devices: Vec::new(),
                     ..experiment.clone()
                 },
                 folder: options.results.join(&experiment.name).join(&variant),
@@ -393,7 +413,7 @@ impl Run {
         &self,
         data: &PreparedData,
         options: &Options,
-        device: &B::Device,
+        devices: &[B::Device],
         interrupter: &Interrupter,
         console: &Console,
     ) -> Result<RunSummary, RunError> {
@@ -428,7 +448,7 @@ impl Run {
         environment.write(&environment_file)?;
         console.log_to(&self.path("log.txt"))?;
         console.detail(|| environment.line());
-        let done = self.train_and_score::<B>(data, device, interrupter, console);
+        let done = self.train_and_score::<B>(data, devices, interrupter, console);
         // What was used is told of a session that failed as well, unless that cannot be written either.
         let noted = environment.write(&environment_file);
         let summary = done?;
@@ -442,7 +462,7 @@ impl Run {
     fn train_and_score<B: TrainingBackend>(
         &self,
         data: &PreparedData,
-        device: &B::Device,
+        devices: &[B::Device],
         interrupter: &Interrupter,
         console: &Console,
     ) -> Result<RunSummary, RunError> {
@@ -450,6 +470,9 @@ impl Run {
         if Checkpoints::of(&self.folder).resumable() {
             console.say("Continuing from the last checkpoint.");
         }
+        let Some((device, helpers)) = devices.split_first() else {
+            return Err(RunError::Setup(NO_DEVICE.into()));
+        };
         let progress = train::train::<B>(
             &self.experiment,
             train::Fold {
@@ -460,6 +483,7 @@ impl Run {
                 console: console.clone(),
             },
             device,
+            helpers,
         )?;
         let scored = self.score::<B>(data, device, console)?;
         write_cases(&self.path("cases.csv"), &scored.scores)?;

@@ -128,7 +128,7 @@ impl TensorBoard {
         self.failure.as_ref()
     }
 
-    fn summary(&mut self, value: Summary_Value, step: usize) {
+    pub(super) fn summary(&mut self, value: Summary_Value, step: usize) {
         let mut summary = Summary::new();
         summary.set_value(RepeatedField::from_vec(vec![value]));
         let mut event = Event::new();
@@ -151,7 +151,7 @@ impl TensorBoard {
         }
     }
 
-    fn fail(&mut self, source: io::Error) {
+    pub(super) fn fail(&mut self, source: io::Error) {
         self.failure = Some(TensorBoardError::Write {
             path: self.path.clone(),
             source,
@@ -175,7 +175,7 @@ fn create_event_file(folder: &Path) -> Result<(PathBuf, File), TensorBoardError>
     }
 }
 
-fn since_1970() -> std::time::Duration {
+pub(super) fn since_1970() -> std::time::Duration {
     // A clock set before 1970 only misplaces the events in time.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

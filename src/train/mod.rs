@@ -6,6 +6,7 @@ mod finite;
 mod gradient;
 mod optimizer;
 mod quantity;
+mod replicas;
 mod schedule;
 mod segmenter;
 mod strategy;
@@ -26,13 +27,14 @@ pub use schedule::{
 pub use segmenter::{Segmenter, StepRecord};
 
 use self::quantity::{Dice, Iou, IouSoft, LossValue, Mean};
+use self::replicas::Replicas;
 use self::strategy::{Strategy, lock};
 use crate::config::Experiment;
 use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
 use crate::files::FileError;
 use crate::kernel::TrainingBackend;
 use crate::preprocess::PreprocessError;
-use crate::track::{Console, TensorBoard, TensorBoardError, TensorBoardLogger};
+use crate::track::{Console, TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
 
 /// Training could not be done, or not to its end.
 #[derive(Debug, Error)]
@@ -125,6 +127,9 @@ impl Fold<'_> {
 /// Trains `experiment` on one fold, going on from its last checkpoint if there is one, and returns
 /// the progress made. The best weights are in `checkpoints/best.safetensors`.
 ///
+/// The network is on `device`; `helpers` are more devices that share each step's batches, each with a
+/// copy of the network.
+///
 /// # Errors
 ///
 /// When a case cannot be read, a file not written, the loss is not finite, or the user interrupts.
@@ -132,6 +137,7 @@ pub fn train<B: TrainingBackend>(
     experiment: &Experiment,
     fold: Fold<'_>,
     device: &B::Device,
+    helpers: &[B::Device],
 ) -> Result<Progress, TrainError> {
     let training = &experiment.train;
     let epoch = Arc::new(AtomicUsize::new(0));
@@ -189,7 +195,9 @@ pub fn train<B: TrainingBackend>(
         total: training.epochs * steps,
         progress: Arc::clone(&progress),
     };
-    let board = Arc::new(Mutex::new(TensorBoard::new(&fold.path("tensorboard"))?));
+    let mut board = TensorBoard::new(&fold.path("tensorboard"))?;
+    describe(experiment, &mut board);
+    let board = Arc::new(Mutex::new(board));
     let mut console = fold.console.clone();
     console.start("training", training.epochs * steps, done * steps);
 
@@ -202,6 +210,7 @@ pub fn train<B: TrainingBackend>(
         loading,
         steps,
         progress,
+        replicas: Mutex::new(Replicas::new(device.clone(), helpers)),
         averaged: Mutex::new(averaged),
         failure: Mutex::new(None),
         console: console.clone(),
@@ -242,5 +251,19 @@ pub fn train<B: TrainingBackend>(
             epochs: progress.history.len(),
         });
     }
+    let mut board = lock(&strategy.board);
+    board.end_session();
+    board.flush();
     Ok(progress)
+}
+
+/// Tells TensorBoard what is trained. A session that resumes says it again, which TensorBoard passes
+/// over.
+fn describe(experiment: &Experiment, board: &mut TensorBoard) {
+    // An experiment was read from YAML and can be written again; if not, the log does without.
+    let settings = serde_json::to_value(experiment).unwrap_or_default();
+    board.start_session(&experiment.name, &hyperparameters(&settings));
+    let config = serde_yaml::to_string(experiment).unwrap_or_default();
+    board.text("config", &format!("```yaml\n{config}```"));
+    board.flush();
 }

@@ -17,6 +17,7 @@ use super::TrainError;
 use super::checkpoint::{Best, Checkpoints, Progress};
 use super::finite::is_finite;
 use super::optimizer::OptimizerState;
+use super::replicas::Replicas;
 use super::schedule::ScheduleState;
 use super::segmenter::{Segmenter, StepRecord};
 use super::{ema, gradient};
@@ -31,7 +32,7 @@ pub type Components<B> =
 
 type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
-/// Trains on one device; checks every loss; ends each epoch with a validation, a row in
+/// Trains on the devices given; checks every loss; ends each epoch with a validation, a row in
 /// `metrics.csv` and a checkpoint; stops early where that was asked for.
 pub struct Strategy<B: TrainingBackend> {
     /// Shares its state with the learner's optimiser.
@@ -50,6 +51,8 @@ pub struct Strategy<B: TrainingBackend> {
     pub steps: usize,
     /// Progress so far; the outcome when training has ended.
     pub progress: Arc<Mutex<Progress>>,
+    /// The devices that share the work.
+    pub replicas: Mutex<Replicas<B>>,
     /// The running mean of the weights, where one is kept.
     pub averaged: Mutex<Option<Segmenter<B::InnerBackend>>>,
     /// Why training failed, if it did.
@@ -222,20 +225,28 @@ impl<B: TrainingBackend> Strategy<B> {
         (epoch, step): (usize, usize),
     ) -> Result<Option<(StepRecord, GradientsParams)>, TrainError> {
         let model = learner.model();
+        let mut replicas = lock(&self.replicas);
+        replicas.load(&model);
         let mut accumulator = GradientsAccumulator::new();
         let mut records = Vec::new();
-        for batch in batches.take(self.training.accumulate) {
-            let TrainOutput { item, grads } = learner.train_step(batch);
-            if !item.loss.is_finite() {
-                return Err(TrainError::NotFinite {
-                    loss: item.loss,
-                    epoch,
-                    step,
-                    cases: item.cases.into_iter().map(|(case, _)| case).collect(),
-                });
+        let mut batches = batches.take(self.training.accumulate);
+        loop {
+            let together: Vec<_> = batches.by_ref().take(replicas.count()).collect();
+            if together.is_empty() {
+                break;
             }
-            accumulator.accumulate(&model, grads);
-            records.push(item);
+            for TrainOutput { item, grads } in replicas.differentiate(&model, together) {
+                if !item.loss.is_finite() {
+                    return Err(TrainError::NotFinite {
+                        loss: item.loss,
+                        epoch,
+                        step,
+                        cases: item.cases.into_iter().map(|(case, _)| case).collect(),
+                    });
+                }
+                accumulator.accumulate(&model, grads);
+                records.push(item);
+            }
         }
         let count = records.len();
         let mut grads = accumulator.grads();

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ExecutorError, Job, quote_command};
+use crate::device::DeviceChoice;
 use pool::LocalPool;
 
 pub(super) use worker::states;
@@ -143,16 +144,7 @@ impl Local {
     }
 }
 
-/// Whether `device` is one that `--device` takes.
+/// Whether `device` is what `--device` takes.
 pub(super) fn validate_device(device: &str) -> Result<(), String> {
-    let index = device
-        .strip_prefix("cuda:")
-        .map(|index| index.parse::<usize>().is_ok());
-    if matches!(device, "auto" | "cpu" | "cuda") || index == Some(true) {
-        Ok(())
-    } else {
-        Err(format!(
-            "device `{device}` is unknown; allowed: auto, cpu, cuda, cuda:1, …"
-        ))
-    }
+    device.parse::<DeviceChoice>().map(|_| ())
 }

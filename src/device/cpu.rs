@@ -1,0 +1,32 @@
+//! The processor.
+
+use super::{DeviceName, Found};
+use crate::kernel::instruction_set;
+
+pub(super) fn found() -> Found {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Found {
+        name: DeviceName::Cpu,
+        model: model(),
+        memory: memory(),
+        details: format!("{threads} threads, {}", instruction_set()),
+        automatic: true,
+    }
+}
+
+/// The processor's name, where the system tells.
+pub fn model() -> String {
+    proc_value("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into())
+}
+
+fn memory() -> Option<u64> {
+    let kib = proc_value("/proc/meminfo", "MemTotal")?;
+    Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// The value of the first line `name : value` of a system's text file.
+pub fn proc_value(file: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}

@@ -1,0 +1,67 @@
+//! NVIDIA's GPUs.
+
+use burn::tensor::Tensor;
+use cudarc::driver::{CudaContext, DriverError};
+
+use super::guard::explain;
+use super::{DeviceName, Found, Inventory, guard};
+
+/// How many GPUs there are.
+pub(super) fn count() -> Result<usize, String> {
+    let none = || explain("CUDA_ERROR_NO_DEVICE");
+    match answer(CudaContext::device_count)? {
+        0 => Err(none()),
+        count => usize::try_from(count).map_err(|_| none()),
+    }
+}
+
+pub(super) fn list() -> Inventory {
+    (0..count()?)
+        .map(|index| answer(|| describe(index)))
+        .collect()
+}
+
+fn describe(index: usize) -> Result<Found, DriverError> {
+    let context = CudaContext::new(index)?;
+    let (major, minor) = context.compute_capability()?;
+    let mut details = format!("compute capability {major}.{minor}");
+    if let Some(driver) = driver() {
+        details += &format!(", driver {driver}");
+    }
+    Ok(Found {
+        name: DeviceName::Cuda(index),
+        model: context.name()?,
+        memory: Some(context.total_mem()? as u64),
+        details,
+        automatic: true,
+    })
+}
+
+/// The driver's version, as its kernel module tells it.
+fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    let is_version =
+        |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    text.split_whitespace().find(is_version).map(str::to_owned)
+}
+
+/// What the driver answers. Without a driver cudarc panics.
+fn answer<T>(ask: impl FnOnce() -> Result<T, DriverError>) -> Result<T, String> {
+    match guard(ask) {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(explain(&format!("{error:?}"))),
+        Err(broken) => Err(broken.to_string()),
+    }
+}
+
+/// Does one small sum.
+pub(super) fn probe(index: usize) -> Result<(), String> {
+    let sum = || {
+        let device = burn_cuda::CudaDevice::new(index);
+        let ones = Tensor::<burn_cuda::Cuda, 1>::ones([8], &device);
+        ones.sum()
+            .try_into_data()
+            .map(|data| data.iter::<f32>().sum::<f32>())
+    };
+    super::summed(guard(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
+}

@@ -1,0 +1,169 @@
+//! Panics of the work on a device, as sentences.
+
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
+
+/// Work ended in a panic: of a GPU's driver, compiler or memory, or by a mistake in this program.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{0}")]
+pub struct Broken(String);
+
+/// Does `work`. A panic in it, on this thread or, where this one then waits in vain, on another, is
+/// kept off the screen and becomes a sentence that says what to do. With `RUST_BACKTRACE` set one
+/// whose cause is not known is shown as well.
+///
+/// # Errors
+///
+/// When `work` panics.
+pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+    let first = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&first);
+    let usual = Arc::new(std::panic::take_hook());
+    let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let show = Arc::clone(&usual);
+    std::panic::set_hook(Box::new(move |panic| {
+        // Of several panics the first is the cause, the others its consequences.
+        let said = text(panic);
+        if shown && known(&said).is_none() {
+            show(panic);
+        }
+        heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(said);
+    }));
+    let done = catch_unwind(AssertUnwindSafe(work));
+    std::panic::set_hook(Box::new(move |panic| usual(panic)));
+    done.map_err(|_| {
+        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Broken(explain(&first.unwrap_or_default()))
+    })
+}
+
+fn text(panic: &PanicHookInfo<'_>) -> String {
+    let said = panic.payload_as_str().unwrap_or("a panic without words");
+    let place = panic
+        .location()
+        .map(|place| format!(" ({}:{})", place.file(), place.line()));
+    format!("{said}{}", place.unwrap_or_default())
+}
+
+/// The sentence for what Burn, CubeCL or cudarc said.
+pub(super) fn explain(said: &str) -> String {
+    known(said).map_or_else(
+        || {
+            let first = said.lines().next().unwrap_or_default();
+            format!(
+                "calvaria came upon an error that it did not foresee: {first}. Please report it, \
+                 with the command and its experiment; RUST_BACKTRACE=1 shows where it happened."
+            )
+        },
+        str::to_owned,
+    )
+}
+
+fn known(said: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let missing = says(&["dynamically load", "shared library"]);
+    if says(&[
+        "OUT_OF_MEMORY",
+        "OutOfMemory",
+        "out of memory",
+        "BufferTooBig",
+    ]) {
+        Some(
+            "the GPU has not enough memory for this. Make train.batch_size smaller \
+             (train.accumulate keeps what a step sees), turn on train.checkpointing, or train on \
+             pieces (train.patch) or a smaller model.",
+        )
+    } else if missing && says(&["\"cuda\"", "libcuda", "nvcuda"]) {
+        Some("no NVIDIA driver was found on this machine (libcuda).")
+    } else if missing && says(&["nvrtc"]) {
+        Some(
+            "NVIDIA's run-time compiler was not found (libnvrtc). Install the CUDA toolkit's \
+             run-time libraries, or put their folder into LD_LIBRARY_PATH.",
+        )
+    } else if says(&["CUDA installation not found"]) {
+        Some(
+            "CUDA's header files were not found. Install the CUDA toolkit (its folder `include`), \
+             or set CUDA_PATH to where it is.",
+        )
+    } else if says(&TOO_OLD) {
+        Some(
+            "the NVIDIA driver is too old for the CUDA libraries of this machine. Update the \
+             driver, or install a toolkit that is not newer than it.",
+        )
+    } else if says(&["CUDA_ERROR_NO_DEVICE"]) {
+        Some("the NVIDIA driver finds no GPU (does CUDA_VISIBLE_DEVICES hide it?).")
+    } else {
+        None
+    }
+}
+
+/// What is said where the driver does not know what newer libraries ask for.
+const TOO_OLD: [&str; 4] = [
+    "UNSUPPORTED_PTX_VERSION",
+    "Expected symbol",
+    "SYSTEM_DRIVER_MISMATCH",
+    "INSUFFICIENT_DRIVER",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_and_a_panic_told() {
+        assert_eq!(guard(|| 8), Ok(8));
+        let told = guard(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
+        let told: Result<(), Broken> = told;
+        assert!(told.unwrap_err().to_string().contains("train.batch_size"));
+    }
+
+    #[test]
+    fn of_several_panics_the_first_is_told() {
+        let told = guard(|| {
+            let other = std::thread::spawn(|| panic!("the cause")).join();
+            other.expect("the consequence")
+        });
+        let told: Result<(), Broken> = told;
+        let told = told.unwrap_err().to_string();
+        assert!(
+            told.contains("the cause") && told.contains("guard.rs"),
+            "{told}"
+        );
+    }
+
+    // What cudarc 0.19 and CubeCL 0.10 say.
+    #[test]
+    fn what_the_libraries_say_becomes_what_to_do() {
+        let pairs = [
+            (
+                "Unable to dynamically load the \"cuda\" shared library - searched for library names: [\"cuda\", \"nvcuda\"]",
+                "no NVIDIA driver",
+            ),
+            (
+                "Unable to dynamically load the \"nvrtc\" shared library - searched for library names: [\"nvrtc\"]",
+                "libnvrtc",
+            ),
+            (
+                "called `Result::unwrap()` on an `Err` value: DriverError(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, \"the provided PTX was compiled with an unsupported toolchain.\")",
+                "too old",
+            ),
+            (
+                "Expected symbol in library: DlSym { desc: \"libcuda.so: undefined symbol: cuCtxCreate_v4\" }",
+                "too old",
+            ),
+            ("\n        CUDA installation not found.", "CUDA_PATH"),
+            (
+                "something else\nin two lines",
+                "something else. Please report",
+            ),
+        ];
+        for (said, wanted) in pairs {
+            assert!(explain(said).contains(wanted), "{said}: {}", explain(said));
+        }
+    }
+}

@@ -20,10 +20,12 @@ fn plots_are_written_as_png_and_svg_with_their_names() {
             Series {
                 label: "train".into(),
                 points: vec![(1.0, 0.5), (2.0, 0.25)],
+                joined: true,
             },
             Series {
                 label: "validation".into(),
                 points: vec![(1.0, 0.6), (2.0, f64::NAN)],
+                joined: true,
             },
         ],
         mean_band: false,

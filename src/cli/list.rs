@@ -14,9 +14,11 @@ use crate::loss::Loss;
 use crate::metric::{Better, METRICS};
 use crate::model::Model;
 use crate::preprocess::Step;
+use crate::sweep::executor::Executor;
+use crate::sweep::{Pruner, Sampler};
 use crate::train::{Optimizer, Schedule};
 
-/// List what can be named in an experiment, or an experiment's cases.
+/// List what can be named in an experiment or a sweep, or an experiment's cases.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to list.
@@ -30,11 +32,14 @@ pub struct Args {
 enum What {
     Augmentations,
     Cases,
+    Executors,
     Losses,
     Metrics,
     Models,
     Optimizers,
     Preprocessing,
+    Pruners,
+    Samplers,
     Schedules,
     Sources,
     Splits,
@@ -51,6 +56,9 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
         What::Schedules => members(&Schedule::defaults()),
         What::Sources => members(&Source::defaults()),
         What::Splits => members(&Split::defaults()),
+        What::Samplers => members(&Sampler::defaults()),
+        What::Pruners => members(&Pruner::defaults()),
+        What::Executors => members(&Executor::defaults()),
         What::Cases => cases(args),
     }
 }

@@ -84,7 +84,7 @@ enum Command {
     Sweep(sweep::Args),
     /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
-    /// List what can be named in an experiment, or an experiment's cases.
+    /// List what can be named in an experiment or a sweep, or an experiment's cases.
     List(list::Args),
     /// List the devices that experiments can run on, or why they cannot.
     Devices(devices::Args),

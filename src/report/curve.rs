@@ -15,6 +15,8 @@ pub struct Series {
     pub label: String,
     /// Its points in order of x. Where y is not finite the curve has a gap.
     pub points: Vec<(f64, f64)>,
+    /// Whether a line joins them. If not, each is a dot.
+    pub joined: bool,
 }
 
 /// A plot of curves over a common x, such as epochs.
@@ -212,7 +214,8 @@ impl CurvePlot {
             on.dashes((x.from, height), (x.to, height), DARK_GREY, 2.0);
         }
         let width = if band.is_empty() { 2.5 } else { 1.5 };
-        for (series, colour) in self.series.iter().zip(colours()) {
+        let joined = self.series.iter().zip(colours());
+        for (series, colour) in joined.filter(|(series, _)| series.joined) {
             for run in series
                 .points
                 .split(|point| !self.shows(*point))
@@ -242,7 +245,7 @@ impl CurvePlot {
             4.0
         };
         for (series, colour) in self.series.iter().zip(colours()) {
-            let few = series.points.len() <= MOST_DOTS;
+            let few = !series.joined || series.points.len() <= MOST_DOTS;
             for run in series.points.split(|point| !self.shows(*point)) {
                 for &(at, value) in run.iter().filter(|_| few || run.len() == 1) {
                     if x.contains(at) && y.contains(value) {
@@ -272,7 +275,12 @@ impl CurvePlot {
                 self.series.len()
             };
             for (series, colour) in self.series.iter().zip(colours()).take(shown) {
-                entries.push(Entry::new(&series.label, colour, Sample::Line(2.5)));
+                let sample = if series.joined {
+                    Sample::Line(2.5)
+                } else {
+                    Sample::Dot
+                };
+                entries.push(Entry::new(&series.label, colour, sample));
             }
             if shown < self.series.len() {
                 let rest = format!("and {} more", self.series.len() - shown);
@@ -302,6 +310,7 @@ mod tests {
     fn series(count: usize, epochs: usize) -> Vec<Series> {
         let curve = |k: usize| Series {
             label: format!("trial-0017/seed-42/fold-{k}"),
+            joined: true,
             points: (1..=epochs)
                 .map(|e| (e as f64, 0.9 - 0.5 / (e + k) as f64))
                 .collect(),
@@ -358,6 +367,7 @@ mod tests {
             plot(vec![Series {
                 label: "a".into(),
                 points,
+                joined: true,
             }])
             .draw()
             .assert_texts_are_apart();
@@ -369,6 +379,7 @@ mod tests {
         let curve = |points: &[(f64, f64)]| Series {
             label: "fold".into(),
             points: points.into(),
+            joined: true,
         };
         let plot = CurvePlot {
             mean_band: true,
@@ -411,6 +422,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
+                joined: true,
             }])
         };
         let drawing = log.draw();
@@ -434,6 +446,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
+                joined: true,
             }])
         };
         let (low, high) = fitted.y_limits(&[]);

@@ -33,6 +33,7 @@ pub(super) enum Sample {
     /// A line of this width.
     Line(f64),
     Dashes,
+    Dot,
     Band,
     None,
 }
@@ -58,6 +59,7 @@ pub(super) fn draw_legend(on: &mut Drawing, frame: &Frame, legend: &[Entry]) {
         let (from, to): (Point, Point) = ((left, y), (left + SAMPLE - 10.0, y));
         match entry.sample {
             Sample::Line(width) => on.path(vec![from, to], entry.colour, width),
+            Sample::Dot => on.dot(((from.0 + to.0) / 2.0, from.1), 4.0, entry.colour),
             Sample::Dashes => on.dashes(from, to, entry.colour, 2.0),
             Sample::Band => {
                 let points = [

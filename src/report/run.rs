@@ -173,6 +173,7 @@ pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f
     Series {
         label: label.to_owned(),
         points: points.collect(),
+        joined: true,
     }
 }
 

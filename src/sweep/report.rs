@@ -137,10 +137,12 @@ fn progress(history: &History, scored: &[(&Row<'_>, f64)]) -> CurvePlot {
             Series {
                 label: "trial".into(),
                 points: points.collect(),
+                joined: false,
             },
             Series {
                 label: "best so far".into(),
                 points: line,
+                joined: true,
             },
         ],
         mean_band: false,

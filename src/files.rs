@@ -1,5 +1,6 @@
-//! Writing files so that a reader never sees half of one.
+//! Writing files so that a reader never sees half of one, and locks on them.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,40 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
         action: "create the folder",
         path: path.to_owned(),
         remedy: "Choose a folder that you may write to.",
+        source,
+    })
+}
+
+/// Opens and locks `path`, created where it is missing, for as long as the file stays open: the process
+/// that holds it works on what is beside it, and however it ends the system frees it. None if another
+/// process has it. Where the disk has no locks, that there is one process only is for the user to see to.
+///
+/// # Errors
+///
+/// When the file cannot be opened.
+pub fn lock(path: &Path) -> Result<Option<File>, FileError> {
+    let file = open_to_lock(path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Opens a file that is there to be locked; what it holds stays.
+///
+/// # Errors
+///
+/// When the folder cannot be created or the file cannot be opened.
+pub fn open_to_lock(path: &Path) -> Result<File, FileError> {
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(|source| FileError {
+        action: "open",
+        path: path.to_owned(),
+        remedy: "Check that its folder is there and yours to write.",
         source,
     })
 }

@@ -150,16 +150,39 @@ proptest! {
     }
 
     #[test]
-    fn pooling_and_upsampling_are_burns(
+    fn kernels_shorter_than_the_stride_may_be_lengthened(
+        kernel in [1..4usize, 1..4usize, 1..4usize],
+        stride in [1..4usize, 1..4usize, 1..4usize],
+        [d, h, w] in [3..8usize, 3..8usize, 3..8usize],
+    ) {
+        let [a, b, c] = kernel;
+        let parameters = [(1, vec![2, 3, d, h, w]), (2, vec![3, 3, a, b, c]), (3, vec![3])];
+        let options = ConvOptions::new(stride, [0; 3], [1; 3], 1);
+        let both = [burns::conv3d, module::conv3d];
+        let [ours, theirs] = both.map(|conv3d| values(&parameters, |p| {
+            conv3d(p[0].clone(), p[1].clone(), Some(vector(p[2].clone())), options.clone())
+        }));
+        assert_same(&ours, &theirs);
+        let options = ConvTransposeOptions::new(stride, [0; 3], [0; 3], [1; 3], 1);
+        let both = [burns::conv_transpose3d, module::conv_transpose3d];
+        let [ours, theirs] = both.map(|transposed| values(&parameters, |p| {
+            transposed(p[0].clone(), p[1].clone(), Some(vector(p[2].clone())), options.clone())
+        }));
+        assert_same(&ours, &theirs);
+    }
+
+    #[test]
+    fn pooling_upsampling_and_gelu_are_burns(
         channels in 1..5usize,
         [d, h, w] in [2..9usize, 2..9usize, 2..9usize],
         batch in 1..3usize,
     ) {
         let parameters = [(1, vec![batch, channels, d, h, w])];
         type Operation = fn(Tensor<Ad, 5>) -> Tensor<Ad, 5>;
-        let pairs: [(Operation, Operation); 3] = [
+        let pairs: [(Operation, Operation); 4] = [
             (Ad::max_pool3d, burns::max_pool3d),
             (Ad::avg_pool3d, burns::avg_pool3d),
+            (<Ad as Kernels>::gelu, burns::gelu),
             (Ad::upsample_trilinear, burns::upsample_trilinear),
         ];
         for (ours, theirs) in pairs {

@@ -225,6 +225,18 @@ fn a_finished_run_is_kept_unless_forced() {
 }
 
 #[test]
+fn a_run_that_another_process_works_on_is_left_alone() {
+    let folder = toy_workplace(4);
+    let home = folder.path().join("results/toy/seed-7");
+    let other = calvaria::files::lock(&home.join(".lock")).unwrap();
+    let forced = run(folder.path(), &["--force"]);
+    forced.code(2).stderr(contains("another process"));
+    assert!(!home.join("config.yaml").exists());
+    drop(other);
+    run(folder.path(), &["--force"]).success();
+}
+
+#[test]
 fn folds_and_seeds_run_and_are_averaged() {
     let folder = toy_workplace(4);
     run(

@@ -306,11 +306,7 @@ fn slurm_runs_a_sweep_to_its_end() {
     slurm("scontrol", &["requeue", requeued]);
     slurm(
         "pkill",
-        &[
-            "-KILL",
-            "-f",
-            "run .*toy.yaml .*name=trial-0000",
-        ],
+        &["-KILL", "-f", "run .*toy.yaml .*name=trial-0000"],
     );
     // Slurm lets a task wait for two minutes after a requeue; here a few seconds do.
     let mut hastened = 0;

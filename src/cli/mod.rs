@@ -25,6 +25,7 @@ macro_rules! errln {
 }
 
 mod augment;
+mod bench;
 mod check;
 mod compare;
 mod config;
@@ -86,6 +87,8 @@ enum Command {
     Augment(augment::Args),
     /// List what can be named in an experiment or a sweep, or an experiment's cases.
     List(list::Args),
+    /// Time training steps and predictions of an experiment's network, on random voxels.
+    Bench(bench::Args),
     /// List the devices that experiments can run on, or why they cannot.
     Devices(devices::Args),
     /// Show or check experiment files.
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::main(&args, verbosity),
         Command::Augment(args) => augment::main(&args, verbosity),
         Command::List(args) => list::main(&args),
+        Command::Bench(args) => bench::main(&args),
         Command::Devices(args) => devices::main(&args),
         Command::Config(args) => config::main(&args),
     };

@@ -24,6 +24,12 @@ fn memory() -> Option<u64> {
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
+/// The largest amount of memory that this program has used so far, in MiB, where the system tells.
+pub fn peak_memory_mib() -> Option<f64> {
+    let kib = proc_value("/proc/self/status", "VmHWM")?;
+    Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
 /// The value of the first line `name : value` of a system's text file.
 pub fn proc_value(file: &str, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;

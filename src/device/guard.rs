@@ -72,6 +72,7 @@ fn known(said: &str) -> Option<&'static str> {
         "OutOfMemory",
         "out of memory",
         "BufferTooBig",
+        "can't allocate buffer",
     ]) {
         Some(
             "the GPU has not enough memory for this. Make train.batch_size smaller \
@@ -155,6 +156,10 @@ mod tests {
             (
                 "Expected symbol in library: DlSym { desc: \"libcuda.so: undefined symbol: cuCtxCreate_v4\" }",
                 "too old",
+            ),
+            (
+                "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 8589934592",
+                "not enough memory",
             ),
             ("\n        CUDA installation not found.", "CUDA_PATH"),
             (

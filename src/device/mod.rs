@@ -13,7 +13,7 @@ mod vulkan;
 
 use serde::Serialize;
 
-pub use cpu::{model as cpu_model, proc_value};
+pub use cpu::{model as cpu_model, peak_memory_mib, proc_value};
 pub use guard::{Broken, guard};
 pub use name::{DeviceChoice, DeviceName};
 #[cfg(feature = "vulkan")]

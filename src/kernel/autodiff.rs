@@ -11,9 +11,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{activation, module};
 
 use super::flex::{self, PlainAffine, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
@@ -379,6 +379,10 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
             None => record::<C, _, _>([&x, &weight], operation),
         })
+    }
+
+    fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        activation::gelu(x)
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {

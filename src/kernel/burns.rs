@@ -3,9 +3,63 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
+use burn::tensor::module::{self, avg_pool2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
 
 use super::{Affine, BatchNormed};
+
+/// [`super::Kernels::conv3d`].
+pub fn conv3d<B: Backend>(
+    x: Tensor<B, 5>,
+    weight: Tensor<B, 5>,
+    bias: Option<Tensor<B, 1>>,
+    options: ConvOptions<3>,
+) -> Tensor<B, 5> {
+    // As many zeros at the end of the kernel as of the image: the same outputs.
+    let short = missing(&weight, options.stride);
+    module::conv3d(longer(x, short), longer(weight, short), bias, options)
+}
+
+/// [`super::Kernels::conv_transpose3d`].
+pub fn conv_transpose3d<B: Backend>(
+    x: Tensor<B, 5>,
+    weight: Tensor<B, 5>,
+    bias: Option<Tensor<B, 1>>,
+    options: ConvTransposeOptions<3>,
+) -> Tensor<B, 5> {
+    // Zeros at the end of the kernel make the output longer, by bias alone.
+    let short = missing(&weight, options.stride);
+    let mut output = module::conv_transpose3d(x, longer(weight, short), bias, options);
+    for (axis, short) in (2..).zip(short) {
+        if short > 0 {
+            let length = output.dims()[axis] - short;
+            output = output.narrow(axis, 0, length);
+        }
+    }
+    output
+}
+
+/// By how much a kernel is shorter than the stride, along each axis. Burn 0.21 leaves terms out of transposed
+/// convolutions by such kernels on GPUs, and so out of the gradients of convolutions.
+fn missing<B: Backend>(weight: &Tensor<B, 5>, stride: [usize; 3]) -> [usize; 3] {
+    let [_, _, depth, height, width] = weight.dims();
+    let kernel = [depth, height, width];
+    std::array::from_fn(|axis| stride[axis].saturating_sub(kernel[axis]))
+}
+
+/// With zeros added at the end of each axis.
+fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
+    if by == [0; 3] {
+        return x;
+    }
+    x.pad(by.map(|by| (0, by)), PadMode::Constant(0.0))
+}
+
+/// [`super::Kernels::gelu`]. Burn's own has on GPUs the gradient of an approximation by tanh, off by up to 5e-4.
+pub fn gelu<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
+    let half = x.clone() * 0.5;
+    half * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
+}
 
 /// [`super::Kernels::max_pool3d`]. A maximum is separable: Burn's pooling takes the plane first, then
 /// the remaining axis.
@@ -30,7 +84,11 @@ fn separately<B: Backend>(
     let (half_height, half_width) = (height / 2, width / 2);
     let planes = pool(x.reshape([batch, channels * depth, height, width]), [2, 2]);
     let columns = planes.reshape([batch, channels, depth, half_height * half_width]);
-    pool(columns, [2, 1]).reshape([batch, channels, depth / 2, half_height, half_width])
+    let shape = [batch, channels, depth / 2, half_height, half_width];
+    // On GPUs Burn's pooling leaves channels last, and Burn 0.21 mistakes the strides of such a tensor
+    // where axes of one voxel at its end become more: as one row first.
+    let row = pool(columns, [2, 1]).reshape([shape.iter().product::<usize>()]);
+    row.reshape(shape)
 }
 
 /// [`super::Kernels::upsample_trilinear`].
@@ -43,6 +101,9 @@ pub fn upsample_trilinear<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
 fn double<B: Backend>(x: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
     let mut shape = x.dims();
     let n = shape[axis];
+    if n == 1 {
+        return x.repeat_dim(axis, 2);
+    }
     let first = x.clone().narrow(axis, 0, 1);
     let last = x.clone().narrow(axis, n - 1, 1);
     let held = Tensor::cat(vec![first, x.clone(), last], axis);

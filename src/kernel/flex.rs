@@ -2,9 +2,9 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{activation, module};
 
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
@@ -37,6 +37,10 @@ impl Kernels for Flex {
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         wrap(convolve_transposed(&x, &weight, bias.as_ref(), &options))
+    }
+
+    fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        activation::gelu(x)
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {

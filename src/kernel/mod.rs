@@ -19,7 +19,6 @@ mod upsample;
 use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 pub use burns::activate;
@@ -42,7 +41,7 @@ pub trait Kernels: Backend {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
-        module::conv3d(x, weight, bias, options)
+        burns::conv3d(x, weight, bias, options)
     }
 
     /// Transposed convolution.
@@ -52,7 +51,12 @@ pub trait Kernels: Backend {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
-        module::conv_transpose3d(x, weight, bias, options)
+        burns::conv_transpose3d(x, weight, bias, options)
+    }
+
+    /// GELU by the error function (Hendrycks and Gimpel 2016), not an approximation of it.
+    fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        burns::gelu(x)
     }
 
     /// The channels of `first`, then those of `second`.

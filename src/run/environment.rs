@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Options, write_json};
-use crate::device::{cpu_model, proc_value};
+use crate::device::{cpu_model, peak_memory_mib, proc_value};
 use crate::files::FileError;
 use crate::kernel::instruction_set;
 use crate::preprocess::cache::InputDigests;
@@ -164,11 +164,6 @@ impl Environment {
         }
         write_json(file, self)
     }
-}
-
-fn peak_memory_mib() -> Option<f64> {
-    let kib = proc_value("/proc/self/status", "VmHWM")?;
-    Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
 /// The name of the card `cuda:INDEX`, as NVIDIA's driver tells it.

@@ -17,7 +17,7 @@ pub use summary::{RunSummary, mean_and_sd, over_all};
 use crate::config::{Experiment, Resolved};
 use crate::dataset::{Case, DatasetError, Fold, SplitError};
 use crate::evaluate::{CaseScores, EvaluateError, evaluate_case, write_cases};
-use crate::files::{FileError, create_folder, read_text, write_atomic};
+use crate::files::{FileError, create_folder, lock, read_text, write_atomic};
 use crate::kernel::TrainingBackend;
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::{Pipeline, PreprocessError};
@@ -130,6 +130,9 @@ pub fn run<B: TrainingBackend>(
     }
     Ok(summaries)
 }
+
+/// In a run's folder: locked by the process that works on it.
+const LOCK: &str = ".lock";
 
 const NO_DEVICE: &str = "no device was named to run on.";
 
@@ -418,7 +421,14 @@ impl Run {
         console: &Console,
     ) -> Result<RunSummary, RunError> {
         let summary_file = self.path("summary.json");
-        if options.force && self.folder.exists() {
+        let Some(_lock) = lock(&self.path(LOCK))? else {
+            return Err(RunError::Setup(format!(
+                "{} is being run by another process. Wait for its end, or give this experiment \
+                 another `name`.",
+                self.folder.display()
+            )));
+        };
+        if options.force {
             self.clear()?;
         }
         if self.is_finished()? {
@@ -507,9 +517,21 @@ impl Run {
         Ok(summary)
     }
 
+    /// Empties the folder, but for the lock.
     fn clear(&self) -> Result<(), FileError> {
-        std::fs::remove_dir_all(&self.folder).map_err(|source| FileError {
-            action: "remove",
+        let empty = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    std::fs::remove_dir_all(entry.path())?;
+                } else if entry.file_name() != LOCK {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        empty().map_err(|source| FileError {
+            action: "remove what is in",
             path: self.folder.clone(),
             remedy: "Remove it by hand.",
             source,

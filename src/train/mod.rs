@@ -5,6 +5,7 @@ mod ema;
 mod finite;
 mod gradient;
 mod optimizer;
+mod pace;
 mod quantity;
 mod replicas;
 mod schedule;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
 pub use optimizer::{Adam, AdamW, Lion, Optimizer, OptimizerState, RmsProp, Sgd};
+pub use pace::{Pace, pace};
 pub use schedule::{
     Constant, Cosine, Moment, OneCycle, Plateau, Poly, Schedule, ScheduleState, Step,
 };

@@ -30,7 +30,7 @@ struct Worker<B: TrainingBackend> {
 }
 
 enum Order<B: TrainingBackend> {
-    Load(Segmenter<B>),
+    Load(Box<Segmenter<B>>),
     Differentiate(Batch<B>),
 }
 
@@ -52,7 +52,7 @@ impl<B: TrainingBackend> Replicas<B> {
     /// Copies the weights of `model` to every device.
     pub fn load(&mut self, model: &Segmenter<B>) {
         for at in 0..self.workers.len() {
-            self.order(at, Order::Load(model.clone()));
+            self.order(at, Order::Load(Box::new(model.clone())));
         }
     }
 

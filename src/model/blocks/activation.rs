@@ -3,12 +3,12 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, prelu, relu, silu};
+use burn::tensor::activation::{prelu, relu, silu};
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::activate;
+use crate::kernel::{Kernels, activate};
 
 /// What follows a convolution and its normalisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,12 +67,14 @@ impl<B: Backend> ActivationLayer<B> {
     pub fn slope(&self) -> Option<f64> {
         self.kind.slope()
     }
+}
 
+impl<B: Kernels> ActivationLayer<B> {
     /// Activates `x`.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match (self.kind, &self.weight) {
             (Activation::Prelu, Some(weight)) => prelu(x, weight.val()),
-            (Activation::Gelu, _) => gelu(x),
+            (Activation::Gelu, _) => <B as Kernels>::gelu(x),
             (Activation::Silu, _) => silu(x),
             // Burn's own takes the exponential of what is positive too, and its gradient overflows.
             (Activation::Elu, _) => relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),

@@ -1,14 +1,14 @@
 //! Locks on files: who holds one lives.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use super::ExecutorError;
-use crate::files::{FileError, create_folder};
+use crate::files::{FileError, lock, open_to_lock};
 
 /// Opens a file and locks it; none if another process holds it. What the file holds stays.
 pub(super) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
-    let file = open(path)?;
+    let file = open_to_lock(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -27,33 +27,9 @@ pub(super) fn is_held(path: &Path) -> bool {
     matches!(shared, Ok(Err(TryLockError::WouldBlock)))
 }
 
-/// Locks a file for as long as this process works on the study. Where there are no locks, that there is
-/// one process only is for the user to see to.
+/// Locks a file for as long as this process works on the study.
 pub(super) fn hold(path: &Path, study: &Path) -> Result<File, ExecutorError> {
-    let file = open(path)?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(ExecutorError::Busy {
-            study: study.to_owned(),
-        }),
-        _ => Ok(file),
-    }
-}
-
-fn open(path: &Path) -> Result<File, FileError> {
-    if let Some(folder) = path.parent() {
-        create_folder(folder)?;
-    }
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|source| FileError {
-            action: "open",
-            path: path.to_owned(),
-            remedy: "Check that the study's folder is there and yours to write.",
-            source,
-        })
+    lock(path)?.ok_or_else(|| ExecutorError::Busy {
+        study: study.to_owned(),
+    })
 }

@@ -244,7 +244,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> burn::optim::Optimizer<M, B>
     }
 
     fn step_multi(&mut self, _lr: f64, _module: M, _grads: MultiGradientsParams) -> M {
-        unreachable!("our strategy trains on one device, with one set of gradients")
+        unreachable!("our strategy makes one set of gradients of those of all devices")
     }
 
     fn to_record(&self) {}

@@ -1,0 +1,107 @@
+"""The table of `gpu.sh`: training steps and predictions, calvaria against PyTorch, process by process."""
+import datetime
+import json
+import os
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SIZES = [((96, 128, 160), (1, 2, 4)), ((128, 128, 128), (2,))]
+# On the CPU, to try the script.
+SMALL = [((32, 32, 32), (1,))]
+MODELS = {"article": "{article: {}}", "unet": "{unet: {filters: 16, levels: 5, norm: instance}}", "nnunet": "{nnunet: {}}"}
+STEPS = 10
+
+
+def used(pid):
+    """MiB of GPU memory of a process, as NVIDIA's driver tells; None where it does not."""
+    query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+    except OSError:
+        return None
+    mib = [line.split(",")[1].strip() for line in lines if line.split(",")[0].strip() == str(pid)]
+    return max((float(m) for m in mib if m.replace(".", "").isdigit()), default=None)
+
+
+def run(command, env):
+    """The last line's JSON with the peak of GPU memory, or why there is none."""
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    peak, done = [None], threading.Event()
+
+    def watch():
+        while not done.wait(0.2):
+            now = used(process.pid)
+            if now is not None:
+                peak[0] = max(peak[0] or 0.0, now)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    out, err = process.communicate()
+    done.set()
+    watcher.join()
+    if process.returncode != 0:
+        return {"failed": (err.strip().splitlines() or ["?"])[-1]}
+    result = json.loads(out.strip().splitlines()[-1])
+    return {**result, "memory": peak[0] or result.get("peak_mib")}
+
+
+def ours(program, device, model, size, batch):
+    # A folder of its own for what is compiled and tuned would not be what a user has: the second start
+    # of each line finds what the first one left.
+    return run([program, "bench", "experiments/quickstart.yaml", "--device", device, "--size", ",".join(map(str, size)), "--json",
+                "--steps", str(STEPS), "--set", f"model={MODELS[model]}", "--set", "loss={sum: [dice, bce]}",
+                "--set", "optimizer={adam: {learning_rate: 0.001}}", "--set", f"train.batch_size={batch}"], os.environ)
+
+
+def theirs(device, model, size, batch, precision):
+    return run([sys.executable, os.path.join(HERE, "peers", "torch_gpu.py"), model, str(batch), *map(str, size),
+                "--device", device, "--precision", precision, "--steps", str(STEPS)], os.environ)
+
+
+def cell(result, *keys):
+    if "failed" in result:
+        return "failed"
+    return " / ".join("-" if result.get(key) is None else f"{result[key]:.3g}" for key in keys)
+
+
+def main(program, device):
+    cpu = device == "cpu"
+    try:
+        import torch
+        version = torch.__version__
+        precisions = ["f32"] if cpu else ["f32", "tf32", "bf16"]
+    except ImportError:
+        version, precisions = "none", []
+    peer_device = device if device.startswith("cuda") else "cpu"
+    listed = subprocess.run([program, "devices"], capture_output=True, text=True).stdout
+    chosen = [line for line in listed.splitlines() if line.startswith(device)]
+    print(f"{' '.join(chosen)}; {subprocess.run([program, '--version'], capture_output=True, text=True).stdout.strip()}; "
+          f"PyTorch {version}; {datetime.date.today()}. Training step / prediction in s, memory in MiB.\n")
+    head = ["model", "batch, size", "calvaria f32", "memory", "first step, cold / warm caches"]
+    for precision in precisions:
+        head += [f"PyTorch {precision}", "memory", "its step / ours"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
+    failures = []
+    for model in MODELS:
+        for size, batches in SMALL if cpu else SIZES:
+            for batch in batches:
+                cold = ours(program, device, model, size, batch)
+                warm = ours(program, device, model, size, batch)
+                row = [model, f"{batch}, {'x'.join(map(str, size))}", cell(warm, "step", "inference"), cell(warm, "memory"),
+                       f"{cell(cold, 'first_step')} / {cell(warm, 'first_step')}"]
+                results = [warm]
+                for precision in precisions:
+                    peer = theirs(peer_device, model, size, batch, precision)
+                    both = "failed" not in peer and "failed" not in warm
+                    if both and peer["parameters"] != warm["parameters"]:
+                        sys.exit(f"{model}: {peer['parameters']} parameters in PyTorch, {warm['parameters']} in calvaria")
+                    row += [cell(peer, "step", "inference"), cell(peer, "memory"), f"**{peer['step'] / warm['step']:.2f}**" if both else "-"]
+                    results.append(peer)
+                print("| " + " | ".join(row) + " |", flush=True)
+                failures += [f"{row[0]} {row[1]}: {r['failed']}" for r in results if "failed" in r]
+    print("\n" + "\n".join(failures))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# One table of training steps and predictions on a GPU, calvaria against PyTorch. Builds nothing and
+# downloads nothing:
+#
+#   benches/gpu.sh PROGRAM [DEVICE]       # target/release/calvaria built with --features cuda; cuda:0
+#
+# PyTorch is that of `python3` (or $PYTHON), as f32, tf32 and bf16 autocast, channels last, benchmark mode;
+# without it its columns stay empty. Every line is a process of its own, calvaria's two: what the second one's
+# first step takes is what a start costs when kernels are compiled and tuned. Memory is what the GPU
+# says the process has. On `cpu` (to try it out) sizes are small and memory is the program's.
+set -euo pipefail
+program=$(realpath "${1:?usage: benches/gpu.sh PROGRAM [DEVICE]}")
+device=${2:-cuda:0}
+cd "$(dirname "$0")/.."
+exec "${PYTHON:-python3}" benches/gpu.py "$program" "$device"

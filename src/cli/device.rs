@@ -3,9 +3,16 @@
 use super::Failed;
 use crate::device::{self, DeviceChoice, DeviceName};
 
-/// The devices that `choice` means, or why they cannot be used.
+/// The devices that `choice` means, or why they cannot be used. A GPU that `auto` passes over is told of.
 pub(super) fn resolve(choice: &DeviceChoice) -> Result<Vec<DeviceName>, Failed> {
-    device::resolve(choice).map_err(Failed::input)
+    if *choice != DeviceChoice::Auto {
+        return device::resolve(choice).map_err(Failed::input);
+    }
+    let (device, passed_over) = device::automatic();
+    for why in passed_over {
+        errln!("warning: {why} Going on with {device}.");
+    }
+    Ok(vec![device])
 }
 
 /// The one device that `choice` means, for work that is not shared.

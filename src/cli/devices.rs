@@ -1,7 +1,9 @@
 //! `calvaria devices`.
 
+use serde::Serialize;
+
 use super::Failed;
-use crate::device::{Found, inventory};
+use crate::device::{Found, inventory, probe};
 
 /// List the devices that experiments can run on, or why they cannot.
 #[derive(Debug, clap::Args)]
@@ -11,35 +13,51 @@ pub struct Args {
     json: bool,
 }
 
+/// A device that was tried.
+#[derive(Serialize)]
+struct Tried {
+    #[serde(flatten)]
+    found: Found,
+    /// Why it cannot be used, if it cannot.
+    problem: Option<String>,
+}
+
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
-    let inventory = inventory();
-    if args.json {
-        let found: Vec<&Found> = inventory
-            .iter()
-            .filter_map(|(_, found)| found.as_ref().ok())
-            .flatten()
-            .collect();
-        let text = serde_json::to_string_pretty(&found).map_err(Failed::work)?;
-        outln!("{text}");
-        return Ok(());
-    }
-    for (kind, found) in &inventory {
+    let mut devices = Vec::new();
+    for (kind, found) in inventory() {
         match found {
-            Ok(devices) => devices.iter().for_each(show),
-            Err(why) => outln!("{kind:<10}none: {why}"),
+            Ok(found) => {
+                for found in found {
+                    let problem = probe(found.name).err();
+                    let tried = Tried { found, problem };
+                    if !args.json {
+                        show(&tried);
+                    }
+                    devices.push(tried);
+                }
+            }
+            Err(why) if !args.json => outln!("{kind:<10}none: {why}"),
+            Err(_) => {}
         }
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&devices).map_err(Failed::work)?;
+        outln!("{text}");
     }
     Ok(())
 }
 
-fn show(device: &Found) {
-    let memory = device.memory.map_or_else(String::new, |bytes| {
+fn show(Tried { found, problem }: &Tried) {
+    let memory = found.memory.map_or_else(String::new, |bytes| {
         format!(", {:.0} GiB", bytes as f64 / f64::powi(2.0, 30))
     });
     outln!(
         "{:<10}{}{memory}, {}",
-        device.name.to_string(),
-        device.model,
-        device.details
+        found.name.to_string(),
+        found.model,
+        found.details
     );
+    if let Some(why) = problem {
+        outln!("{:<10}cannot be used: {why}", "");
+    }
 }

@@ -81,7 +81,7 @@ fn not_built(what: &str, feature: &str) -> String {
 /// Which device cannot be used, why, and what to do.
 pub fn resolve(choice: &DeviceChoice) -> Result<Vec<DeviceName>, String> {
     let names = match choice {
-        DeviceChoice::Auto => return Ok(vec![automatic()]),
+        DeviceChoice::Auto => return Ok(vec![automatic().0]),
         DeviceChoice::Named(names) => names,
     };
     for &name in names {
@@ -90,8 +90,8 @@ pub fn resolve(choice: &DeviceChoice) -> Result<Vec<DeviceName>, String> {
     Ok(names.clone())
 }
 
-/// The first GPU that works, or the processor.
-fn automatic() -> DeviceName {
+/// The first GPU that works, or the processor; and of each GPU before it why it does not work.
+pub fn automatic() -> (DeviceName, Vec<String>) {
     let mut candidates = Vec::new();
     if count("cuda").is_ok() {
         candidates.push(DeviceName::Cuda(0));
@@ -101,8 +101,21 @@ fn automatic() -> DeviceName {
         .into_iter()
         .filter(|found| found.automatic);
     candidates.extend(cards.map(|found| found.name));
-    let mut working = candidates.into_iter().filter(|&name| probe(name).is_ok());
-    working.next().unwrap_or(DeviceName::Cpu)
+    first_working(candidates, probe)
+}
+
+fn first_working(
+    candidates: Vec<DeviceName>,
+    probe: impl Fn(DeviceName) -> Result<(), String>,
+) -> (DeviceName, Vec<String>) {
+    let mut passed_over = Vec::new();
+    for name in candidates {
+        match probe(name) {
+            Ok(()) => return (name, passed_over),
+            Err(why) => passed_over.push(format!("{name} is there but cannot be used: {why}")),
+        }
+    }
+    (DeviceName::Cpu, passed_over)
 }
 
 fn usable(name: DeviceName) -> Result<(), String> {
@@ -135,7 +148,11 @@ fn count(kind: &str) -> Result<usize, String> {
 }
 
 /// Tries the device with a small sum.
-fn probe(name: DeviceName) -> Result<(), String> {
+///
+/// # Errors
+///
+/// Why it cannot be used, and what to do.
+pub fn probe(name: DeviceName) -> Result<(), String> {
     match name {
         #[cfg(feature = "cuda")]
         DeviceName::Cuda(index) => cuda::probe(index),
@@ -153,5 +170,24 @@ fn summed(sum: Result<Result<f32, String>, Broken>) -> Result<(), String> {
         Ok(Ok(other)) => Err(format!("it says that eight ones are {other}.")),
         Ok(Err(said)) => Err(guard::explain(&said)),
         Err(broken) => Err(broken.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_does_not_work_is_passed_over_and_told_of() {
+        use DeviceName::{Cpu, Cuda, Vulkan};
+        let probe = |name| match name {
+            Cuda(_) => Err("no compiler.".to_owned()),
+            _ => Ok(()),
+        };
+        let (device, told) = first_working(vec![Cuda(0), Vulkan(0)], probe);
+        assert_eq!(device, Vulkan(0));
+        assert_eq!(told, ["cuda:0 is there but cannot be used: no compiler."]);
+        assert_eq!(first_working(vec![Cuda(0)], probe), (Cpu, told));
+        assert_eq!(first_working(Vec::new(), probe), (Cpu, Vec::new()));
     }
 }

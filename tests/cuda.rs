@@ -70,6 +70,10 @@ fn everywhere<W: Work>(work: &W) -> (W::Result, Vec<(DeviceName, W::Result)>) {
                 println!("not run on {kind}: {why}");
             }
         }
+        assert!(
+            std::env::var_os("CALVARIA_GPU").is_none(),
+            "there should be a GPU"
+        );
     }
     (work.on::<Cpu>(&Default::default()), results)
 }
@@ -447,6 +451,10 @@ fn prediction() {
         run: &folder.path().join("results/toy/seed-7"),
         scan: &folder.path().join("heads/sub-01/sub-01_T1w.nii.gz"),
     });
+    assert!(
+        expected.iter().any(|&voxel| voxel != expected[0]),
+        "both brain and not"
+    );
     for (device, mask) in results {
         let other = mask.iter().zip(&expected).filter(|(a, b)| a != b).count();
         println!("{device}: {other} of {} voxels are others", mask.len());

@@ -49,6 +49,38 @@ fn a_step_is_the_same_on_one_device_and_shared_by_several() {
 }
 
 #[test]
+fn networks_whose_steps_would_not_be_the_same_are_refused() {
+    let folder = toy_workplace(3);
+    let share = |model: &str, devices: usize| {
+        let model = format!("model={model}");
+        let options = ["train.accumulate=2", "train.epochs=1", &model];
+        weights(folder.path(), devices, &options)
+    };
+    let cases = [
+        (
+            "{article: {filters: 2, dropout: 0.0}}",
+            "normalised over batches",
+        ),
+        (
+            "{unet: {filters: 2, levels: 2, norm: batch}}",
+            "normalised over batches",
+        ),
+        (
+            "{resunet: {filters: 2, levels: 2, dropout: 0.1}}",
+            "dropout: 0.1",
+        ),
+    ];
+    for (model, why) in cases {
+        let refused = share(model, 2).unwrap_err();
+        assert!(refused.is_input());
+        let told = refused.to_string();
+        assert!(told.contains(why) && told.contains("2 devices"), "{told}");
+        share(model, 1).unwrap();
+    }
+    share("{resunet: {filters: 2, levels: 2}}", 2).unwrap();
+}
+
+#[test]
 fn no_device_is_left_idle() {
     let folder = toy_workplace(3);
     let refused = weights(folder.path(), 2, &["train.accumulate=3"]).unwrap_err();

@@ -31,7 +31,7 @@ pub fn peak_memory_mib() -> Option<f64> {
 }
 
 /// The value of the first line `name : value` of a system's text file.
-pub fn proc_value(file: &str, name: &str) -> Option<String> {
+fn proc_value(file: &str, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())

@@ -16,9 +16,17 @@ pub(super) fn count() -> Result<usize, String> {
 }
 
 pub(super) fn list() -> Inventory {
-    (0..count()?)
-        .map(|index| answer(|| describe(index)))
-        .collect()
+    // One that another program has for itself does not hide the others.
+    let silent = |index, why| Found {
+        name: DeviceName::Cuda(index),
+        model: "a GPU that does not answer".into(),
+        memory: None,
+        details: why,
+        automatic: false,
+    };
+    let found = (0..count()?)
+        .map(|index| answer(|| describe(index)).unwrap_or_else(|why| silent(index, why)));
+    Ok(found.collect())
 }
 
 fn describe(index: usize) -> Result<Found, DriverError> {

@@ -1,7 +1,9 @@
 //! Panics of the work on a device, as sentences.
 
+use std::cell::Cell;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
@@ -11,13 +13,16 @@ use thiserror::Error;
 pub struct Broken(String);
 
 /// Does `work`. A panic in it, on this thread or, where this one then waits in vain, on another, is
-/// kept off the screen and becomes a sentence that says what to do. With `RUST_BACKTRACE` set one
-/// whose cause is not known is shown as well.
+/// kept off the screen and becomes a sentence that says what to do; where the work then ends well
+/// all the same, a warning. With `RUST_BACKTRACE` set one whose cause is not known is shown as well.
+///
+/// Threads wait for each other here: whose panic one is can only be told of one work at a time.
 ///
 /// # Errors
 ///
 /// When `work` panics.
 pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+    let _alone = Alone::begin();
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
     let usual = Arc::new(std::panic::take_hook());
@@ -36,10 +41,36 @@ pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
     }));
     let done = catch_unwind(AssertUnwindSafe(work));
     std::panic::set_hook(Box::new(move |panic| usual(panic)));
-    done.map_err(|_| {
-        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Broken(explain(&first.unwrap_or_default()))
-    })
+    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Ok(_), Some(said)) = (&done, &first) {
+        // If nobody reads it, there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "warning: {}", explain(said));
+    }
+    done.map_err(|_| Broken(explain(&first.unwrap_or_default())))
+}
+
+/// The hook for panics is one for the whole process: held by the outermost work of a thread.
+struct Alone(Option<MutexGuard<'static, ()>>);
+
+static WORK: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static WORKING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Alone {
+    fn begin() -> Self {
+        let within = WORKING.replace(true);
+        Self((!within).then(|| WORK.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            WORKING.set(false);
+        }
+    }
 }
 
 fn text(panic: &PanicHookInfo<'_>) -> String {

@@ -13,7 +13,7 @@ mod vulkan;
 
 use serde::Serialize;
 
-pub use cpu::{model as cpu_model, peak_memory_mib, proc_value};
+pub use cpu::{model as cpu_model, peak_memory_mib};
 pub use guard::{Broken, guard};
 pub use name::{DeviceChoice, DeviceName};
 #[cfg(feature = "vulkan")]
@@ -44,6 +44,17 @@ pub fn inventory() -> Vec<(&'static str, Inventory)> {
         ("vulkan", vulkan()),
         ("cpu", Ok(vec![cpu::found()])),
     ]
+}
+
+/// What its maker calls a GPU; none where it is none, or not there.
+pub fn gpu_model(name: DeviceName) -> Option<String> {
+    let all = match name {
+        DeviceName::Cpu => return None,
+        DeviceName::Cuda(_) => cuda(),
+        DeviceName::Vulkan(_) => vulkan(),
+    };
+    let mut all = all.ok()?.into_iter();
+    Some(all.find(|found| found.name == name)?.model)
 }
 
 #[cfg(feature = "cuda")]

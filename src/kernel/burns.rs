@@ -17,7 +17,8 @@ pub fn conv3d<B: Backend>(
 ) -> Tensor<B, 5> {
     // As many zeros at the end of the kernel as of the image: the same outputs.
     let short = missing(&weight, options.stride);
-    module::conv3d(longer(x, short), longer(weight, short), bias, options)
+    let reach = std::array::from_fn(|axis| short[axis] * options.dilation[axis]);
+    module::conv3d(longer(x, reach), longer(weight, short), bias, options)
 }
 
 /// [`super::Kernels::conv_transpose3d`].
@@ -29,10 +30,11 @@ pub fn conv_transpose3d<B: Backend>(
 ) -> Tensor<B, 5> {
     // Zeros at the end of the kernel make the output longer, by bias alone.
     let short = missing(&weight, options.stride);
+    let reach: [usize; 3] = std::array::from_fn(|axis| short[axis] * options.dilation[axis]);
     let mut output = module::conv_transpose3d(x, longer(weight, short), bias, options);
-    for (axis, short) in (2..).zip(short) {
-        if short > 0 {
-            let length = output.dims()[axis] - short;
+    for (axis, reach) in (2..).zip(reach) {
+        if reach > 0 {
+            let length = output.dims()[axis] - reach;
             output = output.narrow(axis, 0, length);
         }
     }

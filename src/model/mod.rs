@@ -160,19 +160,39 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Probability with which the network drops activations in training; members call it `dropout`.
+    pub fn dropout(&self) -> f64 {
+        let settings = serde_json::to_value(self).unwrap_or_default();
+        settings[self.name()]["dropout"].as_f64().unwrap_or(0.0)
+    }
+}
+
 impl<B: Backend> Network<B> {
     /// Number of trainable weights; the running statistics of batch normalisation are none.
     pub fn parameter_count(&self) -> usize {
-        let mut count = Count::default();
-        self.visit(&mut count);
-        count.trainable
+        Count::of(self).trainable
+    }
+
+    /// Whether training leaves running statistics, of batch normalisation, besides the weights.
+    pub fn has_running_statistics(&self) -> bool {
+        Count::of(self).statistics > 0
     }
 }
 
 #[derive(Default)]
 struct Count {
     trainable: usize,
+    statistics: usize,
     statistic: bool,
+}
+
+impl Count {
+    fn of<B: Backend>(network: &Network<B>) -> Self {
+        let mut count = Self::default();
+        network.visit(&mut count);
+        count
+    }
 }
 
 impl<B: Backend> ModuleVisitor<B> for Count {
@@ -181,9 +201,12 @@ impl<B: Backend> ModuleVisitor<B> for Count {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if !self.statistic {
-            self.trainable += param.lazy_shape().num_elements();
-        }
+        let counted = if self.statistic {
+            &mut self.statistics
+        } else {
+            &mut self.trainable
+        };
+        *counted += param.lazy_shape().num_elements();
     }
 }
 

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Options, write_json};
-use crate::device::{cpu_model, peak_memory_mib, proc_value};
+use crate::device::{cpu_model, gpu_model, peak_memory_mib};
 use crate::files::FileError;
 use crate::kernel::instruction_set;
 use crate::preprocess::cache::InputDigests;
@@ -116,7 +116,7 @@ impl Environment {
             .map_or_else(Vec::new, |earlier| earlier.sessions);
         sessions.push(Session {
             device: options.device.clone(),
-            gpu: gpu(&options.device),
+            gpu: gpus(&options.device),
             command: options.command.clone(),
             ..Session::default()
         });
@@ -166,15 +166,11 @@ impl Environment {
     }
 }
 
-/// The name of the card `cuda:INDEX`, as NVIDIA's driver tells it.
-fn gpu(device: &str) -> Option<String> {
-    let index: usize = device.strip_prefix("cuda:")?.parse().ok()?;
-    let mut cards: Vec<_> = std::fs::read_dir("/proc/driver/nvidia/gpus")
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path().join("information")))
-        .collect();
-    cards.sort();
-    proc_value(cards.get(index)?.to_str()?, "Model")
+/// What the makers call the GPUs of `devices`, such as `cuda:0,cuda:1`.
+fn gpus(devices: &str) -> Option<String> {
+    let names = devices.split(',').filter_map(|name| name.parse().ok());
+    let models: Vec<String> = names.filter_map(gpu_model).collect();
+    (!models.is_empty()).then(|| models.join(", "))
 }
 
 /// The energy counters of all processor packages together, in joules.

@@ -98,7 +98,7 @@ pub fn run<B: TrainingBackend>(
     console: &Console,
 ) -> Result<Vec<RunSummary>, RunError> {
     let experiment = &resolved.experiment;
-    check_sharing(experiment, devices.len()).map_err(RunError::Setup)?;
+    check_sharing::<B>(experiment, devices).map_err(RunError::Setup)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
@@ -136,19 +136,45 @@ const LOCK: &str = ".lock";
 
 const NO_DEVICE: &str = "no device was named to run on.";
 
-/// Whether each of a step's batches finds one of the `devices`, and none is idle.
-fn check_sharing(experiment: &Experiment, devices: usize) -> Result<(), String> {
+/// Whether each of a step's batches finds one of the `devices`, none is idle, and the step is the one
+/// that a single device would have made.
+fn check_sharing<B: TrainingBackend>(
+    experiment: &Experiment,
+    devices: &[B::Device],
+) -> Result<(), String> {
+    let (first, count) = match devices {
+        [] => return Err(NO_DEVICE.into()),
+        [_] => return Ok(()),
+        [first, ..] => (first, devices.len()),
+    };
     let accumulate = experiment.train.accumulate;
-    match devices {
-        0 => Err(NO_DEVICE.into()),
-        _ if accumulate.is_multiple_of(devices) => Ok(()),
-        _ => Err(format!(
-            "{devices} devices share the batches of each step, and train.accumulate, their number, is \
-             {accumulate}: make it a multiple of {devices}. With train.batch_size made as many times \
-             smaller a step still sees as many samples."
-        )),
+    let (model, dropout) = (experiment.model.name(), experiment.model.dropout());
+    let network = experiment
+        .model
+        .init::<B::InnerBackend>(experiment.seed, first);
+    if network.has_running_statistics() {
+        return Err(format!(
+            "{model} is normalised over batches, and its running statistics are not shared between \
+             {count} devices. {ONE_EACH} or train a network with another norm."
+        ));
     }
+    if dropout > 0.0 {
+        return Err(format!(
+            "{model} drops activations (dropout: {dropout}), and which ones would depend on which of \
+             {count} devices is quicker. {ONE_EACH} or set its dropout to 0."
+        ));
+    }
+    if !accumulate.is_multiple_of(count) {
+        return Err(format!(
+            "{count} devices share the batches of each step, and train.accumulate, their number, is \
+             {accumulate}: make it a multiple of {count}. With train.batch_size made as many times \
+             smaller a step still sees as many samples."
+        ));
+    }
+    Ok(())
 }
+
+const ONE_EACH: &str = "Give each fold or seed a device of its own (--folds, --seeds, --device),";
 
 fn write_experiment(
     home: &Path,
@@ -340,6 +366,12 @@ impl Run {
         self.folder.join(name)
     }
 
+    /// The folder of the experiment, in which its runs are.
+    fn home(&self) -> &Path {
+        let steps = Path::new(&self.variant).components().count();
+        self.folder.ancestors().nth(steps).unwrap_or(&self.folder)
+    }
+
     /// Teaches the preprocessing what it learns from this run's training cases.
     fn learn(&mut self, cases: &[Case], preparation: &mut Preparation) -> Result<(), RunError> {
         let trains = |case: &&Case| self.fold.train.contains(&case.id);
@@ -487,6 +519,7 @@ impl Run {
             &self.experiment,
             train::Fold {
                 folder: &self.folder,
+                group: self.home(),
                 train: data.select(&self.fold.train),
                 validation: data.select(&self.fold.validation),
                 interrupter: interrupter.clone(),

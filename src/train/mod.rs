@@ -110,6 +110,8 @@ fn kept(epoch: usize) -> String {
 pub struct Fold<'a> {
     /// The run's folder.
     pub folder: &'a Path,
+    /// The folder of the experiment, which the run is a fold and seed of.
+    pub group: &'a Path,
     /// Cases to train on.
     pub train: Vec<TrainingCase>,
     /// Cases to validate on.
@@ -198,7 +200,7 @@ pub fn train<B: TrainingBackend>(
         progress: Arc::clone(&progress),
     };
     let mut board = TensorBoard::new(&fold.path("tensorboard"))?;
-    describe(experiment, &mut board);
+    describe(experiment, fold.group, &mut board);
     let board = Arc::new(Mutex::new(board));
     let mut console = fold.console.clone();
     console.start("training", training.epochs * steps, done * steps);
@@ -260,11 +262,11 @@ pub fn train<B: TrainingBackend>(
 }
 
 /// Tells TensorBoard what is trained. A session that resumes says it again, which TensorBoard passes
-/// over.
-fn describe(experiment: &Experiment, board: &mut TensorBoard) {
+/// over. Trials of different sweeps have the same names, so that a group is known by its folder.
+fn describe(experiment: &Experiment, group: &Path, board: &mut TensorBoard) {
     // An experiment was read from YAML and can be written again; if not, the log does without.
     let settings = serde_json::to_value(experiment).unwrap_or_default();
-    board.start_session(&experiment.name, &hyperparameters(&settings));
+    board.start_session(&group.to_string_lossy(), &hyperparameters(&settings));
     let config = serde_yaml::to_string(experiment).unwrap_or_default();
     board.text("config", &format!("```yaml\n{config}```"));
     board.flush();

@@ -15,27 +15,27 @@ MODELS = {"article": "{article: {}}", "unet": "{unet: {filters: 16, levels: 5, n
 STEPS = 10
 
 
-def used(pid):
-    """MiB of GPU memory of a process, as NVIDIA's driver tells; None where it does not."""
-    query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+def used(device):
+    """MiB of the memory of the GPU `cuda:INDEX` that is in use, as NVIDIA's driver tells; None where it does not."""
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", device.partition(":")[2] or "0"]
     try:
-        lines = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+        told = subprocess.run(query, capture_output=True, text=True).stdout.strip()
     except OSError:
         return None
-    mib = [line.split(",")[1].strip() for line in lines if line.split(",")[0].strip() == str(pid)]
-    return max((float(m) for m in mib if m.replace(".", "").isdigit()), default=None)
+    return float(told) if device.startswith("cuda") and told.isdigit() else None
 
 
-def run(command, **options):
-    """The last line's JSON with the peak of GPU memory, or why there is none."""
+def run(device, command, **options):
+    """The last line's JSON with the peak of GPU memory above what was in use before, or why there is none."""
+    before = used(device)
     process = subprocess.Popen(command, **options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     peak, done = [None], threading.Event()
 
     def watch():
         while not done.wait(0.2):
-            now = used(process.pid)
-            if now is not None:
-                peak[0] = max(peak[0] or 0.0, now)
+            now = used(device)
+            if now is not None and before is not None:
+                peak[0] = max(peak[0] or 0.0, now - before)
     watcher = threading.Thread(target=watch)
     watcher.start()
     out, err = process.communicate()
@@ -47,20 +47,21 @@ def run(command, **options):
     return {**result, "memory": peak[0] or result.get("peak_mib")}
 
 
-def ours(program, device, model, size, batch):
-    """Two starts, of which the second finds what the first one compiled and tuned, and the first nothing."""
+def ours(program, device, model, size, batch, precision, starts):
+    """Several starts, of which the first finds nothing compiled and tuned, and the others what it left."""
     experiment = os.path.join(os.path.dirname(HERE), "experiments", "quickstart.yaml")
     command = [program, "bench", experiment, "--device", device, "--size", ",".join(map(str, size)), "--json",
                "--steps", str(STEPS), "--set", f"model={MODELS[model]}", "--set", "loss={sum: [dice, bce]}",
-               "--set", "optimizer={adam: {learning_rate: 0.001}}", "--set", f"train.batch_size={batch}"]
+               "--set", "optimizer={adam: {learning_rate: 0.001}}", "--set", f"train.batch_size={batch}",
+               "--set", f"train.precision={precision}"]
     with tempfile.TemporaryDirectory() as folder:
         # CubeCL's cache, and that of NVIDIA's driver.
         env = {**os.environ, "XDG_CACHE_HOME": folder, "CUDA_CACHE_PATH": os.path.join(folder, "cuda")}
-        return [run(command, cwd=folder, env=env) for _ in range(2)]
+        return [run(device, command, cwd=folder, env=env) for _ in range(starts)]
 
 
 def theirs(device, model, size, batch, precision):
-    return run([sys.executable, os.path.join(HERE, "peers", "torch_gpu.py"), model, str(batch), *map(str, size),
+    return run(device, [sys.executable, os.path.join(HERE, "peers", "torch_gpu.py"), model, str(batch), *map(str, size),
                 "--device", device, "--precision", precision, "--steps", str(STEPS)])
 
 
@@ -75,7 +76,7 @@ def main(program, device):
     try:
         import torch
         version = torch.__version__
-        precisions = ["f32"] if cpu else ["f32", "tf32", "bf16"]
+        precisions = ["f32", "bf16"] if cpu else ["f32", "tf32", "bf16"]
     except ImportError:
         version, precisions = "none", []
     peer_device = device if device.startswith("cuda") else "cpu"
@@ -83,7 +84,7 @@ def main(program, device):
     chosen = [line for line in listed.splitlines() if line.startswith(device)]
     print(f"{' '.join(chosen)}; {subprocess.run([program, '--version'], capture_output=True, text=True).stdout.strip()}; "
           f"PyTorch {version}; {datetime.date.today()}. Training step / prediction in s, memory in MiB.\n")
-    head = ["model", "batch, size", "calvaria f32", "memory", "first step, cold / warm caches"]
+    head = ["model", "batch, size", "calvaria f32", "memory", "first step, cold / warm caches", "calvaria bf16", "memory"]
     for precision in precisions:
         head += [f"PyTorch {precision}", "memory", "its step / ours"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
@@ -91,16 +92,18 @@ def main(program, device):
     for model in MODELS:
         for size, batches in SMALL if cpu else SIZES:
             for batch in batches:
-                cold, warm = ours(program, device, model, size, batch)
+                cold, warm = ours(program, device, model, size, batch, "f32", 2)
+                [half] = ours(program, device, model, size, batch, "bf16", 1)
                 row = [model, f"{batch}, {'x'.join(map(str, size))}", cell(warm, "step", "inference"), cell(warm, "memory"),
-                       f"{cell(cold, 'first_step')} / {cell(warm, 'first_step')}"]
-                results = [warm]
+                       f"{cell(cold, 'first_step')} / {cell(warm, 'first_step')}", cell(half, "step", "inference"), cell(half, "memory")]
+                results = [warm, half]
                 for precision in precisions:
                     peer = theirs(peer_device, model, size, batch, precision)
-                    both = "failed" not in peer and "failed" not in warm
-                    if both and peer["parameters"] != warm["parameters"]:
-                        sys.exit(f"{model}: {peer['parameters']} parameters in PyTorch, {warm['parameters']} in calvaria")
-                    row += [cell(peer, "step", "inference"), cell(peer, "memory"), f"**{peer['step'] / warm['step']:.2f}**" if both else "-"]
+                    own = half if precision == "bf16" else warm
+                    both = "failed" not in peer and "failed" not in own
+                    if both and peer["parameters"] != own["parameters"]:
+                        sys.exit(f"{model}: {peer['parameters']} parameters in PyTorch, {own['parameters']} in calvaria")
+                    row += [cell(peer, "step", "inference"), cell(peer, "memory"), f"**{peer['step'] / own['step']:.2f}**" if both else "-"]
                     results.append(peer)
                 print("| " + " | ".join(row) + " |", flush=True)
                 failures += [f"{row[0]} {row[1]}: {r['failed']}" for r in results if "failed" in r]

@@ -1,4 +1,5 @@
-//! Every network learns one real head by heart: its gradients are right, and it has enough freedom.
+//! Every network learns one real head by heart, in either precision: its gradients are right, and it has
+//! enough freedom.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +7,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Tensor, TensorData};
+use calvaria::kernel::Precision;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 use calvaria::volume::nifti::{read_image, read_mask};
@@ -89,6 +91,15 @@ fn dice(logits: Tensor<Flex, 5>, target: Tensor<Flex, 5>) -> f32 {
 
 #[test]
 fn every_network_overfits_one_head() {
+    overfit(Precision::F32);
+}
+
+#[test]
+fn every_network_overfits_one_head_in_bf16() {
+    overfit(Precision::Bf16);
+}
+
+fn overfit(precision: Precision) {
     let device = Device::default();
     let (image, mask) = head();
     let share: f32 = mask.clone().mean().into_scalar();
@@ -101,13 +112,14 @@ fn every_network_overfits_one_head() {
         let mut network = model.init::<Ad>(1, &device);
         let mut adam = AdamConfig::new().init();
         for _ in 0..steps {
-            let outputs = network.forward_deep(images.clone());
+            let outputs = network.forward_deep(precision.of(images.clone()));
             let value = loss.forward_deep(outputs, target.clone());
             let gradients = GradientsParams::from_grads(value.backward(), &network);
             network = adam.step(RATE, network, gradients);
         }
-        let dice = dice(network.valid().forward(image.clone()), mask.clone());
-        println!("{name}: Dice {dice:.4} after {steps} steps");
+        let logits = network.valid().forward(precision.of(image.clone()));
+        let dice = dice(logits, mask.clone());
+        println!("{name}: Dice {dice:.4} after {steps} steps in {precision:?}");
         assert!(dice > 0.95, "{name}: Dice {dice} after {steps} steps");
     }
 }

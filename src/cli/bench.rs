@@ -9,7 +9,7 @@ use super::Failed;
 use super::device::{on_device, resolve_one};
 use crate::config::{self, Experiment};
 use crate::device::{DeviceChoice, peak_memory_mib};
-use crate::kernel::TrainingBackend;
+use crate::kernel::{Precision, TrainingBackend};
 use crate::train::{Pace, pace};
 
 /// Time training steps and predictions of an experiment's network, on random voxels: whether it fits
@@ -47,6 +47,7 @@ struct Timed {
     model: &'static str,
     batch_size: usize,
     size: [usize; 3],
+    precision: Precision,
     threads: usize,
     #[serde(flatten)]
     pace: Pace,
@@ -86,12 +87,16 @@ fn time<B: TrainingBackend>(
     devices: &[B::Device],
     names: &str,
 ) -> Result<Timed, Failed> {
-    let pace = pace::<B>(experiment, size, steps, &devices[0]);
+    let device = &devices[0];
+    let precision = experiment.train.precision;
+    precision.check::<B>(device).map_err(Failed::input)?;
+    let pace = pace::<B>(experiment, size, steps, device);
     Ok(Timed {
         device: names.to_owned(),
         model: experiment.model.name(),
         batch_size: experiment.train.batch_size,
         size,
+        precision,
         threads: rayon::current_num_threads(),
         pace,
         peak_mib: peak_memory_mib(),
@@ -101,10 +106,11 @@ fn time<B: TrainingBackend>(
 fn show(timed: &Timed) {
     let [depth, height, width] = timed.size;
     outln!(
-        "{} with {} parameters, batches of {} at {depth}x{height}x{width}, on {}",
+        "{} with {} parameters, batches of {} at {depth}x{height}x{width} in {}, on {}",
         timed.model,
         timed.pace.parameters,
         timed.batch_size,
+        timed.precision.name(),
         timed.device
     );
     let rows = [

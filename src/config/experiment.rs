@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::{Augmentations, Transform};
 use crate::dataset::{Patch, Source, Split};
 use crate::device::{DeviceChoice, DeviceName};
+use crate::kernel::Precision;
 use crate::loss::Loss;
 use crate::metric::Evaluation;
 use crate::model::Model;
@@ -167,6 +168,8 @@ pub struct Training {
     /// Whether cheap activations are computed again in the backward pass instead of being kept: less
     /// memory for a little more time, and the same results.
     pub checkpointing: bool,
+    /// The type in which the network computes. Weights, loss and optimiser are in single precision anyway.
+    pub precision: Precision,
     /// When to stop before the last epoch.
     pub early_stopping: Option<EarlyStopping>,
 }
@@ -185,6 +188,7 @@ impl Default for Training {
             ema: None,
             patch: None,
             checkpointing: false,
+            precision: Precision::F32,
             early_stopping: None,
         }
     }

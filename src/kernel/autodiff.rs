@@ -12,7 +12,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{DType, FloatDType, Tensor, TensorPrimitive};
 use burn::tensor::{activation, module};
 
 use super::flex::{self, PlainAffine, contiguous, is_ours};
@@ -24,15 +24,16 @@ type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 fn primitive<C: CheckpointStrategy, const D: usize>(
     tensor: Tensor<Autodiff<Flex, C>, D>,
 ) -> Tracked<C> {
-    let mut tracked = tensor.into_primitive().tensor();
+    let mut tracked = tensor.cast(FloatDType::F32).into_primitive().tensor();
     tracked.primitive = contiguous(tracked.primitive);
     tracked
 }
 
 fn wrap<C: CheckpointStrategy, const D: usize>(
     primitive: Tracked<C>,
+    dtype: DType,
 ) -> Tensor<Autodiff<Flex, C>, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+    Tensor::from_primitive(TensorPrimitive::Float(primitive)).cast(dtype)
 }
 
 /// A constant on the tape.
@@ -353,15 +354,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         if !is_ours(options.groups, options.dilation) {
             return module::conv3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         let operation = Convolution { options };
-        wrap(match &bias {
-            Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
-            None => record::<C, _, _>([&x, &weight], operation),
-        })
+        wrap(
+            match &bias {
+                Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
+                None => record::<C, _, _>([&x, &weight], operation),
+            },
+            dtype,
+        )
     }
 
     fn conv_transpose3d(
@@ -370,15 +375,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         if !is_ours(options.groups, options.dilation) {
             return module::conv_transpose3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
         let operation = TransposedConvolution { options };
-        wrap(match &bias {
-            Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
-            None => record::<C, _, _>([&x, &weight], operation),
-        })
+        wrap(
+            match &bias {
+                Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
+                None => record::<C, _, _>([&x, &weight], operation),
+            },
+            dtype,
+        )
     }
 
     fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
@@ -386,34 +395,46 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        let dtype = first.dtype();
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
-        wrap(record::<C, _, _>([&first, &second], Joining { shapes }))
+        wrap(
+            record::<C, _, _>([&first, &second], Joining { shapes }),
+            dtype,
+        )
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        wrap(record::<C, _, _>([&primitive(x)], MaxPool))
+        let dtype = x.dtype();
+        wrap(record::<C, _, _>([&primitive(x)], MaxPool), dtype)
     }
 
     fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         let shape = x.dims();
-        wrap(record::<C, _, _>([&primitive(x)], AvgPool { shape }))
+        wrap(record::<C, _, _>([&primitive(x)], AvgPool { shape }), dtype)
     }
 
     fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         let shape = x.dims();
-        wrap(record::<C, _, _>([&primitive(x)], Upsampling { shape }))
+        wrap(
+            record::<C, _, _>([&primitive(x)], Upsampling { shape }),
+            dtype,
+        )
     }
 
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
-        wrap(normalised(x, Sets::Groups(groups), affine).0)
+        let dtype = x.dtype();
+        wrap(normalised(x, Sets::Groups(groups), affine).0, dtype)
     }
 
     fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+        let dtype = x.dtype();
         let (output, moments) = normalised(x, Sets::Channels, affine);
         let (mean, variance) = flex::moment_tensors(&moments);
         BatchNormed {
-            output: wrap(output),
+            output: wrap(output, dtype),
             mean: constant(mean),
             variance: constant(variance),
         }

@@ -1,10 +1,10 @@
 //! The same operations made of Burn's: what a GPU uses, and what ours are tested against.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
+use burn::tensor::{FloatDType, Tensor};
 
 use super::{Affine, BatchNormed};
 
@@ -59,8 +59,19 @@ fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
 
 /// [`super::Kernels::gelu`]. Burn's own has on GPUs the gradient of an approximation by tanh, off by up to 5e-4.
 pub fn gelu<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 5> {
-    let half = x.clone() * 0.5;
-    half * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
+    in_single(x, |x| {
+        let half = x.clone() * 0.5;
+        half * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
+    })
+}
+
+/// `operation` in single precision, its output in the type of `x`.
+fn in_single<B: Backend>(
+    x: Tensor<B, 5>,
+    operation: impl FnOnce(Tensor<B, 5>) -> Tensor<B, 5>,
+) -> Tensor<B, 5> {
+    let dtype = x.dtype();
+    operation(x.cast(FloatDType::F32)).cast(dtype)
 }
 
 /// [`super::Kernels::max_pool3d`]. A maximum is separable: Burn's pooling takes the plane first, then
@@ -122,6 +133,7 @@ fn double<B: Backend>(x: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
 
 /// [`super::Kernels::group_norm`].
 pub fn group_norm<B: Backend>(x: Tensor<B, 5>, groups: usize, affine: Affine<B>) -> Tensor<B, 5> {
+    let (dtype, x) = (x.dtype(), x.cast(FloatDType::F32));
     let [batch, channels, depth, height, width] = x.dims();
     let size = channels / groups;
     let voxels = depth * height * width;
@@ -133,14 +145,13 @@ pub fn group_norm<B: Backend>(x: Tensor<B, 5>, groups: usize, affine: Affine<B>)
     let normalised = centred.reshape([batch, channels, voxels])
         * scale.reshape([batch, channels, 1])
         + affine.bias.reshape([1, channels, 1]);
-    activate(
-        normalised.reshape([batch, channels, depth, height, width]),
-        affine.slope,
-    )
+    let normalised = normalised.reshape([batch, channels, depth, height, width]);
+    activate(normalised.cast(dtype), affine.slope)
 }
 
 /// [`super::Kernels::batch_norm`].
 pub fn batch_norm<B: Backend>(x: Tensor<B, 5>, affine: Affine<B>) -> BatchNormed<B> {
+    let (dtype, x) = (x.dtype(), x.cast(FloatDType::F32));
     let [batch, channels, depth, height, width] = x.dims();
     let row = [1, channels, 1];
     let flat = x.reshape([batch, channels, depth * height * width]);
@@ -149,11 +160,9 @@ pub fn batch_norm<B: Backend>(x: Tensor<B, 5>, affine: Affine<B>) -> BatchNormed
     let variance = centred.clone().square().mean_dim(2).mean_dim(0);
     let scale = affine.weight.reshape(row) / (variance.clone() + affine.epsilon).sqrt();
     let normalised = centred * scale + affine.bias.reshape(row);
+    let normalised = normalised.reshape([batch, channels, depth, height, width]);
     BatchNormed {
-        output: activate(
-            normalised.reshape([batch, channels, depth, height, width]),
-            affine.slope,
-        ),
+        output: activate(normalised.cast(dtype), affine.slope),
         mean: mean.detach().reshape([channels]),
         variance: variance.detach().reshape([channels]),
     }
@@ -167,7 +176,8 @@ pub fn scale_and_shift<B: Backend>(
     slope: f64,
 ) -> Tensor<B, 5> {
     let row = [1, x.dims()[1], 1, 1, 1];
-    activate(x * scale.reshape(row) + shift.reshape(row), slope)
+    let line = |x: Tensor<B, 5>| x * scale.reshape(row) + shift.reshape(row);
+    activate(in_single(x, line), slope)
 }
 
 /// `x` where it is positive, `slope * x` elsewhere.

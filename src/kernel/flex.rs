@@ -1,9 +1,9 @@
-//! The operations on the CPU, from tensors to slices and back.
+//! The operations on the CPU, from tensors to slices and back: in single precision, whatever the tensors'.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorPrimitive};
 use burn::tensor::{activation, module};
 
 use super::conv_transpose3d::{self, ConvTransposeShape};
@@ -19,11 +19,12 @@ impl Kernels for Flex {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         if !is_ours(options.groups, options.dilation) {
             return module::conv3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
-        wrap(convolve(&x, &weight, bias.as_ref(), &options))
+        wrap(convolve(&x, &weight, bias.as_ref(), &options), dtype)
     }
 
     fn conv_transpose3d(
@@ -32,11 +33,15 @@ impl Kernels for Flex {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         if !is_ours(options.groups, options.dilation) {
             return module::conv_transpose3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
-        wrap(convolve_transposed(&x, &weight, bias.as_ref(), &options))
+        wrap(
+            convolve_transposed(&x, &weight, bias.as_ref(), &options),
+            dtype,
+        )
     }
 
     fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
@@ -44,35 +49,47 @@ impl Kernels for Flex {
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        wrap(join(&primitive(first), &primitive(second)))
+        let dtype = first.dtype();
+        wrap(join(&primitive(first), &primitive(second)), dtype)
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        wrap(max_pool(&primitive(x)))
+        let dtype = x.dtype();
+        wrap(max_pool(&primitive(x)), dtype)
     }
 
     fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        wrap(avg_pool(&primitive(x)))
+        let dtype = x.dtype();
+        wrap(avg_pool(&primitive(x)), dtype)
     }
 
     fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        wrap(upsample(&primitive(x)))
+        let dtype = x.dtype();
+        wrap(upsample(&primitive(x)), dtype)
     }
 
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         let (x, sets) = (primitive(x), Sets::Groups(groups));
         let moments = moments(&x, sets);
-        wrap(normalise(&x, sets, &moments, &PlainAffine::of(affine)))
+        wrap(
+            normalise(&x, sets, &moments, &PlainAffine::of(affine)),
+            dtype,
+        )
     }
 
     fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+        let dtype = x.dtype();
         let (x, sets) = (primitive(x), Sets::Channels);
         let moments = moments(&x, sets);
         let (mean, variance) = moment_tensors(&moments);
         BatchNormed {
-            output: wrap(normalise(&x, sets, &moments, &PlainAffine::of(affine))),
-            mean: wrap(mean),
-            variance: wrap(variance),
+            output: wrap(
+                normalise(&x, sets, &moments, &PlainAffine::of(affine)),
+                dtype,
+            ),
+            mean: wrap(mean, DType::F32),
+            variance: wrap(variance, DType::F32),
         }
     }
 
@@ -82,18 +99,19 @@ impl Kernels for Flex {
         shift: Tensor<Self, 1>,
         slope: f64,
     ) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
         let (x, scale, shift) = (primitive(x), primitive(scale), primitive(shift));
         let extent = extent(&x);
         let [scale, shift] = [&scale, &shift].map(values);
         let line = |map: usize| (scale[map % extent.channels], shift[map % extent.channels]);
         let out = normalise::scale_and_shift(values(&x), extent, line, slope as f32);
-        wrap(tensor(out, dims::<5>(&x)))
+        wrap(tensor(out, dims::<5>(&x)), dtype)
     }
 }
 
-/// A tensor's primitive, contiguous.
+/// A tensor's primitive, contiguous and in single precision.
 pub(super) fn primitive<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
-    contiguous(tensor.into_primitive().tensor())
+    contiguous(tensor.cast(FloatDType::F32).into_primitive().tensor())
 }
 
 /// The same tensor with its values in order.
@@ -104,15 +122,16 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
 
-fn wrap<const D: usize>(primitive: FlexTensor) -> Tensor<Flex, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+/// The tensor of a primitive, in a type of its own.
+fn wrap<const D: usize>(primitive: FlexTensor, dtype: DType) -> Tensor<Flex, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive)).cast(dtype)
 }
 
 /// The values of a contiguous tensor.
 ///
 /// # Panics
 ///
-/// If they are not float32: the program makes no other tensors on the CPU.
+/// If they are not float32: [`primitive`] and [`contiguous`] see to it.
 fn values(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice()

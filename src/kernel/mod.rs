@@ -13,6 +13,7 @@ mod memory;
 mod normalise;
 mod parallel;
 mod pool;
+mod precision;
 mod upsample;
 
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
@@ -23,6 +24,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 pub use burns::activate;
 pub use memory::keep_memory;
+pub use precision::Precision;
 
 /// The instructions with which the CPU's convolutions are computed: `avx512`, `avx2` or `portable`.
 pub fn instruction_set() -> &'static str {
@@ -30,6 +32,8 @@ pub fn instruction_set() -> &'static str {
 }
 
 /// A backend with the operations of a 3-D U-Net. All defaults are made of Burn's operations.
+///
+/// Outputs are of the type of `x`, and so are weights of convolutions; what normalisations use besides is f32.
 ///
 /// Tensors are `[batch, channels, depth, height, width]`, a convolution's weights `[out_channels,
 /// in_channels, depth, height, width]`, a transposed one's `[in_channels, out_channels, …]`.

@@ -1,8 +1,8 @@
 //! The enum of networks that goes with the enum of architectures.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::PadMode;
+use burn::tensor::{FloatDType, Tensor};
 
 /// Depth, height and width.
 pub(super) fn size<B: Backend>(x: &Tensor<B, 5>) -> [usize; 3] {
@@ -63,6 +63,8 @@ macro_rules! networks {
             /// Images of a size that the network cannot halve often enough are enlarged with zeros
             /// at the far end of each axis; what becomes of these is cut off again.
             ///
+            /// The network computes in the type of its images; logits are in single precision.
+            ///
             /// # Shapes
             ///
             /// - input: `[batch, images, depth, height, width]`
@@ -72,7 +74,7 @@ macro_rules! networks {
                 let logits = match self {
                     $(Self::$variant(network) => network.forward(enlarge(images, network.divisors())),)+
                 };
-                cut(logits, size)
+                cut(logits, size).cast(FloatDType::F32)
             }
 
             /// Logits of several resolutions, for deep supervision: the images' own first, then halves
@@ -89,7 +91,7 @@ macro_rules! networks {
                 let cut_in_proportion = |output: Tensor<B, 5>| {
                     let size = size(&output);
                     let own = [0, 1, 2].map(|axis| given[axis].div_ceil(enlarged[axis] / size[axis]));
-                    cut(output, own)
+                    cut(output, own).cast(FloatDType::F32)
                 };
                 outputs.into_iter().map(cut_in_proportion).collect()
             }

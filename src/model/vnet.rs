@@ -223,7 +223,9 @@ fn drop_channels<B: Backend>(dropout: &Dropout, x: Tensor<B, 5>) -> Tensor<B, 5>
         return x;
     }
     let [batch, channels, ..] = x.dims();
-    x * dropout.forward(Tensor::ones([batch, channels, 1, 1, 1], &device))
+    let kept = dropout.forward(Tensor::ones([batch, channels, 1, 1, 1], &device));
+    let dtype = x.dtype();
+    x * kept.cast(dtype)
 }
 
 /// Layers, to whose output their input is added before the last activation.

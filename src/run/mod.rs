@@ -98,7 +98,7 @@ pub fn run<B: TrainingBackend>(
     console: &Console,
 ) -> Result<Vec<RunSummary>, RunError> {
     let experiment = &resolved.experiment;
-    check_sharing::<B>(experiment, devices).map_err(RunError::Setup)?;
+    check_devices::<B>(experiment, devices).map_err(RunError::Setup)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
@@ -136,12 +136,15 @@ const LOCK: &str = ".lock";
 
 const NO_DEVICE: &str = "no device was named to run on.";
 
-/// Whether each of a step's batches finds one of the `devices`, none is idle, and the step is the one
-/// that a single device would have made.
-fn check_sharing<B: TrainingBackend>(
+/// Whether the `devices` compute in the precision wanted, each of a step's batches finds one of them, none is
+/// idle, and the step is the one that a single device would have made.
+fn check_devices<B: TrainingBackend>(
     experiment: &Experiment,
     devices: &[B::Device],
 ) -> Result<(), String> {
+    for device in devices {
+        experiment.train.precision.check::<B>(device)?;
+    }
     let (first, count) = match devices {
         [] => return Err(NO_DEVICE.into()),
         [_] => return Ok(()),

@@ -182,7 +182,7 @@ pub fn train<B: TrainingBackend>(
     let checkpoints = Checkpoints::of(fold.folder);
     let optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
     let network = experiment.model.init::<B>(experiment.seed, device);
-    let mut model = Segmenter::new(network, experiment.loss.clone());
+    let mut model = Segmenter::new(network, experiment.loss.clone(), experiment.train.precision);
     let (mut progress, mut averaged) = (Progress::default(), None);
     if checkpoints.resumable() {
         let resumed = checkpoints.resume(model, &optimizer, device)?;

@@ -44,6 +44,7 @@ pub fn pace<B: TrainingBackend>(
     let shape = [experiment.train.batch_size, 1, depth, height, width];
     let x = Tensor::<B, 5>::random(shape, Distribution::Normal(0.0, 1.0), device);
     let masks = x.clone().greater_elem(0.5).float();
+    let precision = experiment.train.precision;
     let mut network = experiment.model.init::<B>(experiment.seed, device);
     let parameters = network.parameter_count();
     let mut optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
@@ -51,10 +52,11 @@ pub fn pace<B: TrainingBackend>(
     let (mut forward, mut backward, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=steps {
         let started = Instant::now();
-        let loss = (experiment.loss).forward_deep(network.forward_deep(x.clone()), masks.clone());
+        let outputs = network.forward_deep(precision.of(x.clone()));
+        let loss = experiment.loss.forward_deep(outputs, masks.clone());
         losses.push(loss.clone().into_scalar().elem::<f32>());
         let between = Instant::now();
-        let model = Segmenter::new(network, experiment.loss.clone());
+        let model = Segmenter::new(network, experiment.loss.clone(), precision);
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         network = optimizer.step(rate, model, grads).network;
         wait::<B>(device);
@@ -65,7 +67,7 @@ pub fn pace<B: TrainingBackend>(
     let mut inference = Vec::new();
     for _ in 0..=steps {
         let started = Instant::now();
-        let sum = network.forward(x.clone()).sum();
+        let sum = network.forward(precision.of(x.clone())).sum();
         losses.push(sum.into_scalar().elem::<f32>());
         inference.push(started.elapsed().as_secs_f64());
     }

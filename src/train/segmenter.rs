@@ -8,7 +8,7 @@ use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use ndarray::ArrayView3;
 
 use crate::dataset::Batch;
-use crate::kernel::{Kernels, TrainingBackend};
+use crate::kernel::{Kernels, Precision, TrainingBackend};
 use crate::loss::Loss;
 use crate::metric::{Counts, soft_counts};
 use crate::model::Network;
@@ -21,12 +21,18 @@ pub struct Segmenter<B: Backend> {
     pub network: Network<B>,
     #[module(skip)]
     loss: Loss,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl<B: Backend> Segmenter<B> {
-    /// Joins a network and a loss.
-    pub fn new(network: Network<B>, loss: Loss) -> Self {
-        Self { network, loss }
+    /// Joins a network and a loss; the network computes in `precision`.
+    pub fn new(network: Network<B>, loss: Loss, precision: Precision) -> Self {
+        Self {
+            network,
+            loss,
+            precision,
+        }
     }
 }
 
@@ -105,7 +111,8 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
 
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
         B::seed(&batch.images.device(), batch.seed);
-        let outputs = self.network.forward_deep(batch.images);
+        let images = self.precision.of(batch.images);
+        let outputs = self.network.forward_deep(images);
         let logits = outputs[0].clone();
         let loss = self.loss.forward_deep(outputs, batch.masks.clone());
         let grads = loss.backward();
@@ -124,7 +131,8 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
     type Output = StepRecord;
 
     fn step(&self, batch: Batch<B>) -> StepRecord {
-        let logits = self.network.forward(batch.images.clone());
+        let images = self.precision.of(batch.images.clone());
+        let logits = self.network.forward(images);
         let loss = self.loss.forward(logits.clone(), batch.masks.clone());
         let preview = batch
             .preview

@@ -73,7 +73,10 @@ impl<B: Kernels> ActivationLayer<B> {
     /// Activates `x`.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         match (self.kind, &self.weight) {
-            (Activation::Prelu, Some(weight)) => prelu(x, weight.val()),
+            (Activation::Prelu, Some(weight)) => {
+                let weight = weight.val().cast(x.dtype());
+                prelu(x, weight)
+            }
             (Activation::Gelu, _) => <B as Kernels>::gelu(x),
             (Activation::Silu, _) => silu(x),
             // Burn's own takes the exponential of what is positive too, and its gradient overflows.

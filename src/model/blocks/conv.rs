@@ -77,8 +77,8 @@ pub fn convolve<B: Kernels>(layer: &Conv3d<B>, x: Tensor<B, 5>) -> Tensor<B, 5> 
         _ => [0; 3],
     };
     let options = ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups);
-    let bias = layer.bias.as_ref().map(Param::val);
-    <B as Kernels>::conv3d(x, layer.weight.val(), bias, options)
+    let (weight, bias) = weights(&layer.weight, layer.bias.as_ref(), &x);
+    <B as Kernels>::conv3d(x, weight, bias, options)
 }
 
 /// Applies a transposed convolution.
@@ -93,8 +93,23 @@ pub fn convolve_transposed<B: Kernels>(
         layer.dilation,
         layer.groups,
     );
-    let bias = layer.bias.as_ref().map(Param::val);
-    <B as Kernels>::conv_transpose3d(x, layer.weight.val(), bias, options)
+    let (weight, bias) = weights(&layer.weight, layer.bias.as_ref(), &x);
+    <B as Kernels>::conv_transpose3d(x, weight, bias, options)
+}
+
+type Weights<B> = (Tensor<B, 5>, Option<Tensor<B, 1>>);
+
+/// A convolution's weight and bias in the type of what they are applied to.
+fn weights<B: Backend>(
+    weight: &Param<Tensor<B, 5>>,
+    bias: Option<&Param<Tensor<B, 1>>>,
+    x: &Tensor<B, 5>,
+) -> Weights<B> {
+    let dtype = x.dtype();
+    (
+        weight.val().cast(dtype),
+        bias.map(|bias| bias.val().cast(dtype)),
+    )
 }
 
 /// What all layers of a network have in common.

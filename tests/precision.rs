@@ -1,0 +1,125 @@
+//! Networks that compute in bf16: the same but for its rounding, with weights and results in f32.
+
+mod common;
+
+use burn::backend::{Autodiff, Flex};
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{DType, Distribution, Tensor};
+use calvaria::kernel::Precision;
+use calvaria::loss::Loss;
+use calvaria::model::Model;
+use calvaria::track::read_history;
+use common::{calvaria, toy_workplace};
+
+type Ad = Autodiff<Flex>;
+
+const MODELS: &str = "
+- article: {filters: 4, dropout: 0.0}
+- unet: {filters: 4, levels: 3, norm: group, activation: gelu}
+- resunet: {filters: 4, levels: 3, activation: prelu}
+- attention_unet: {filters: 4, levels: 3, activation: silu}
+- unet_plus_plus: {filters: 4, levels: 3, activation: elu}
+- segresnet: {filters: 8, blocks_down: [1, 1], blocks_up: [1], upsampling: trilinear}
+- vnet: {filters: 4, convolutions_down: [1, 2], convolutions_up: [1, 1], dropout: 0.0}
+- nnunet: {filters: 4, levels: 3}
+- resenc_unet: {filters: 4, blocks: [1, 1, 1]}
+- mednext: {filters: 4, blocks: [1, 1, 1], expansions: [2, 2, 2]}
+- unet_2d: {filters: 4, levels: 3}
+";
+
+/// All gradients of a network's weights, one after the other.
+struct Gradients<'a> {
+    of: &'a <Ad as AutodiffBackend>::Gradients,
+    values: Vec<f32>,
+}
+
+impl ModuleVisitor<Ad> for Gradients<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Ad, D>>) {
+        if let Some(gradient) = param.val().grad(self.of) {
+            assert_eq!(gradient.dtype(), DType::F32);
+            self.values.extend(gradient.into_data().iter::<f32>());
+        }
+    }
+}
+
+/// How far `ours` is from `theirs`: the norm of the difference, by the norm of `theirs`.
+fn apart(ours: &[f32], theirs: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f32>| {
+        values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+    };
+    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
+    difference / norm(&mut theirs.iter().copied())
+}
+
+#[test]
+fn logits_and_gradients_are_those_of_single_precision_but_for_rounding() {
+    let device = Default::default();
+    let models: Vec<Model> = serde_yaml::from_str(MODELS).unwrap();
+    assert_eq!(
+        models.iter().map(Model::name).collect::<Vec<_>>(),
+        Model::NAMES
+    );
+    let images =
+        Tensor::<Ad, 5>::random([2, 1, 16, 16, 16], Distribution::Normal(0.0, 1.0), &device);
+    let masks = images.clone().greater_elem(0.3).float();
+    for model in models {
+        let network = model.init::<Ad>(3, &device);
+        let results = [Precision::F32, Precision::Bf16].map(|precision| {
+            let outputs = network.forward_deep(precision.of(images.clone()));
+            let logits = outputs[0].clone().into_data().to_vec::<f32>().unwrap();
+            let of = Loss::default()
+                .forward_deep(outputs, masks.clone())
+                .backward();
+            let mut gradients = Gradients {
+                of: &of,
+                values: Vec::new(),
+            };
+            burn::module::Module::visit(&network, &mut gradients);
+            (logits, gradients.values)
+        });
+        let [(logits, gradients), (rounded, rounded_gradients)] = results;
+        let name = model.name();
+        let by = [
+            apart(&rounded, &logits),
+            apart(&rounded_gradients, &gradients),
+        ];
+        println!(
+            "{name}: logits {:.1e}, gradients {:.1e} apart",
+            by[0], by[1]
+        );
+        // A rounding is of up to 2^-9 of the value, which is 2e-3.
+        assert!(by[0] > 1e-4 && by[0] < 0.03, "{name}: {by:?}");
+        assert!(by[1] < 0.1, "{name}: {by:?}");
+    }
+}
+
+#[test]
+fn a_run_in_bf16_learns_as_one_in_single_precision_does() {
+    let folder = toy_workplace(4);
+    let history = |precision: &str| {
+        let setting = format!("train.precision={precision}");
+        calvaria()
+            .current_dir(folder.path())
+            .args([
+                "run",
+                "toy.yaml",
+                "--device",
+                "cpu",
+                "-q",
+                "--results",
+                precision,
+            ])
+            .args(["--set", &setting])
+            .assert()
+            .success();
+        read_history(&folder.path().join(precision).join("toy/seed-7/metrics.csv")).unwrap()
+    };
+    let (single, half) = (history("f32"), history("bf16"));
+    assert_eq!(single.len(), half.len());
+    for (single, half) in single.iter().zip(&half) {
+        println!("{single:?}\n{half:?}");
+        assert!(single.train_loss != half.train_loss);
+        assert!((single.train_loss - half.train_loss).abs() < 0.05 * single.train_loss);
+    }
+}

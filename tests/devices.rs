@@ -23,18 +23,23 @@ fn weights(folder: &Path, devices: usize, options: &[&str]) -> Result<Vec<u8>, R
     let mut overrides: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
     overrides.push(data);
     let resolved = config::load(&folder.join("toy.yaml"), &overrides).unwrap();
-    let results = folder.join(format!("on-{devices}"));
+    let results = tempfile::tempdir_in(folder).unwrap();
     run::run::<Autodiff<Flex>>(
         &resolved,
         &Options {
-            results: results.clone(),
+            results: results.path().into(),
             ..Options::default()
         },
         &vec![FlexDevice; devices],
         &Interrupter::new(),
         &Console::new(Verbosity::Quiet),
     )?;
-    Ok(fs::read(results.join("toy/seed-7/checkpoints/last.safetensors")).unwrap())
+    Ok(fs::read(
+        results
+            .path()
+            .join("toy/seed-7/checkpoints/last.safetensors"),
+    )
+    .unwrap())
 }
 
 #[test]

@@ -33,7 +33,9 @@ fn wrap<C: CheckpointStrategy, const D: usize>(
     primitive: Tracked<C>,
     dtype: DType,
 ) -> Tensor<Autodiff<Flex, C>, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive)).cast(dtype)
+    let tensor: Tensor<Autodiff<Flex, C>, D> =
+        Tensor::from_primitive(TensorPrimitive::Float(primitive));
+    tensor.cast(dtype)
 }
 
 /// A constant on the tape.

@@ -3,8 +3,8 @@
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{FloatDType, Tensor, s};
 
 use super::{Affine, BatchNormed};
 
@@ -54,7 +54,21 @@ fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
     if by == [0; 3] {
         return x;
     }
-    x.pad(by.map(|by| (0, by)), PadMode::Constant(0.0))
+    pad(x, by.map(|by| (0, by)))
+}
+
+/// `x` with so many zeros before and after it along depth, height and width. Burn 0.21 pads in its usual type
+/// whatever the tensor's.
+pub fn pad<B: Backend>(x: Tensor<B, 5>, by: [(usize, usize); 3]) -> Tensor<B, 5> {
+    let size = x.dims();
+    let mut padded = size;
+    for (length, (before, after)) in padded[2..].iter_mut().zip(by) {
+        *length += before + after;
+    }
+    let [depth, height, width] =
+        std::array::from_fn(|axis| by[axis].0..by[axis].0 + size[axis + 2]);
+    let zeros = Tensor::zeros(padded, (&x.device(), x.dtype()));
+    zeros.slice_assign(s![.., .., depth, height, width], x)
 }
 
 /// [`super::Kernels::gelu`]. Burn's own has on GPUs the gradient of an approximation by tanh, off by up to 5e-4.

@@ -124,7 +124,8 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
 
 /// The tensor of a primitive, in a type of its own.
 fn wrap<const D: usize>(primitive: FlexTensor, dtype: DType) -> Tensor<Flex, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive)).cast(dtype)
+    let tensor: Tensor<Flex, D> = Tensor::from_primitive(TensorPrimitive::Float(primitive));
+    tensor.cast(dtype)
 }
 
 /// The values of a contiguous tensor.

@@ -22,7 +22,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
-pub use burns::activate;
+pub use burns::{activate, pad};
 pub use memory::keep_memory;
 pub use precision::Precision;
 

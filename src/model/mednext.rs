@@ -5,7 +5,6 @@ use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfi
 use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::PadMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,7 @@ use super::blocks::{
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
-use crate::kernel::Kernels;
+use crate::kernel::{Kernels, pad};
 
 /// A U-Net of ConvNeXt blocks: a large kernel for each channel on its own, then two 1x1x1 convolutions
 /// through several times as many channels, and a shortcut around them. Going down and up are such blocks,
@@ -305,6 +304,6 @@ impl<B: Kernels> Rise<B> {
             .forward(convolve_transposed(&self.conv, x.clone()));
         let sum = mixed + convolve_transposed(&self.shortcut, x);
         // Of 2 n voxels a transposed convolution gives all but one; the first is 0, as in the reference.
-        sum.pad([(1, 0), (1, 0), (1, 0)], PadMode::Constant(0.0))
+        pad(sum, [(1, 0); 3])
     }
 }

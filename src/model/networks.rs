@@ -1,8 +1,9 @@
 //! The enum of networks that goes with the enum of architectures.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::PadMode;
 use burn::tensor::{FloatDType, Tensor};
+
+use crate::kernel::pad;
 
 /// Depth, height and width.
 pub(super) fn size<B: Backend>(x: &Tensor<B, 5>) -> [usize; 3] {
@@ -18,17 +19,17 @@ pub(super) fn enlarge<B: Backend>(x: Tensor<B, 5>, divisors: [usize; 3]) -> Tens
     if missing == [0; 3] {
         return x;
     }
-    x.pad(missing.map(|after| (0, after)), PadMode::Constant(0.0))
+    pad(x, missing.map(|after| (0, after)))
 }
 
-/// The first `size` voxels of each axis.
+/// Logits, in single precision, of the first `wanted` voxels of each axis.
 pub(super) fn cut<B: Backend>(mut x: Tensor<B, 5>, wanted: [usize; 3]) -> Tensor<B, 5> {
     for (axis, length) in wanted.into_iter().enumerate() {
         if x.dims()[axis + 2] > length {
             x = x.narrow(axis + 2, 0, length);
         }
     }
-    x
+    x.cast(FloatDType::F32)
 }
 
 /// Declares `Network`, one variant for each member of `Model`, and what is the same for all.
@@ -74,7 +75,7 @@ macro_rules! networks {
                 let logits = match self {
                     $(Self::$variant(network) => network.forward(enlarge(images, network.divisors())),)+
                 };
-                cut(logits, size).cast(FloatDType::F32)
+                cut(logits, size)
             }
 
             /// Logits of several resolutions, for deep supervision: the images' own first, then halves
@@ -91,7 +92,7 @@ macro_rules! networks {
                 let cut_in_proportion = |output: Tensor<B, 5>| {
                     let size = size(&output);
                     let own = [0, 1, 2].map(|axis| given[axis].div_ceil(enlarged[axis] / size[axis]));
-                    cut(output, own).cast(FloatDType::F32)
+                    cut(output, own)
                 };
                 outputs.into_iter().map(cut_in_proportion).collect()
             }

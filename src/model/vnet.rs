@@ -223,9 +223,8 @@ fn drop_channels<B: Backend>(dropout: &Dropout, x: Tensor<B, 5>) -> Tensor<B, 5>
         return x;
     }
     let [batch, channels, ..] = x.dims();
-    let kept = dropout.forward(Tensor::ones([batch, channels, 1, 1, 1], &device));
-    let dtype = x.dtype();
-    x * kept.cast(dtype)
+    let ones = Tensor::ones([batch, channels, 1, 1, 1], (&device, x.dtype()));
+    x * dropout.forward(ones)
 }
 
 /// Layers, to whose output their input is added before the last activation.

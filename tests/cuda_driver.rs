@@ -1,5 +1,5 @@
 //! The program with CUDA on a driver that is made here (`fixtures/cuda/driver.c`), without a GPU: what it says
-//! where something is missing, and that NVIDIA's compiler takes every kernel of every network.
+//! where something is missing, and that NVIDIA's compiler takes the kernels of training.
 //!
 //! The latter wants NVIDIA's run-time compiler and headers, which come from PyPI as well:
 //!
@@ -16,7 +16,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use calvaria::model::Model;
 use common::{calvaria, repository};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -42,7 +41,7 @@ fn program(driver: &Path) -> Command {
         .env("LD_LIBRARY_PATH", driver)
         .env("XDG_CACHE_HOME", driver)
         .env("XDG_RUNTIME_DIR", driver)
-        // Every candidate of the tuning is compiled, but none is worth measuring.
+        // Which of several kernels is fastest cannot be told here.
         .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
         .env_remove("CUDA_PATH")
         .env_remove("RUST_BACKTRACE");
@@ -170,28 +169,26 @@ fn too_little_memory_is_said_with_what_to_do() {
 }
 
 #[test]
-fn nvidias_compiler_takes_every_kernel_of_every_network_in_either_precision() {
+fn nvidias_compiler_takes_the_kernels_of_training_in_either_precision() {
     let driver = driver();
-    let kernels = driver.path().join("kernels");
-    for model in Model::NAMES {
-        for precision in ["f32", "bf16"] {
-            let Some(mut command) = with_compiler(driver.path()) else {
-                return;
-            };
-            command
-                .env("DRIVER_KERNELS", &kernels)
-                .args(["bench", "experiments/quickstart.yaml", "--device", "cuda:0"])
-                .args(["--size", "32,32,32", "--steps", "1"])
-                .args(["--set", &format!("model={model}")])
-                .args(["--set", &format!("train.precision={precision}")])
-                .assert()
-                .success()
-                .stderr("")
-                .stdout(contains(format!("in {precision}, on cuda:0")));
-        }
+    for precision in ["f32", "bf16"] {
+        let Some(mut command) = with_compiler(driver.path()) else {
+            return;
+        };
+        let kernels = driver.path().join(precision);
+        command
+            .env("DRIVER_KERNELS", &kernels)
+            .args(["bench", "experiments/quickstart.yaml", "--device", "cuda:0"])
+            .args(["--size", "16,16,16", "--steps", "1"])
+            .args(["--set", "model={unet: {filters: 8, levels: 2}}"])
+            .args(["--set", &format!("train.precision={precision}")])
+            .assert()
+            .success()
+            .stderr("")
+            .stdout(contains(format!("in {precision}, on cuda:0")));
+        let names = std::fs::read_to_string(&kernels).unwrap();
+        let names: BTreeSet<&str> = names.lines().collect();
+        println!("{precision}: {} kernels", names.len());
+        assert!(names.len() > 20, "{names:?}");
     }
-    let names = std::fs::read_to_string(&kernels).unwrap();
-    let names: BTreeSet<&str> = names.lines().collect();
-    println!("{} kernels", names.len());
-    assert!(names.len() > 50, "{names:?}");
 }

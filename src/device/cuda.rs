@@ -55,9 +55,9 @@ fn driver() -> Option<String> {
 
 /// What the driver answers. Without a driver cudarc panics.
 fn answer<T>(ask: impl FnOnce() -> Result<T, DriverError>) -> Result<T, String> {
-    match guard(ask) {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(explain(&format!("{error:?}"))),
+    // The driver is asked for an error's text, too.
+    match guard(|| ask().map_err(|error| format!("{error:?}"))) {
+        Ok(answer) => answer.map_err(|said| explain(&said)),
         Err(broken) => Err(broken.to_string()),
     }
 }

@@ -137,7 +137,7 @@ fn known(said: &str) -> Option<&'static str> {
 /// What is said where the driver does not know what newer libraries ask for.
 const TOO_OLD: [&str; 4] = [
     "UNSUPPORTED_PTX_VERSION",
-    "Expected symbol",
+    "Missing symbol",
     "SYSTEM_DRIVER_MISMATCH",
     "INSUFFICIENT_DRIVER",
 ];
@@ -184,10 +184,7 @@ mod tests {
                 "called `Result::unwrap()` on an `Err` value: DriverError(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, \"the provided PTX was compiled with an unsupported toolchain.\")",
                 "too old",
             ),
-            (
-                "Expected symbol in library: DlSym { desc: \"libcuda.so: undefined symbol: cuCtxCreate_v4\" }",
-                "too old",
-            ),
+            ("Missing symbol cuCtxCreate_v4: dlsym failed", "too old"),
             (
                 "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 8589934592",
                 "not enough memory",

@@ -137,6 +137,36 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
             "set: {train.ema: 0.9",
             &["(set.train.ema)", "varies in space"],
         ),
+        (
+            "train.ema: {uniform",
+            "split.kfold.k: {uniform",
+            &["(space.split.kfold.k)", "cannot vary", "under `set`"],
+        ),
+        (
+            "train.ema: {uniform",
+            "seed: {uniform",
+            &["(space.seed)", "cannot vary", "`seeds: [1, 2, 3]`"],
+        ),
+        (
+            "train.ema: {uniform",
+            "name: {uniform",
+            &["(space.name)", "cannot vary", "by its number"],
+        ),
+        (
+            "train.ema: {uniform",
+            "devices: {uniform",
+            &["(space.devices)", "cannot vary", "`executor`"],
+        ),
+        (
+            "set: {train.epochs: 20",
+            "set: {seed: 20",
+            &["(set.seed)", "cannot be set", "`seeds`"],
+        ),
+        (
+            "metric: validation_iou",
+            "metric: validation_iuo",
+            &["(objective.metric)", "Did you mean `validation_iou`?"],
+        ),
         ("name: sweep-loss", "name: a/b", &["(name)", "a/b"]),
         (
             "uniform: [0.9, 0.999]",

@@ -278,15 +278,15 @@ fn a_signal_to_worker_and_sweep_fails_no_trial() {
     let child = at_work(folder.path(), "cut", "\"event\":\"epoch\"");
     let home = folder.path().join("cut/search");
     terminate(worker(&home, "trial-0000/seed-1"));
-    std::thread::sleep(Duration::from_millis(700));
+    let record = || fs::read_to_string(home.join("study.jsonl")).unwrap();
+    while !record().contains("requeued") {
+        assert!(!record().contains("\"event\":\"failed\""), "{}", record());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     terminate(child.id());
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130), "{ended:?}");
-    let record = fs::read_to_string(home.join("study.jsonl")).unwrap();
-    assert!(
-        record.contains("requeued") && !record.contains("failed"),
-        "{record}"
-    );
+    assert!(!record().contains("\"event\":\"failed\""), "{}", record());
     sweep(folder.path(), &["--results", "cut"]).success();
     assert_eq!(table(folder.path(), "whole"), table(folder.path(), "cut"));
 }
@@ -329,13 +329,17 @@ fn what_would_be_done_is_shown() {
         .stderr(contains("search.yaml").and(contains("choice")));
 }
 
-/// `sbatch` and `squeue` as far as a sweep needs them: each submission is a line of `calls`, and no task starts.
+/// `sbatch` and `squeue` as far as a sweep needs them: each submission is a line of `calls`, and its tasks
+/// wait in `queue`.
 const SBATCH: &str = r#"#!/bin/bash
-cd "$(dirname "$0")" || exit
-echo "$*" >>calls
-echo $((100 + $(wc -l <calls)))
+here=$(cd "$(dirname "$0")" && pwd)
+echo "$*" >>"$here/calls"
+name=$(sed -n 's/^#SBATCH --job-name=//p' "$2")
+job=$((100 + $(wc -l <"$here/calls")))
+for task in 0 1; do echo "$job|$task|PENDING||$name|Priority" >>"$here/queue"; done
+echo "$job"
 "#;
-const SQUEUE: &str = "#!/bin/bash\n";
+const SQUEUE: &str = "#!/bin/bash\ncat \"$(dirname \"$0\")/queue\" 2>/dev/null || true\n";
 
 #[test]
 fn what_slurm_ended_while_nobody_watched_is_not_run_again() {
@@ -380,6 +384,7 @@ fn what_slurm_ended_while_nobody_watched_is_not_run_again() {
             assert!(ended.status.success(), "{ended:?}");
         }
     }
+    fs::write(bin.join("queue"), "").unwrap();
     sweep(folder.path(), &[])
         .success()
         .stdout(contains("2 trials: 2 finished"));

@@ -65,7 +65,7 @@ fn a_whole_file_is_read_and_written_back_as_it_was() {
 fn the_least_file_has_defaults_and_is_named_after_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep-rate.yaml");
-    let least = "{experiment: ../a.yaml, space: {seed: {choice: [1]}}, budget: {trials: 3}}";
+    let least = "{experiment: ../a.yaml, space: {loss: {choice: [dice]}}, budget: {trials: 3}}";
     std::fs::write(&path, least).unwrap();
     let sweep = Sweep::load(&path).unwrap();
     assert_eq!(sweep.name, "sweep-rate");

@@ -86,6 +86,21 @@ fn failure(outcome: &Outcome) -> &Failure {
 }
 
 #[test]
+fn a_worker_that_others_tell_to_end_was_stopped_and_did_not_fail() {
+    let study = tempfile::tempdir().unwrap();
+    let mut pool = open(study.path(), Local::default());
+    let jobs = ["exit 130", "kill -TERM $$; sleep 300"];
+    let jobs = (0..).zip(jobs);
+    pool.submit(
+        jobs.map(|(trial, script)| job(study.path(), trial, script))
+            .collect(),
+    )
+    .unwrap();
+    let ended = outcomes(&mut *pool, 2);
+    assert_eq!(ended, [(0, Outcome::Stopped), (1, Outcome::Stopped)]);
+}
+
+#[test]
 fn a_worker_that_dies_fails_its_own_job_and_says_how() {
     let study = tempfile::tempdir().unwrap();
     let mut pool = open(

@@ -368,7 +368,7 @@ fn near_its_time_limit_a_task_saves_and_is_requeued() {
 
     // At the end of its patience it says so.
     std::fs::write(place.slurm("array-0001/0.started"), "10 101\n").unwrap();
-    std::fs::write(&table, read(&table).replace("sleep 300", "exit 1")).unwrap();
+    std::fs::write(&table, read(&table).replace("sleep 300", "exit 130")).unwrap();
     let task = place.start(0);
     is_on(&place, 3);
     signal(task.id(), "-USR1");

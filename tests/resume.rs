@@ -137,7 +137,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
         signal(&child, name);
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("The same command continues it"), "{said}");
         let epochs = read_history(&of(name).join("metrics.csv")).unwrap().len();
         assert!(

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -47,8 +48,8 @@ fn table(folder: &Path, results: &str) -> BTreeMap<String, Vec<(String, String)>
 const GRID: &str = "\
 experiment: toy.yaml
 space:
-  optimizer.adam.learning_rate: {choice: [0.01, 0.02]}
-  train.batch_size: {choice: [2, 0]}
+  train.batch_size: {choice: [2, 1]}
+  optimizer.adam.learning_rate: {choice: [0.01, 1.0e+30]}
 sampler: grid
 objective: {metric: validation_iou, goal: maximize}
 executor: {local: {workers: 1, devices: [cpu]}}
@@ -60,17 +61,15 @@ fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
     sweep(folder.path(), &[])
         .success()
         .stdout(contains("4 trials: 2 finished, 0 pruned, 2 failed"))
-        .stderr(contains("batch_size must be at least 1"));
+        .stderr(contains("the loss is NaN"));
     let rows = table(folder.path(), "results");
     assert_eq!(rows.len(), 4);
     let failed = rows
         .values()
         .filter(|row| row.contains(&("status".into(), "failed".into())));
     for row in failed {
-        assert!(
-            row.contains(&("train.batch_size".into(), "0".into())),
-            "{row:?}"
-        );
+        let rate = row.iter().find(|(name, _)| name.ends_with("rate")).unwrap();
+        assert_eq!(rate.1.parse(), Ok(1.0e30), "{row:?}");
     }
     let home = folder.path().join("results/search");
     for file in [
@@ -114,8 +113,97 @@ fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
 fn too_many_failures_stop_it() {
     let folder = workplace(&format!("{GRID}budget: {{failures: 1}}\n"));
     sweep(folder.path(), &[])
+        .code(1)
+        .stdout(contains("1 finished, 0 pruned, 1 failed"))
+        .stderr(contains("1 trials failed").and(contains("--retry-failed")));
+}
+
+#[test]
+fn failed_trials_run_again_when_asked() {
+    let folder = workplace(
+        "experiment: toy.yaml\nspace: {loss: {choice: [dice]}}\nsampler: grid\n\
+         executor: {local: {devices: [cpu]}}\n",
+    );
+    // A file stands where the trial's folder is to be.
+    let home = folder.path().join("results/search");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("trial-0000"), "").unwrap();
+    sweep(folder.path(), &[])
+        .code(1)
         .stdout(contains("1 failed"))
-        .stderr(contains("fail"));
+        .stderr(contains("no trial finished"));
+    fs::remove_file(home.join("trial-0000")).unwrap();
+    sweep(folder.path(), &[])
+        .code(1)
+        .stdout(contains("1 failed"));
+    sweep(folder.path(), &["--retry-failed"])
+        .success()
+        .stdout(contains("1 trials: 1 finished, 0 pruned, 0 failed"));
+    assert_eq!(table(folder.path(), "results").len(), 1);
+}
+
+#[test]
+fn values_that_no_trial_can_run_with_are_refused_before_any_runs() {
+    let folder = workplace(
+        &GRID
+            .replace("[2, 1]", "[2, 0]")
+            .replace("space:", "space:\n  loss: {choice: [dice, dise]}"),
+    );
+    sweep(folder.path(), &[]).code(2).stderr(
+        contains("train.batch_size=0")
+            .and(contains("at least 1"))
+            .and(contains("loss=dise").and(contains("`dice`"))),
+    );
+    assert!(!folder.path().join("results").exists());
+    // What is wrong beside some values alone is left to the trials.
+    let mixed = GRID.replace("space:", "space:\n  augment: {choice: [[mixup], [flip]]}");
+    fs::write(folder.path().join("search.yaml"), mixed).unwrap();
+    sweep(folder.path(), &["--dry-run"]).success();
+}
+
+/// A sweep at work, once its record says `word`.
+fn at_work(folder: &Path, results: &str, word: &str) -> std::process::Child {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder)
+        .args(["sweep", "search.yaml", "--results", results])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let record = folder.join(results).join("search/study.jsonl");
+    while !fs::read_to_string(&record).is_ok_and(|text| text.contains(word)) {
+        assert!(child.try_wait().unwrap().is_none(), "ended too soon");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn terminate(pid: u32) {
+    let told = Command::new("kill")
+        .args(["-TERM", &pid.to_string()])
+        .status();
+    assert!(told.unwrap().success());
+}
+
+#[test]
+fn editing_the_experiment_while_the_sweep_runs_changes_no_trial() {
+    let folder = workplace(&GRID.replace("1.0e+30", "0.02"));
+    let child = at_work(folder.path(), "results", "\"event\":\"started\"");
+    let file = folder.path().join("toy.yaml");
+    let edited = fs::read_to_string(&file)
+        .unwrap()
+        .replace("epochs: 3", "epochs: 2");
+    fs::write(&file, edited).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    for trial in 0..4 {
+        let config = format!("results/search/trial-{trial:04}/seed-7/config.yaml");
+        let config = fs::read_to_string(folder.path().join(config)).unwrap();
+        assert!(config.contains("epochs: 3"), "{config}");
+    }
+    sweep(folder.path(), &[])
+        .code(2)
+        .stderr(contains("experiment.train.epochs was 3, is 2"));
 }
 
 const TPE: &str = "\
@@ -172,28 +260,45 @@ fn a_sweep_killed_again_and_again_ends_like_one_that_was_not() {
     assert_eq!(table(folder.path(), "whole"), table(folder.path(), "cut"));
 }
 
+/// The process of the worker that runs this job.
+fn worker(home: &Path, job: &str) -> u32 {
+    let note = fs::read(home.join(format!("local/{job}.json"))).unwrap();
+    let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
+    note["pid"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// As when a terminal, a container or a batch system ends the whole tree of processes.
+#[test]
+fn a_signal_to_worker_and_sweep_fails_no_trial() {
+    let text = TPE
+        .replace("trials: 8", "trials: 2")
+        .replace("space:", "set: {train.epochs: 30}\nspace:");
+    let folder = workplace(&text);
+    sweep(folder.path(), &["--results", "whole"]).success();
+    let child = at_work(folder.path(), "cut", "\"event\":\"epoch\"");
+    let home = folder.path().join("cut/search");
+    terminate(worker(&home, "trial-0000/seed-1"));
+    let record = || fs::read_to_string(home.join("study.jsonl")).unwrap();
+    while !record().contains("requeued") {
+        assert!(!record().contains("\"event\":\"failed\""), "{}", record());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    terminate(child.id());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(!record().contains("\"event\":\"failed\""), "{}", record());
+    sweep(folder.path(), &["--results", "cut"]).success();
+    assert_eq!(table(folder.path(), "whole"), table(folder.path(), "cut"));
+}
+
 #[test]
 fn sigterm_stops_it_and_another_definition_is_refused() {
     let folder = workplace(TPE);
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
-        .current_dir(folder.path())
-        .args(["sweep", "search.yaml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let record = folder.path().join("results/search/study.jsonl");
-    while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"event\":\"epoch\"")) {
-        assert!(child.try_wait().unwrap().is_none(), "ended too soon");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let told = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status();
-    assert!(told.unwrap().success());
+    let child = at_work(folder.path(), "results", "\"event\":\"epoch\"");
+    terminate(child.id());
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("The same command continues it"), "{said}");
     let other = TPE.replace("[0.5, 4.0]", "[0.5, 5.0]");
     fs::write(folder.path().join("search.yaml"), other).unwrap();
@@ -214,6 +319,7 @@ fn what_would_be_done_is_shown() {
     sweep(folder.path(), &["--dry-run"]).success().stdout(
         contains("#SBATCH")
             .and(contains("--partition=gpu"))
+            .and(contains("results/search/experiment.yaml"))
             .and(contains("name=trial-0000")),
     );
     assert!(!folder.path().join("results").exists());
@@ -221,6 +327,68 @@ fn what_would_be_done_is_shown() {
     sweep(folder.path(), &[])
         .code(2)
         .stderr(contains("search.yaml").and(contains("choice")));
+}
+
+/// `sbatch` and `squeue` as far as a sweep needs them: each submission is a line of `calls`, and its tasks
+/// wait in `queue`.
+const SBATCH: &str = r#"#!/bin/bash
+here=$(cd "$(dirname "$0")" && pwd)
+echo "$*" >>"$here/calls"
+name=$(sed -n 's/^#SBATCH --job-name=//p' "$2")
+job=$((100 + $(wc -l <"$here/calls")))
+for task in 0 1; do echo "$job|$task|PENDING||$name|Priority" >>"$here/queue"; done
+echo "$job"
+"#;
+const SQUEUE: &str = "#!/bin/bash\ncat \"$(dirname \"$0\")/queue\" 2>/dev/null || true\n";
+
+#[test]
+fn what_slurm_ended_while_nobody_watched_is_not_run_again() {
+    let folder = workplace(
+        "experiment: toy.yaml\nspace: {loss: {choice: [dice, bce]}}\nsampler: grid\n\
+         seeds: [1, 2]\nparallelism: 2\n\
+         executor: {slurm: {bin: bin, poll: 0.1, detach: true, device: cpu}}\n",
+    );
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for (name, text) in [("sbatch", SBATCH), ("squeue", SQUEUE)] {
+        fs::write(bin.join(name), text).unwrap();
+        fs::set_permissions(bin.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let text = fs::read_to_string(folder.path().join("search.yaml")).unwrap();
+    let text = text.replace("bin: bin", &format!("bin: {}", bin.display()));
+    fs::write(folder.path().join("search.yaml"), text).unwrap();
+    let submissions = || fs::read_to_string(bin.join("calls")).unwrap_or_default();
+    let mut child = at_work(folder.path(), "results", "\"trial\":1,\"attempt\":1");
+    let slurm = folder.path().join("results/search/slurm");
+    let jobs = slurm.join("jobs.jsonl");
+    while fs::read_to_string(&jobs)
+        .unwrap_or_default()
+        .matches("\"submitted\"")
+        .count()
+        < 2
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for array in [1, 2] {
+        for task in [0, 1] {
+            let ended = Command::new("bash")
+                .arg(format!("array-{array:04}.sh"))
+                .current_dir(&slurm)
+                .env("SLURM_ARRAY_TASK_ID", task.to_string())
+                .env("SLURM_ARRAY_JOB_ID", (100 + array).to_string())
+                .env("SLURM_JOB_ID", (100 + 10 * array + task).to_string())
+                .output()
+                .unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+    }
+    fs::write(bin.join("queue"), "").unwrap();
+    sweep(folder.path(), &[])
+        .success()
+        .stdout(contains("2 trials: 2 finished"));
+    assert_eq!(submissions().lines().count(), 2, "{}", submissions());
 }
 
 /// What Slurm's `program` prints.
@@ -306,7 +474,7 @@ fn slurm_runs_a_sweep_to_its_end() {
     slurm("scontrol", &["requeue", requeued]);
     slurm(
         "pkill",
-        &["-KILL", "-f", "run .*toy.yaml .*name=trial-0000"],
+        &["-KILL", "-f", "run .*experiment.yaml .*name=trial-0000"],
     );
     // Slurm lets a task wait for two minutes after a requeue; here a few seconds do.
     let mut hastened = 0;

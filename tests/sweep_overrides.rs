@@ -4,7 +4,7 @@ use std::path::Path;
 
 use calvaria::config;
 use calvaria::sweep::sampler::{Random, Sampler};
-use calvaria::sweep::{Assignment, Sweep};
+use calvaria::sweep::{Assignment, Space, Sweep};
 use serde_yaml::Value;
 
 const SWEEP: &str = "
@@ -34,6 +34,24 @@ fn keys(assignment: &Assignment) -> impl Iterator<Item = (&str, &Value)> {
     assignment
         .iter()
         .map(|(key, value)| (key.as_str().unwrap(), value))
+}
+
+#[test]
+fn a_trial_is_the_same_on_the_resolved_experiment_as_on_its_files() {
+    let sweep: Sweep = serde_yaml::from_str(SWEEP).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&sweep.experiment);
+    let base = config::load(&file, &sweep.overrides(&Assignment::new())).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let resolved = folder.path().join("experiment.yaml");
+    let text = serde_yaml::to_string(&base.experiment).unwrap();
+    std::fs::write(&resolved, text).unwrap();
+    let random = Sampler::Random(Random::default());
+    for number in 0..40 {
+        let assignment = random.propose(&sweep.space, 1, number, &[]).unwrap();
+        let from_files = config::load(&file, &sweep.overrides(&assignment)).unwrap();
+        let from_one = config::load(&resolved, &Space::overrides(&assignment)).unwrap();
+        assert_eq!(from_files.experiment, from_one.experiment, "{assignment:?}");
+    }
 }
 
 #[test]

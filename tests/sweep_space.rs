@@ -65,7 +65,7 @@ fn a_whole_file_is_read_and_written_back_as_it_was() {
 fn the_least_file_has_defaults_and_is_named_after_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep-rate.yaml");
-    let least = "{experiment: ../a.yaml, space: {seed: {choice: [1]}}, budget: {trials: 3}}";
+    let least = "{experiment: ../a.yaml, space: {loss: {choice: [dice]}}, budget: {trials: 3}}";
     std::fs::write(&path, least).unwrap();
     let sweep = Sweep::load(&path).unwrap();
     assert_eq!(sweep.name, "sweep-rate");
@@ -136,6 +136,36 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
             "set: {train.epochs: 20",
             "set: {train.ema: 0.9",
             &["(set.train.ema)", "varies in space"],
+        ),
+        (
+            "train.ema: {uniform",
+            "split.kfold.k: {uniform",
+            &["(space.split.kfold.k)", "cannot vary", "under `set`"],
+        ),
+        (
+            "train.ema: {uniform",
+            "seed: {uniform",
+            &["(space.seed)", "cannot vary", "`seeds: [1, 2, 3]`"],
+        ),
+        (
+            "train.ema: {uniform",
+            "name: {uniform",
+            &["(space.name)", "cannot vary", "by its number"],
+        ),
+        (
+            "train.ema: {uniform",
+            "devices: {uniform",
+            &["(space.devices)", "cannot vary", "`executor`"],
+        ),
+        (
+            "set: {train.epochs: 20",
+            "set: {seed: 20",
+            &["(set.seed)", "cannot be set", "`seeds`"],
+        ),
+        (
+            "metric: validation_iou",
+            "metric: validation_iuo",
+            &["(objective.metric)", "Did you mean `validation_iou`?"],
         ),
         ("name: sweep-loss", "name: a/b", &["(name)", "a/b"]),
         (

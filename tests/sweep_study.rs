@@ -257,51 +257,86 @@ fn finished_trials_are_not_run_again_and_interrupted_ones_keep_their_number() {
     assert_eq!(lines(folder.path()).len(), length);
 }
 
+/// What the pruner decided: value, cutoff and the trials compared.
+fn decided(folder: &Path) -> Vec<(f64, f64, Vec<usize>)> {
+    let all = events(folder).into_iter();
+    let decided = all.filter_map(|event| match event {
+        Event::Decided {
+            value,
+            cutoff,
+            compared,
+            ..
+        } => Some((value.unwrap(), cutoff.unwrap(), compared)),
+        _ => None,
+    });
+    decided.collect()
+}
+
 #[test]
-fn trials_are_compared_once_on_the_parts_that_have_begun() {
+fn trials_are_compared_once_and_on_their_first_part_whichever_runs_faster() {
     let yaml = "sampler: random\npruner: {asha: {rungs: [2], reduction: 2}}\nbudget: {trials: 9}";
     let definition = definition(yaml);
-    let folder = tempfile::tempdir().unwrap();
-    let mut study = Study::open(folder.path(), &definition).unwrap();
     let [first, second] = definition.parts[..] else {
         panic!()
     };
-    let mut begin = |reports: &[(Part, usize, f64)]| {
-        let Next::Run(trial) = study.next(&[0, 1, 2]).unwrap() else {
-            panic!()
-        };
-        let report = |(part, epoch, value): &(Part, usize, f64)| {
-            study.report(trial.number, *part, *epoch, *value).unwrap()
-        };
-        reports.iter().map(report).collect::<Vec<Decision>>()
+    let values = [[0.5, 0.9], [0.6, 0.1], [0.4, 1.0]];
+    // One part after the other, both together, and the second ahead.
+    let orders = [
+        [(first, 1), (first, 2), (second, 1), (second, 2)],
+        [(first, 1), (second, 1), (second, 2), (first, 2)],
+        [(second, 1), (second, 2), (first, 1), (first, 2)],
+    ];
+    for order in orders {
+        let folder = tempfile::tempdir().unwrap();
+        let mut study = Study::open(folder.path(), &definition).unwrap();
+        let mut stopped = Vec::new();
+        for value in values {
+            let Next::Run(trial) = study.next(&[0, 1, 2]).unwrap() else {
+                panic!()
+            };
+            let stops = order.iter().any(|(part, epoch)| {
+                let value = value[usize::from(*part == second)];
+                study.report(trial.number, *part, *epoch, value).unwrap() == Decision::Stop
+            });
+            stopped.push(stops);
+        }
+        assert_eq!(stopped, [false, false, true], "{order:?}");
+        let expected = [
+            (0.5, 0.5, vec![]),
+            (0.6, 0.6, vec![0]),
+            (0.4, 0.6, vec![0, 1]),
+        ];
+        assert_eq!(decided(folder.path()), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn failed_trials_begin_anew_when_asked_and_count_no_longer() {
+    let definition = definition("sampler: random\nbudget: {trials: 2, failures: 1}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = Study::open(folder.path(), &definition).unwrap();
+    study.next(&[]).unwrap();
+    study.report(0, definition.parts[0], 1, f64::NAN).unwrap();
+    study.fail(0, "the disk is full").unwrap();
+    assert_eq!(study.next(&[]).unwrap(), Next::Stop(Stop::Failures(1)));
+    assert_eq!(study.retry_failed().unwrap(), 1);
+    assert_eq!(study.history().trials[0].reached(), 0);
+    drop(study);
+    let mut study = Study::open(folder.path(), &definition).unwrap();
+    let Next::Run(again) = study.next(&[]).unwrap() else {
+        panic!()
     };
-    let (go, stop) = (Decision::Go, Decision::Stop);
-    let together = |a, b| [(first, 1, a), (second, 1, b), (first, 2, a), (second, 2, b)];
-    assert_eq!(begin(&together(0.5, 0.9)), [go; 4]);
-    // Better on the first fold, worse on both.
-    assert_eq!(begin(&together(0.6, 0.7)), [go, go, go, stop]);
-    // One fold after the other, on the first alone: the best, and not asked again on the second.
-    let alone = [(first, 2, 0.7), (second, 1, 0.0), (second, 2, 0.0)];
-    assert_eq!(begin(&alone), [go; 3]);
-    let decided = events(folder.path())
-        .into_iter()
-        .filter_map(|event| match event {
-            Event::Decided {
-                value,
-                cutoff,
-                rivals,
-                ..
-            } => Some((value, cutoff, rivals)),
-            _ => None,
-        });
-    let mut decided = decided.map(|(value, cutoff, rivals)| {
-        let rounded = |x: Option<f64>| (x.unwrap() * 1e6).round() / 1e6;
-        (rounded(value), rounded(cutoff), rivals)
-    });
-    assert_eq!(decided.next(), Some((0.7, 0.7, 0)));
-    assert_eq!(decided.next(), Some((0.65, 0.7, 1)));
-    assert_eq!(decided.next(), Some((0.7, 0.7, 2)));
-    assert_eq!(decided.next(), None);
+    assert_eq!((again.number, again.attempt), (0, 2));
+    assert_eq!(study.retry_failed().unwrap(), 0);
+}
+
+#[test]
+fn a_record_that_does_not_say_which_trials_were_compared_is_read() {
+    let line = r#"{"at":0,"event":"decided","trial":0,"epoch":2,"stop":false,"value":0.5,"cutoff":null,"rivals":3}"#;
+    let entry: Entry = serde_json::from_str(line).unwrap();
+    assert!(
+        matches!(entry.event, Event::Decided { rivals: 3, compared, .. } if compared.is_empty())
+    );
 }
 
 #[test]
@@ -491,6 +526,18 @@ fn another_definition_is_refused_and_another_budget_is_not() {
     refused(
         definition(&ASHA.replace("rungs: [2, 4]", "rungs: [2, 5]")),
         "sweep.pruner.asha.rungs was [2,4], is [2,5]",
+    );
+    let mut reordered = definition(ASHA);
+    reordered.sweep.space = serde_yaml::from_str(
+        "
+rate: {log_uniform: [1.0e-4, 1.0e-2]}
+loss: {choice: [dice, focal]}
+loss.focal.gamma: {uniform: [0.5, 4], when: {loss: focal}}",
+    )
+    .unwrap();
+    refused(
+        reordered,
+        "the order of sweep.space was loss, loss.focal.gamma, rate, is rate, loss, loss.focal.gamma",
     );
     let mut longer = definition(ASHA);
     longer.experiment = serde_yaml::from_str("{train: {epochs: 9}}").unwrap();

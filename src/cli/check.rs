@@ -92,8 +92,14 @@ fn outcome<B: TrainingBackend>(
         ..Options::default()
     };
     let console = Console::new(Verbosity::Quiet);
-    let runs = run::run::<B>(resolved, &options, devices, interrupter, &console)
-        .map_err(|error| Failed::work(format!("{}: {error}", resolved.experiment.name)))?;
+    let runs =
+        run::run::<B>(resolved, &options, devices, interrupter, &console).map_err(|error| {
+            let failed = match error.is_interruption() {
+                true => Failed::interrupted,
+                false => Failed::work,
+            };
+            failed(format!("{}: {error}", resolved.experiment.name))
+        })?;
     Golden::of(&runs, name).map_err(Failed::work)
 }
 

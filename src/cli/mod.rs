@@ -47,11 +47,17 @@ use burn_train::Interrupter;
 use clap::{Parser, Subcommand};
 
 use crate::kernel::keep_memory;
+use crate::run::{INTERRUPTED, RunError};
 use crate::track::Verbosity;
 
 /// Reproducible 3-D medical segmentation: one YAML file in, one reproducible result out.
 #[derive(Debug, Parser)]
-#[command(name = "calvaria", version, propagate_version = true)]
+#[command(
+    name = "calvaria",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong, 130 interrupted."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -118,9 +124,27 @@ impl Failed {
             code: 2,
         }
     }
+
+    /// It was asked to stop, and the same command goes on: exit code 130.
+    fn interrupted(error: impl std::fmt::Display) -> Self {
+        Self {
+            message: error.to_string(),
+            code: INTERRUPTED,
+        }
+    }
+
+    /// A run that ended badly.
+    fn of_run(error: &RunError) -> Self {
+        match error {
+            _ if error.is_interruption() => Self::interrupted(error),
+            _ if error.is_input() => Self::input(error),
+            _ => Self::work(error),
+        }
+    }
 }
 
-/// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong.
+/// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong, 130 it was
+/// interrupted (Ctrl-C, SIGTERM) and the same command goes on.
 pub fn main() -> ExitCode {
     keep_memory();
     let cli = Cli::parse();
@@ -181,7 +205,7 @@ fn interrupter() -> Interrupter {
     // Without a handler the signal simply ends the program, and the last epoch is saved anyway.
     let _ = ctrlc::set_handler(move || {
         if handle.should_stop() {
-            std::process::exit(1);
+            std::process::exit(INTERRUPTED.into());
         }
         errln!("\nStopping after this step; press again to stop at once.");
         handle.stop(Some("interrupted"));

@@ -34,7 +34,8 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let mut preparation = Preparation::new(results, &interrupter, &console);
     for experiment in &args.experiments {
         let resolved = config::load(experiment, &args.overrides).map_err(Failed::input)?;
-        run::prepare(&resolved.experiment, &mut preparation).map_err(Failed::input)?;
+        run::prepare(&resolved.experiment, &mut preparation)
+            .map_err(|error| Failed::of_run(&error))?;
     }
     if !args.list && !args.prune {
         return Ok(());

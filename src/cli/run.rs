@@ -157,13 +157,8 @@ fn run_one<B: TrainingBackend>(
     let summaries =
         run::run::<B>(resolved, &options, devices, interrupter, &console).map_err(|error| {
             console.finish();
-            let failed = if error.is_input() {
-                Failed::input
-            } else {
-                Failed::work
-            };
             console.log(&format!("error: {error}"));
-            failed(error)
+            Failed::of_run(&error)
         })?;
     show(&resolved.experiment.name, &summaries);
     Ok(())

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Failed, Results};
-use crate::config;
-use crate::run::{self, Options};
 use crate::sweep::importance::importances;
-use crate::sweep::{Definition, Driver, Folds, History, Part, Sweep, in_words, write_report};
+use crate::sweep::{Definition, Driver, History, Stop, Sweep, in_words, write_report};
 use crate::track::{Console, Verbosity};
 
 /// Trials of the leaderboard that are shown.
@@ -30,6 +28,9 @@ pub struct Args {
     /// Show the first trial's runs as they would be started, and start nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Run the trials that failed again, under their own numbers: when what their errors say was put right.
+    #[arg(long, conflicts_with = "dry_run")]
+    retry_failed: bool,
     #[command(flatten)]
     results: Results,
 }
@@ -54,13 +55,11 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
 fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
     let sweep = Sweep::load(file).map_err(Failed::input)?;
     let home = std::path::absolute(args.results.results.join(&sweep.name)).map_err(Failed::work)?;
-    let definition = define(sweep)?;
+    let definition = Definition::resolve(sweep).map_err(Failed::input)?;
     let program = std::env::current_exe().map_err(Failed::work)?;
     if args.dry_run {
-        let scratch = tempfile::tempdir().map_err(Failed::work)?;
-        let mut driver =
-            Driver::open(scratch.path(), &definition, &program).map_err(Failed::input)?;
-        outln!("{}", driver.first_jobs().map_err(Failed::input)?);
+        let jobs = Driver::preview(&home, &definition, &program).map_err(Failed::input)?;
+        outln!("{jobs}");
         return Ok(());
     }
     let console = Console::new(verbosity);
@@ -72,6 +71,10 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
     console
         .log_to(&home.join("log.txt"))
         .map_err(Failed::work)?;
+    if args.retry_failed {
+        let count = driver.retry_failed().map_err(Failed::work)?;
+        console.say(&format!("{count} failed trials run again."));
+    }
     let ended = driver
         .work(|| interrupter.should_stop(), |line| console.say(line))
         .map_err(Failed::work)?;
@@ -80,42 +83,20 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
     outln!("\n  table   {}", home.join("sweep.csv").display());
     outln!("  report  {}", home.join("report.html").display());
     match ended {
+        Some(stop @ Stop::Failures(_)) => {
+            Err(Failed::work(format!("the sweep was given up: {stop}.")))
+        }
+        Some(stop) if driver.history().best().is_none() => Err(Failed::work(format!(
+            "the sweep has ended, and no trial finished: {stop}."
+        ))),
         Some(stop) => {
             console.say(&format!("The sweep has ended: {stop}."));
             Ok(())
         }
-        None => Err(Failed::work(
+        None => Err(Failed::interrupted(
             "stopped; what was done is saved. The same command continues it.",
         )),
     }
-}
-
-/// The sweep together with the runs of every trial, which its experiment and data decide.
-fn define(sweep: Sweep) -> Result<Definition, Failed> {
-    let path = sweep.experiment_path();
-    let resolved =
-        config::load(&path, &sweep.overrides(&Default::default())).map_err(Failed::input)?;
-    let experiment = &resolved.experiment;
-    sweep
-        .pruner
-        .check_epochs(experiment.train.epochs)
-        .map_err(|why| Failed::input(format!("pruner: {why}")))?;
-    let cases = experiment.data.cases().map_err(Failed::input)?;
-    let options = Options {
-        seeds: sweep.seeds.clone(),
-        folds: match &sweep.folds {
-            Some(Folds::These(folds)) => folds.clone(),
-            _ => Vec::new(),
-        },
-        ..Options::default()
-    };
-    let parts = run::parts(experiment, &options, &cases).map_err(Failed::input)?;
-    let parts = parts.into_iter().map(|(seed, fold)| Part { seed, fold });
-    Ok(Definition {
-        parts: parts.collect(),
-        experiment: serde_yaml::to_value(experiment).map_err(Failed::work)?,
-        sweep,
-    })
 }
 
 fn status(folder: &Path) -> Result<(), Failed> {

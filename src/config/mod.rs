@@ -45,7 +45,9 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> 
     let mut origins = Origins::new();
     lay_file(path, &mut Vec::new(), &mut values, &mut origins)?;
     for text in overrides {
-        let (overlay, news) = merge::parse_override(text)?;
+        let (mut overlay, news) = merge::parse_override(text)?;
+        // Paths on the command line are relative to where it is given.
+        source::anchor_paths(&mut overlay, Path::new(""));
         merge::merge(&mut values, overlay, &mut origins, news);
     }
     let name = path.file_stem().map(|stem| stem.to_string_lossy());

@@ -144,7 +144,9 @@ fn take_extends(
 /// The keys of sources, splits and preprocessing steps that are paths.
 const PATH_KEYS: [&str; 4] = ["root", "path", "derivatives", "onto"];
 
-fn anchor_paths(values: &mut Mapping, folder: &Path) {
+/// Makes the paths of the data source, the split and preprocessing steps, which are relative to `folder`,
+/// absolute.
+pub fn anchor_paths(values: &mut Mapping, folder: &Path) {
     for key in ["data", "split"] {
         if let Some(member) = values.get_mut(key) {
             anchor_member(member, folder);

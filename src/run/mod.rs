@@ -25,6 +25,10 @@ use crate::report::{self, Finished, Highlight, ReportError};
 use crate::track::{Console, duration};
 use crate::train::{self, Checkpoints, TrainError};
 
+/// The program's exit code where Ctrl-C or SIGTERM stopped the work and the same command goes on: what
+/// shells use, 128 and the number of SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
 /// An experiment could not be run.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -43,6 +47,9 @@ pub enum RunError {
     /// The network cannot take these cases, or the run's folder holds another run.
     #[error("{0}")]
     Setup(String),
+    /// The user asked to stop while the cases were prepared.
+    #[error("stopped while preparing; prepared cases are kept for the next time.")]
+    Interrupted,
     /// Training failed or was interrupted.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -58,6 +65,14 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether the user asked to stop: nothing failed, and the same command goes on.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::Train(TrainError::Interrupted { .. })
+        )
+    }
+
     /// Whether the input or the configuration is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
         matches!(

@@ -163,9 +163,7 @@ impl<'a> Preparation<'a> {
         bar.finish();
         let prepared: Option<Result<Vec<FromCache>, _>> = results.into_iter().collect();
         let Some(prepared) = prepared else {
-            return Err(RunError::Setup(
-                "stopped while preparing; prepared cases are kept for the next time.".into(),
-            ));
+            return Err(RunError::Interrupted);
         };
         let prepared = prepared?;
         self.used

@@ -51,7 +51,7 @@ impl fmt::Display for Stop {
             Self::Hours(hours) => write!(f, "the budget's {hours} hours are over"),
             Self::Failures(failures) => write!(
                 f,
-                "{failures} trials failed; put right what their errors say, or raise budget.failures"
+                "{failures} trials failed; put right what their errors say and add --retry-failed, or raise budget.failures"
             ),
             Self::Exhausted => f.write_str("everything in the space has been tried"),
         }

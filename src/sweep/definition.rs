@@ -1,12 +1,14 @@
 //! What a study searches, and how.
 
 use serde::{Deserialize, Serialize};
-use serde_yaml::Value;
+use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use super::Sweep;
 use super::event::Part;
 use super::parameter::shown;
+use super::{Folds, Sweep, SweepError, rehearsal};
+use crate::config::{self, Experiment};
+use crate::run::{self, Options, RunError};
 
 /// All that decides what a trial is and how it is judged. Two studies may be joined only if theirs are
 /// the same.
@@ -22,6 +24,38 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The sweep together with the runs of every trial, which its experiment and data decide. Trials are
+    /// checked as far as they can be without running them.
+    ///
+    /// # Errors
+    ///
+    /// When the experiment or its data cannot be used, or the space has values with which no trial could
+    /// run: all of them.
+    pub fn resolve(sweep: Sweep) -> Result<Self, SweepError> {
+        let resolved = config::load(&sweep.experiment_path(), &sweep.overrides(&Mapping::new()))?;
+        let experiment = resolved.experiment;
+        sweep
+            .pruner
+            .check_epochs(experiment.train.epochs)
+            .map_err(|why| SweepError::Misuse(format!("pruner: {why}")))?;
+        let parts = runs(&sweep, &experiment)?;
+        let mistakes = rehearsal::mistakes(&sweep, &parts, |other| runs(&sweep, other));
+        if !mistakes.is_empty() {
+            return Err(SweepError::Unrunnable {
+                sweep: sweep.name,
+                mistakes,
+            });
+        }
+        let experiment = serde_yaml::to_value(experiment).map_err(|why| {
+            SweepError::Misuse(format!("the experiment cannot be written: {why}"))
+        })?;
+        Ok(Self {
+            sweep,
+            parts,
+            experiment,
+        })
+    }
+
     /// SHA-256 of the definition, in hexadecimal.
     pub(super) fn digest(definition: &Value) -> String {
         let bytes = Sha256::digest(shown(definition).as_bytes());
@@ -40,8 +74,32 @@ impl Definition {
         };
         let mut found = Vec::new();
         compare("", &comparable(self), &comparable(other), &mut found);
+        // Maps are the same in any order, but the points of a grid are numbered in the space's.
+        let order = |definition: &Self| {
+            let keys = definition.sweep.space.parameters().map(|(key, _)| key);
+            keys.collect::<Vec<_>>().join(", ")
+        };
+        let (was, is) = (order(self), order(other));
+        if found.is_empty() && was != is {
+            found.push(format!("the order of sweep.space was {was}, is {is}"));
+        }
         found
     }
+}
+
+/// The runs of every trial, in the order in which they begin.
+fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<Part>, RunError> {
+    let options = Options {
+        seeds: sweep.seeds.clone(),
+        folds: match &sweep.folds {
+            Some(Folds::These(folds)) => folds.clone(),
+            _ => Vec::new(),
+        },
+        ..Options::default()
+    };
+    let cases = experiment.data.cases()?;
+    let parts = run::parts(experiment, &options, &cases)?.into_iter();
+    Ok(parts.map(|(seed, fold)| Part { seed, fold }).collect())
 }
 
 fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {

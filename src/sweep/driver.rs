@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::executor::{ExecutorError, Job, JobId, Outcome, Pool};
+use super::executor::{ExecutorError, Job, JobId, Outcome, Pool, State};
+use super::objective::Curve;
 use super::study::{Decision, Launch, Next, Study};
 use super::{Definition, History, Part, Status, Stop, Sweep, SweepError, in_words};
 use crate::files::{FileError, write_atomic};
+
+/// The experiment in a study's folder, which all its trials run: as it was when the study was opened, whatever
+/// becomes of the files that it was made of.
+pub const EXPERIMENT: &str = "experiment.yaml";
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -37,6 +42,9 @@ pub struct Driver {
     program: PathBuf,
     /// Trials that are being run, and the parts of each that have not ended.
     running: BTreeMap<usize, BTreeSet<Part>>,
+    /// Runs that were told to stop and have not ended.
+    stopping: BTreeSet<JobId>,
+    notices: Vec<String>,
 }
 
 impl Driver {
@@ -48,12 +56,23 @@ impl Driver {
     pub fn open(home: &Path, definition: &Definition, program: &Path) -> Result<Self, DriverError> {
         let study = Study::open(home, definition)?;
         let pool = definition.sweep.executor.open(home)?;
+        write_atomic(&home.join(EXPERIMENT), |out| {
+            writeln!(
+                out,
+                "# What every trial of this sweep runs, before its own parameters."
+            )?;
+            serde_yaml::to_writer(out, &definition.experiment).map_err(std::io::Error::other)
+        })?;
+        let mut notices = study.notices().to_vec();
+        notices.extend(crowded(definition));
         Ok(Self {
             study,
             pool,
             home: home.to_owned(),
             program: program.to_owned(),
             running: BTreeMap::new(),
+            stopping: BTreeSet::new(),
+            notices,
         })
     }
 
@@ -62,9 +81,18 @@ impl Driver {
         self.study.history()
     }
 
-    /// What the user should know about how the record was found.
+    /// What the user should know about how the record was found and how the sweep will run.
     pub fn notices(&self) -> &[String] {
-        self.study.notices()
+        &self.notices
+    }
+
+    /// Lets the trials that failed begin anew, under their own numbers; how many they are.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be written.
+    pub fn retry_failed(&mut self) -> Result<usize, DriverError> {
+        Ok(self.study.retry_failed()?)
     }
 
     /// Works until the budget is spent or `stopped` says so, and tells `say` of every trial that begins or
@@ -78,6 +106,7 @@ impl Driver {
         stopped: impl Fn() -> bool,
         say: impl Fn(&str),
     ) -> Result<Option<Stop>, DriverError> {
+        self.take_up()?;
         loop {
             self.hear(&say)?;
             self.watch(&say)?;
@@ -90,7 +119,7 @@ impl Driver {
                 return Ok(None);
             }
             let end = self.begin(&say)?;
-            if let (Some(end), true) = (end, self.running.is_empty()) {
+            if let (Some(end), true) = (end, self.busy().is_empty()) {
                 self.write_table()?;
                 return Ok(Some(end));
             }
@@ -98,101 +127,169 @@ impl Driver {
         }
     }
 
-    /// The first trial's runs as they would be started.
+    /// The first trial's runs as they would be started in `home`, which is left alone.
     ///
     /// # Errors
     ///
     /// When there is no trial to run, or its command lines cannot be written.
-    pub fn first_jobs(&mut self) -> Result<String, DriverError> {
-        let Next::Run(launch) = self.study.next(&[])? else {
+    pub fn preview(
+        home: &Path,
+        definition: &Definition,
+        program: &Path,
+    ) -> Result<String, DriverError> {
+        let scratch = tempfile::tempdir().map_err(|source| FileError {
+            action: "create a folder in",
+            path: std::env::temp_dir(),
+            remedy: "Name another folder for temporary files in TMPDIR.",
+            source,
+        })?;
+        let mut study = Study::open(scratch.path(), definition)?;
+        let Next::Run(launch) = study.next(&[])? else {
             return Ok("There is nothing to run.".into());
         };
-        let parts = self.history().definition.parts.iter();
-        let jobs: Vec<Job> = parts.map(|part| self.job(&launch, *part)).collect();
-        Ok(self.sweep().executor.dry_run(&self.home, &jobs)?)
+        let jobs = definition.parts.iter();
+        let jobs: Vec<Job> = jobs
+            .map(|part| job(home, program, &launch, *part))
+            .collect();
+        Ok(definition.sweep.executor.dry_run(home, &jobs)?)
+    }
+
+    /// Goes on with the trials whose runs an earlier process left to the executor, where these are.
+    fn take_up(&mut self) -> Result<(), DriverError> {
+        let at_work: BTreeSet<JobId> = (self.pool.states().into_iter())
+            .filter(|(_, state)| !matches!(state, State::Ended(_)))
+            .map(|(id, _)| id)
+            .collect();
+        let unfinished: Vec<Launch> = (self.history().trials.iter())
+            .filter(|trial| trial.status == Status::Unfinished)
+            .filter(|trial| at_work.iter().any(|id| id.trial == trial.number))
+            .map(Launch::of)
+            .collect();
+        for launch in unfinished {
+            let left = self.left(launch.number);
+            let lost = left.iter().copied();
+            let lost = lost.filter(|part| !at_work.contains(&job_id(launch.number, *part)));
+            let jobs = lost
+                .map(|part| job(&self.home, &self.program, &launch, part))
+                .collect();
+            self.pool.submit(jobs)?;
+            self.running.insert(launch.number, left);
+        }
+        Ok(())
+    }
+
+    /// The parts of a trial that are to be run: not those that have run to their end, as far as executor and
+    /// study know. All of them if it is not known what else there is to do.
+    fn left(&self, trial: usize) -> BTreeSet<Part> {
+        let finished: BTreeSet<JobId> = (self.pool.states().into_iter())
+            .filter(|(_, state)| *state == State::Ended(Outcome::Finished))
+            .map(|(id, _)| id)
+            .collect();
+        let (all, curves) = (
+            &self.history().definition.parts,
+            &self.history().trials[trial].curves,
+        );
+        // The executor's record may be older than the study.
+        let done = |part: Part, curve: &Curve| {
+            curve.reached() > 0 && finished.contains(&job_id(trial, part))
+        };
+        let left: BTreeSet<Part> = (all.iter().zip(curves))
+            .filter(|(part, curve)| !done(**part, curve))
+            .map(|(part, _)| *part)
+            .collect();
+        match left.is_empty() {
+            true => all.iter().copied().collect(),
+            false => left,
+        }
+    }
+
+    /// The trials that are being run, and those that will be again once their runs have stopped: until then
+    /// what is heard of a run could be of the one before.
+    fn busy(&self) -> Vec<usize> {
+        let stopping = self.stopping.iter().map(|id| id.trial);
+        let stopping = stopping.filter(|trial| self.is_unfinished(*trial));
+        let busy: BTreeSet<usize> = self.running.keys().copied().chain(stopping).collect();
+        busy.into_iter().collect()
+    }
+
+    fn is_unfinished(&self, trial: usize) -> bool {
+        let trial = self.history().trials.get(trial);
+        trial.is_some_and(|trial| trial.status == Status::Unfinished)
     }
 
     /// Begins trials while there is room. Why no more will ever be begun, if so.
     fn begin(&mut self, say: &impl Fn(&str)) -> Result<Option<Stop>, DriverError> {
-        while self.running.len() < self.sweep().parallelism {
-            let running: Vec<usize> = self.running.keys().copied().collect();
-            match self.study.next(&running)? {
+        loop {
+            let busy = self.busy();
+            if busy.len() >= self.sweep().parallelism {
+                return Ok(None);
+            }
+            match self.study.next(&busy)? {
                 Next::Stop(stop) => return Ok(Some(stop)),
                 Next::Run(launch) => self.launch(&launch, say)?,
             }
         }
-        Ok(None)
     }
 
     fn launch(&mut self, launch: &Launch, say: &impl Fn(&str)) -> Result<(), DriverError> {
-        let parts = self.history().definition.parts.clone();
         let again = if launch.attempt > 1 { " goes on" } else { "" };
         say(&format!(
             "{}{again}: {}",
             launch.folder,
             in_words(&launch.assignment)
         ));
-        let jobs = parts.iter().map(|part| self.job(launch, *part)).collect();
+        let left = self.left(launch.number);
+        // In the order of the definition: the first part is the one that a pruner looks at.
+        let parts = self.history().definition.parts.iter();
+        let jobs = parts
+            .filter(|part| left.contains(part))
+            .map(|part| job(&self.home, &self.program, launch, *part))
+            .collect();
         self.pool.submit(jobs)?;
-        self.running
-            .insert(launch.number, parts.into_iter().collect());
+        self.running.insert(launch.number, left);
         Ok(())
-    }
-
-    /// The command line of one run of a trial.
-    fn job(&self, launch: &Launch, part: Part) -> Job {
-        let id = job_id(launch.number, part);
-        let mut command: Vec<OsString> = vec![self.program.clone().into(), "run".into()];
-        command.push(self.sweep().experiment_path().into());
-        let name = format!("name={}", launch.folder);
-        for setting in launch.overrides.iter().chain([&name]) {
-            command.extend(["--set".into(), setting.into()]);
-        }
-        command.extend(["--results".into(), self.home.clone().into()]);
-        command.extend(["--seeds".into(), part.seed.to_string().into()]);
-        if let Some(fold) = part.fold {
-            command.extend(["--folds".into(), fold.to_string().into()]);
-        }
-        let file = format!("{}.log", id.to_string().replace('/', "-"));
-        Job {
-            id,
-            command,
-            log: self.home.join("logs").join(file),
-        }
     }
 
     /// Takes in what ended.
     fn hear(&mut self, say: &impl Fn(&str)) -> Result<(), DriverError> {
         for (id, outcome) in self.pool.poll()? {
+            let trial = id.trial;
             let part = Part {
                 seed: id.seed,
                 fold: id.fold,
             };
+            let was_told = self.stopping.remove(&id);
             // Whatever an earlier process was told of a trial that has ended since is old news.
-            if !self.running.contains_key(&id.trial) {
+            if !self.is_unfinished(trial) {
                 continue;
             }
-            self.read_metrics(id.trial, part)?;
+            let decision = self.read_metrics(trial, part)?;
+            let left = self.running.get_mut(&trial);
+            let left = left.and_then(|parts| parts.remove(&part).then_some(parts.len()));
+            if decision == Decision::Stop {
+                self.stop_trial(trial)?;
+                self.end(trial, say)?;
+                continue;
+            }
+            // A run that was told to stop says nothing about its trial, which goes on when all have ended.
+            let (Some(left), false) = (left, was_told) else {
+                continue;
+            };
             match outcome {
-                Outcome::Finished => {
-                    let left = self.running.get_mut(&id.trial).map(|parts| {
-                        parts.remove(&part);
-                        parts.len()
-                    });
-                    if left == Some(0) {
-                        self.study.finish(id.trial)?;
-                        self.end(id.trial, say)?;
-                    }
+                Outcome::Finished if left == 0 => {
+                    self.study.finish(trial)?;
+                    self.end(trial, say)?;
                 }
+                Outcome::Finished => {}
                 Outcome::Stopped => {
                     self.study
-                        .requeue(id.trial, "its run was stopped from outside")?;
-                    self.stop_trial(id.trial)?;
+                        .requeue(trial, "its run was stopped from outside")?;
+                    self.stop_trial(trial)?;
                 }
                 Outcome::Failed(failure) => {
-                    self.study.fail(id.trial, &failure.to_string())?;
-                    self.stop_trial(id.trial)?;
-                    self.end(id.trial, say)?;
+                    self.study.fail(trial, &failure.to_string())?;
+                    self.stop_trial(trial)?;
+                    self.end(trial, say)?;
                 }
             }
         }
@@ -234,7 +331,9 @@ impl Driver {
 
     fn stop_trial(&mut self, trial: usize) -> Result<(), DriverError> {
         for part in self.running.remove(&trial).unwrap_or_default() {
-            self.pool.stop(&job_id(trial, part))?;
+            let id = job_id(trial, part);
+            self.pool.stop(&id)?;
+            self.stopping.insert(id);
         }
         Ok(())
     }
@@ -275,6 +374,46 @@ impl Driver {
     fn sweep(&self) -> &Sweep {
         &self.history().definition.sweep
     }
+}
+
+/// The command line of one run of a trial.
+fn job(home: &Path, program: &Path, launch: &Launch, part: Part) -> Job {
+    let id = job_id(launch.number, part);
+    let mut command: Vec<OsString> = vec![program.into(), "run".into()];
+    command.push(home.join(EXPERIMENT).into());
+    let name = format!("name={}", launch.folder);
+    for setting in launch.overrides.iter().chain([&name]) {
+        command.extend(["--set".into(), setting.into()]);
+    }
+    command.extend(["--results".into(), home.into()]);
+    command.extend(["--seeds".into(), part.seed.to_string().into()]);
+    if let Some(fold) = part.fold {
+        command.extend(["--folds".into(), fold.to_string().into()]);
+    }
+    let file = format!("{}.log", id.to_string().replace('/', "-"));
+    Job {
+        id,
+        command,
+        log: home.join("logs").join(file),
+    }
+}
+
+/// What to say where more trials are begun than can run: those that wait know less than they could.
+fn crowded(definition: &Definition) -> Option<String> {
+    let Sweep {
+        parallelism,
+        executor,
+        ..
+    } = &definition.sweep;
+    let (workers, runs) = (executor.workers()?, definition.parts.len().max(1));
+    let useful = workers.div_ceil(runs);
+    (*parallelism > useful).then(|| {
+        format!(
+            "parallelism is {parallelism}, but no more than {useful} of the trials, of {runs} runs each, find \
+             a place among {workers} runs at once: the others are chosen before their turn, without the \
+             results of those before them"
+        )
+    })
 }
 
 pub(super) fn job_id(trial: usize, part: Part) -> JobId {

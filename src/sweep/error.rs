@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::files::FileError;
+use crate::run::RunError;
 
 /// A sweep or its study cannot be used. The message names the file and what to do.
 #[derive(Debug, Error)]
@@ -52,6 +53,17 @@ pub enum SweepError {
         /// What differs, each as `key was …, is …`.
         differences: String,
     },
+    /// Some trials could not be run.
+    #[error("{}: space has values that no trial can run with.\nerror: {}", sweep, mistakes.join("\nerror: "))]
+    Unrunnable {
+        /// The sweep's name.
+        sweep: String,
+        /// Each parameter's value and what is wrong with it.
+        mistakes: Vec<String>,
+    },
+    /// The experiment's runs cannot be planned.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// What was asked of the study does not fit its record.
     #[error("{0}")]
     Misuse(String),

@@ -75,12 +75,15 @@ pub enum Event {
         epoch: usize,
         /// Whether it stops.
         stop: bool,
-        /// Its objective there, over the parts that had begun; none if it is no number.
+        /// Its objective there, on its first part; none if it is no number.
         value: Option<f64>,
         /// The worst value that goes on; none where any does.
         cutoff: Option<f64>,
         /// How many other trials it was compared with.
         rivals: usize,
+        /// Which they were, by number. Records of earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        compared: Vec<usize>,
     },
     /// A trial ended with a value.
     Finished {
@@ -98,7 +101,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// A trial was interrupted from outside and will go on.
+    /// A trial will go on that was interrupted from outside, or begin anew if it had failed.
     Requeued {
         /// The trial.
         trial: usize,

@@ -7,7 +7,7 @@ use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Entry, Event, Part, Seen};
 use super::log;
-use super::objective::{Curve, mean_value};
+use super::objective::Curve;
 use super::pruner::Rival;
 use super::sampler::{Observation, Outcome};
 use super::space::Assignment;
@@ -201,9 +201,16 @@ impl History {
                     error: error.clone(),
                 };
             }
-            Event::Requeued { trial, .. } => {
-                self.open(*trial)?;
-            }
+            Event::Requeued { trial, .. } => match self.trials.get_mut(*trial) {
+                Some(failed) if matches!(failed.status, Status::Failed { .. }) => {
+                    failed.curves.fill(Curve::default());
+                    failed.decided = None;
+                    failed.status = Status::Unfinished;
+                }
+                _ => {
+                    self.open(*trial)?;
+                }
+            },
         }
         self.session.1 = entry.at;
         Ok(())
@@ -278,19 +285,20 @@ impl History {
         }
     }
 
-    /// What a pruner has to judge a trial by at an epoch: its objective over the parts that have begun, and
-    /// that of the others over the same parts, which alone can be compared: folds differ in difficulty.
-    pub(super) fn standing(&self, number: usize, epoch: usize) -> Option<(f64, Vec<Rival>)> {
+    /// What a pruner has to judge a trial by at an epoch: its objective on the first part, and that of the
+    /// others, by number, on the same: parts differ in difficulty, and how many have come that far depends on
+    /// how fast they run.
+    pub(super) fn standing(
+        &self,
+        number: usize,
+        epoch: usize,
+    ) -> Option<(f64, Vec<(usize, Rival)>)> {
         let objective = &self.definition.sweep.objective;
-        let begun = self.trials[number].begun();
-        let at = |trial: &Trial| {
-            let curves: Vec<&Curve> = begun.iter().map(|part| &trial.curves[*part]).collect();
-            mean_value(&curves, epoch, objective)
-        };
+        let at = |trial: &Trial| trial.curves.first()?.value(epoch, objective);
         let others = self.trials.iter().filter(|other| other.number != number);
         let rival = |other: &Trial| {
             let finished = matches!(other.status, Status::Finished { .. });
-            at(other).map(|value| Rival { value, finished })
+            at(other).map(|value| (other.number, Rival { value, finished }))
         };
         Some((
             at(&self.trials[number])?,
@@ -317,23 +325,10 @@ impl History {
 }
 
 impl Trial {
-    /// The indices of the parts that have begun.
-    fn begun(&self) -> Vec<usize> {
-        let parts = self
-            .curves
-            .iter()
-            .enumerate()
-            .filter(|(_, curve)| curve.reached() > 0);
-        parts.map(|(index, _)| index).collect()
-    }
-
     /// The epoch that every part has reached that has begun.
     pub fn reached(&self) -> usize {
-        self.begun()
-            .iter()
-            .map(|part| self.curves[*part].reached())
-            .min()
-            .unwrap_or(0)
+        let reached = self.curves.iter().map(Curve::reached);
+        reached.filter(|epoch| *epoch > 0).min().unwrap_or(0)
     }
 
     /// The name of the trial's folder.

@@ -8,6 +8,7 @@
 //! | [`pruner`] | what to stop early: none, median, asha |
 //! | [`objective`], [`budget`] | what to look for, and how long |
 //! | [`study`] | the record as it is worked on; [`event`] and [`log`] are its lines, [`history`] what they add up to |
+//! | `rehearsal` | what is wrong with trials before any of them runs |
 //! | [`executor`] | where trials run: worker processes, Slurm |
 //! | [`leaderboard`] | scores with intervals, `sweep.csv` |
 //! | [`importance`] | how much each parameter matters |
@@ -29,6 +30,7 @@ pub mod log;
 pub mod objective;
 pub mod parameter;
 pub mod pruner;
+mod rehearsal;
 mod report;
 pub mod sampler;
 pub mod space;
@@ -71,7 +73,8 @@ pub struct Sweep {
     /// The experiment that every trial is, relative to the sweep's file.
     #[schemars(with = "String")]
     pub experiment: PathBuf,
-    /// What every trial sets in the experiment: dotted keys to values.
+    /// What every trial sets in the experiment: dotted keys to values. Paths are relative to the folder in
+    /// which the sweep is started.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub set: Mapping,
@@ -166,6 +169,7 @@ impl Sweep {
     pub fn validate(&self) -> Result<(), (&'static str, String)> {
         let checks = [
             ("name", self.check_name()),
+            ("space", self.check_space()),
             ("set", self.check_set()),
             ("seeds", no_repeats(&self.seeds)),
             ("folds", self.check_folds()),
@@ -203,13 +207,41 @@ impl Sweep {
         }
     }
 
+    /// What decides which runs a trial is, and where, is the same for all trials and has keys of its own.
+    fn check_space(&self) -> Result<(), String> {
+        self.space.parameters().try_for_each(|(key, _)| {
+            let remedy = match section(key) {
+                "seed" => "every trial runs with each of `seeds`, such as `seeds: [1, 2, 3]`",
+                "name" => "a trial is named by its number. The sweep's own `name` names its folder",
+                "split" => {
+                    "trials are compared run by run, on the same folds. Choose one under `set`"
+                }
+                "devices" => "`executor` says where trials run: local.devices or slurm.device",
+                _ => return Ok(()),
+            };
+            Err(format!("{key} cannot vary: {remedy}"))
+        })
+    }
+
     fn check_set(&self) -> Result<(), String> {
-        self.set.keys().try_for_each(|key| match key.as_str() {
-            None => Err("must be dotted keys of the experiment to values".into()),
-            Some(key) if self.space.get(key).is_some() => Err(format!(
-                "{key} is set and varies in space as well: remove it from one of them"
-            )),
-            Some(_) => Ok(()),
+        self.set.keys().try_for_each(|key| {
+            let Some(key) = key.as_str() else {
+                return Err("must be dotted keys of the experiment to values".into());
+            };
+            if self.space.get(key).is_some() {
+                return Err(format!(
+                    "{key} is set and varies in space as well: remove it from one of them"
+                ));
+            }
+            let remedy = match section(key) {
+                "seed" => "give the sweep `seeds` instead, such as `seeds: [1]`",
+                "name" => "a trial is named by its number. The sweep's own `name` names its folder",
+                "devices" if self.executor.names_devices() => {
+                    "`executor` names other devices. Remove one of them"
+                }
+                _ => return Ok(()),
+            };
+            Err(format!("{key} cannot be set: {remedy}"))
         })
     }
 
@@ -261,6 +293,11 @@ impl Sweep {
         all.extend(Space::overrides(assignment));
         all
     }
+}
+
+/// The first part of a dotted key.
+fn section(key: &str) -> &str {
+    key.split('.').next().unwrap_or(key)
 }
 
 /// A trial's parameters for people: `key=value key=value`.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::nearest;
+use crate::track::Epoch;
+
 /// The metric of each epoch by which trials are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,10 +55,17 @@ impl Default for Objective {
 
 impl Objective {
     pub(super) fn validate(&self) -> Result<(), String> {
-        match self.metric.trim().is_empty() {
-            true => Err("metric must name a column of metrics.csv".into()),
-            false => Ok(()),
+        let metric = self.metric.as_str();
+        if Epoch::METRICS.contains(&metric) {
+            return Ok(());
         }
+        let hint = nearest(metric, &Epoch::METRICS)
+            .map(|name| format!(" Did you mean `{name}`?"))
+            .unwrap_or_default();
+        Err(format!(
+            "metric is `{metric}`, which is no metric of metrics.csv.{hint} Allowed: {}",
+            Epoch::METRICS.join(", ")
+        ))
     }
 }
 
@@ -104,18 +114,6 @@ impl Curve {
     }
 }
 
-/// What the objective sees in all of these curves up to `epoch`: the mean over them. None unless all
-/// have come that far.
-pub fn mean_value(curves: &[&Curve], epoch: usize, objective: &Objective) -> Option<f64> {
-    let values: Option<Vec<f64>> = curves
-        .iter()
-        .map(|curve| curve.value(epoch, objective))
-        .collect();
-    values
-        .filter(|values| !values.is_empty())
-        .map(|values| mean(&values))
-}
-
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -161,15 +159,5 @@ mod tests {
         );
         assert!(!Goal::Maximize.is_better(f64::NAN, 0.0));
         assert!(Goal::Maximize.is_better(0.0, f64::NAN));
-    }
-
-    #[test]
-    fn a_trial_is_the_mean_of_its_parts_once_all_have_come_that_far() {
-        let (long, short) = (curve(&[0.2, 0.4]), curve(&[0.6]));
-        let objective = Objective::default();
-        let at = |epoch| mean_value(&[&long, &short], epoch, &objective);
-        assert_eq!(at(1), Some(0.4));
-        assert_eq!(at(2), None);
-        assert_eq!(mean_value(&[], 1, &objective), None);
     }
 }

@@ -136,6 +136,15 @@ impl Domain {
         }
     }
 
+    /// Every value of a choice, both ends of a range.
+    pub fn ends(&self) -> Vec<Value> {
+        match self {
+            Self::Choice(values) => values.clone(),
+            Self::Real { low, high, .. } => vec![Value::from(*low), Value::from(*high)],
+            Self::Int { low, high, .. } => vec![Value::from(*low), Value::from(*high)],
+        }
+    }
+
     /// How many values a grid has; none where a range says no `points`.
     pub fn count(&self) -> Option<u128> {
         match self {

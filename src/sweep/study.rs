@@ -8,10 +8,11 @@ use super::budget::Stop;
 use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Event, Part};
-use super::history::{History, Status};
+use super::history::{History, Status, Trial};
 use super::log::{Log, now};
-use super::objective::mean;
-use super::space::Assignment;
+use super::objective::{Curve, mean};
+use super::pruner::Rival;
+use super::space::{Assignment, Space};
 
 /// The record's name in a study's folder.
 pub const RECORD: &str = "study.jsonl";
@@ -44,10 +45,23 @@ pub struct Launch {
     pub attempt: usize,
     /// Its parameters.
     pub assignment: Assignment,
-    /// What it overrides in the experiment, as `key=value`, in order.
+    /// What it overrides in the definition's experiment, as `key=value`, in order.
     pub overrides: Vec<String>,
     /// The name of its folder.
     pub folder: String,
+}
+
+impl Launch {
+    /// The latest launch of a trial.
+    pub(super) fn of(trial: &Trial) -> Self {
+        Self {
+            number: trial.number,
+            attempt: trial.attempts,
+            assignment: trial.assignment.clone(),
+            overrides: Space::overrides(&trial.assignment),
+            folder: trial.folder(),
+        }
+    }
 }
 
 /// Whether a trial goes on.
@@ -161,14 +175,7 @@ impl Study {
             trial: number,
             attempt,
         })?;
-        let trial = &self.history.trials[number];
-        Ok(Next::Run(Launch {
-            number,
-            attempt,
-            assignment: trial.assignment.clone(),
-            overrides: self.history.definition.sweep.overrides(&trial.assignment),
-            folder: trial.folder(),
-        }))
+        Ok(Next::Run(Launch::of(&self.history.trials[number])))
     }
 
     fn propose(&mut self) -> Result<Option<usize>, SweepError> {
@@ -194,8 +201,7 @@ impl Study {
     /// Takes in the objective's metric after an epoch (counted from 1) of a part, and says whether the
     /// trial goes on. What was reported before may be reported again, such as when a run is continued.
     ///
-    /// A decision is made once all parts that have begun have reached its epoch: on the first fold alone where
-    /// folds run one after the other, on all where they run together.
+    /// A decision is made when the first part reaches its epoch, by that part alone.
     ///
     /// # Errors
     ///
@@ -227,16 +233,17 @@ impl Study {
     fn decide(&mut self, trial: usize) -> Result<Decision, SweepError> {
         loop {
             let Definition { sweep, .. } = &self.history.definition;
-            let (reached, decided) = (
-                self.history.trials[trial].reached(),
-                self.history.trials[trial].decided,
-            );
-            let due = sweep.pruner.due(reached, decided);
+            let Trial {
+                curves, decided, ..
+            } = &self.history.trials[trial];
+            let reached = curves.first().map_or(0, Curve::reached);
+            let due = sweep.pruner.due(reached, *decided);
             let standing =
                 due.and_then(|epoch| Some((epoch, self.history.standing(trial, epoch)?)));
             let Some((epoch, (value, rivals))) = standing else {
                 return Ok(Decision::Go);
             };
+            let (compared, rivals): (Vec<usize>, Vec<Rival>) = rivals.into_iter().unzip();
             let verdict = sweep.pruner.judge(value, &rivals, sweep.objective.goal);
             self.record(Event::Decided {
                 trial,
@@ -245,6 +252,7 @@ impl Study {
                 value: value.is_finite().then_some(value),
                 cutoff: verdict.cutoff,
                 rivals: rivals.len(),
+                compared,
             })?;
             if verdict.stop {
                 return Ok(Decision::Stop);
@@ -277,7 +285,7 @@ impl Study {
     fn values(&self, trial: usize) -> Result<Vec<f64>, String> {
         let Definition { sweep, parts, .. } = &self.history.definition;
         let metric = &sweep.objective.metric;
-        let value = |(part, curve): (&Part, &super::objective::Curve)| match curve.reached() {
+        let value = |(part, curve): (&Part, &Curve)| match curve.reached() {
             0 => Err(format!("{part} has no {metric}")),
             epoch => match curve.value(epoch, &sweep.objective) {
                 Some(value) if value.is_finite() => Ok(value),
@@ -320,6 +328,24 @@ impl Study {
                 reason: reason.to_owned(),
             }),
         }
+    }
+
+    /// Lets every failed trial begin anew, under its own number; how many they are.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be written.
+    pub fn retry_failed(&mut self) -> Result<usize, SweepError> {
+        let failed = |trial: &&Trial| matches!(trial.status, Status::Failed { .. });
+        let failed = self.history.trials.iter().filter(failed);
+        let failed: Vec<usize> = failed.map(|trial| trial.number).collect();
+        for trial in &failed {
+            self.record(Event::Requeued {
+                trial: *trial,
+                reason: "it failed, and is to be tried again".into(),
+            })?;
+        }
+        Ok(failed.len())
     }
 
     /// What to tell a trial that has ended; none if it has not.

@@ -33,6 +33,21 @@ pub struct Epoch {
     pub seconds: f64,
 }
 
+impl Epoch {
+    /// The columns of `metrics.csv` behind `epoch`.
+    pub const METRICS: [&str; 9] = [
+        "learning_rate",
+        "train_loss",
+        "train_iou",
+        "train_iou_soft",
+        "validation_loss",
+        "validation_iou",
+        "validation_iou_soft",
+        "validation_dice",
+        "seconds",
+    ];
+}
+
 /// `metrics.csv` cannot be read.
 #[derive(Debug, Error)]
 #[error("{} is not a table of epochs: {source}. Delete the run's folder and run it again.", path.display())]
@@ -95,6 +110,12 @@ mod tests {
             .collect();
         write_history(&path, &epochs).unwrap();
         assert_eq!(read_history(&path).unwrap(), epochs);
+        let header = csv::Reader::from_path(&path)
+            .unwrap()
+            .headers()
+            .unwrap()
+            .clone();
+        assert!(header.iter().skip(1).eq(Epoch::METRICS));
         std::fs::write(&path, "epoch,loss\n1,nothing\n").unwrap();
         assert!(
             read_history(&path)

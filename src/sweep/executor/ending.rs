@@ -6,7 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+
+use crate::run::INTERRUPTED;
 
 /// How much of a log is quoted: this many lines, and no more than this many bytes.
 const TAIL_LINES: usize = 20;
@@ -18,9 +21,9 @@ const TAIL_BYTES: u64 = 4096;
 pub enum Outcome {
     /// Its program ended well.
     Finished,
-    /// It was stopped as asked; what it saved is there.
+    /// It was stopped, by the pool or from outside; what it saved is there.
     Stopped,
-    /// It failed, and nobody asked for it.
+    /// It failed, and nobody stopped it.
     Failed(Failure),
 }
 
@@ -75,6 +78,16 @@ pub(super) fn cause(status: ExitStatus) -> String {
     }
 }
 
+/// Whether a run was told to end, by whomever, and did: its own exit code for that, or the signal itself
+/// where that came before it listened.
+pub(super) fn was_interrupted(status: ExitStatus) -> bool {
+    let (interrupt, terminate) = (Signal::INT.as_raw(), Signal::TERM.as_raw());
+    status.code() == Some(INTERRUPTED.into())
+        || status
+            .signal()
+            .is_some_and(|signal| signal == interrupt || signal == terminate)
+}
+
 /// The status that a shell reports as this number.
 pub(super) fn status_of_shell(number: i32) -> ExitStatus {
     ExitStatus::from_raw(if number > 128 {
@@ -117,6 +130,17 @@ mod tests {
             "killed by signal 11 (SIGSEGV)"
         );
         assert!(cause(status_of_shell(137)).contains("memory"));
+    }
+
+    #[test]
+    fn what_was_told_to_end_is_told_apart_from_what_failed() {
+        for number in [130, 143] {
+            assert!(was_interrupted(status_of_shell(number)), "{number}");
+        }
+        assert!(was_interrupted(ExitStatus::from_raw(130 << 8)));
+        for number in [0, 1, 2, 137] {
+            assert!(!was_interrupted(status_of_shell(number)), "{number}");
+        }
     }
 
     #[test]

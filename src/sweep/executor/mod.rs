@@ -71,6 +71,22 @@ impl Executor {
         }
     }
 
+    /// How many jobs run at once; none where a cluster decides.
+    pub fn workers(&self) -> Option<usize> {
+        match self {
+            Self::Local(local) => Some(local.workers),
+            Self::Slurm(slurm) => slurm.array_limit,
+        }
+    }
+
+    /// Whether it names devices, which then count instead of those that an experiment names.
+    pub fn names_devices(&self) -> bool {
+        match self {
+            Self::Local(local) => local.devices.iter().any(|device| device != "auto"),
+            Self::Slurm(slurm) => slurm.device != "auto",
+        }
+    }
+
     /// What would be done with these jobs: the command lines, or the batch script and its tasks.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Which trials are stopped early. A pruner decides at certain epochs, once at each, from the values
-//! that the trial and the others had there.
+//! that the trial and the others had there. Of a trial of several runs it looks at the first alone, so that
+//! what it decides does not depend on which of them runs faster.
 
 mod asha;
 mod median;
@@ -12,7 +13,8 @@ pub use median::Median;
 pub use none::NoPruner;
 
 crate::family! {
-    /// Which trials are stopped early.
+    /// Which trials are stopped early. A trial of several runs is judged by its first (the first seed, the
+    /// first fold), compared with the first runs of the others.
     pub enum Pruner {
         /// Every trial runs to its end.
         "none" => None(NoPruner),

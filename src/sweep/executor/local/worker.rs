@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{read_text, write_atomic};
-use crate::sweep::executor::ending::cause;
+use crate::sweep::executor::ending::{cause, was_interrupted};
 use crate::sweep::executor::lock::is_held;
 use crate::sweep::executor::{ExecutorError, Failure, JobId, Outcome, State};
 
@@ -136,7 +136,7 @@ impl Worker {
     pub(super) fn outcome(&self, status: ExitStatus) -> Outcome {
         if status.success() {
             Outcome::Finished
-        } else if self.stopping.is_some() {
+        } else if self.stopping.is_some() || was_interrupted(status) {
             Outcome::Stopped
         } else {
             Outcome::Failed(Failure::new(cause(status), &self.log, self.log_from))

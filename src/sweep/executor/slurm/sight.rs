@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::commands::{Phase, Queue, Row};
 use super::record::{Key, Progress};
-use crate::sweep::executor::ending::{cause, length, status_of_shell};
+use crate::sweep::executor::ending::{cause, length, status_of_shell, was_interrupted};
 use crate::sweep::executor::{Failure, Outcome, State};
 
 /// What is seen of a task.
@@ -83,7 +83,8 @@ impl Marks<'_> {
         row: Option<&Row>,
         exit: Option<i32>,
     ) -> State {
-        if progress.stopping {
+        let interrupted = exit.is_some_and(|number| was_interrupted(status_of_shell(number)));
+        if progress.stopping || interrupted {
             return State::Ended(Outcome::Stopped);
         }
         let own = exit.map(|number| cause(status_of_shell(number)));

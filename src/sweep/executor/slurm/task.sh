@@ -58,7 +58,11 @@ done
 if [ "$calvaria_status" -ne 0 ]; then
   # What becomes of it is for Slurm to say.
   [ -n "$calvaria_cancelled" ] && exit "$calvaria_status"
-  [ -n "$calvaria_near" ] && calvaria_requeue && exit "$calvaria_status"
+  if [ -n "$calvaria_near" ]; then
+    calvaria_requeue && exit "$calvaria_status"
+    # It was told to end, and may not go on: that is a failure, and no interruption from outside.
+    [ "$calvaria_status" -eq 130 ] && calvaria_status=1
+  fi
 fi
 calvaria_write "$calvaria_mark.exit" "$calvaria_status"
 exit "$calvaria_status"

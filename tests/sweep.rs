@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use assert_cmd::assert::Assert;
 use common::{calvaria, toy_workplace};
 use predicates::prelude::*;
-use predicates::str::contains;
+use predicates::str::{contains, is_match};
 
 fn workplace(sweep: &str) -> tempfile::TempDir {
     let folder = toy_workplace(4);
@@ -89,7 +89,22 @@ fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
         .args(["sweep", "status", "results/search"])
         .assert()
         .success()
-        .stdout(contains("2 failed").and(contains("rank").not()));
+        .stdout(
+            contains("2 failed")
+                .and(contains("Used: 4 trials begun"))
+                .and(contains("2 of 10 failures"))
+                .and(contains("8 finished trials are needed, and there are 2"))
+                .and(contains("rank").not()),
+        );
+    let html = fs::read_to_string(home.join("report.html")).unwrap();
+    assert!(html.contains("<summary>error: --set train.batch_size=0"));
+    for (trial, row) in &rows {
+        let log = format!("href=\"logs/trial-000{trial}-seed-7.log\"");
+        assert!(html.contains(&log), "{log} is missing");
+        let report = format!("href=\"trial-000{trial}/seed-7/report.html\"");
+        let finished = row.contains(&("status".into(), "finished".into()));
+        assert_eq!(html.contains(&report), finished, "{report}");
+    }
     // A trial is an ordinary run, which can be done again alone.
     let trial = rows.values().find(|row| row[0].1 == "1").unwrap()[1]
         .1
@@ -116,6 +131,31 @@ fn too_many_failures_stop_it() {
     sweep(folder.path(), &[])
         .stdout(contains("1 failed"))
         .stderr(contains("fail"));
+}
+
+#[test]
+fn a_folder_without_a_sweep_is_told_of_with_those_that_have_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("results/search");
+    fs::create_dir_all(&home).unwrap();
+    let status = |of: &str| {
+        let mut program = calvaria();
+        program
+            .current_dir(folder.path())
+            .args(["sweep", "status", of]);
+        program.assert().code(2)
+    };
+    for nothing in ["none", "results", "results/search"] {
+        status(nothing).stderr(
+            contains(format!(
+                "{nothing} holds no sweep: there is no study.jsonl in it"
+            ))
+            .and(contains("such as results/sweep-loss")),
+        );
+    }
+    fs::write(home.join("study.jsonl"), "").unwrap();
+    status("results/search").stderr(contains("holds no sweep").and(contains("damaged").not()));
+    status("results").stderr(contains("Give one of those in it: results/search."));
 }
 
 const TPE: &str = "\
@@ -187,6 +227,16 @@ fn sigterm_stops_it_and_another_definition_is_refused() {
         assert!(child.try_wait().unwrap().is_none(), "ended too soon");
         std::thread::sleep(Duration::from_millis(20));
     }
+    calvaria()
+        .current_dir(folder.path())
+        .args(["sweep", "status", "results/search"])
+        .assert()
+        .success()
+        .stdout(
+            is_match(r"\ntrial-0000 unfinished: epoch \d+, validation_iou_soft 0\.\d{4}\n")
+                .unwrap(),
+        )
+        .stdout(is_match(r"\n  trial-0000/seed-\d           +running on process \d+").unwrap());
     let told = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status();

@@ -298,6 +298,17 @@ impl History {
         ))
     }
 
+    /// The epoch that the begun parts of a trial have reached, and its objective over them there; none before
+    /// the first epoch.
+    pub fn so_far(&self, trial: &Trial) -> Option<(usize, f64)> {
+        let curves: Vec<&Curve> = (trial.begun().iter())
+            .map(|part| &trial.curves[*part])
+            .collect();
+        let epoch = trial.reached();
+        let value = mean_value(&curves, epoch, &self.definition.sweep.objective)?;
+        Some((epoch, value))
+    }
+
     /// The finished trial with the best value; of several, the first.
     pub fn best(&self) -> Option<&Trial> {
         let goal = self.definition.sweep.objective.goal;

@@ -50,7 +50,7 @@ pub struct Slurm {
     /// Nodes to avoid.
     pub exclude: Option<String>,
     /// The device of a task, as for `--device`; Slurm shows it only the GPUs that are its own.
-    #[schemars(regex(pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$"))]
+    #[schemars(regex(pattern = r"^(auto|cpu|(cuda|vulkan)(:[0-9]+)?)$"))]
     pub device: String,
     /// Shell lines that set up the environment of a task, such as `module load cuda`.
     pub setup: Vec<String>,

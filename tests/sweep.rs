@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use assert_cmd::assert::Assert;
 use common::{calvaria, toy_workplace};
 use predicates::prelude::*;
-use predicates::str::contains;
+use predicates::str::{contains, is_match};
 
 fn workplace(sweep: &str) -> tempfile::TempDir {
     let folder = toy_workplace(4);
@@ -88,7 +88,22 @@ fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
         .args(["sweep", "status", "results/search"])
         .assert()
         .success()
-        .stdout(contains("2 failed").and(contains("rank").not()));
+        .stdout(
+            contains("2 failed")
+                .and(contains("Used: 4 trials begun"))
+                .and(contains("2 of 10 failures"))
+                .and(contains("8 finished trials are needed, and there are 2"))
+                .and(contains("rank").not()),
+        );
+    let html = fs::read_to_string(home.join("report.html")).unwrap();
+    assert!(html.contains("<summary>error: --set train.batch_size=0"));
+    for (trial, row) in &rows {
+        let log = format!("href=\"logs/trial-000{trial}-seed-7.log\"");
+        assert!(html.contains(&log), "{log} is missing");
+        let report = format!("href=\"trial-000{trial}/seed-7/report.html\"");
+        let finished = row.contains(&("status".into(), "finished".into()));
+        assert_eq!(html.contains(&report), finished, "{report}");
+    }
     // A trial is an ordinary run, which can be done again alone.
     let trial = rows.values().find(|row| row[0].1 == "1").unwrap()[1]
         .1
@@ -206,6 +221,31 @@ fn editing_the_experiment_while_the_sweep_runs_changes_no_trial() {
         .stderr(contains("experiment.train.epochs was 3, is 2"));
 }
 
+#[test]
+fn a_folder_without_a_sweep_is_told_of_with_those_that_have_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("results/search");
+    fs::create_dir_all(&home).unwrap();
+    let status = |of: &str| {
+        let mut program = calvaria();
+        program
+            .current_dir(folder.path())
+            .args(["sweep", "status", of]);
+        program.assert().code(2)
+    };
+    for nothing in ["none", "results", "results/search"] {
+        status(nothing).stderr(
+            contains(format!(
+                "{nothing} holds no sweep: there is no study.jsonl in it"
+            ))
+            .and(contains("such as results/sweep-loss")),
+        );
+    }
+    fs::write(home.join("study.jsonl"), "").unwrap();
+    status("results/search").stderr(contains("holds no sweep").and(contains("damaged").not()));
+    status("results").stderr(contains("Give one of those in it: results/search."));
+}
+
 const TPE: &str = "\
 experiment: toy.yaml
 seeds: [1, 2]
@@ -294,7 +334,21 @@ fn a_signal_to_worker_and_sweep_fails_no_trial() {
 #[test]
 fn sigterm_stops_it_and_another_definition_is_refused() {
     let folder = workplace(TPE);
-    let child = at_work(folder.path(), "results", "\"event\":\"epoch\"");
+    let mut child = at_work(folder.path(), "results", "\"event\":\"epoch\"");
+    let seen = is_match(
+        r"\ntrial-\d{4} unfinished: epoch \d+, validation_iou_soft \d\.\d{4}\n  trial-\d{4}/seed-\d {11}running on process \d+\n",
+    );
+    let seen = seen.unwrap();
+    let status = || {
+        let mut program = calvaria();
+        program.args(["sweep", "status", "results/search"]);
+        let output = program.current_dir(folder.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Between two runs nothing is at work.
+    while !seen.eval(status().as_str()) {
+        assert!(child.try_wait().unwrap().is_none(), "{}", status());
+    }
     terminate(child.id());
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();

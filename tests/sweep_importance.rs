@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calvaria::sweep::importance::{Importances, importances};
+use calvaria::sweep::importance::{Importances, TooLittle, importances};
 use calvaria::sweep::{Assignment, Definition, History, Next, Part, Study, Sweep};
 use serde::Deserialize;
 use serde_yaml::Value;
@@ -136,10 +136,10 @@ fn what_only_two_do_together_is_an_interaction() {
 fn nothing_is_said_of_few_trials_or_of_none_that_differ() {
     assert_eq!(
         importances(&study("{x: {uniform: [0, 1]}}", 7, |number, _| number as f64)),
-        None
+        Err(TooLittle::Trials(7))
     );
     assert_eq!(
         importances(&study("{x: {uniform: [0, 1]}}", 20, |_, _| 0.5)),
-        None
+        Err(TooLittle::Same)
     );
 }

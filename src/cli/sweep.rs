@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Failed, Results};
+use crate::sweep::event::{Entry, Event};
+use crate::sweep::executor::{JobId, State};
 use crate::sweep::importance::importances;
-use crate::sweep::{Definition, Driver, History, Stop, Sweep, in_words, write_report};
+use crate::sweep::study::RECORD;
+use crate::sweep::{
+    Budget, Definition, Driver, History, Status, Stop, Sweep, in_words, log, write_report,
+};
 use crate::track::{Console, Verbosity};
 
 /// Trials of the leaderboard that are shown.
@@ -100,14 +105,73 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
 }
 
 fn status(folder: &Path) -> Result<(), Failed> {
-    let record = folder.join(crate::sweep::study::RECORD);
+    let record = folder.join(RECORD);
+    if !record.is_file() {
+        return Err(Failed::input(no_sweep(folder)));
+    }
+    let entries = log::read(&record).map_err(Failed::input)?;
+    if entries.is_empty() {
+        return Err(Failed::input(no_sweep(folder)));
+    }
     let history = History::read(&record).map_err(Failed::input)?;
     show(&history);
+    let budget = last_budget(&entries).unwrap_or(&history.definition.sweep.budget);
+    outln!("\nUsed: {}", budget.used(&history.usage(None)));
     let states = history.definition.sweep.executor.states(folder);
-    for (job, state) in states.map_err(Failed::input)? {
-        outln!("  {job:<28}{state}");
-    }
+    show_work(&history, &states.map_err(Failed::input)?);
     Ok(())
+}
+
+/// What is said of a folder that is no sweep's, with those in it that are.
+fn no_sweep(folder: &Path) -> String {
+    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut sweeps: Vec<String> = (inside.map(|entry| entry.path()))
+        .filter(|path| path.join(RECORD).is_file())
+        .map(|path| path.display().to_string())
+        .collect();
+    sweeps.sort();
+    let instead = if sweeps.is_empty() {
+        "a sweep's own folder, the results folder and the sweep's name, such as results/sweep-loss"
+            .into()
+    } else {
+        format!("one of those in it: {}", sweeps.join(", "))
+    };
+    format!(
+        "{} holds no sweep: there is no {RECORD} in it, or nothing in that yet. Give {instead}.",
+        folder.display()
+    )
+}
+
+/// The budget with which a study was last taken up; none if it was only begun.
+fn last_budget(entries: &[Entry]) -> Option<&Budget> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Opened { budget, .. } => Some(budget),
+        _ => None,
+    })
+}
+
+/// The trials that have not ended, with their runs.
+fn show_work(history: &History, states: &[(JobId, State)]) {
+    for trial in &history.trials {
+        let jobs: Vec<&(JobId, State)> = (states.iter())
+            .filter(|(job, state)| {
+                let over = matches!(state, State::Ended(_));
+                job.trial == trial.number && (!over || trial.status == Status::Unfinished)
+            })
+            .collect();
+        if jobs.is_empty() && trial.status != Status::Unfinished {
+            continue;
+        }
+        let metric = &history.definition.sweep.objective.metric;
+        let reached = match history.so_far(trial) {
+            Some((epoch, value)) => format!("epoch {epoch}, {metric} {value:.4}"),
+            None => "before its first epoch".into(),
+        };
+        outln!("\n{} {}: {reached}", trial.folder(), trial.status.name());
+        for (job, state) in jobs {
+            outln!("  {job:<28}{state}");
+        }
+    }
 }
 
 fn show(history: &History) {
@@ -147,18 +211,14 @@ fn show(history: &History) {
     if rows.len() > SHOWN {
         outln!("  … and {} more", rows.len() - SHOWN);
     }
-    if let Some(importances) = importances(history) {
-        outln!(
-            "\nWhat mattered, of the objective's variance over the space, as a forest sees it after {} trials:",
-            importances.trials
-        );
-        for one in &importances.parameters {
-            outln!(
-                "  {:<40}{:>5.1} % ± {:.1}",
-                one.key,
-                100.0 * one.share,
-                100.0 * one.sd
-            );
+    match importances(history) {
+        Ok(found) => {
+            outln!("\nImportance. {}", found.caveat());
+            for one in &found.parameters {
+                let (share, sd) = (100.0 * one.share, 100.0 * one.sd);
+                outln!("  {:<40}{share:>5.1} % ± {sd:.1}", one.key);
+            }
         }
+        Err(why) => outln!("\nNothing can be said of the parameters' importance: {why}."),
     }
 }

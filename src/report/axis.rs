@@ -75,7 +75,11 @@ impl Axis {
     }
 
     /// Names values of which the last digit that matters stands for `10^digits(value)`.
-    fn named(&self, values: Vec<f64>, digits: impl Fn(f64) -> i32) -> Vec<(f64, String)> {
+    pub(super) fn named(
+        &self,
+        values: Vec<f64>,
+        digits: impl Fn(f64) -> i32,
+    ) -> Vec<(f64, String)> {
         let largest = values
             .iter()
             .fold(0.0, |largest: f64, value| largest.max(value.abs()));

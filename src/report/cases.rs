@@ -89,8 +89,9 @@ impl Cases {
         Table {
             columns: self.columns.clone(),
             rows: (self.rows.iter())
-                .map(|row| row.iter().map(short).collect())
+                .map(|row| row.iter().map(|text| short(text).into()).collect())
                 .collect(),
+            ..Table::default()
         }
     }
 }

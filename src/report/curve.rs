@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ReportError;
 use super::axis::{Axis, Frame, TICK_SIZE, widest};
-use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, SERIES_COLOURS, Shape, WHITE};
+use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, Point, SERIES_COLOURS, Shape, WHITE};
 use super::legend::{BAND, BAND_OPACITY, Entry, MOST_ENTRIES, Sample, draw_legend, legend_width};
 use super::text::Align;
 
@@ -15,8 +15,21 @@ pub struct Series {
     pub label: String,
     /// Its points in order of x. Where y is not finite the curve has a gap.
     pub points: Vec<(f64, f64)>,
-    /// Whether a line joins them. If not, each is a dot.
-    pub joined: bool,
+    /// What they are drawn as.
+    pub drawn: Drawn,
+}
+
+/// What the points of a curve are drawn as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// A line that joins them, with dots where they are few.
+    Line,
+    /// A line that keeps the height of each as far as the next.
+    Steps,
+    /// A dot each.
+    Dots,
+    /// A hollow dot each.
+    Rings,
 }
 
 /// A plot of curves over a common x, such as epochs.
@@ -215,17 +228,18 @@ impl CurvePlot {
         }
         let width = if band.is_empty() { 2.5 } else { 1.5 };
         let joined = self.series.iter().zip(colours());
-        for (series, colour) in joined.filter(|(series, _)| series.joined) {
+        for (series, colour) in joined {
             for run in series
                 .points
                 .split(|point| !self.shows(*point))
                 .filter(|run| run.len() > 1)
             {
-                let points = run
-                    .iter()
-                    .map(|(at, value)| (x.at(*at), y.at(*value)))
-                    .collect();
-                on.path(points, colour, width);
+                let points = run.iter().map(|(at, value)| (x.at(*at), y.at(*value)));
+                match series.drawn {
+                    Drawn::Line => on.path(points.collect(), colour, width),
+                    Drawn::Steps => on.path(steps(points), colour, width),
+                    Drawn::Dots | Drawn::Rings => {}
+                }
             }
         }
         if band.len() > 1 {
@@ -245,11 +259,19 @@ impl CurvePlot {
             4.0
         };
         for (series, colour) in self.series.iter().zip(colours()) {
-            let few = !series.joined || series.points.len() <= MOST_DOTS;
+            let few = match series.drawn {
+                Drawn::Line => series.points.len() <= MOST_DOTS,
+                Drawn::Steps => false,
+                Drawn::Dots | Drawn::Rings => true,
+            };
             for run in series.points.split(|point| !self.shows(*point)) {
                 for &(at, value) in run.iter().filter(|_| few || run.len() == 1) {
                     if x.contains(at) && y.contains(value) {
-                        on.dot((x.at(at), y.at(value)), radius, colour);
+                        let at = (x.at(at), y.at(value));
+                        match series.drawn {
+                            Drawn::Rings => on.ring(at, radius + 1.0, colour),
+                            _ => on.dot(at, radius, colour),
+                        }
                     }
                 }
             }
@@ -275,10 +297,10 @@ impl CurvePlot {
                 self.series.len()
             };
             for (series, colour) in self.series.iter().zip(colours()).take(shown) {
-                let sample = if series.joined {
-                    Sample::Line(2.5)
-                } else {
-                    Sample::Dot
+                let sample = match series.drawn {
+                    Drawn::Line | Drawn::Steps => Sample::Line(2.5),
+                    Drawn::Dots => Sample::Dot,
+                    Drawn::Rings => Sample::Ring,
                 };
                 entries.push(Entry::new(&series.label, colour, sample));
             }
@@ -295,6 +317,16 @@ fn colours() -> impl Iterator<Item = Colour> {
     SERIES_COLOURS.into_iter().cycle()
 }
 
+/// Points through which a line goes level from each to below or above the next.
+fn steps(points: impl Iterator<Item = Point>) -> Vec<Point> {
+    let mut line: Vec<Point> = Vec::new();
+    for (x, y) in points {
+        line.extend(line.last().map(|(_, before)| (x, *before)));
+        line.push((x, y));
+    }
+    line
+}
+
 fn limits(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |limits, value| match limits {
         None => Some((value, value)),
@@ -305,12 +337,11 @@ fn limits(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::drawing::Point;
 
     fn series(count: usize, epochs: usize) -> Vec<Series> {
         let curve = |k: usize| Series {
             label: format!("trial-0017/seed-42/fold-{k}"),
-            joined: true,
+            drawn: Drawn::Line,
             points: (1..=epochs)
                 .map(|e| (e as f64, 0.9 - 0.5 / (e + k) as f64))
                 .collect(),
@@ -367,7 +398,7 @@ mod tests {
             plot(vec![Series {
                 label: "a".into(),
                 points,
-                joined: true,
+                drawn: Drawn::Line,
             }])
             .draw()
             .assert_texts_are_apart();
@@ -379,7 +410,7 @@ mod tests {
         let curve = |points: &[(f64, f64)]| Series {
             label: "fold".into(),
             points: points.into(),
-            joined: true,
+            drawn: Drawn::Line,
         };
         let plot = CurvePlot {
             mean_band: true,
@@ -415,6 +446,15 @@ mod tests {
     }
 
     #[test]
+    fn steps_keep_their_height_as_far_as_the_next_point() {
+        let points = [(1.0, 5.0), (2.0, 4.0), (4.0, 4.0)];
+        assert_eq!(
+            steps(points.into_iter()),
+            [(1.0, 5.0), (2.0, 5.0), (2.0, 4.0), (4.0, 4.0), (4.0, 4.0)]
+        );
+    }
+
+    #[test]
     fn points_at_or_below_zero_are_left_out_of_a_log_plot() {
         let points = vec![(1.0, 1e-3), (2.0, 1e-4), (3.0, 0.0)];
         let log = CurvePlot {
@@ -422,7 +462,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
-                joined: true,
+                drawn: Drawn::Line,
             }])
         };
         let drawing = log.draw();
@@ -446,7 +486,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
-                joined: true,
+                drawn: Drawn::Line,
             }])
         };
         let (low, high) = fitted.y_limits(&[]);

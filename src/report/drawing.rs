@@ -151,6 +151,12 @@ impl Drawing {
         });
     }
 
+    /// A disc that is hollow.
+    pub(super) fn ring(&mut self, centre: Point, radius: f64, colour: Colour) {
+        self.dot(centre, radius, colour);
+        self.dot(centre, radius - 1.75, WHITE);
+    }
+
     pub(super) fn text(&mut self, text: &str, at: Point, size: f64, align: Align, colour: Colour) {
         let text = text.to_owned();
         self.shapes.push(Shape::Text(Text {

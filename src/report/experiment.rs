@@ -96,10 +96,12 @@ fn table(runs: &[Finished]) -> Table {
     let columns = std::iter::once("run".to_owned()).chain(names.map(|(name, _)| name.clone()));
     let row = |run: &Finished| {
         let values = run.summary.iter().map(|(_, value)| value.clone());
-        std::iter::once(run.variant.clone()).chain(values).collect()
+        let cells = std::iter::once(run.variant.clone()).chain(values);
+        cells.map(Into::into).collect()
     };
     Table {
         columns: columns.collect(),
         rows: runs.iter().map(row).collect(),
+        ..Table::default()
     }
 }

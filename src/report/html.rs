@@ -8,13 +8,34 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::ReportError;
 use crate::files::{FileError, write_atomic};
 
-/// A table of texts. Rows as long as `columns`.
+/// A table. Rows as long as `columns`; without columns only the note is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
+    /// How it is to be read.
+    pub note: Option<String>,
+    /// The same as a picture: an SVG or PNG file, under which the note then stands.
+    pub figure: Option<PathBuf>,
     /// The columns' names.
     pub columns: Vec<String>,
     /// The rows.
-    pub rows: Vec<Vec<String>>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// Texts and the places, relative to the page, to which they lead.
+    Links(Vec<(String, String)>),
+    /// A text, and a longer one that is shown when it is pressed.
+    Details(String, String),
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
 }
 
 /// What the page shows. Every text is taken literally: HTML in it is shown, not obeyed.
@@ -61,6 +82,9 @@ th button:hover { text-decoration: underline; }
 th button:focus-visible { outline: 2px solid Highlight; }
 th[aria-sort=ascending] button::after { content: ' \u{25b2}'; }
 th[aria-sort=descending] button::after { content: ' \u{25bc}'; }
+details { text-align: left; white-space: normal; }
+summary { cursor: pointer; }
+details pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .environment td + td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .links { columns: 14rem; padding-left: 1.2rem; }
 .links a { overflow-wrap: anywhere; }
@@ -133,21 +157,13 @@ impl Page {
             .iter()
             .map(|(caption, path)| figure(caption, path))
             .collect();
-        let tables = self.tables.iter().map(|(heading, table)| {
-            format!(
-                "<h2>{}</h2>\n<div class=\"wide\"><table>\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n\
-                 </table></div>\n",
-                escaped(heading),
-                rows("th", std::iter::once(&table.columns)),
-                rows("td", &table.rows)
-            )
-        });
-        let links = self.links.iter().map(|(name, place)| {
-            let (name, place) = (escaped(name), escaped(place));
-            format!("<li><a href=\"{place}\">{name}</a></li>\n")
-        });
+        let tables: Result<String, FileError> = (self.tables.iter())
+            .map(|(heading, table)| Ok(format!("<h2>{}</h2>\n{}", escaped(heading), table.html()?)))
+            .collect();
+        let links = self.links.iter();
+        let links = links.map(|link| format!("<li>{}</li>\n", anchor(link)));
         let environment = self.environment.iter();
-        let environment = environment.map(|(name, value)| [name.as_str(), value.as_str()]);
+        let environment = environment.map(|(name, value)| [escaped(name), escaped(value)]);
         Ok(format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -161,7 +177,7 @@ impl Page {
             summary.collect::<String>(),
             verdict.unwrap_or_default(),
             figures?,
-            tables.collect::<String>(),
+            tables?,
             links.collect::<String>(),
             escaped(&self.config_yaml),
             match self.environment.is_empty() {
@@ -175,12 +191,52 @@ impl Page {
     }
 }
 
+impl Table {
+    fn html(&self) -> Result<String, FileError> {
+        let note = self.note.as_deref();
+        let mut html = match &self.figure {
+            Some(path) => figure(note.unwrap_or_default(), path)?,
+            None => note.map_or_else(String::new, |note| format!("<p>{}</p>\n", escaped(note))),
+        };
+        if !self.columns.is_empty() {
+            let heads = self.columns.iter().map(|name| escaped(name));
+            let cells = self.rows.iter().map(|row| row.iter().map(Cell::html));
+            html += &format!(
+                "<div class=\"wide\"><table>\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n\
+                 </table></div>\n",
+                rows("th", [heads]),
+                rows("td", cells)
+            );
+        }
+        Ok(html)
+    }
+}
+
+impl Cell {
+    fn html(&self) -> String {
+        match self {
+            Self::Text(text) => escaped(text),
+            Self::Links(links) => links.iter().map(anchor).collect::<Vec<_>>().join(" "),
+            Self::Details(text, whole) => format!(
+                "<details><summary>{}</summary><pre>{}</pre></details>",
+                escaped(text),
+                escaped(whole)
+            ),
+        }
+    }
+}
+
+/// A name that leads to a place.
+fn anchor((name, place): &(String, String)) -> String {
+    format!("<a href=\"{}\">{}</a>", escaped(place), escaped(name))
+}
+
 /// Table rows whose cells are `kind`: `th` or `td`.
-fn rows<Row: IntoIterator<Item: AsRef<str>>>(
+fn rows<Row: IntoIterator<Item = String>>(
     kind: &str,
     rows: impl IntoIterator<Item = Row>,
 ) -> String {
-    let cell = |text: Row::Item| format!("<{kind}>{}</{kind}>", escaped(text.as_ref()));
+    let cell = |html: String| format!("<{kind}>{html}</{kind}>");
     rows.into_iter()
         .map(|row| {
             format!(
@@ -238,8 +294,14 @@ mod tests {
             tables: vec![(
                 "Cases".into(),
                 Table {
-                    columns: vec!["case".into(), "iou".into()],
-                    rows: vec![vec!["sub-01 & co".into(), "0.9012".into()]],
+                    note: Some("the <first>".into()),
+                    columns: vec!["case".into(), "iou".into(), "error".into()],
+                    rows: vec![vec![
+                        Cell::Links(vec![("sub-01 & co".into(), "a \"b\"/report.html".into())]),
+                        Cell::Text("0.9012".into()),
+                        Cell::Details("a < b".into(), "a < b\nc > d".into()),
+                    ]],
+                    ..Table::default()
                 },
             )],
             links: vec![("config.yaml".into(), "config.yaml".into())],
@@ -259,7 +321,13 @@ mod tests {
         assert!(page.contains(
             "<img alt=\"a &quot;caption&quot;\" src=\"data:image/svg+xml;base64,PHN2Zy8+\">"
         ));
-        assert!(page.contains("<td>sub-01 &amp; co</td><td>0.9012</td>"));
+        assert!(page.contains(
+            "<td><a href=\"a &quot;b&quot;/report.html\">sub-01 &amp; co</a></td><td>0.9012</td>"
+        ));
+        assert!(page.contains(
+            "<details><summary>a &lt; b</summary><pre>a &lt; b\nc &gt; d</pre></details>"
+        ));
+        assert!(page.contains("<h2>Cases</h2>\n<p>the &lt;first&gt;</p>\n<div class=\"wide\">"));
         assert!(page.contains("<pre>name: &#39;&lt;b&gt;&#39;\n</pre>"));
         assert!(page.contains("<dt>validation IoU</dt><dd>0.8912</dd>"));
         assert!(page.contains("<p>&lt;i&gt;better&lt;/i&gt;</p>"));

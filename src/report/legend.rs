@@ -34,6 +34,7 @@ pub(super) enum Sample {
     Line(f64),
     Dashes,
     Dot,
+    Ring,
     Band,
     None,
 }
@@ -60,6 +61,7 @@ pub(super) fn draw_legend(on: &mut Drawing, frame: &Frame, legend: &[Entry]) {
         match entry.sample {
             Sample::Line(width) => on.path(vec![from, to], entry.colour, width),
             Sample::Dot => on.dot(((from.0 + to.0) / 2.0, from.1), 4.0, entry.colour),
+            Sample::Ring => on.ring(((from.0 + to.0) / 2.0, from.1), 5.0, entry.colour),
             Sample::Dashes => on.dashes(from, to, entry.colour, 2.0),
             Sample::Band => {
                 let points = [

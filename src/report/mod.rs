@@ -1,6 +1,7 @@
 //! Plots, pictures and the pages that show finished runs. Works on plain data.
 
 mod axis;
+mod bars;
 mod cases;
 mod contact_sheet;
 mod curve;
@@ -21,11 +22,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use bars::{Bar, BarPlot};
 pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
-pub use curve::{CurvePlot, Series};
+pub use curve::{CurvePlot, Drawn, Series};
 pub use dimension::Dimension;
 pub use experiment::{Finished, write_experiment};
-pub use html::{Page, Table};
+pub use html::{Cell, Page, Table};
 pub use overlay::Overlay;
 pub use parallel::ParallelPlot;
 pub use run::{Highlight, draw_run, write_run};

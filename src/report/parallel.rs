@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use super::ReportError;
-use super::axis::TICK_SIZE;
+use super::axis::{Axis, TICK_SIZE};
 use super::dimension::Dimension;
 use super::drawing::{Colour, DARK_GREY, Drawing, WHITE};
-use super::text::{Align, shortened};
+use super::text::{Align, shortened_key};
 
 /// A plot of trials over all of their parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,12 +17,13 @@ pub struct ParallelPlot {
     pub title: String,
     /// The parameters, and the objective last.
     pub dimensions: Vec<Dimension>,
-    /// A value in each dimension, the worst trial first; none where the trial does not have the parameter,
-    /// where its line is broken.
+    /// A value in each dimension, the worst trial first; none where the trial does not have the parameter.
     pub trials: Vec<Vec<Option<f64>>>,
 }
 
 const SIZE: (u32, u32) = (1200, 640);
+/// Where the lines of trials cross an axis whose parameter they do not have: below what it can be.
+const NONE: f64 = SIZE.1 as f64 - 36.0;
 /// The worst and the best trial.
 const COLOURS: [Colour; 2] = [(214, 222, 230), (0, 90, 160)];
 
@@ -39,7 +40,7 @@ impl ParallelPlot {
 
     fn draw(&self) -> Drawing {
         let mut on = Drawing::new(SIZE, WHITE);
-        let (top, bottom) = (110.0, f64::from(SIZE.1) - 50.0);
+        let (top, bottom) = (110.0, NONE - 40.0);
         let (left, right) = (60.0, f64::from(SIZE.0) - 150.0);
         let gaps = self.dimensions.len().saturating_sub(1).max(1) as f64;
         let room = (right - left) / gaps;
@@ -55,42 +56,44 @@ impl ParallelPlot {
             };
             let [(r, g, b), (red, green, blue)] = COLOURS;
             let colour = (mix(r, red), mix(g, green), mix(b, blue));
-            let points = trial
-                .iter()
-                .zip(&axes)
-                .enumerate()
-                .map(|(at, (value, axis))| {
-                    value
-                        .filter(|value| axis.contains(*value))
-                        .map(|value| (across(at), axis.at(value)))
-                });
-            let points: Vec<_> = points.collect();
-            for pair in points.windows(2) {
-                if let [Some(from), Some(to)] = *pair {
-                    on.path(vec![from, to], colour, 1.0 + 1.5 * good);
-                }
-            }
+            let height = |(value, axis): (&Option<f64>, &Axis)| {
+                let known = value.filter(|value| axis.contains(*value));
+                known.map_or(NONE, |value| axis.at(value))
+            };
+            let heights = trial.iter().zip(&axes).map(height).enumerate();
+            let points = heights.map(|(at, y)| (across(at), y)).collect();
+            on.path(points, colour, 1.0 + 1.5 * good);
         }
         for (at, (dimension, axis)) in self.dimensions.iter().zip(&axes).enumerate() {
             let x = across(at);
             on.path(vec![(x, top), (x, bottom)], DARK_GREY, 1.5);
             // Names of neighbours stand at two heights, so that long ones fit.
-            let name = shortened(&dimension.label, TICK_SIZE, 2.0 * room - 20.0);
+            let width = match at {
+                0 => room + 10.0,
+                _ => (2.0 * room - 20.0).min(2.0 * (f64::from(SIZE.0) - x)),
+            };
+            let name = shortened_key(&dimension.label, TICK_SIZE, width);
             let height = if at % 2 == 0 { 62.0 } else { 88.0 };
             let align = if at == 0 { Align::Start } else { Align::Middle };
             let start = if at == 0 { left - 20.0 } else { x };
             on.text(&name, (start, height), TICK_SIZE, align, DARK_GREY);
-            for (value, name) in dimension.ticks(axis, 6) {
-                let y = axis.at(value);
-                let name = shortened(&name, TICK_SIZE * 0.85, room.min(140.0) - 14.0);
+            let mut ticks = dimension.ticks(axis, 6);
+            dimension.fit(&mut ticks, TICK_SIZE * 0.85, room.min(140.0) - 14.0);
+            let mut marks: Vec<(f64, String)> = (ticks.into_iter())
+                .map(|(value, name)| (axis.at(value), name))
+                .collect();
+            if self
+                .trials
+                .iter()
+                .any(|trial| trial.get(at).is_some_and(Option::is_none))
+            {
+                on.dashes((x, bottom), (x, NONE), DARK_GREY, 1.5);
+                marks.push((NONE, "none".into()));
+            }
+            for (y, name) in marks {
                 on.path(vec![(x, y), (x + 5.0, y)], DARK_GREY, 1.0);
-                on.text(
-                    &name,
-                    (x + 9.0, y),
-                    TICK_SIZE * 0.85,
-                    Align::Start,
-                    DARK_GREY,
-                );
+                let at = (x + 9.0, y);
+                on.text(&name, at, TICK_SIZE * 0.85, Align::Start, DARK_GREY);
             }
         }
         on.text(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cases::Cases;
-use super::{CurvePlot, Overlay, Page, ReportError, Series, StripPlot};
+use super::{CurvePlot, Drawn, Overlay, Page, ReportError, Series, StripPlot};
 use crate::config::Experiment;
 use crate::evaluate::statistics::Paired;
 use crate::evaluate::{CaseScores, Segmented};
@@ -173,7 +173,7 @@ pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f
     Series {
         label: label.to_owned(),
         points: points.collect(),
-        joined: true,
+        drawn: Drawn::Line,
     }
 }
 

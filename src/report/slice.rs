@@ -6,7 +6,6 @@ use super::ReportError;
 use super::axis::{Frame, TICK_SIZE, widest};
 use super::dimension::Dimension;
 use super::drawing::{Drawing, SERIES_COLOURS, WHITE};
-use super::text::shortened;
 
 /// A plot of trials over one of their parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,9 +48,7 @@ impl SlicePlot {
         let x = self.parameter.axis(frame.left, frame.right);
         let mut x_ticks = self.parameter.ticks(&x, 8);
         let room = (frame.right - frame.left) / x_ticks.len().max(1) as f64 - 12.0;
-        for (_, name) in &mut x_ticks {
-            *name = shortened(name, TICK_SIZE, room);
-        }
+        self.parameter.fit(&mut x_ticks, TICK_SIZE, room);
         frame.x_grid(&mut on, &x, &x_ticks);
         frame.y_grid(&mut on, &y, &y_ticks);
         for (parameter, objective) in &self.trials {

@@ -72,6 +72,115 @@ pub(super) fn shortened(text: &str, size: f64, width: f64) -> String {
     }
 }
 
+/// `key`, its beginning cut and an ellipsis before the rest if it is wider than `width`: what stands last in a
+/// dotted key says most.
+pub(super) fn shortened_key(key: &str, size: f64, width: f64) -> String {
+    if text_width(key, size) <= width {
+        return key.to_owned();
+    }
+    let mut rest = key.chars();
+    loop {
+        let gone = rest.next().is_none();
+        let candidate = format!("…{}", rest.as_str());
+        if gone || text_width(&candidate, size) <= width {
+            return candidate;
+        }
+    }
+}
+
+/// `text`, its middle replaced by an ellipsis if it is wider than `width`.
+fn squeezed(text: &str, size: f64, width: f64) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let squeezed = |kept: usize| -> String {
+        let (head, tail) = (kept.div_ceil(2), kept / 2);
+        let (head, tail) = (&chars[..head], &chars[chars.len() - tail..]);
+        head.iter().chain(&['…']).chain(tail).collect()
+    };
+    if text_width(text, size) <= width {
+        return text.to_owned();
+    }
+    (0..chars.len())
+        .rev()
+        .map(squeezed)
+        .find(|short| text_width(short, size) <= width)
+        .unwrap_or_default()
+}
+
+/// Names of choices, none wider than `width` and each another: those that are too wide are cut down to where they
+/// differ, or in the middle; where that does not tell them apart, all are numbered.
+pub(super) fn told_apart(names: &[String], size: f64, width: f64) -> Vec<String> {
+    let fits = |name: &String| text_width(name, size) <= width;
+    let wide: Vec<&str> = (names.iter())
+        .filter(|name| !fits(name))
+        .map(String::as_str)
+        .collect();
+    let (before, after) = alike(&wide);
+    let difference = |name: &String| {
+        let cut = |alike: usize| if alike > 0 { "…" } else { "" };
+        let part = &name[before..name.len() - after];
+        format!("{}{part}{}", cut(before), cut(after))
+    };
+    let ways: [&dyn Fn(&String) -> String; 3] = [
+        &|name| shortened(&difference(name), size, width),
+        &|name| squeezed(&difference(name), size, width),
+        &|name| squeezed(name, size, width),
+    ];
+    let shorter = |way: &dyn Fn(&String) -> String| -> Vec<String> {
+        let short = |name| if fits(name) { name.clone() } else { way(name) };
+        names.iter().map(short).collect()
+    };
+    let distinct =
+        |names: &Vec<String>| (1..names.len()).all(|at| !names[..at].contains(&names[at]));
+    let numbered = || {
+        let number = |(at, name)| shortened(&format!("#{} {name}", at + 1), size, width);
+        names.iter().enumerate().map(number).collect()
+    };
+    (ways.into_iter().map(shorter))
+        .find(distinct)
+        .unwrap_or_else(numbered)
+}
+
+/// How many bytes at their beginnings and at their ends all of these YAML values have in common, up to where
+/// a list, a map or an item in them begins or ends.
+fn alike(names: &[&str]) -> (usize, usize) {
+    let [first, others @ ..] = names else {
+        return (0, 0);
+    };
+    if others.is_empty() {
+        return (0, 0);
+    }
+    let starts = (first.char_indices())
+        .filter(|(_, c)| matches!(c, ' ' | '[' | '{'))
+        .map(|(at, c)| at + c.len_utf8());
+    let shared = |at: &usize| others.iter().all(|name| name.starts_with(&first[..*at]));
+    let before = starts.take_while(shared).last().unwrap_or(0);
+    let ends = (first[before..].char_indices().rev())
+        .filter(|(_, c)| matches!(c, ',' | ']' | '}'))
+        .map(|(at, _)| before + at);
+    let shared = |at: &usize| {
+        others
+            .iter()
+            .all(|name| name[before..].ends_with(&first[*at..]))
+    };
+    let after = ends.take_while(shared).last();
+    (before, after.map_or(0, |at| first.len() - at))
+}
+
+/// `text` in lines no wider than `width`.
+pub(super) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// `ab_glyph` counts a font's height from its deepest to its highest point.
 fn scale(size: f64) -> PxScale {
     let em = FONT.units_per_em().unwrap_or(FONT.height_unscaled());
@@ -153,5 +262,79 @@ impl BackendTextStyle for TextStyle {
             }
         }
         Ok(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apart(names: &[&str], width: f64) -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let short = told_apart(&names, 15.0, width);
+        for (at, name) in short.iter().enumerate() {
+            assert!(text_width(name, 15.0) <= width, "{name} is too wide");
+            assert!(!short[..at].contains(name), "{name} is there twice");
+        }
+        short
+    }
+
+    #[test]
+    fn names_that_fit_stay_and_others_show_where_they_differ() {
+        let losses = [
+            "dice",
+            "{sum: [dice, bce]}",
+            "{sum: [dice, focal]}",
+            "tversky",
+        ];
+        assert_eq!(
+            apart(&losses, 126.0),
+            ["dice", "…bce…", "…focal…", "tversky"]
+        );
+        assert_eq!(apart(&losses, 400.0), losses);
+        let augment = [
+            "[flip]",
+            "[flip, {affine: {rotate: 10, p: 0.5}}, {noise: {p: 0.3}}]",
+            "[flip, {affine: {rotate: 20, p: 0.8}}, {noise: {p: 0.5}}]",
+        ];
+        let short = apart(&augment, 126.0);
+        assert_eq!(short[0], "[flip]");
+        assert!(
+            short[1].starts_with("…10") && short[2].starts_with("…20"),
+            "{short:?}"
+        );
+    }
+
+    #[test]
+    fn names_that_differ_late_or_not_at_all_are_told_apart_too() {
+        let stem = "[aaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbb";
+        let names = [
+            format!("{stem}, 1]"),
+            format!("{stem}, 2]"),
+            "[c, dddddddddddddddddddd]".into(),
+        ];
+        let short = apart(&names.each_ref().map(String::as_str), 126.0);
+        assert!(
+            short[0].ends_with("1…") && short[1].ends_with("2…"),
+            "{short:?}"
+        );
+        assert_eq!(apart(&["1", "1"], 126.0), ["#1 1", "#2 1"]);
+        apart(
+            &["ööööööööööööööööööööööööö ä", "ööööööööööööööööööööööööö ü"],
+            126.0,
+        );
+        apart(&[], 126.0);
+    }
+
+    #[test]
+    fn a_key_keeps_its_end_and_lines_keep_their_width() {
+        let key = shortened_key("optimizer.adam.learning_rate", 17.0, 160.0);
+        assert!(
+            key.starts_with('…') && key.ends_with("learning_rate"),
+            "{key}"
+        );
+        let lines = wrapped("one two three four five six", 17.0, 100.0);
+        assert!(lines.len() > 1 && lines.iter().all(|line| text_width(line, 17.0) <= 100.0));
+        assert_eq!(lines.join(" "), "one two three four five six");
     }
 }

@@ -86,6 +86,21 @@ impl Budget {
         }
     }
 
+    /// What has been used of it, for people.
+    pub fn used(&self, usage: &Usage) -> String {
+        let of =
+            |limit: Option<String>| limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+        format!(
+            "{}{} trials begun, {:.2}{} hours, {} of {} failures",
+            usage.trials,
+            of(self.trials.map(|trials| trials.to_string())),
+            usage.hours,
+            of(self.hours.map(|hours| hours.to_string())),
+            usage.failures,
+            self.failures
+        )
+    }
+
     /// Why nothing may run any more, not even what a kill interrupted.
     pub fn spent(&self, usage: &Usage) -> Option<Stop> {
         if usage.failures >= self.failures {
@@ -126,6 +141,29 @@ mod tests {
         assert_eq!(budget.full(&usage(4, 2, 1.9)), Some(Stop::Trials(4)));
         assert_eq!(budget.full(&usage(3, 2, 2.0)), Some(Stop::Hours(2.0)));
         assert_eq!(budget.full(&usage(3, 3, 1.9)), Some(Stop::Failures(3)));
+    }
+
+    #[test]
+    fn what_is_used_is_told_beside_what_there_is() {
+        let usage = Usage {
+            trials: 3,
+            failures: 1,
+            hours: 0.5,
+        };
+        let mut budget = Budget {
+            trials: Some(4),
+            hours: Some(2.0),
+            failures: 3,
+        };
+        assert_eq!(
+            budget.used(&usage),
+            "3 of 4 trials begun, 0.50 of 2 hours, 1 of 3 failures"
+        );
+        budget.hours = None;
+        assert_eq!(
+            budget.used(&usage),
+            "3 of 4 trials begun, 0.50 hours, 1 of 3 failures"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Entry, Event, Part, Seen};
 use super::log;
-use super::objective::Curve;
+use super::objective::{Curve, mean};
 use super::pruner::Rival;
 use super::sampler::{Observation, Outcome};
 use super::space::Assignment;
@@ -304,6 +304,18 @@ impl History {
             at(&self.trials[number])?,
             others.filter_map(rival).collect(),
         ))
+    }
+
+    /// The epoch that the begun parts of a trial have reached, and its objective over them there; none before
+    /// the first epoch.
+    pub fn so_far(&self, trial: &Trial) -> Option<(usize, f64)> {
+        let epoch = trial.reached();
+        let begun = trial.curves.iter().filter(|curve| curve.reached() > 0);
+        let values: Option<Vec<f64>> = begun
+            .map(|curve| curve.value(epoch, &self.definition.sweep.objective))
+            .collect();
+        let values = values.filter(|values| !values.is_empty())?;
+        Some((epoch, mean(&values)))
     }
 
     /// The finished trial with the best value; of several, the first.

@@ -1,5 +1,7 @@
 //! How much each parameter matters.
 
+use thiserror::Error;
+
 use super::forest::{Feature, Tree};
 use super::history::{History, Status};
 use super::parameter::Domain;
@@ -22,6 +24,29 @@ pub struct Importances {
     pub trials: usize,
 }
 
+impl Importances {
+    /// What the shares mean, and what not.
+    pub fn caveat(&self) -> String {
+        format!(
+            "How much of the objective's variance over the whole space each parameter explains alone, as a \
+             random forest sees it after {} finished trials: of few trials it knows little, and it tells \
+             what goes together, not what causes what.",
+            self.trials
+        )
+    }
+}
+
+/// Why nothing can be said of how much parameters matter.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TooLittle {
+    /// So few trials finished.
+    #[error("{FEWEST} finished trials are needed, and there are {0}")]
+    Trials(usize),
+    /// Nothing varied, or nothing came of it.
+    #[error("all trials came to the same")]
+    Same,
+}
+
 /// How much one parameter matters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Importance {
@@ -35,7 +60,7 @@ pub struct Importance {
 
 /// Functional analysis of variance: a random forest is fitted to the finished trials, and the variance of what
 /// it predicts over the whole space is parted into what each parameter explains alone and what only several do
-/// together. None for fewer than eight finished trials or when all came to the same.
+/// together.
 ///
 /// It describes the forest, not the truth: with few trials it says little, and where a sampler hardly looked
 /// it has hardly learnt. It weighs all of the space alike, so that a parameter which decides between bad and worse
@@ -45,7 +70,11 @@ pub struct Importance {
 ///
 /// Reference: Hutter, Hoos and Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, ICML
 /// 2014; the forest as in Optuna's `FanovaImportanceEvaluator`.
-pub fn importances(history: &History) -> Option<Importances> {
+///
+/// # Errors
+///
+/// For fewer than eight finished trials, or when all came to the same.
+pub fn importances(history: &History) -> Result<Importances, TooLittle> {
     let sweep = &history.definition.sweep;
     let parameters: Vec<_> = sweep
         .space
@@ -71,7 +100,7 @@ pub fn importances(history: &History) -> Option<Importances> {
         }
     }
     if points.len() < FEWEST {
-        return None;
+        return Err(TooLittle::Trials(points.len()));
     }
     let tree = |index| {
         let mut rng = random::stream(sweep.seed, &["sweep", "importance"], &[index]);
@@ -86,7 +115,7 @@ pub fn importances(history: &History) -> Option<Importances> {
         .filter(|(_, whole)| *whole > 0.0)
         .collect();
     if trees.is_empty() {
-        return None;
+        return Err(TooLittle::Same);
     }
     let importance = |(index, (key, _)): (usize, &(&str, _))| {
         let shares: Vec<f64> = trees
@@ -106,7 +135,7 @@ pub fn importances(history: &History) -> Option<Importances> {
     let mut found: Vec<Importance> = parameters.iter().enumerate().map(importance).collect();
     found.sort_by(|a, b| b.share.total_cmp(&a.share));
     let alone: f64 = found.iter().map(|one| one.share).sum();
-    Some(Importances {
+    Ok(Importances {
         parameters: found,
         interactions: (1.0 - alone).max(0.0),
         trials: points.len(),

@@ -285,3 +285,17 @@ pub fn shown(value: &Value) -> String {
         _ => serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}")),
     }
 }
+
+/// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`: for people.
+pub(super) fn flow(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Sequence(items) => format!("[{}]", list(items.iter().map(flow).collect())),
+        Value::Mapping(map) => {
+            let entry = |(key, value)| format!("{}: {}", flow(key), flow(value));
+            format!("{{{}}}", list(map.iter().map(entry).collect()))
+        }
+        Value::String(text) => text.clone(),
+        _ => shown(value),
+    }
+}

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::importance::importances;
+use super::driver::job_id;
+use super::importance::{Importances, importances};
 use super::leaderboard::Row;
-use super::parameter::{Domain, Parameter, brief, shown};
-use super::{Goal, History, in_words};
+use super::parameter::{Domain, Parameter, brief, flow};
+use super::{Goal, History, Status, Trial, in_words};
 use crate::report::{
-    CurvePlot, Dimension, Page, ParallelPlot, ReportError, Series, SlicePlot, Table,
+    Bar, BarPlot, Cell, CurvePlot, Dimension, Drawn, Page, ParallelPlot, ReportError, Series,
+    SlicePlot, Table,
 };
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
@@ -28,14 +30,17 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         let objective = objective(history, &scored);
         progress(history, &scored).save(&plots, "history")?;
         figures.push((
-            "The objective of each trial, and the best of those finished so far.".into(),
+            "The objective of each trial, and the best of those finished so far. Pruned trials are hollow, at \
+             the objective of the epoch where they stopped; failed ones are left out."
+                .into(),
             plots.join("history.svg"),
         ));
         let parameters: Vec<(&str, &Parameter)> = sweep.space.parameters().collect();
         parallel(&parameters, &objective, &scored, sweep.objective.goal)
             .save(&plots, "parallel")?;
         figures.push((
-            "Every trial as a line, the better the darker; broken where it does not have a parameter."
+            "Every trial as a line, the better the darker; through \"none\" where it does not have a parameter. \
+             Choices with a # are numbered in the order of the configuration below."
                 .into(),
             plots.join("parallel.svg"),
         ));
@@ -48,6 +53,22 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
             ));
         }
     }
+    let mut tables = vec![("Trials".to_owned(), trials(home, history, &rows))];
+    tables.extend(failures(home, history).map(|table| ("Failed trials".to_owned(), table)));
+    let importance = match importances(history) {
+        Ok(found) => {
+            bars(&found).save(&plots, "importance")?;
+            Table {
+                figure: Some(plots.join("importance.svg")),
+                ..shares(&found)
+            }
+        }
+        Err(why) => Table {
+            note: Some(format!("Nothing can be said of it: {why}.")),
+            ..Table::default()
+        },
+    };
+    tables.push(("Importance of parameters".to_owned(), importance));
     let best = history.best();
     let mut summary = vec![("trials".to_owned(), rows.len().to_string())];
     for status in ["finished", "pruned", "failed", "unfinished"] {
@@ -69,7 +90,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
             )
         }),
         figures,
-        tables: tables(history, &rows),
+        tables,
         links: links(home, history),
         config_yaml: serde_yaml::to_string(sweep).unwrap_or_default(),
         environment: Vec::new(),
@@ -84,23 +105,36 @@ fn objective(history: &History, scored: &[(&Row<'_>, f64)]) -> Dimension {
         low: values.clone().fold(f64::INFINITY, f64::min),
         high: values.fold(f64::NEG_INFINITY, f64::max),
         log: false,
+        step: None,
         names: Vec::new(),
     }
 }
 
 fn dimension(key: &str, parameter: &Parameter) -> Dimension {
-    let (low, high, log, names) = match &parameter.domain {
-        Domain::Choice(values) => (0.0, 0.0, false, values.iter().map(shown).collect()),
-        Domain::Real { low, high, log, .. } => (*low, *high, *log, Vec::new()),
-        Domain::Int { low, high, log, .. } => (*low as f64, *high as f64, *log, Vec::new()),
-    };
-    Dimension {
+    let mut dimension = Dimension {
         label: key.to_owned(),
-        low,
-        high,
-        log,
-        names,
+        low: 0.0,
+        high: 0.0,
+        log: false,
+        step: None,
+        names: Vec::new(),
+    };
+    match &parameter.domain {
+        Domain::Choice(values) => dimension.names = values.iter().map(flow).collect(),
+        Domain::Real { low, high, log, .. } => {
+            (dimension.low, dimension.high, dimension.log) = (*low, *high, *log);
+        }
+        Domain::Int {
+            low,
+            high,
+            step,
+            log,
+        } => {
+            (dimension.low, dimension.high, dimension.log) = (*low as f64, *high as f64, *log);
+            dimension.step = Some(*step as f64);
+        }
     }
+    dimension
 }
 
 /// Where a trial stands in a parameter: its number, or that of its choice.
@@ -120,31 +154,33 @@ fn progress(history: &History, scored: &[(&Row<'_>, f64)]) -> CurvePlot {
     all.sort_by_key(|(number, ..)| *number);
     let mut best: Option<f64> = None;
     let mut line = Vec::new();
-    for (number, value, _) in all.iter().filter(|(.., finished)| *finished) {
-        if best.is_none_or(|best| objective.goal.is_better(*value, best)) {
+    for (number, value, finished) in &all {
+        if *finished && best.is_none_or(|best| objective.goal.is_better(*value, best)) {
             best = Some(*value);
         }
         line.extend(best.map(|best| (*number as f64, best)));
     }
-    let points = all
-        .iter()
-        .map(|(number, value, _)| (*number as f64, *value));
+    let those = |finished: bool| {
+        let chosen = all.iter().filter(move |(.., is)| *is == finished);
+        chosen.map(|(number, value, _)| (*number as f64, *value))
+    };
+    let series = |label: &str, drawn, points: Vec<(f64, f64)>| Series {
+        label: label.into(),
+        points,
+        drawn,
+    };
     CurvePlot {
         title: "History".into(),
         x_label: "trial".into(),
         y_label: objective.metric.clone(),
-        series: vec![
-            Series {
-                label: "trial".into(),
-                points: points.collect(),
-                joined: false,
-            },
-            Series {
-                label: "best so far".into(),
-                points: line,
-                joined: true,
-            },
-        ],
+        series: [
+            series("finished", Drawn::Dots, those(true).collect()),
+            series("best so far", Drawn::Steps, line),
+            series("pruned", Drawn::Rings, those(false).collect()),
+        ]
+        .into_iter()
+        .filter(|series| !series.points.is_empty())
+        .collect(),
         mean_band: false,
         reference: None,
         y_range: None,
@@ -193,7 +229,7 @@ fn slice(
     }
 }
 
-fn tables(history: &History, rows: &[Row<'_>]) -> Vec<(String, Table)> {
+fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
     let sweep = &history.definition.sweep;
     let keys: Vec<&str> = sweep.space.parameters().map(|(key, _)| key).collect();
     let fixed = [
@@ -204,6 +240,7 @@ fn tables(history: &History, rows: &[Row<'_>]) -> Vec<(String, Table)> {
         "sd",
         "95 % interval",
         "epochs",
+        "log",
     ];
     let columns = fixed.iter().chain(&keys).map(|name| (*name).to_owned());
     let row = |row: &Row<'_>| {
@@ -213,43 +250,129 @@ fn tables(history: &History, rows: &[Row<'_>]) -> Vec<(String, Table)> {
             format!("{low:.4} to {high:.4}")
         });
         let mut cells = vec![
-            format!("trial-{:04}", row.trial.number),
-            row.rank.map_or_else(String::new, |rank| rank.to_string()),
-            row.trial.status.name().to_owned(),
-            number(row.value),
-            number(row.spread.map(|spread| spread.sd)),
-            interval.unwrap_or_default(),
-            row.trial.reached().to_string(),
+            name(home, history, row.trial),
+            row.rank
+                .map_or_else(String::new, |rank| rank.to_string())
+                .into(),
+            row.trial.status.name().to_owned().into(),
+            number(row.value).into(),
+            number(row.spread.map(|spread| spread.sd)).into(),
+            interval.unwrap_or_default().into(),
+            row.trial.reached().to_string().into(),
+            logs(home, history, row.trial),
         ];
         let values = keys.iter().map(|key| row.trial.assignment.get(*key));
-        cells.extend(values.map(|value| value.map(brief).unwrap_or_default()));
+        cells.extend(values.map(|value| value.map(brief).unwrap_or_default().into()));
         cells
     };
-    let board = Table {
+    Table {
         columns: columns.collect(),
         rows: rows.iter().map(row).collect(),
-    };
-    let mut tables = vec![("Trials".to_owned(), board)];
-    if let Some(found) = importances(history) {
-        let share = |share: f64| format!("{:.1}", 100.0 * share);
-        let mut rows: Vec<Vec<String>> = (found.parameters.iter())
-            .map(|one| vec![one.key.clone(), share(one.share), share(one.sd)])
-            .collect();
-        rows.push(vec![
-            "together only".into(),
-            share(found.interactions),
-            String::new(),
-        ]);
-        let heading = format!(
-            "Importance: how much of the objective's variance over the whole space each parameter explains \
-             alone, as a random forest sees it after {} finished trials (it describes the forest, not the truth)",
-            found.trials
-        );
-        let columns = ["parameter", "share in %", "sd over trees"].map(str::to_owned);
-        let columns = columns.to_vec();
-        tables.push((heading, Table { columns, rows }));
+        ..Table::default()
     }
-    tables
+}
+
+/// Why trials failed, if any did.
+fn failures(home: &Path, history: &History) -> Option<Table> {
+    let row = |trial: &Trial| match &trial.status {
+        Status::Failed { error } => Some(vec![
+            name(home, history, trial),
+            logs(home, history, trial),
+            Cell::Details(gist(error).to_owned(), error.clone()),
+        ]),
+        _ => None,
+    };
+    let rows: Vec<Vec<Cell>> = history.trials.iter().filter_map(row).collect();
+    (!rows.is_empty()).then(|| Table {
+        columns: ["trial", "log", "error"].map(str::to_owned).into(),
+        rows,
+        ..Table::default()
+    })
+}
+
+/// The line of an error that says most: the program's own message where the log ends in one, else the first.
+fn gist(error: &str) -> &str {
+    let message = error.lines().rfind(|line| line.starts_with("error: "));
+    message.or(error.lines().next()).unwrap_or_default()
+}
+
+/// A trial's name, which leads to its report, or to its folder where there is none.
+fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
+    let folder = trial.folder();
+    let mut places = vec![format!("{folder}/report.html")];
+    if let [part] = history.definition.parts[..] {
+        let run = job_id(trial.number, part);
+        places.extend([format!("{run}/report.html"), format!("{run}/")]);
+    }
+    places.push(format!("{folder}/"));
+    let place = places.into_iter().find(|place| home.join(place).exists());
+    match place {
+        Some(place) => Cell::Links(vec![(folder, place)]),
+        None => folder.into(),
+    }
+}
+
+/// The logs of a trial's runs.
+fn logs(home: &Path, history: &History, trial: &Trial) -> Cell {
+    let parts = &history.definition.parts;
+    let links = parts.iter().map(|part| {
+        let run = job_id(trial.number, *part).to_string();
+        let name = if parts.len() > 1 {
+            part.to_string()
+        } else {
+            "log".into()
+        };
+        (name, format!("logs/{}.log", run.replace('/', "-")))
+    });
+    Cell::Links(
+        links
+            .filter(|(_, place)| home.join(place).exists())
+            .collect(),
+    )
+}
+
+fn bars(found: &Importances) -> BarPlot {
+    let bars = found.parameters.iter().map(|one| Bar {
+        label: one.key.clone(),
+        value: 100.0 * one.share,
+        sd: Some(100.0 * one.sd),
+    });
+    let together = Bar {
+        label: "only together".into(),
+        value: 100.0 * found.interactions,
+        sd: None,
+    };
+    BarPlot {
+        title: "Importance of parameters".into(),
+        subtitle: found.caveat(),
+        label: "share of the variance in % ± standard deviation over the forest's trees".into(),
+        bars: bars.chain([together]).collect(),
+    }
+}
+
+fn shares(found: &Importances) -> Table {
+    let share = |share: f64| format!("{:.1}", 100.0 * share);
+    let mut rows: Vec<Vec<Cell>> = (found.parameters.iter())
+        .map(|one| {
+            vec![
+                one.key.clone().into(),
+                share(one.share).into(),
+                share(one.sd).into(),
+            ]
+        })
+        .collect();
+    rows.push(vec![
+        "only together".to_owned().into(),
+        share(found.interactions).into(),
+        String::new().into(),
+    ]);
+    let columns = ["parameter", "share in %", "sd over trees"].map(str::to_owned);
+    Table {
+        note: Some(found.caveat()),
+        figure: None,
+        columns: columns.into(),
+        rows,
+    }
 }
 
 /// The table, and the report of every run that has one.
@@ -257,7 +380,7 @@ fn links(home: &Path, history: &History) -> Vec<(String, String)> {
     let mut links = vec![("sweep.csv".to_owned(), "sweep.csv".to_owned())];
     for trial in &history.trials {
         for part in &history.definition.parts {
-            let run = super::driver::job_id(trial.number, *part).to_string();
+            let run = job_id(trial.number, *part).to_string();
             let place = format!("{run}/report.html");
             if home.join(&place).exists() {
                 links.push((run, place));

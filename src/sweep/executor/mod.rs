@@ -114,11 +114,9 @@ pub struct JobId {
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "trial-{:04}/seed-{}", self.trial, self.seed)?;
-        match self.fold {
-            Some(fold) => write!(f, "/fold-{fold}"),
-            None => Ok(()),
-        }
+        let Self { trial, seed, fold } = self;
+        let fold = fold.map_or_else(String::new, |fold| format!("/fold-{fold}"));
+        f.pad(&format!("trial-{trial:04}/seed-{seed}{fold}"))
     }
 }
 

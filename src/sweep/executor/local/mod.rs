@@ -33,7 +33,7 @@ pub struct Local {
     /// start again where there are more workers.
     #[schemars(
         length(min = 1),
-        inner(regex(pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$"))
+        inner(regex(pattern = r"^(auto|cpu|(cuda|vulkan)(:[0-9]+)?)$"))
     )]
     pub devices: Vec<String>,
     /// The most host memory that a worker may take, in GiB; it fails where it asks for more. Without it

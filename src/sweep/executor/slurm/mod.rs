@@ -50,11 +50,11 @@ pub struct Slurm {
     /// Nodes to avoid.
     pub exclude: Option<String>,
     /// The device of a task, as for `--device`; Slurm shows it only the GPUs that are its own.
-    #[schemars(regex(pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$"))]
+    #[schemars(regex(pattern = r"^(auto|cpu|(cuda|vulkan)(:[0-9]+)?)$"))]
     pub device: String,
     /// Shell lines that set up the environment of a task, such as `module load cuda`.
     pub setup: Vec<String>,
-    /// Tasks at once; without it as many as the cluster starts.
+    /// Tasks of a trial, which is an array, at once; without it as many as the cluster starts.
     #[schemars(range(min = 1))]
     pub array_limit: Option<usize>,
     /// Further options of sbatch, such as `--exclusive`.

@@ -396,7 +396,7 @@ echo "$job"
 const SQUEUE: &str = "#!/bin/bash\ncat \"$(dirname \"$0\")/queue\" 2>/dev/null || true\n";
 
 #[test]
-fn what_slurm_ended_while_nobody_watched_is_not_run_again() {
+fn what_a_cluster_ended_while_nobody_watched_is_not_run_again() {
     let folder = workplace(
         "experiment: toy.yaml\nspace: {loss: {choice: [dice, bce]}}\nsampler: grid\n\
          seeds: [1, 2]\nparallelism: 2\n\

@@ -65,7 +65,10 @@ fn with_compiler(driver: &Path) -> Option<Command> {
         std::os::unix::fs::symlink(versioned.unwrap(), library).unwrap();
     }
     let mut command = program(driver);
-    command.env("CUDA_PATH", cuda);
+    let libraries = format!("{}:{}", driver.display(), cuda.join("lib").display());
+    command
+        .env("LD_LIBRARY_PATH", libraries)
+        .env("CUDA_PATH", cuda);
     Some(command)
 }
 
@@ -162,7 +165,7 @@ fn too_little_memory_is_said_with_what_to_do() {
     command
         .env("DRIVER_MEMORY", "50000000")
         .args(["bench", "experiments/quickstart.yaml", "--device", "cuda:0"])
-        .args(["--size", "96,128,160", "--steps", "1"])
+        .args(["--size", "256,256,256", "--steps", "1"])
         .assert()
         .code(1)
         .stderr(contains("train.batch_size").and(contains("panicked").not()));

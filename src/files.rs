@@ -57,6 +57,18 @@ pub fn write_atomic(
     })
 }
 
+/// Writes `value` as readable JSON: see [`write_atomic`].
+///
+/// # Errors
+///
+/// When the folder or the file cannot be written.
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), FileError> {
+    write_atomic(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        writeln!(out)
+    })
+}
+
 /// Creates `path` and its parents where they are missing.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::files::{FileError, read_text, write_atomic};
+use crate::files::{FileError, read_text, write_json};
 use crate::kernel::instruction_set;
 use crate::run::RunSummary;
 
@@ -169,11 +169,7 @@ impl Golden {
     ///
     /// When they cannot be written.
     pub fn store(&self, file: &Path) -> Result<(), GoldenError> {
-        write_atomic(&file.with_extension("json"), |out| {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            writeln!(out)
-        })?;
-        Ok(())
+        Ok(write_json(&file.with_extension("json"), self)?)
     }
 
     /// What is different `now`.

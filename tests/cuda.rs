@@ -30,7 +30,7 @@ use calvaria::predict::Predictor;
 use calvaria::preprocess::Inputs;
 use calvaria::run::{self, Options};
 use calvaria::track::{Console, Epoch, Verbosity, read_history};
-use common::toy_workplace;
+use common::{noise, toy_workplace};
 
 type Cpu = Autodiff<Flex>;
 
@@ -77,19 +77,6 @@ fn everywhere<W: Work>(work: &W) -> (W::Result, Vec<(DeviceName, W::Result)>) {
         );
     }
     (work.on::<Cpu>(&Default::default()), results)
-}
-
-/// Values between -1 and 1 that look random and depend on the seed alone.
-fn noise<const D: usize>(seed: u64, shape: [usize; D]) -> TensorData {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let count: usize = shape.iter().product();
-    TensorData::new((0..count).map(|_| next()).collect::<Vec<_>>(), shape)
 }
 
 /// A result by what it is.

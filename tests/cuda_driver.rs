@@ -96,6 +96,46 @@ fn what_is_missing_is_said_with_what_to_do() {
         program(driver.path()).env("DRIVER_INIT", "803"),
         "driver is too old",
     );
+    for (key, value, sentence) in [
+        ("DRIVER_LOAD", "222", "driver is too old"),
+        ("CUDA_PATH", "/nowhere", "header files were not found"),
+    ] {
+        if let Some(mut command) = with_compiler(driver.path()) {
+            refused(command.env(key, value), sentence);
+        }
+    }
+}
+
+#[test]
+fn a_gpu_without_a_compiler_is_refused_by_name_and_passed_over_by_auto() {
+    let installed = std::process::Command::new("ldconfig").arg("-p").output();
+    if installed.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains("libnvrtc")) {
+        println!("not run: this machine has NVIDIA's compiler");
+        return;
+    }
+    let driver = driver();
+    // The headers are looked for first.
+    let program = || {
+        let mut command = program(driver.path());
+        command.env("CUDA_PATH", driver.path());
+        command
+    };
+    refused(&mut program(), "(libnvrtc)");
+    program()
+        .arg("devices")
+        .assert()
+        .success()
+        .stdout(contains("cannot be used: NVIDIA's run-time compiler"));
+    program()
+        .args(["bench", "experiments/quickstart.yaml", "--device", "auto"])
+        .args(["--size", "16,16,16", "--steps", "1"])
+        .assert()
+        .success()
+        .stdout(contains("on cpu"))
+        .stderr(
+            contains("cuda:0 is there but cannot be used: NVIDIA's")
+                .and(contains("panicked").not()),
+        );
 }
 
 #[test]

@@ -1,31 +1,21 @@
 //! The operations of a 3-D U-Net on the CPU against Burn's own, values and gradients.
 
+mod common;
+
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{ElementConversion, Tensor, TensorData, module};
+use burn::tensor::{ElementConversion, Tensor, module};
 use calvaria::kernel::{Affine, Kernels, TrainingBackend, burns};
 use calvaria::loss::Loss;
 use calvaria::model::{Model, Network};
+use common::noise;
 use proptest::prelude::*;
 
 type Ad = Autodiff<Flex>;
 type Device = burn::tensor::Device<Flex>;
-
-/// Values between -1 and 1 that look random and depend on the seed alone.
-fn noise<const D: usize>(seed: u64, shape: [usize; D]) -> TensorData {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    let count: usize = shape.iter().product();
-    TensorData::new((0..count).map(|_| next()).collect::<Vec<_>>(), shape)
-}
 
 fn leaf<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<Ad, D> {
     Tensor::from_data(noise(seed, shape), &Device::default()).require_grad()

@@ -1,5 +1,7 @@
 //! The networks: the published one against PyTorch and Keras, and what a user relies on in all.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -7,10 +9,11 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::PadMode;
-use burn::tensor::{Distribution, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use calvaria::loss::Loss;
 use calvaria::model::weights::{WeightsError, load, save};
 use calvaria::model::{Channels, Model, Network};
+use common::noise;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -280,9 +283,9 @@ const SMALL: &[&str] = &[
     "{segresnet: {blocks_down: [1, 2, 1], blocks_up: [1, 2], dropout: 0.1}}",
     "{segresnet: {filters: 4, blocks_down: [1, 1], blocks_up: [1], norm: none, upsampling: transposed}}",
     "{segresnet: {filters: 3, blocks_down: [1, 1], blocks_up: [1], norm: batch, activation: prelu}}",
-    "{vnet: {filters: 4, convolutions_down: [1, 2, 1], convolutions_up: [2, 1, 1]}}",
+    "{vnet: {filters: 4, convolutions_down: [1, 2, 1], convolutions_up: [2, 1, 1], dropout: 0.1}}",
     "{vnet: {filters: 8, convolutions_down: [1], convolutions_up: [1], norm: group, activation: prelu, dropout: 0.0}}",
-    "{vnet: {filters: 2, convolutions_down: [1], convolutions_up: [1], norm: none, upsampling: trilinear}}",
+    "{vnet: {filters: 2, convolutions_down: [1], convolutions_up: [1], norm: none, upsampling: trilinear, dropout: 0.0}}",
     "{nnunet: {filters: 4, levels: 3}}",
     "{nnunet: {filters: 4, levels: 3, deep_supervision: false, norm: none, upsampling: trilinear, dropout: 0.1}}",
     "{resenc_unet: {filters: 4, blocks: [1, 2]}}",
@@ -300,7 +303,7 @@ fn every_network_is_tested() {
 }
 
 fn image<B: burn::tensor::backend::Backend>(device: &B::Device) -> Tensor<B, 5> {
-    Tensor::random([2, 1, 16, 32, 16], Distribution::Normal(0.0, 1.0), device)
+    Tensor::from_data(noise(1, [2, 1, 16, 32, 16]), device)
 }
 
 #[test]
@@ -340,12 +343,12 @@ fn images_of_any_size_are_enlarged_and_cut_back() {
         let network = parse(yaml).init::<Flex>(7, &device);
         for [depth, height, width] in [[15, 17, 16], [3, 20, 9]] {
             let shape = [1, 1, depth, height, width];
-            let images = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device);
+            let images = Tensor::from_data(noise(1, shape), &device);
             assert_eq!(network.forward(images).dims(), shape, "{yaml}");
         }
     }
     let network = parse(SMALL[0]).init::<Flex>(7, &device);
-    let images = Tensor::random([1, 1, 15, 17, 16], Distribution::Normal(0.0, 1.0), &device);
+    let images = Tensor::from_data(noise(1, [1, 1, 15, 17, 16]), &device);
     let logits = network.forward(images.clone());
     let whole = network.forward(images.pad([(0, 1), (0, 15), (0, 0)], PadMode::Constant(0.0)));
     let same = whole.slice([0..1, 0..1, 0..15, 0..17, 0..16]);
@@ -361,7 +364,7 @@ fn networks_take_any_number_of_images_and_structures() {
     };
     for yaml in SMALL {
         let network = parse(yaml).init_for::<Flex>(ends, 7, &device);
-        let images = Tensor::random([2, 3, 16, 16, 16], Distribution::Normal(0.0, 1.0), &device);
+        let images = Tensor::from_data(noise(1, [2, 3, 16, 16, 16]), &device);
         assert_eq!(network.forward(images).dims(), [2, 4, 16, 16, 16], "{yaml}");
     }
 }

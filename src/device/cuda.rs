@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use cudarc::driver::{CudaContext, DriverError};
 
-use super::guard::explain;
+use super::guard::{explain, guard_strictly};
 use super::{DeviceName, Found, Inventory, guard};
 
 /// How many GPUs there are.
@@ -71,5 +71,5 @@ pub(super) fn probe(index: usize) -> Result<(), String> {
             .try_into_data()
             .map(|data| data.iter::<f32>().sum::<f32>())
     };
-    super::summed(guard(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
+    super::summed(guard_strictly(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
 }

@@ -22,6 +22,25 @@ pub struct Broken(String);
 ///
 /// When `work` panics.
 pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+    let (done, first) = listen(work);
+    if let (Some(_), Some(said)) = (&done, &first) {
+        // If nobody reads it, there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "warning: {}", explain(said));
+    }
+    done.ok_or_else(|| Broken(explain(&first.unwrap_or_default())))
+}
+
+/// As [`guard`], but a panic on another thread counts where the work ends well, too.
+#[cfg(any(feature = "cuda", feature = "vulkan", test))]
+pub(super) fn guard_strictly<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+    match listen(work) {
+        (Some(done), None) => Ok(done),
+        (_, first) => Err(Broken(explain(&first.unwrap_or_default()))),
+    }
+}
+
+/// What `work` gives unless it panics, and what the first panic says that is heard on any thread meanwhile.
+fn listen<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
     let _alone = Alone::begin();
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
@@ -39,14 +58,10 @@ pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert(said);
     }));
-    let done = catch_unwind(AssertUnwindSafe(work));
+    let done = catch_unwind(AssertUnwindSafe(work)).ok();
     std::panic::set_hook(Box::new(move |panic| usual(panic)));
     let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Ok(_), Some(said)) = (&done, &first) {
-        // If nobody reads it, there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "warning: {}", explain(said));
-    }
-    done.map_err(|_| Broken(explain(&first.unwrap_or_default())))
+    (done, first)
 }
 
 /// The hook for panics is one for the whole process: held by the outermost work of a thread.
@@ -85,14 +100,29 @@ fn text(panic: &PanicHookInfo<'_>) -> String {
 pub(super) fn explain(said: &str) -> String {
     known(said).map_or_else(
         || {
-            let first = said.lines().next().unwrap_or_default();
+            let said = shortly(said);
             format!(
-                "calvaria came upon an error that it did not foresee: {first}. Please report it, \
+                "calvaria came upon an error that it did not foresee: {said}. Please report it, \
                  with the command and its experiment; RUST_BACKTRACE=1 shows where it happened."
             )
         },
         str::to_owned,
     )
+}
+
+/// What was said in one line, without traces and sources of kernels.
+fn shortly(said: &str) -> String {
+    const LONGEST: usize = 200;
+    let end = ["Backtrace", "[Source]"];
+    let end = end.iter().filter_map(|word| said.find(word)).min();
+    let words: Vec<_> = said[..end.unwrap_or(said.len())]
+        .split_whitespace()
+        .collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    }
 }
 
 fn known(said: &str) -> Option<&'static str> {
@@ -117,7 +147,7 @@ fn known(said: &str) -> Option<&'static str> {
             "NVIDIA's run-time compiler was not found (libnvrtc). Install the CUDA toolkit's \
              run-time libraries, or put their folder into LD_LIBRARY_PATH.",
         )
-    } else if says(&["CUDA installation not found"]) {
+    } else if says(&["CUDA installation not found", "could not open source file"]) {
         Some(
             "CUDA's header files were not found. Install the CUDA toolkit (its folder `include`), \
              or set CUDA_PATH to where it is.",
@@ -152,6 +182,15 @@ mod tests {
         let told = guard(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
         let told: Result<(), Broken> = told;
         assert!(told.unwrap_err().to_string().contains("train.batch_size"));
+    }
+
+    #[test]
+    fn a_panic_elsewhere_counts_where_it_should() {
+        let work = || std::thread::spawn(|| panic!("libcuda")).join().is_err();
+        assert_eq!(guard(work), Ok(true));
+        let told = guard_strictly(work).unwrap_err().to_string();
+        assert!(told.contains("libcuda"), "{told}");
+        assert_eq!(guard_strictly(|| 8), Ok(8));
     }
 
     #[test]
@@ -191,8 +230,12 @@ mod tests {
             ),
             ("\n        CUDA installation not found.", "CUDA_PATH"),
             (
-                "something else\nin two lines",
-                "something else. Please report",
+                "Caused by:\n  [Compilation Error]\n    default_program(1): catastrophic error: could not open source file \"cuda_runtime.h\"",
+                "CUDA_PATH",
+            ),
+            (
+                "An error happened\nCaused by:\n  a reason\nBacktrace:\n main",
+                "An error happened Caused by: a reason. Please report",
             ),
         ];
         for (said, wanted) in pairs {

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn_wgpu::{WgpuDevice, graphics, init_setup};
 use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
+use super::guard::guard_strictly;
 use super::{DeviceName, Found, Inventory, guard};
 
 /// The devices that are already set up.
@@ -107,5 +108,5 @@ pub(super) fn probe(index: usize) -> Result<(), String> {
             .try_into_data()
             .map(|data| data.iter::<f32>().sum::<f32>())
     };
-    super::summed(guard(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
+    super::summed(guard_strictly(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
 }

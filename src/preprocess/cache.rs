@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Inputs, Pipeline, Prepared, PreprocessError, Raw, StepTime};
-use crate::files::{FileError, create_folder, read_text, write_atomic};
+use crate::files::{FileError, create_folder, read_text, write_json};
 use crate::volume::VolumeError;
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 
@@ -174,10 +174,7 @@ impl CachedCase {
                 None => None,
             },
         };
-        write_atomic(&self.record, |out| {
-            Ok(serde_json::to_writer_pretty(out, &record)?)
-        })?;
-        Ok(())
+        Ok(write_json(&self.record, &record)?)
     }
 }
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Options, write_json};
+use super::Options;
 use crate::device::{cpu_model, gpu_model, peak_memory_mib};
-use crate::files::FileError;
+use crate::files::{FileError, write_json};
 use crate::kernel::instruction_set;
 use crate::preprocess::cache::InputDigests;
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::write_json;
 use crate::evaluate::CaseScores;
-use crate::files::{FileError, read_text};
+use crate::files::{FileError, read_text, write_json};
 use crate::track::duration;
 use crate::train::Progress;
 

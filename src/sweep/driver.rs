@@ -390,11 +390,10 @@ fn job(home: &Path, program: &Path, launch: &Launch, part: Part) -> Job {
     if let Some(fold) = part.fold {
         command.extend(["--folds".into(), fold.to_string().into()]);
     }
-    let file = format!("{}.log", id.to_string().replace('/', "-"));
     Job {
+        log: home.join(id.log()),
         id,
         command,
-        log: home.join("logs").join(file),
     }
 }
 

@@ -316,13 +316,12 @@ fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
 fn logs(home: &Path, history: &History, trial: &Trial) -> Cell {
     let parts = &history.definition.parts;
     let links = parts.iter().map(|part| {
-        let run = job_id(trial.number, *part).to_string();
         let name = if parts.len() > 1 {
             part.to_string()
         } else {
             "log".into()
         };
-        (name, format!("logs/{}.log", run.replace('/', "-")))
+        (name, job_id(trial.number, *part).log())
     });
     Cell::Links(
         links

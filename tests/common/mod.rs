@@ -5,10 +5,24 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use burn::tensor::TensorData;
 use calvaria::preprocess::Prepared;
 use calvaria::volume::nifti::{Dtype, write_image, write_mask};
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
+
+/// Values between -1 and 1 that look random and depend on the seed alone.
+pub fn noise<const D: usize>(seed: u64, shape: [usize; D]) -> TensorData {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    let count: usize = shape.iter().product();
+    TensorData::new((0..count).map(|_| next()).collect::<Vec<_>>(), shape)
+}
 
 /// The program, with neither colours nor a user's environment.
 pub fn calvaria() -> Command {

@@ -112,6 +112,13 @@ pub struct JobId {
     pub fold: Option<usize>,
 }
 
+impl JobId {
+    /// The file of what the run prints, within the sweep's folder.
+    pub fn log(&self) -> String {
+        format!("logs/{}.log", self.to_string().replace('/', "-"))
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trial, seed, fold } = self;

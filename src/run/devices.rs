@@ -1,0 +1,49 @@
+//! Whether devices can do the work of an experiment.
+
+use crate::config::Experiment;
+use crate::kernel::TrainingBackend;
+
+pub(super) const NO_DEVICE: &str = "no device was named to run on.";
+
+/// Whether the `devices` compute in the precision wanted, each of a step's batches finds one of them, none is
+/// idle, and the step is the one that a single device would have made.
+pub(super) fn check_devices<B: TrainingBackend>(
+    experiment: &Experiment,
+    devices: &[B::Device],
+) -> Result<(), String> {
+    for device in devices {
+        experiment.train.precision.check::<B>(device)?;
+    }
+    let (first, count) = match devices {
+        [] => return Err(NO_DEVICE.into()),
+        [_] => return Ok(()),
+        [first, ..] => (first, devices.len()),
+    };
+    let accumulate = experiment.train.accumulate;
+    let (model, dropout) = (experiment.model.name(), experiment.model.dropout());
+    let network = experiment
+        .model
+        .init::<B::InnerBackend>(experiment.seed, first);
+    if network.has_running_statistics() {
+        return Err(format!(
+            "{model} is normalised over batches, and its running statistics are not shared between \
+             {count} devices. {ONE_EACH} or train a network with another norm."
+        ));
+    }
+    if dropout > 0.0 {
+        return Err(format!(
+            "{model} drops activations (dropout: {dropout}), and which ones would depend on which of \
+             {count} devices is quicker. {ONE_EACH} or set its dropout to 0."
+        ));
+    }
+    if !accumulate.is_multiple_of(count) {
+        return Err(format!(
+            "{count} devices share the batches of each step, and train.accumulate, their number, is \
+             {accumulate}: make it a multiple of {count}. With train.batch_size made as many times \
+             smaller a step still sees as many samples."
+        ));
+    }
+    Ok(())
+}
+
+const ONE_EACH: &str = "Give each fold or seed a device of its own (--folds, --seeds, --device),";

@@ -1,0 +1,64 @@
+//! Why an experiment could not be run.
+
+use thiserror::Error;
+
+use crate::dataset::{DatasetError, SplitError};
+use crate::evaluate::EvaluateError;
+use crate::files::FileError;
+use crate::predict::PredictError;
+use crate::preprocess::PreprocessError;
+use crate::report::ReportError;
+use crate::train::TrainError;
+
+/// An experiment could not be run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The cases cannot be found.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The cases cannot be split.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// A case cannot be read or preprocessed.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The network cannot take these cases, or the run's folder holds another run.
+    #[error("{0}")]
+    Setup(String),
+    /// The user asked to stop while the cases were prepared.
+    #[error("stopped while preparing; prepared cases are kept for the next time.")]
+    Interrupted,
+    /// Training failed or was interrupted.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The trained network could not be scored.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The trained network could not be loaded.
+    #[error(transparent)]
+    Predict(#[from] PredictError),
+    /// A plot or the report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+impl RunError {
+    /// Whether the user asked to stop: nothing failed, and the same command goes on.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::Train(TrainError::Interrupted { .. })
+        )
+    }
+
+    /// Whether the input or the configuration is at fault, rather than the work.
+    pub fn is_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_)
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! Which runs an experiment is: each of its seeds, on each fold.
+
+use super::single::Run;
+use super::{Options, RunError};
+use crate::config::Experiment;
+use crate::dataset::Case;
+
+/// The runs asked for, in the order in which they are run.
+pub(super) fn plan(
+    experiment: &Experiment,
+    options: &Options,
+    cases: &[Case],
+) -> Result<Vec<Run>, RunError> {
+    let own = [experiment.seed];
+    let seeds = if options.seeds.is_empty() {
+        &own[..]
+    } else {
+        &options.seeds
+    };
+    let mut runs = Vec::new();
+    for &seed in seeds {
+        let folds = experiment.split.folds(cases, seed)?;
+        let count = folds.len();
+        if let Some(missing) = options.folds.iter().find(|&&fold| fold >= count) {
+            return Err(RunError::Setup(format!(
+                "--folds names fold {missing}, but the split has {count}, numbered from 0."
+            )));
+        }
+        for fold in folds {
+            if !options.folds.is_empty() && !options.folds.contains(&fold.index) {
+                continue;
+            }
+            let variant = if count > 1 {
+                format!("seed-{seed}/fold-{}", fold.index)
+            } else {
+                format!("seed-{seed}")
+            };
+            runs.push(Run {
+                experiment: Experiment {
+                    seed,
+                    // Where a run was computed is told by its environment.json; it may go on elsewhere.
+                    devices: Vec::new(),
+                    ..experiment.clone()
+                },
+                folder: options.results.join(&experiment.name).join(&variant),
+                fold,
+                variant,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+/// The variants (`seed-42`, `seed-42/fold-3`) that [`run`] would run with these cases.
+///
+/// # Errors
+///
+/// When the cases cannot be split, or a fold that is asked for is not there.
+pub fn variants(
+    experiment: &Experiment,
+    options: &Options,
+    cases: &[Case],
+) -> Result<Vec<String>, RunError> {
+    let runs = plan(experiment, options, cases)?;
+    Ok(runs.into_iter().map(|run| run.variant).collect())
+}
+
+/// Seed and fold (none where the split has only one) of each run that [`run`] would make.
+///
+/// # Errors
+///
+/// When the cases cannot be split, or a fold that is asked for is not there.
+pub fn parts(
+    experiment: &Experiment,
+    options: &Options,
+    cases: &[Case],
+) -> Result<Vec<(u64, Option<usize>)>, RunError> {
+    let runs = plan(experiment, options, cases)?;
+    let part = |run: &Run| {
+        let fold = run.variant.contains("/fold-").then_some(run.fold.index);
+        (run.experiment.seed, fold)
+    };
+    Ok(runs.iter().map(part).collect())
+}

@@ -1,0 +1,289 @@
+//! One run: from its folder, new or begun, to its report.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn_train::Interrupter;
+
+use super::devices::NO_DEVICE;
+use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
+use crate::config::Experiment;
+use crate::dataset::{Case, Fold};
+use crate::evaluate::{CaseScores, evaluate_case, write_cases};
+use crate::files::{FileError, lock, read_text, write_atomic, write_json};
+use crate::kernel::TrainingBackend;
+use crate::predict::Predictor;
+use crate::report::{self, Highlight};
+use crate::track::{Console, duration};
+use crate::train::{self, Checkpoints};
+
+/// In a run's folder: locked by the process that works on it.
+const LOCK: &str = ".lock";
+
+/// One seed and fold of an experiment.
+pub(super) struct Run {
+    pub(super) experiment: Experiment,
+    pub(super) fold: Fold,
+    pub(super) variant: String,
+    pub(super) folder: PathBuf,
+}
+
+impl Run {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder of the experiment, in which its runs are.
+    fn home(&self) -> &Path {
+        let steps = Path::new(&self.variant).components().count();
+        self.folder.ancestors().nth(steps).unwrap_or(&self.folder)
+    }
+
+    /// Teaches the preprocessing what it learns from this run's training cases.
+    pub(super) fn learn(
+        &mut self,
+        cases: &[Case],
+        preparation: &mut Preparation,
+    ) -> Result<(), RunError> {
+        let trains = |case: &&Case| self.fold.train.contains(&case.id);
+        let training: Vec<&Case> = cases.iter().filter(trains).collect();
+        let pipeline = self.experiment.preprocess.clone();
+        self.experiment.preprocess = preparation.learn(pipeline, &training)?;
+        Ok(())
+    }
+
+    fn config_text(&self) -> Result<String, RunError> {
+        serde_yaml::to_string(&self.experiment)
+            .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
+    }
+
+    /// A run goes on only with the settings it was started with, or for more epochs.
+    pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
+        let config = self.path("config.yaml");
+        if options.force || !config.exists() {
+            return Ok(());
+        }
+        // Compared as values: a setting that came into being since then has its default.
+        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        let folder = self.folder.display();
+        let Some(epochs) = stored.and_then(|stored| self.only_epochs_differ(stored)) else {
+            return Err(RunError::Setup(format!(
+                "{folder} holds a run with other settings (compare its config.yaml with this \
+                 experiment). Use --force to replace it, or give this experiment another `name`."
+            )));
+        };
+        let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);
+        if wanted == epochs {
+            return Ok(());
+        }
+        let remedy = "Use --force to start over, or give this experiment another `name`.";
+        if wanted < epochs {
+            return Err(RunError::Setup(format!(
+                "{folder} holds a run of {epochs} epochs, and this experiment has only {wanted}. {remedy}"
+            )));
+        }
+        let why = if schedule.depends_on_length() {
+            format!(
+                "the schedule {} runs over the whole length",
+                schedule.name()
+            )
+        } else if self.experiment.train.warmup > 0.0 {
+            "train.warmup is a part of the whole length".into()
+        } else {
+            return Ok(());
+        };
+        Err(RunError::Setup(format!(
+            "{folder} holds a run of {epochs} epochs, and {why}: the learning rate would jump. A run \
+             can be made longer where its schedule is constant, step or plateau without warm-up. {remedy}"
+        )))
+    }
+
+    /// The epochs of the `stored` experiment, if it is this one but for them.
+    fn only_epochs_differ(&self, mut stored: Experiment) -> Option<usize> {
+        let epochs = stored.train.epochs;
+        stored.train.epochs = self.experiment.train.epochs;
+        (stored == self.experiment).then_some(epochs)
+    }
+
+    /// Whether the run is finished: a summary of as many epochs as are wanted, or one that ended early.
+    fn is_finished(&self) -> Result<bool, RunError> {
+        let config = self.path("config.yaml");
+        if !self.path("summary.json").exists() || !config.exists() {
+            return Ok(false);
+        }
+        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        Ok(stored.as_ref() == Some(&self.experiment))
+    }
+
+    /// Trains, scores and reports what is not done yet.
+    pub(super) fn complete<B: TrainingBackend>(
+        &self,
+        data: &PreparedData,
+        options: &Options,
+        devices: &[B::Device],
+        interrupter: &Interrupter,
+        console: &Console,
+    ) -> Result<RunSummary, RunError> {
+        let summary_file = self.path("summary.json");
+        let Some(_lock) = lock(&self.path(LOCK))? else {
+            return Err(RunError::Setup(format!(
+                "{} is being run by another process. Wait for its end, or give this experiment \
+                 another `name`.",
+                self.folder.display()
+            )));
+        };
+        if options.force {
+            self.clear()?;
+        }
+        if self.is_finished()? {
+            console.say(&format!(
+                "{} is finished; --force runs it again.",
+                self.folder.display()
+            ));
+            return Ok(RunSummary::read(&summary_file)?);
+        }
+        if summary_file.exists() {
+            // A finished run that is to be longer is an unfinished one again.
+            std::fs::remove_file(&summary_file).map_err(|source| FileError {
+                action: "remove",
+                path: summary_file.clone(),
+                remedy: "Remove it by hand.",
+                source,
+            })?;
+        }
+        let config = self.config_text()?;
+        write_atomic(&self.path("config.yaml"), |out| {
+            out.write_all(config.as_bytes())
+        })?;
+        write_json(&self.path("split.json"), &self.fold)?;
+        let environment_file = self.path("environment.json");
+        let inputs = data.inputs(self.fold.train.iter().chain(&self.fold.validation));
+        let mut environment = Environment::start(&environment_file, options, inputs);
+        environment.write(&environment_file)?;
+        console.log_to(&self.path("log.txt"))?;
+        console.detail(|| environment.line());
+        let done = self.train_and_score::<B>(data, devices, interrupter, console);
+        // What was used is told of a session that failed as well, unless that cannot be written either.
+        let noted = environment.write(&environment_file);
+        let summary = done?;
+        noted?;
+        report::write_run(&self.folder, &self.experiment, &summary.rows())?;
+        summary.write(&summary_file)?;
+        console.end_log();
+        Ok(summary)
+    }
+
+    fn train_and_score<B: TrainingBackend>(
+        &self,
+        data: &PreparedData,
+        devices: &[B::Device],
+        interrupter: &Interrupter,
+        console: &Console,
+    ) -> Result<RunSummary, RunError> {
+        let started = Instant::now();
+        if Checkpoints::of(&self.folder).resumable() {
+            console.say("Continuing from the last checkpoint.");
+        }
+        let Some((device, helpers)) = devices.split_first() else {
+            return Err(RunError::Setup(NO_DEVICE.into()));
+        };
+        let progress = train::train::<B>(
+            &self.experiment,
+            train::Fold {
+                folder: &self.folder,
+                group: self.home(),
+                train: data.select(&self.fold.train),
+                validation: data.select(&self.fold.validation),
+                interrupter: interrupter.clone(),
+                console: console.clone(),
+            },
+            device,
+            helpers,
+        )?;
+        let scored = self.score::<B>(data, device, console)?;
+        write_cases(&self.path("cases.csv"), &scored.scores)?;
+        let summary = RunSummary::new(
+            &self.variant,
+            &self.folder,
+            &progress,
+            &scored.scores,
+            started.elapsed(),
+        );
+        report::draw_run(
+            &self.folder,
+            &self.experiment,
+            &scored.scores,
+            &scored.highlights,
+        )?;
+        console.say(&format!(
+            "Trained and scored in {}.",
+            duration(started.elapsed())
+        ));
+        Ok(summary)
+    }
+
+    /// Empties the folder, but for the lock.
+    fn clear(&self) -> Result<(), FileError> {
+        let empty = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    std::fs::remove_dir_all(entry.path())?;
+                } else if entry.file_name() != LOCK {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        empty().map_err(|source| FileError {
+            action: "remove what is in",
+            path: self.folder.clone(),
+            remedy: "Remove it by hand.",
+            source,
+        })
+    }
+
+    /// Scores every validation case with the best weights, keeping the three that the report shows.
+    fn score<B: TrainingBackend>(
+        &self,
+        data: &PreparedData,
+        device: &B::Device,
+        console: &Console,
+    ) -> Result<Scored, RunError> {
+        let best = Checkpoints::of(&self.folder).best();
+        let predictor = Predictor::<B::InnerBackend>::new(&self.experiment, &best, device)?;
+        let mut scores: Vec<CaseScores> = Vec::new();
+        for case in data.sources(&self.fold.validation) {
+            let (scored, _) = evaluate_case(&predictor, case, &self.experiment.evaluate)?;
+            scores.push(scored);
+        }
+        let mut ranked: Vec<&CaseScores> = scores.iter().collect();
+        ranked.sort_by(|a, b| b.iou().total_cmp(&a.iou()));
+        let mut highlights = Vec::new();
+        let last = ranked.len().saturating_sub(1);
+        for (rank, label) in [(0, "best"), (last / 2, "median"), (last, "worst")] {
+            let Some(chosen) = ranked.get(rank) else {
+                continue;
+            };
+            for case in data.sources(std::slice::from_ref(&chosen.case)) {
+                let (scores, segmented) =
+                    evaluate_case(&predictor, case, &self.experiment.evaluate)?;
+                highlights.push(Highlight {
+                    label,
+                    scores,
+                    segmented,
+                });
+            }
+        }
+        console.say(&format!(
+            "Scored {} validation cases on their own grids.",
+            scores.len()
+        ));
+        Ok(Scored { scores, highlights })
+    }
+}
+
+struct Scored {
+    scores: Vec<CaseScores>,
+    highlights: Vec<Highlight>,
+}

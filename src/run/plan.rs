@@ -51,7 +51,7 @@ pub(super) fn plan(
     Ok(runs)
 }
 
-/// The variants (`seed-42`, `seed-42/fold-3`) that [`run`] would run with these cases.
+/// The variants (`seed-42`, `seed-42/fold-3`) that [`super::run`] would run with these cases.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub fn variants(
     Ok(runs.into_iter().map(|run| run.variant).collect())
 }
 
-/// Seed and fold (none where the split has only one) of each run that [`run`] would make.
+/// Seed and fold (none where the split has only one) of each run that [`super::run`] would make.
 ///
 /// # Errors
 ///

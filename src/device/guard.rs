@@ -147,7 +147,7 @@ fn known(said: &str) -> Option<&'static str> {
             "NVIDIA's run-time compiler was not found (libnvrtc). Install the CUDA toolkit's \
              run-time libraries, or put their folder into LD_LIBRARY_PATH.",
         )
-    } else if says(&["CUDA installation not found", "could not open source file"]) {
+    } else if says(&["CUDA installation not found", "open source file"]) {
         Some(
             "CUDA's header files were not found. Install the CUDA toolkit (its folder `include`), \
              or set CUDA_PATH to where it is.",
@@ -230,7 +230,7 @@ mod tests {
             ),
             ("\n        CUDA installation not found.", "CUDA_PATH"),
             (
-                "Caused by:\n  [Compilation Error]\n    default_program(1): catastrophic error: could not open source file \"cuda_runtime.h\"",
+                "Caused by:\n  [Compilation Error]\n    default_program(1): catastrophic error: cannot open source file \"cuda_runtime.h\"",
                 "CUDA_PATH",
             ),
             (

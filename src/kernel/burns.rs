@@ -3,8 +3,8 @@
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{FloatDType, Tensor, s};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
+use burn::tensor::{DType, FloatDType, Tensor, s};
 
 use super::{Affine, BatchNormed};
 
@@ -58,8 +58,11 @@ fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
 }
 
 /// `x` with so many zeros before and after it along depth, height and width. Burn 0.21 pads in its usual type
-/// whatever the tensor's.
+/// whatever the tensor's; where that is f32 its own way is the one that MedNeXt is right with through Vulkan.
 pub fn pad<B: Backend>(x: Tensor<B, 5>, by: [(usize, usize); 3]) -> Tensor<B, 5> {
+    if x.dtype() == DType::F32 {
+        return x.pad([by[0], by[1], by[2]], PadMode::Constant(0.0));
+    }
     let size = x.dims();
     let mut padded = size;
     for (length, (before, after)) in padded[2..].iter_mut().zip(by) {

@@ -257,6 +257,23 @@ impl Work for Operations {
                 <B as Kernels>::conv3d(B::max_pool3d(p[0].clone()), p[1].clone(), None, options)
             },
         ));
+        // Burn may multiply matrices for these, and some of its ways are wrong.
+        let point = |x: Tensor<B, 5>, weight: &Tensor<B, 5>| {
+            let options = ConvOptions::new([1; 3], [0; 3], [1; 3], 1);
+            <B as Kernels>::conv3d(x, weight.clone(), None, options)
+        };
+        all.extend(Self::values::<B>(
+            "convolution of 1 from 8 channels to 16",
+            device,
+            &[[2, 8, 7, 7, 7], [16, 8, 1, 1, 1]],
+            |p| point(p[0].clone(), &p[1]),
+        ));
+        all.extend(Self::values::<B>(
+            "convolution of 1 of an image cut out of a longer one",
+            device,
+            &[x, [8, 4, 1, 1, 1]],
+            |p| point(p[0].clone().narrow(2, 0, 5), &p[1]),
+        ));
         all.extend(Self::values::<B>(
             "scale and shift",
             device,
@@ -454,6 +471,23 @@ fn prediction() {
             "{device}: {other} of {}",
             mask.len()
         );
+    }
+}
+
+#[test]
+fn a_driver_in_software_is_warned_of() {
+    for (_, found) in inventory() {
+        for device in found.unwrap_or_default() {
+            let told = common::calvaria()
+                .args(["predict", "no-run", "no-scan.nii.gz", "--device"])
+                .arg(device.name.to_string())
+                .assert()
+                .failure();
+            let told = String::from_utf8_lossy(&told.get_output().stderr).into_owned();
+            println!("{told}");
+            let in_software = device.details.starts_with("in software");
+            assert_eq!(told.contains("is for tests"), in_software, "{told}");
+        }
     }
 }
 

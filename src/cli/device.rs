@@ -3,10 +3,17 @@
 use super::Failed;
 use crate::device::{self, DeviceChoice, DeviceName};
 
-/// The devices that `choice` means, or why they cannot be used. A GPU that `auto` passes over is told of.
+/// The devices that `choice` means, or why they cannot be used. A GPU that `auto` passes over is told of,
+/// and what to beware of on one that is named.
 pub(super) fn resolve(choice: &DeviceChoice) -> Result<Vec<DeviceName>, Failed> {
     if *choice != DeviceChoice::Auto {
-        return device::resolve(choice).map_err(Failed::input);
+        let devices = device::resolve(choice).map_err(Failed::input)?;
+        for &name in &devices {
+            if let Some(caution) = device::caution(name) {
+                errln!("warning: {name}: {caution}");
+            }
+        }
+        return Ok(devices);
     }
     let (device, passed_over) = device::automatic();
     for why in passed_over {

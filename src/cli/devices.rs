@@ -57,6 +57,9 @@ fn show(Tried { found, problem }: &Tried) {
         found.model,
         found.details
     );
+    if let Some(caution) = &found.caution {
+        outln!("{:<10}{caution}", "");
+    }
     if let Some(why) = problem {
         outln!("{:<10}cannot be used: {why}", "");
     }

@@ -11,6 +11,7 @@ pub(super) fn found() -> Found {
         memory: memory(),
         details: format!("{threads} threads, {}", instruction_set()),
         automatic: true,
+        caution: None,
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn list() -> Inventory {
         memory: None,
         details: why,
         automatic: false,
+        caution: None,
     };
     let found = (0..count()?)
         .map(|index| answer(|| describe(index)).unwrap_or_else(|why| silent(index, why)));
@@ -42,6 +43,7 @@ fn describe(index: usize) -> Result<Found, DriverError> {
         memory: Some(context.total_mem()? as u64),
         details,
         automatic: true,
+        caution: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Found {
     pub details: String,
     /// Whether `auto` would take it.
     pub automatic: bool,
+    /// What its user has to beware of.
+    pub caution: Option<String>,
 }
 
 /// The devices of a kind, or why none can be used.
@@ -48,13 +50,21 @@ pub fn inventory() -> Vec<(&'static str, Inventory)> {
 
 /// What its maker calls a GPU; none where it is none, or not there.
 pub fn gpu_model(name: DeviceName) -> Option<String> {
+    Some(gpu(name)?.model)
+}
+
+/// What a user of the device has to beware of.
+pub fn caution(name: DeviceName) -> Option<String> {
+    gpu(name)?.caution
+}
+
+fn gpu(name: DeviceName) -> Option<Found> {
     let all = match name {
         DeviceName::Cpu => return None,
         DeviceName::Cuda(_) => cuda(),
         DeviceName::Vulkan(_) => vulkan(),
     };
-    let mut all = all.ok()?.into_iter();
-    Some(all.find(|found| found.name == name)?.model)
+    all.ok()?.into_iter().find(|found| found.name == name)
 }
 
 #[cfg(feature = "cuda")]

@@ -29,6 +29,7 @@ pub(super) fn list() -> Inventory {
             .trim_end()
             .to_owned(),
             automatic: matches!(device, WgpuDevice::DiscreteGpu(_)),
+            caution: (device == WgpuDevice::Cpu).then(|| LOOPS_END.into()),
         })
         .collect();
     if found.is_empty() {
@@ -40,6 +41,11 @@ pub(super) fn list() -> Inventory {
     }
     Ok(found)
 }
+
+/// Mesa's lavapipe counts the rounds of all loops of a kernel's thread and leaves them at 65535
+/// (`LP_MAX_TGSI_LOOP_ITERATIONS` in its gallivm).
+const LOOPS_END: &str = "a Vulkan driver in software is for tests of a few voxels: Mesa's ends the loops of a kernel \
+     after 65535 rounds without a word, which makes sums over more voxels, and so training, wrong. Use cpu.";
 
 fn kind(device: &WgpuDevice) -> &'static str {
     match device {

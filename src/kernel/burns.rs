@@ -3,8 +3,8 @@
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
-use burn::tensor::{DType, FloatDType, Tensor, s};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{FloatDType, Tensor, s};
 
 use super::{Affine, BatchNormed};
 
@@ -16,7 +16,13 @@ pub fn conv3d<B: Backend>(
     options: ConvOptions<3>,
 ) -> Tensor<B, 5> {
     // As many zeros at the end of the kernel as of the image: the same outputs.
-    let short = missing(&weight, options.stride);
+    let mut short = missing(&weight, options.stride);
+    let [_, _, kernel @ ..] = weight.dims();
+    if kernel == [1; 3] && options.groups == 1 {
+        // Burn 0.21 may multiply matrices instead, by whichever way it measures as the quickest. Those that it
+        // calls double_unit are wrong (of eight channels, say), and an image cut out of a longer one is misread.
+        short[2] = short[2].max(1);
+    }
     let reach = std::array::from_fn(|axis| short[axis] * options.dilation[axis]);
     module::conv3d(longer(x, reach), longer(weight, short), bias, options)
 }
@@ -58,11 +64,8 @@ fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
 }
 
 /// `x` with so many zeros before and after it along depth, height and width. Burn 0.21 pads in its usual type
-/// whatever the tensor's; where that is f32 its own way is the one that MedNeXt is right with through Vulkan.
+/// whatever the tensor's.
 pub fn pad<B: Backend>(x: Tensor<B, 5>, by: [(usize, usize); 3]) -> Tensor<B, 5> {
-    if x.dtype() == DType::F32 {
-        return x.pad([by[0], by[1], by[2]], PadMode::Constant(0.0));
-    }
     let size = x.dims();
     let mut padded = size;
     for (length, (before, after)) in padded[2..].iter_mut().zip(by) {

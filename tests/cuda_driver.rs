@@ -96,8 +96,13 @@ fn what_is_missing_is_said_with_what_to_do() {
         program(driver.path()).env("DRIVER_INIT", "803"),
         "driver is too old",
     );
-    if let Some(mut command) = with_compiler(driver.path()) {
-        refused(command.env("DRIVER_LOAD", "222"), "driver is too old");
+    for (key, value, sentence) in [
+        ("DRIVER_LOAD", "222", "driver is too old"),
+        ("CUDA_PATH", "/nowhere", "header files were not found"),
+    ] {
+        if let Some(mut command) = with_compiler(driver.path()) {
+            refused(command.env(key, value), sentence);
+        }
     }
 }
 

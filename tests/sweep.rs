@@ -96,7 +96,7 @@ fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
                 .and(contains("rank").not()),
         );
     let html = fs::read_to_string(home.join("report.html")).unwrap();
-    assert!(html.contains("<summary>error: --set train.batch_size=0"));
+    assert!(html.contains("<summary>error: the loss is NaN"));
     for (trial, row) in &rows {
         let log = format!("href=\"logs/trial-000{trial}-seed-7.log\"");
         assert!(html.contains(&log), "{log} is missing");

@@ -479,7 +479,7 @@ fn a_driver_in_software_is_warned_of() {
     for (_, found) in inventory() {
         for device in found.unwrap_or_default() {
             let told = common::calvaria()
-                .args(["predict", "no-run", "no-scan.nii.gz", "--device"])
+                .args(["predict", "--run", "no-run", "no-scan.nii.gz", "--device"])
                 .arg(device.name.to_string())
                 .assert()
                 .failure();

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Distribution, Tensor, module};
-use calvaria::kernel::{Affine, Kernels, burns, keep_memory};
+use calvaria::kernel::{Affine, Kernels, keep_memory, reference};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 type Training = Autodiff<Flex>;
@@ -21,7 +21,7 @@ fn compare(
     criterion: &mut Criterion,
     name: &str,
     ours: impl Fn() -> Tensor<Training, 5>,
-    burns: impl Fn() -> Tensor<Training, 5>,
+    reference: impl Fn() -> Tensor<Training, 5>,
 ) {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
@@ -29,7 +29,7 @@ fn compare(
         bench.iter(|| black_box(ours().sum().backward()));
     });
     group.bench_function("burn", |bench| {
-        bench.iter(|| black_box(burns().sum().backward()));
+        bench.iter(|| black_box(reference().sum().backward()));
     });
 }
 
@@ -70,31 +70,31 @@ fn kernels(criterion: &mut Criterion) {
         criterion,
         "instance normalisation and ReLU",
         || Training::group_norm(x.clone(), channels, affine()),
-        || burns::group_norm(x.clone(), channels, affine()),
+        || reference::group_norm(x.clone(), channels, affine()),
     );
     compare(
         criterion,
         "batch normalisation and ReLU",
         || Training::batch_norm(x.clone(), affine()).output,
-        || burns::batch_norm(x.clone(), affine()).output,
+        || reference::batch_norm(x.clone(), affine()).output,
     );
     compare(
         criterion,
         "max pooling",
         || Training::max_pool3d(x.clone()),
-        || burns::max_pool3d(x.clone()),
+        || reference::max_pool3d(x.clone()),
     );
     compare(
         criterion,
         "average pooling",
         || Training::avg_pool3d(x.clone()),
-        || burns::avg_pool3d(x.clone()),
+        || reference::avg_pool3d(x.clone()),
     );
     compare(
         criterion,
         "trilinear upsampling",
         || Training::upsample_trilinear(x.clone()),
-        || burns::upsample_trilinear(x.clone()),
+        || reference::upsample_trilinear(x.clone()),
     );
     compare(
         criterion,

@@ -6,44 +6,55 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand, each a thin layer over the library |
-//! | [`golden`] | stored outcomes of experiments, and what moved since |
-//! | [`sweep`] | the search for settings: space, samplers, pruners, the study's record |
+//! | [`golden`] | stored results of fixed-seed experiments, and what changed since |
+//! | [`sweep`] | many trials of one experiment: the driver, the study's record, its pages |
+//! | [`search`] | space, samplers, pruners, importance: mathematics |
+//! | [`jobs`] | where command lines run: worker processes, Slurm |
 //! | [`run`] | a whole experiment: prepare, train every seed and fold, score, report |
-//! | [`report`] | plots, overlays and the HTML report |
-//! | [`evaluate`] | scores per case on the native grid |
+//! | [`report`] | the pages that show finished runs |
+//! | [`evaluate`] | scores of each case on its own grid; comparisons of runs |
 //! | [`predict`] | from a raw scan to a mask on its own grid |
-//! | [`train`] | one network on one fold, on burn-train: steps, schedules, checkpoints, resume |
-//! | [`track`] | TensorBoard, the table of epochs, progress |
-//! | [`config`] | the experiment's schema, and what is said when a file is wrong |
+//! | [`train`] | one network on one fold, on burn-train: steps, checkpoints, resume |
+//! | [`track`] | TensorBoard, the table of epochs |
+//! | [`experiment`] | what an experiment's file may say, and how files become it |
 //! | [`dataset`] | where cases come from, splits, batches |
-//! | [`augment`] | one file a transform, sampled apart from applied |
-//! | [`preprocess`] | N4, resampling, intensity; the cache |
-//! | [`model`], [`loss`], [`metric`] | tensors only, generic over Burn's backends |
+//! | [`model`], [`loss`], [`metric`], [`augment`], [`preprocess`], [`optimizer`], [`schedule`] | the families that an experiment names: one file a member |
+//! | [`plot`] | curves, overlays, contact sheets: knows volumes, nothing of runs |
 //! | [`kernel`] | the operations of a 3-D U-Net, on the CPU our own: an extension of Burn's backends |
 //! | [`device`] | what devices are called, which are there, why one cannot be used |
 //! | [`volume`] | voxels with an affine, NIfTI files, resampling |
-//! | [`random`], [`files`] | keyed random streams; atomic files |
+//! | [`settings`] | YAML files that build on each other, and what is wrong with them: knows no domain |
+//! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | paired statistics; progress; atomic files; keyed random streams; locks |
 
 #![warn(missing_docs)]
 
 pub mod augment;
 pub mod cli;
-pub mod config;
+pub mod console;
 pub mod dataset;
 pub mod device;
 pub mod evaluate;
+pub mod experiment;
 pub mod files;
 pub mod golden;
+pub mod jobs;
 pub mod kernel;
 pub mod loss;
 pub mod metric;
 pub mod model;
+pub mod optimizer;
+pub mod plot;
 pub mod predict;
 pub mod preprocess;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod schedule;
+pub mod search;
+pub mod settings;
+pub mod statistics;
 pub mod sweep;
+pub mod sync;
 pub mod track;
 pub mod train;
 pub mod volume;

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use calvaria::config::load;
+use calvaria::experiment::load;
 use calvaria::sweep::Sweep;
 use common::{calvaria, repository, toy_workplace};
 use predicates::str::contains;

@@ -21,15 +21,16 @@ use burn::module::AutodiffModule;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_train::Interrupter;
-use calvaria::config;
+use calvaria::console::{Console, Verbosity};
 use calvaria::device::{DeviceChoice, DeviceName, inventory, resolve};
+use calvaria::experiment;
 use calvaria::kernel::{Affine, Kernels, TrainingBackend, pad};
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 use calvaria::predict::Predictor;
 use calvaria::preprocess::Inputs;
 use calvaria::run::{self, Options};
-use calvaria::track::{Console, Epoch, Verbosity, read_history};
+use calvaria::track::{Epoch, read_history};
 use common::{noise, toy_workplace};
 
 type Cpu = Autodiff<Flex>;
@@ -390,7 +391,7 @@ impl Work for Training<'_> {
             "train.epochs=2".into(),
             "train.steps_per_epoch=5".into(),
         ];
-        let resolved = config::load(&self.folder.join("toy.yaml"), &options).unwrap();
+        let resolved = experiment::load(&self.folder.join("toy.yaml"), &options).unwrap();
         let results = tempfile::tempdir_in(self.folder).unwrap();
         let options = Options {
             results: results.path().into(),

@@ -8,10 +8,10 @@ use std::path::Path;
 use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Flex};
 use burn_train::Interrupter;
-use calvaria::config;
+use calvaria::console::{Console, Verbosity};
 use calvaria::device::{DeviceChoice, DeviceName};
+use calvaria::experiment;
 use calvaria::run::{self, Options, RunError};
-use calvaria::track::{Console, Verbosity};
 use common::{calvaria, toy_workplace};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
@@ -22,7 +22,7 @@ fn weights(folder: &Path, devices: usize, options: &[&str]) -> Result<Vec<u8>, R
     let data = format!("data.nfbs.root={}", folder.join("heads").display());
     let mut overrides: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
     overrides.push(data);
-    let resolved = config::load(&folder.join("toy.yaml"), &overrides).unwrap();
+    let resolved = experiment::load(&folder.join("toy.yaml"), &overrides).unwrap();
     let results = tempfile::tempdir_in(folder).unwrap();
     run::run::<Autodiff<Flex>>(
         &resolved,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use calvaria::sweep::executor::{
+use calvaria::jobs::{
     Executor, ExecutorError, Failure, Job, JobId, Local, Outcome, Pool, State, Threads,
     quote_command,
 };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use calvaria::sweep::executor::{Executor, Job, JobId, Outcome, Pool, Slurm, State};
+use calvaria::jobs::{Executor, Job, JobId, Outcome, Pool, Slurm, State};
 
 /// A job of so many steps that goes on where it was: each step is a line of its file. When it is told
 /// to end it finishes its step, says so, and fails, as a run does.

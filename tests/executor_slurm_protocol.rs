@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use calvaria::sweep::executor::{Executor, ExecutorError, Job, JobId, Outcome, Pool, Slurm, State};
+use calvaria::jobs::{Executor, ExecutorError, Job, JobId, Outcome, Pool, Slurm, State};
 
 /// `sbatch` numbers jobs from 101 on and puts their tasks into the file `queue`, which `squeue` prints.
 const SBATCH: &str = r#"#!/bin/bash

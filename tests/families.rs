@@ -4,13 +4,15 @@
 use std::fmt::Debug;
 
 use calvaria::augment::Transform;
-use calvaria::config::describe;
 use calvaria::dataset::Split;
+use calvaria::jobs::Executor;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
+use calvaria::optimizer::Optimizer;
 use calvaria::preprocess::Step;
-use calvaria::sweep::{Executor, Pruner, Sampler};
-use calvaria::train::{Optimizer, Schedule};
+use calvaria::schedule::Schedule;
+use calvaria::search::{Pruner, Sampler};
+use calvaria::settings::describe;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;

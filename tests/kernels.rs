@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{ElementConversion, Tensor, module};
-use calvaria::kernel::{Affine, Kernels, TrainingBackend, burns};
+use calvaria::kernel::{Affine, Kernels, TrainingBackend, reference};
 use calvaria::loss::Loss;
 use calvaria::model::{Model, Network};
 use common::noise;
@@ -148,13 +148,13 @@ proptest! {
         let [a, b, c] = kernel;
         let parameters = [(1, vec![2, 3, d, h, w]), (2, vec![3, 3, a, b, c]), (3, vec![3])];
         let options = ConvOptions::new(stride, [0; 3], [1; 3], 1);
-        let both = [burns::conv3d, module::conv3d];
+        let both = [reference::conv3d, module::conv3d];
         let [ours, theirs] = both.map(|conv3d| values(&parameters, |p| {
             conv3d(p[0].clone(), p[1].clone(), Some(vector(p[2].clone())), options.clone())
         }));
         assert_same(&ours, &theirs);
         let options = ConvTransposeOptions::new(stride, [0; 3], [0; 3], [1; 3], 1);
-        let both = [burns::conv_transpose3d, module::conv_transpose3d];
+        let both = [reference::conv_transpose3d, module::conv_transpose3d];
         let [ours, theirs] = both.map(|transposed| values(&parameters, |p| {
             transposed(p[0].clone(), p[1].clone(), Some(vector(p[2].clone())), options.clone())
         }));
@@ -170,10 +170,10 @@ proptest! {
         let parameters = [(1, vec![batch, channels, d, h, w])];
         type Operation = fn(Tensor<Ad, 5>) -> Tensor<Ad, 5>;
         let pairs: [(Operation, Operation); 4] = [
-            (Ad::max_pool3d, burns::max_pool3d),
-            (Ad::avg_pool3d, burns::avg_pool3d),
-            (<Ad as Kernels>::gelu, burns::gelu),
-            (Ad::upsample_trilinear, burns::upsample_trilinear),
+            (Ad::max_pool3d, reference::max_pool3d),
+            (Ad::avg_pool3d, reference::avg_pool3d),
+            (<Ad as Kernels>::gelu, reference::gelu),
+            (Ad::upsample_trilinear, reference::upsample_trilinear),
         ];
         for (ours, theirs) in pairs {
             let ours = values(&parameters, |p| ours(p[0].clone()));
@@ -219,8 +219,8 @@ proptest! {
         let before_activation = |p: Vec<Tensor<Ad, 5>>| {
             let (x, affine) = arguments(p);
             let affine = Affine { slope: 1.0, ..affine };
-            let by_batch = burns::batch_norm(x.clone(), affine.clone()).output;
-            Tensor::cat(vec![burns::group_norm(x, groups, affine), by_batch], 1)
+            let by_batch = reference::batch_norm(x.clone(), affine.clone()).output;
+            Tensor::cat(vec![reference::group_norm(x, groups, affine), by_batch], 1)
         };
         prop_assume!(away_from_kink(&values(&parameters, before_activation)));
         let ours = values(&parameters, |p| {
@@ -229,7 +229,7 @@ proptest! {
         });
         let theirs = values(&parameters, |p| {
             let (x, affine) = arguments(p);
-            burns::group_norm(x, groups, affine)
+            reference::group_norm(x, groups, affine)
         });
         assert_same(&ours, &theirs);
         let ours = values(&parameters, |p| {
@@ -238,7 +238,7 @@ proptest! {
         });
         let theirs = values(&parameters, |p| {
             let (x, affine) = arguments(p);
-            burns::batch_norm(x, affine).output
+            reference::batch_norm(x, affine).output
         });
         assert_same(&ours, &theirs);
     }

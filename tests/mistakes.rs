@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use calvaria::config::load;
+use calvaria::experiment::load;
 
 /// Each with its name, the file `a.yaml` and the values of `--set`.
 const MISTAKES: &[(&str, &str, &[&str])] = &[

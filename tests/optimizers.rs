@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, Optimizer as _};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use calvaria::train::{Optimizer, OptimizerState};
+use calvaria::optimizer::{Optimizer, OptimizerState};
 use serde::Deserialize;
 
 type Ad = Autodiff<Flex>;

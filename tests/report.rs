@@ -1,6 +1,6 @@
 //! Plots and pictures are on disk, whole, and show what they should.
 
-use calvaria::report::{CurvePlot, Drawn, Overlay, ReportError, Series, StripPlot};
+use calvaria::plot::{CurvePlot, Drawn, Overlay, PlotError, Series, StripPlot};
 use calvaria::volume::{Affine, Volume};
 use image::RgbImage;
 use ndarray::Array3;
@@ -206,6 +206,6 @@ fn masks_of_another_shape_are_refused() {
         title: "sub-01".into(),
     };
     let refused = overlay.slice_rgb().unwrap_err();
-    assert!(matches!(refused, ReportError::Shapes { .. }));
+    assert!(matches!(refused, PlotError::Shapes { .. }));
     assert!(refused.to_string().contains("sub-01"), "{refused}");
 }

@@ -5,8 +5,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use calvaria::config::Experiment;
 use calvaria::dataset::Fold;
+use calvaria::experiment::Experiment;
 use calvaria::preprocess::{Inputs, Pipeline};
 use calvaria::track::read_history;
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};

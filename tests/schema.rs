@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use calvaria::config::schema;
+use calvaria::experiment::schema;
 use calvaria::sweep::Sweep;
 use common::repository;
 use jsonschema::Validator;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calvaria::evaluate::statistics::{Paired, holm, wilcoxon};
+use calvaria::statistics::{Paired, holm, wilcoxon};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

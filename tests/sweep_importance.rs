@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use calvaria::search::Assignment;
 use calvaria::sweep::importance::{Importances, TooLittle, importances};
-use calvaria::sweep::{Assignment, Definition, History, Next, Part, Study, Sweep};
+use calvaria::sweep::{Definition, History, Next, Part, Study, Sweep};
 use serde::Deserialize;
 use serde_yaml::Value;
 

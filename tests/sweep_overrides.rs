@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use calvaria::config;
-use calvaria::sweep::sampler::{Random, Sampler};
-use calvaria::sweep::{Assignment, Space, Sweep};
+use calvaria::experiment;
+use calvaria::search::sampler::{Random, Sampler};
+use calvaria::search::{Assignment, Space};
+use calvaria::sweep::Sweep;
 use serde_yaml::Value;
 
 const SWEEP: &str = "
@@ -40,7 +41,7 @@ fn keys(assignment: &Assignment) -> impl Iterator<Item = (&str, &Value)> {
 fn a_trial_is_the_same_on_the_resolved_experiment_as_on_its_files() {
     let sweep: Sweep = serde_yaml::from_str(SWEEP).unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&sweep.experiment);
-    let base = config::load(&file, &sweep.overrides(&Assignment::new())).unwrap();
+    let base = experiment::load(&file, &sweep.overrides(&Assignment::new())).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let resolved = folder.path().join("experiment.yaml");
     let text = serde_yaml::to_string(&base.experiment).unwrap();
@@ -48,8 +49,8 @@ fn a_trial_is_the_same_on_the_resolved_experiment_as_on_its_files() {
     let random = Sampler::Random(Random::default());
     for number in 0..40 {
         let assignment = random.propose(&sweep.space, 1, number, &[]).unwrap();
-        let from_files = config::load(&file, &sweep.overrides(&assignment)).unwrap();
-        let from_one = config::load(&resolved, &Space::overrides(&assignment)).unwrap();
+        let from_files = experiment::load(&file, &sweep.overrides(&assignment)).unwrap();
+        let from_one = experiment::load(&resolved, &Space::overrides(&assignment)).unwrap();
         assert_eq!(from_files.experiment, from_one.experiment, "{assignment:?}");
     }
 }
@@ -62,7 +63,7 @@ fn choices_and_settings_below_them_compose() {
     for number in 0..40 {
         let assignment = random.propose(&sweep.space, 1, number, &[]).unwrap();
         let overrides = sweep.overrides(&assignment);
-        let resolved = config::load(&file, &overrides).unwrap();
+        let resolved = experiment::load(&file, &overrides).unwrap();
         let values = serde_yaml::to_value(&resolved.experiment).unwrap();
         assert_eq!(at(&values, "train.epochs"), Some(&Value::from(3)));
         for (key, value) in keys(&assignment) {

@@ -1,8 +1,8 @@
 //! Pruners: a worked example, Optuna's decisions, and properties.
 
-use calvaria::sweep::Goal::{self, Maximize, Minimize};
-use calvaria::sweep::Pruner;
-use calvaria::sweep::pruner::{Rival, Verdict};
+use calvaria::search::Goal::{self, Maximize, Minimize};
+use calvaria::search::Pruner;
+use calvaria::search::pruner::{Rival, Verdict};
 use proptest::prelude::*;
 use serde::Deserialize;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
-use calvaria::sweep::sampler::{Grid, Observation, Outcome, Random, Sampler, Tpe};
-use calvaria::sweep::{Assignment, Space};
+use calvaria::search::sampler::{Grid, Observation, Outcome, Random, Sampler, Tpe};
+use calvaria::search::{Assignment, Space};
 use serde::Deserialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 

@@ -1,8 +1,9 @@
 //! A sweep's file: what it may say, conditions, and what a trial means for the experiment.
 
-use calvaria::sweep::parameter::Domain;
-use calvaria::sweep::sampler::{Random, Sampler};
-use calvaria::sweep::{Assignment, Space, Sweep};
+use calvaria::search::parameter::Domain;
+use calvaria::search::sampler::{Random, Sampler};
+use calvaria::search::{Assignment, Space};
+use calvaria::sweep::Sweep;
 use proptest::prelude::*;
 use serde_yaml::Value;
 

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::elementary::exp;
-use super::values::{in_order, range};
+use super::intensities::{in_order, range};
+use super::math::exp;
 use super::{Sample, happens, ranges::validate_number, uniform, validate_probability};
 
 /// Multiplies the signal by a smooth field, as an uneven coil does: the exponential of a polynomial in

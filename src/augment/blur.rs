@@ -3,8 +3,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gaussian::blur;
+use super::intensities::{in_order, range};
 use super::ranges::validate_range;
-use super::values::{in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Blurs the image with a Gaussian whose standard deviation is drawn for each axis. It is cut off

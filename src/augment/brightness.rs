@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intensities::{change, in_order};
 use super::ranges::{factor, validate_range};
-use super::values::{change, in_order};
 use super::{Sample, happens, validate_probability};
 
 /// Multiplies the image by a factor. On z-scored images, where 0 is in the middle of the tissue, this

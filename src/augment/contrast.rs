@@ -3,8 +3,8 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intensities::{change, in_order, mean_and_deviation, range};
 use super::ranges::{factor, validate_range};
-use super::values::{change, in_order, mean_and_deviation, range};
 use super::{Sample, happens, validate_probability};
 
 /// Scales the image about its mean by a factor, and cuts off what then lies below its former minimum

@@ -4,8 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intensities::{in_order, mean_and_deviation, range};
 use super::ranges::validate_range;
-use super::values::{in_order, mean_and_deviation, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Fills boxes of the image with one value; the mask stays, so that the network learns to go on where

@@ -3,9 +3,9 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::elementary::power;
+use super::intensities::{change, in_order, mean_and_deviation, range};
+use super::math::power;
 use super::ranges::{factor, validate_number, validate_range};
-use super::values::{change, in_order, mean_and_deviation, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to a power: so it

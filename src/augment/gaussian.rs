@@ -6,7 +6,7 @@ use multiversion::multiversion;
 use ndarray::{Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::values::in_order;
+use super::intensities::in_order;
 
 /// Columns that one task filters along the first axis.
 const COLUMNS: usize = 512;

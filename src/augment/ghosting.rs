@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
+use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
 use super::ranges::{validate_number, validate_range};
-use super::values::{in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Ghosts along the phase-encoding axis, as from a periodic movement such as breathing or a pulse:

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{change, in_order, range};
+use super::intensities::{change, in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Bends the intensities along a rising line through random control points. The points lie evenly

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intensities::{in_order, range};
 use super::ranges::validate_range;
-use super::values::{in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Makes the image as coarse as a scan of larger voxels: takes the nearest voxel on a grid with fewer

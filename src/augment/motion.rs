@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
+use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
 use super::ranges::validate_number;
 use super::rigid::moved;
-use super::values::{in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// A head that moves during the scan: k-space is put together from segments, one after the other along

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::elementary::{ln, sin_cos};
-use super::values::{PART, in_order, mean_and_deviation, range};
+use super::intensities::{PART, in_order, mean_and_deviation, range};
+use super::math::{ln, sin_cos};
 use super::{Sample, happens, ranges::validate_number, uniform, validate_probability};
 
 /// Adds noise, drawn anew for each voxel, to the image.

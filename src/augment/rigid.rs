@@ -6,7 +6,7 @@ use multiversion::multiversion;
 use ndarray::Array3;
 use rayon::prelude::*;
 
-use super::elementary::ROUND;
+use super::math::ROUND;
 use super::motion::Movement;
 
 /// What is seen after the head moved; `outside` where that lay outside the box of the voxels' centres.

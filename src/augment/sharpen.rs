@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gaussian::blur;
+use super::intensities::{PART, in_order, range};
 use super::ranges::{validate_number, validate_range};
-use super::values::{PART, in_order, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Unsharp masking: adds `amount` times what a Gaussian blur would take away. Edges overshoot, so

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::intensities::{in_order, mean_and_deviation, range};
 use super::ranges::validate_range;
-use super::values::{in_order, mean_and_deviation, range};
 use super::{Sample, happens, uniform, validate_probability};
 
 /// Stripes through the whole image, as from spikes in k-space (herringbone artefact). A spike adds a

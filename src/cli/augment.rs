@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::{Failed, Results};
 use crate::augment::{Drawn, Sample};
-use crate::config::{self, Experiment, nearest};
+use crate::console::{Console, Verbosity};
 use crate::dataset::{Case, Order, Sampling, TrainingCase};
-use crate::report::{ContactSheet, SlicePlane, Tile};
+use crate::experiment::{self, Experiment};
+use crate::plot::{ContactSheet, SlicePlane, Tile};
 use crate::run::Preparation;
-use crate::track::{Console, Verbosity};
+use crate::settings::nearest;
 
 /// Draw what augmentation makes of a case, as a contact sheet.
 ///
@@ -77,7 +78,7 @@ struct Listed<'a> {
 }
 
 pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
-    let resolved = config::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
+    let resolved = experiment::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
     let experiment = &resolved.experiment;
     if experiment.augment.0.is_empty() {
         return Err(Failed::input(format!(

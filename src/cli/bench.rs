@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::Failed;
 use super::device::{on_device, resolve_one};
-use crate::config::{self, Experiment};
 use crate::device::{DeviceChoice, peak_memory_mib};
+use crate::experiment::{self, Experiment};
 use crate::kernel::{Precision, TrainingBackend};
 use crate::train::{Pace, pace};
 
@@ -56,7 +56,7 @@ struct Timed {
 }
 
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
-    let resolved = config::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
+    let resolved = experiment::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
     let experiment = &resolved.experiment;
     let size = match args.size[..] {
         [depth, height, width] if depth * height * width > 0 => [depth, height, width],

@@ -7,12 +7,13 @@ use burn_train::Interrupter;
 
 use super::Failed;
 use super::device::{on_device, resolve_one};
-use crate::config::{self, Resolved};
+use crate::console::{Console, Verbosity};
 use crate::device::DeviceChoice;
+use crate::experiment::{self, Resolved};
 use crate::golden::{self, Golden, Moved};
 use crate::kernel::TrainingBackend;
 use crate::run::{self, Options};
-use crate::track::{Console, Verbosity};
+use crate::settings;
 
 /// Lines of a table after which the rest is only counted.
 const SHOWN: usize = 12;
@@ -48,8 +49,8 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     let files = golden::experiments(&args.golden, &args.names).map_err(Failed::input)?;
     let resolved: Vec<(&Path, Resolved)> = files
         .iter()
-        .map(|path| Ok((path.as_path(), config::load(path, &[])?)))
-        .collect::<Result<_, config::ConfigError>>()
+        .map(|path| Ok((path.as_path(), experiment::load(path, &[])?)))
+        .collect::<Result<_, settings::ConfigError>>()
         .map_err(Failed::input)?;
     let device = resolve_one(&args.device)?;
     let results = tempfile::tempdir().map_err(Failed::work)?;

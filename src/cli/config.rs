@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Failed;
-use crate::config;
+use crate::experiment;
 use crate::sweep::Sweep;
 
 /// Show or check experiment files.
@@ -51,7 +51,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
             experiment,
             overrides,
         } => {
-            let resolved = config::load(experiment, overrides).map_err(Failed::input)?;
+            let resolved = experiment::load(experiment, overrides).map_err(Failed::input)?;
             let yaml = serde_yaml::to_string(&resolved.experiment).map_err(Failed::work)?;
             out!("{yaml}");
             outln!("\n# Set by (all else are defaults):");
@@ -70,7 +70,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
         }
         Command::Schema { of } => {
             let schema = match of {
-                Kind::Experiment => config::schema(),
+                Kind::Experiment => experiment::schema(),
                 Kind::Sweep => schemars::schema_for!(Sweep),
             };
             let schema = serde_json::to_string_pretty(&schema).map_err(Failed::work)?;
@@ -80,7 +80,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
         Command::Validate { experiments } => {
             let mistakes: Vec<String> = experiments
                 .iter()
-                .filter_map(|path| config::load(path, &[]).err())
+                .filter_map(|path| experiment::load(path, &[]).err())
                 .map(|error| error.to_string())
                 .collect();
             if mistakes.is_empty() {

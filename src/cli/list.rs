@@ -8,15 +8,17 @@ use serde::Serialize;
 
 use super::Failed;
 use crate::augment::Transform;
-use crate::config;
 use crate::dataset::{Inspection, ScanFacts, Source, Split};
+use crate::experiment;
+use crate::jobs::Executor;
 use crate::loss::Loss;
 use crate::metric::{Better, METRICS};
 use crate::model::Model;
+use crate::optimizer::Optimizer;
 use crate::preprocess::Step;
-use crate::sweep::executor::Executor;
-use crate::sweep::{Pruner, Sampler};
-use crate::train::{Optimizer, Schedule};
+use crate::schedule::Schedule;
+use crate::search::{Pruner, Sampler};
+use crate::settings;
 
 /// List what can be named in an experiment or a sweep, or an experiment's cases.
 #[derive(Debug, clap::Args)]
@@ -65,7 +67,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
 
 /// Each member, as YAML with comments that can be copied into an experiment.
 fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), Failed> {
-    out!("{}", config::describe(defaults).map_err(Failed::work)?);
+    out!("{}", settings::describe(defaults).map_err(Failed::work)?);
     Ok(())
 }
 
@@ -82,10 +84,10 @@ fn metrics() -> Result<(), Failed> {
         } else {
             metric.unit
         };
-        out!("{}", config::comment(metric.description, 0));
+        out!("{}", settings::comment(metric.description, 0));
         out!(
             "{}",
-            config::comment(&format!("Reference: {}", metric.reference), 0)
+            settings::comment(&format!("Reference: {}", metric.reference), 0)
         );
         outln!("{}: {{unit: {unit}, better: {better}}}\n", metric.name);
     }
@@ -96,7 +98,7 @@ fn cases(args: &Args) -> Result<(), Failed> {
     let path = args.experiment.as_ref().ok_or_else(|| {
         Failed::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
-    let resolved = config::load(path, &[]).map_err(Failed::input)?;
+    let resolved = experiment::load(path, &[]).map_err(Failed::input)?;
     let cases = resolved.experiment.data.cases().map_err(Failed::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());

@@ -46,9 +46,10 @@ use std::process::ExitCode;
 use burn_train::Interrupter;
 use clap::{Parser, Subcommand};
 
+use crate::console::Verbosity;
+use crate::jobs::INTERRUPTED;
 use crate::kernel::keep_memory;
-use crate::run::{INTERRUPTED, RunError};
-use crate::track::Verbosity;
+use crate::run::RunError;
 
 /// Reproducible 3-D medical segmentation: one YAML file in, one reproducible result out.
 #[derive(Debug, Parser)]

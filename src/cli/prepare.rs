@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::{Failed, Results};
-use crate::config;
+use crate::console::{Console, Verbosity};
+use crate::experiment;
 use crate::preprocess::cache::{Cache, Entry};
 use crate::run::{self, Preparation};
-use crate::track::{Console, Verbosity};
 
 /// Preprocess experiments' cases into the cache without training, or look after the cache.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
     let mut preparation = Preparation::new(results, &interrupter, &console);
     for experiment in &args.experiments {
-        let resolved = config::load(experiment, &args.overrides).map_err(Failed::input)?;
+        let resolved = experiment::load(experiment, &args.overrides).map_err(Failed::input)?;
         run::prepare(&resolved.experiment, &mut preparation)
             .map_err(|error| Failed::of_run(&error))?;
     }

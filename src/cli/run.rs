@@ -7,12 +7,13 @@ use burn_train::Interrupter;
 
 use super::device::{on_device, resolve};
 use super::{Failed, Results};
-use crate::config::{self, Resolved};
+use crate::console::{Console, Verbosity};
 use crate::dataset::Fold;
 use crate::device::DeviceChoice;
+use crate::experiment::{self, Resolved};
 use crate::kernel::TrainingBackend;
 use crate::run::{self, Options, RunSummary, over_all};
-use crate::track::{Console, Verbosity};
+use crate::settings;
 
 /// Run experiments: prepare the data, train, score and report.
 #[derive(Debug, clap::Args)]
@@ -95,8 +96,8 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     let resolved: Vec<(&Path, Resolved)> = args
         .experiments
         .iter()
-        .map(|path| Ok((path.as_path(), config::load(path, &args.overrides)?)))
-        .collect::<Result<_, config::ConfigError>>()
+        .map(|path| Ok((path.as_path(), experiment::load(path, &args.overrides)?)))
+        .collect::<Result<_, settings::ConfigError>>()
         .map_err(Failed::input)?;
     if args.dry_run {
         for (path, resolved) in &resolved {

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Failed, Results};
+use crate::console::{Console, Verbosity};
+use crate::jobs::{JobId, State};
 use crate::sweep::event::{Entry, Event};
-use crate::sweep::executor::{JobId, State};
 use crate::sweep::importance::importances;
 use crate::sweep::study::RECORD;
 use crate::sweep::{
     Budget, Definition, Driver, History, Status, Stop, Sweep, in_words, log, write_report,
 };
-use crate::track::{Console, Verbosity};
 
 /// Trials of the leaderboard that are shown.
 const SHOWN: usize = 10;

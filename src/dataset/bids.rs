@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{check_folder, check_there, entries, files_below, nifti_stem};
+use super::files_below::{check_folder, check_there, entries, files_below, nifti_stem};
 use super::{Case, DatasetError};
 use crate::files::{FileError, read_text};
 

@@ -2,6 +2,7 @@
 
 mod bids;
 mod case;
+mod files_below;
 mod inspect;
 mod loader;
 mod nfbs;
@@ -9,7 +10,6 @@ mod pairs;
 mod patch;
 mod split;
 mod table;
-mod walk;
 
 use crate::preprocess::Inputs;
 

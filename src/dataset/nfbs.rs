@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{check_there, files_below, nifti_stem};
+use super::files_below::{check_there, files_below, nifti_stem};
 use super::{Case, DatasetError};
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each

@@ -5,7 +5,7 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::walk::{check_there, paths_below};
+use super::files_below::{check_there, paths_below};
 use super::{Case, DatasetError};
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::walk::check_there;
+use super::files_below::check_there;
 use super::{Case, DatasetError};
 use crate::files::read_text;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::statistics::{Paired, holm};
 use crate::metric::{Better, METRICS, Metric};
+use crate::statistics::{Paired, holm};
 
 /// The column that tells whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";

@@ -1,7 +1,6 @@
 //! Scores of predicted masks against true ones.
 
 pub mod compare;
-pub mod statistics;
 
 use std::io;
 use std::path::Path;

@@ -6,9 +6,9 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorPrimitive};
 use burn::tensor::{activation, module};
 
+use super::concat_channels::{self, Halves};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
-use super::join::{self, Halves};
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
 use super::{Affine, BatchNormed, Kernels, pool, upsample};
 
@@ -294,7 +294,7 @@ pub(super) fn join(first: &FlexTensor, second: &FlexTensor) -> FlexTensor {
     let [shape, other] = [first, second].map(dims::<5>);
     let mut joined = shape;
     joined[1] += other[1];
-    let out = join::forward(values(first), values(second), halves(shape, other));
+    let out = concat_channels::forward(values(first), values(second), halves(shape, other));
     tensor(out, joined)
 }
 
@@ -305,7 +305,7 @@ pub(super) fn join_gradient(
     part: usize,
 ) -> FlexTensor {
     let [first, second] = shapes;
-    let out = join::part(values(gradient), first[0], halves(first, second), part);
+    let out = concat_channels::part(values(gradient), first[0], halves(first, second), part);
     tensor(out, shapes[part])
 }
 

@@ -4,16 +4,16 @@
 //! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.
 
 mod autodiff;
-pub mod burns;
+mod concat_channels;
 mod conv3d;
 mod conv_transpose3d;
 mod flex;
-mod join;
 mod memory;
 mod normalise;
 mod parallel;
 mod pool;
 mod precision;
+pub mod reference;
 mod upsample;
 
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
@@ -22,9 +22,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
-pub use burns::{activate, pad};
 pub use memory::keep_memory;
 pub use precision::Precision;
+pub use reference::{activate, pad};
 
 /// The instructions with which the CPU's convolutions are computed: `avx512`, `avx2` or `portable`.
 pub fn instruction_set() -> &'static str {
@@ -45,7 +45,7 @@ pub trait Kernels: Backend {
         bias: Option<Tensor<Self, 1>>,
         options: ConvOptions<3>,
     ) -> Tensor<Self, 5> {
-        burns::conv3d(x, weight, bias, options)
+        reference::conv3d(x, weight, bias, options)
     }
 
     /// Transposed convolution.
@@ -55,12 +55,12 @@ pub trait Kernels: Backend {
         bias: Option<Tensor<Self, 1>>,
         options: ConvTransposeOptions<3>,
     ) -> Tensor<Self, 5> {
-        burns::conv_transpose3d(x, weight, bias, options)
+        reference::conv_transpose3d(x, weight, bias, options)
     }
 
     /// GELU by the error function (Hendrycks and Gimpel 2016), not an approximation of it.
     fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        burns::gelu(x)
+        reference::gelu(x)
     }
 
     /// The channels of `first`, then those of `second`.
@@ -71,30 +71,30 @@ pub trait Kernels: Backend {
     /// The largest value of each block of 2x2x2 voxels; an odd last plane is dropped. Of several
     /// largest values of a block, one gets the gradient.
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        burns::max_pool3d(x)
+        reference::max_pool3d(x)
     }
 
     /// The mean of each block of 2x2x2 voxels; an odd last plane is dropped.
     fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        burns::avg_pool3d(x)
+        reference::avg_pool3d(x)
     }
 
     /// Doubles each axis by linear interpolation between voxel centres; beyond the outermost centres
     /// the outermost value holds (PyTorch's `trilinear` with `align_corners=False`).
     fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        burns::upsample_trilinear(x)
+        reference::upsample_trilinear(x)
     }
 
     /// Group normalisation (instance normalisation with as many groups as channels), then the
     /// activation.
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
-        burns::group_norm(x, groups, affine)
+        reference::group_norm(x, groups, affine)
     }
 
     /// Batch normalisation by the batch's own statistics, then the activation. Also returns each
     /// channel's mean and variance, which have no gradient.
     fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
-        burns::batch_norm(x, affine)
+        reference::batch_norm(x, affine)
     }
 
     /// Each channel times `scale` plus `shift`, then the activation: normalisation by statistics that
@@ -105,7 +105,7 @@ pub trait Kernels: Backend {
         shift: Tensor<Self, 1>,
         slope: f64,
     ) -> Tensor<Self, 5> {
-        burns::scale_and_shift(x, scale, shift, slope)
+        reference::scale_and_shift(x, scale, shift, slope)
     }
 }
 

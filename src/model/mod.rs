@@ -7,7 +7,7 @@
 )]
 
 #[macro_use]
-mod networks;
+mod network;
 
 pub mod article;
 pub mod attention_unet;
@@ -45,7 +45,7 @@ use self::attention_unet::AttentionUnetNet;
 use self::blocks::Norm;
 use self::init::{Scheme, initialize};
 use self::mednext::MednextNet;
-use self::networks::{cut, enlarge, size};
+use self::network::{cut, enlarge, size};
 use self::nnunet::NnunetNet;
 use self::resenc_unet::ResencUnetNet;
 use self::resunet::ResunetNet;

@@ -11,11 +11,12 @@ use thiserror::Error;
 
 pub use component::keep_largest;
 
-use crate::config::{self, ConfigError, Experiment, Prediction};
+use crate::experiment::{self, Experiment, Prediction};
 use crate::kernel::Kernels;
 use crate::model::Network;
 use crate::model::weights::{self, WeightsError};
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
+use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
 use crate::volume::{Grid, Volume};
@@ -66,7 +67,7 @@ impl<B: Kernels> Predictor<B> {
     ///
     /// When the folder is not a run's or its weights cannot be read.
     pub fn from_run(folder: &Path, device: &B::Device) -> Result<Self, PredictError> {
-        let resolved = config::load(&folder.join("config.yaml"), &[]).map_err(|source| {
+        let resolved = experiment::load(&folder.join("config.yaml"), &[]).map_err(|source| {
             PredictError::Config {
                 folder: folder.to_owned(),
                 source,

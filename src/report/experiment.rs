@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::cases::Cases;
 use super::run::{environment, iou_curves, learning_rates, links, losses, series, strip, verdict};
-use super::{Page, ReportError, Series, Table};
-use crate::config::Experiment;
+use super::{Page, ReportError, Table};
+use crate::experiment::Experiment;
 use crate::files::read_text;
+use crate::plot::Series;
 use crate::track::{Epoch, read_history};
 
 /// A finished run of an experiment.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cases::Cases;
-use super::{CurvePlot, Drawn, Overlay, Page, ReportError, Series, StripPlot};
-use crate::config::Experiment;
-use crate::evaluate::statistics::Paired;
+use super::{Page, ReportError};
+use crate::console::duration;
 use crate::evaluate::{CaseScores, Segmented};
+use crate::experiment::Experiment;
 use crate::files::read_text;
-use crate::track::{Epoch, duration, read_history};
+use crate::plot::{CurvePlot, Drawn, Overlay, Series, StripPlot};
+use crate::statistics::Paired;
+use crate::track::{Epoch, read_history};
 
 /// A case that the report shows as a picture.
 pub struct Highlight {

@@ -1,6 +1,6 @@
 //! Whether devices can do the work of an experiment.
 
-use crate::config::Experiment;
+use crate::experiment::Experiment;
 use crate::kernel::TrainingBackend;
 
 pub(super) const NO_DEVICE: &str = "no device was named to run on.";

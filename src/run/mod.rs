@@ -20,18 +20,14 @@ pub use prepare::{Preparation, PreparedData};
 pub use reports::write_reports;
 pub use summary::{RunSummary, mean_and_sd, over_all};
 
-use crate::config::{Experiment, Resolved};
+use crate::console::Console;
+use crate::experiment::{Experiment, Resolved};
 use crate::files::{FileError, create_folder, write_atomic};
 use crate::kernel::TrainingBackend;
 use crate::preprocess::Pipeline;
-use crate::track::Console;
 use devices::check_devices;
 use plan::plan;
 use reports::write_experiment;
-
-/// The program's exit code where Ctrl-C or SIGTERM stopped the work and the same command goes on: what
-/// shells use, 128 and the number of SIGINT.
-pub const INTERRUPTED: u8 = 130;
 
 /// How to run an experiment.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,8 @@
 
 use super::single::Run;
 use super::{Options, RunError};
-use crate::config::Experiment;
 use crate::dataset::Case;
+use crate::experiment::Experiment;
 
 /// The runs asked for, in the order in which they are run.
 pub(super) fn plan(

@@ -9,10 +9,10 @@ use burn_train::Interrupter;
 use rayon::prelude::*;
 
 use super::RunError;
+use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
 use crate::preprocess::cache::{Cache, CachedCase, FromCache, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
-use crate::track::{Console, duration};
 
 /// The cases of an experiment, ready for the network.
 pub struct PreparedData {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{RunError, RunSummary, over_all};
-use crate::config::Experiment;
+use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::report::{self, Finished};
 

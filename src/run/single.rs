@@ -7,14 +7,14 @@ use burn_train::Interrupter;
 
 use super::devices::NO_DEVICE;
 use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
-use crate::config::Experiment;
+use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
 use crate::evaluate::{CaseScores, evaluate_case, write_cases};
+use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
 use crate::kernel::TrainingBackend;
 use crate::predict::Predictor;
 use crate::report::{self, Highlight};
-use crate::track::{Console, duration};
 use crate::train::{self, Checkpoints};
 
 /// In a run's folder: locked by the process that works on it.

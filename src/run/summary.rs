@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::console::duration;
 use crate::evaluate::CaseScores;
 use crate::files::{FileError, read_text, write_json};
-use crate::track::duration;
 use crate::train::Progress;
 
 /// What a run came to.

@@ -5,10 +5,10 @@ use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
 use super::event::Part;
-use super::parameter::shown;
-use super::{Folds, Sweep, SweepError, rehearsal};
-use crate::config::{self, Experiment};
+use super::{Folds, Sweep, SweepError, preflight};
+use crate::experiment::{self, Experiment};
 use crate::run::{self, Options, RunError};
+use crate::search::parameter::shown;
 
 /// All that decides what a trial is and how it is judged. Two studies may be joined only if theirs are
 /// the same.
@@ -32,14 +32,15 @@ impl Definition {
     /// When the experiment or its data cannot be used, or the space has values with which no trial could
     /// run: all of them.
     pub fn resolve(sweep: Sweep) -> Result<Self, SweepError> {
-        let resolved = config::load(&sweep.experiment_path(), &sweep.overrides(&Mapping::new()))?;
+        let resolved =
+            experiment::load(&sweep.experiment_path(), &sweep.overrides(&Mapping::new()))?;
         let experiment = resolved.experiment;
         sweep
             .pruner
             .check_epochs(experiment.train.epochs)
             .map_err(|why| SweepError::Misuse(format!("pruner: {why}")))?;
         let parts = runs(&sweep, &experiment)?;
-        let mistakes = rehearsal::mistakes(&sweep, &parts, |other| runs(&sweep, other));
+        let mistakes = preflight::mistakes(&sweep, &parts, |other| runs(&sweep, other));
         if !mistakes.is_empty() {
             return Err(SweepError::Unrunnable {
                 sweep: sweep.name,

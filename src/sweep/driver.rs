@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::executor::{ExecutorError, Job, JobId, Outcome, Pool, State};
-use super::objective::Curve;
 use super::study::{Decision, Launch, Next, Study};
 use super::{Definition, History, Part, Status, Stop, Sweep, SweepError, in_words};
 use crate::files::{FileError, write_atomic};
+use crate::jobs::{ExecutorError, Job, JobId, Outcome, Pool, State};
+use crate::search::objective::Curve;
 
 /// The experiment in a study's folder, which all its trials run: as it was when the study was opened, whatever
 /// becomes of the files that it was made of.

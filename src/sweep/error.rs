@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
 use crate::files::FileError;
 use crate::run::RunError;
+use crate::settings::ConfigError;
 
 /// A sweep or its study cannot be used. The message names the file and what to do.
 #[derive(Debug, Error)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
 use super::budget::Budget;
-use super::space::Assignment;
+use crate::search::space::Assignment;
 
 /// A line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,10 +7,10 @@ use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Entry, Event, Part, Seen};
 use super::log;
-use super::objective::{Curve, mean};
-use super::pruner::Rival;
-use super::sampler::{Observation, Outcome};
-use super::space::Assignment;
+use crate::search::objective::{Curve, mean};
+use crate::search::pruner::Rival;
+use crate::search::sampler::{Observation, Outcome};
+use crate::search::space::Assignment;
 
 /// A study so far.
 #[derive(Clone, Debug, PartialEq)]

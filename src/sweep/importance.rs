@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 
-use super::forest::{Feature, Tree};
 use super::history::{History, Status};
-use super::parameter::Domain;
 use crate::random;
+use crate::search::forest::{Feature, Tree};
+use crate::search::parameter::Domain;
 
 /// Trees of the forest.
 const TREES: u64 = 64;
@@ -88,7 +88,7 @@ pub fn importances(history: &History) -> Result<Importances, TooLittle> {
     let (mut points, mut values) = (Vec::new(), Vec::new());
     for trial in &history.trials {
         if let Status::Finished { value, .. } = trial.status {
-            let number = |(key, parameter): &(&str, &super::parameter::Parameter)| {
+            let number = |(key, parameter): &(&str, &crate::search::parameter::Parameter)| {
                 let number = trial
                     .assignment
                     .get(key)
@@ -122,7 +122,7 @@ pub fn importances(history: &History) -> Result<Importances, TooLittle> {
             .iter()
             .map(|(tree, whole)| tree.variance_along(index) / whole)
             .collect();
-        let share = super::objective::mean(&shares);
+        let share = crate::search::objective::mean(&shares);
         let sd = (shares.iter().map(|one| (one - share).powi(2)).sum::<f64>()
             / shares.len() as f64)
             .sqrt();

@@ -5,8 +5,8 @@ use std::io::Write;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::history::{History, Status, Trial};
-use super::objective::mean;
-use super::parameter::shown;
+use crate::search::objective::mean;
+use crate::search::parameter::shown;
 
 /// A trial's place.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,13 +3,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`space`], [`parameter`] | which keys vary, over what and when |
-//! | [`sampler`] | what to try next: grid, random, tpe |
-//! | [`pruner`] | what to stop early: none, median, asha |
-//! | [`objective`], [`budget`] | what to look for, and how long |
+//! | [`budget`] | how long to look |
 //! | [`study`] | the record as it is worked on; [`event`] and [`log`] are its lines, [`history`] what they add up to |
-//! | `rehearsal` | what is wrong with trials before any of them runs |
-//! | [`executor`] | where trials run: worker processes, Slurm |
+//! | `preflight` | what is wrong with trials before any of them runs |
 //! | [`leaderboard`] | scores with intervals, `sweep.csv` |
 //! | [`importance`] | how much each parameter matters |
 //!
@@ -21,21 +17,13 @@ mod definition;
 mod driver;
 pub mod error;
 pub mod event;
-pub mod executor;
-mod forest;
 pub mod history;
 pub mod importance;
 pub mod leaderboard;
 pub mod log;
-pub mod objective;
-pub mod parameter;
-pub mod pruner;
-mod rehearsal;
+mod preflight;
 mod report;
-pub mod sampler;
-pub mod space;
 pub mod study;
-mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,16 +37,13 @@ pub use definition::Definition;
 pub use driver::{Driver, DriverError};
 pub use error::SweepError;
 pub use event::Part;
-pub use executor::Executor;
 pub use history::{History, Status, Trial};
-pub use objective::{Goal, Objective};
-pub use pruner::Pruner;
 pub use report::write_report;
-pub use sampler::Sampler;
-pub use space::{Assignment, Space};
 pub use study::{Launch, Next, Study};
 
-use crate::config::read_as;
+use crate::jobs::Executor;
+use crate::search::{Assignment, Goal, Objective, Pruner, Sampler, Space, parameter};
+use crate::settings::read_as;
 
 /// The largest grid that is walked through.
 const LARGEST_GRID: u128 = 1_000_000;

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use super::driver::job_id;
 use super::importance::{Importances, importances};
 use super::leaderboard::Row;
-use super::parameter::{Domain, Parameter, brief, flow};
 use super::{Goal, History, Status, Trial, in_words};
-use crate::report::{
-    Bar, BarPlot, Cell, CurvePlot, Dimension, Drawn, Page, ParallelPlot, ReportError, Series,
-    SlicePlot, Table,
-};
+use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Drawn, ParallelPlot, Series, SlicePlot};
+use crate::report::{Cell, Page, ReportError, Table};
+use crate::search::parameter::{Domain, Parameter, brief, flow};
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
 ///

@@ -10,9 +10,9 @@ use super::error::SweepError;
 use super::event::{Event, Part};
 use super::history::{History, Status, Trial};
 use super::log::{Log, now};
-use super::objective::{Curve, mean};
-use super::pruner::Rival;
-use super::space::{Assignment, Space};
+use crate::search::objective::{Curve, mean};
+use crate::search::pruner::Rival;
+use crate::search::space::{Assignment, Space};
 
 /// The record's name in a study's folder.
 pub const RECORD: &str = "study.jsonl";

@@ -1,13 +1,14 @@
 //! burn-train's metrics, written as TensorBoard events.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use burn_train::logger::MetricLogger;
 use burn_train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn_train::metric::{MetricDefinition, MetricId, NumericEntry};
 
 use super::tensorboard::TensorBoard;
+use crate::sync::lock;
 
 /// Writes every numeric metric as `train/step/<name>` and `validation/step/<name>` at each step,
 /// and its mean as `train/epoch/<name>` and `validation/epoch/<name>` at the end of each epoch.
@@ -34,10 +35,7 @@ impl TensorBoardLogger {
     }
 
     fn write(&self, tag: &str, value: f64, step: usize) {
-        self.board
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .scalar(tag, value as f32, step);
+        lock(&self.board).scalar(tag, value as f32, step);
     }
 }
 
@@ -91,9 +89,6 @@ impl MetricLogger for TensorBoardLogger {
         for (name, mean) in self.means.remove(group).unwrap_or_default() {
             self.write(&format!("{group}/epoch/{name}"), mean, summary.epoch_number);
         }
-        self.board
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .flush();
+        lock(&self.board).flush();
     }
 }

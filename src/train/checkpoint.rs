@@ -9,10 +9,10 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::optimizer::OptimizerState;
 use super::segmenter::Segmenter;
 use crate::files::{FileError, write_atomic};
 use crate::model::weights::{self, WeightsError};
+use crate::optimizer::OptimizerState;
 use crate::track::Epoch;
 
 /// A checkpoint cannot be written or read.

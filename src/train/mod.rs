@@ -4,13 +4,12 @@ mod checkpoint;
 mod ema;
 mod finite;
 mod gradient;
-mod optimizer;
-mod pace;
+mod learning_rate;
 mod quantity;
 mod replicas;
-mod schedule;
 mod segmenter;
 mod strategy;
+mod timing;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -21,22 +20,21 @@ use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use thiserror::Error;
 
 pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
-pub use optimizer::{Adam, AdamW, Lion, Optimizer, OptimizerState, RmsProp, Sgd};
-pub use pace::{Pace, pace};
-pub use schedule::{
-    Constant, Cosine, Moment, OneCycle, Plateau, Poly, Schedule, ScheduleState, Step,
-};
+pub use learning_rate::LearningRate;
 pub use segmenter::{Segmenter, StepRecord};
+pub use timing::{Pace, pace};
 
 use self::quantity::{Dice, Iou, IouSoft, LossValue, Mean};
 use self::replicas::Replicas;
-use self::strategy::{Strategy, lock};
-use crate::config::Experiment;
+use self::strategy::Strategy;
+use crate::console::Console;
 use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
+use crate::experiment::Experiment;
 use crate::files::FileError;
 use crate::kernel::TrainingBackend;
 use crate::preprocess::PreprocessError;
-use crate::track::{Console, TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
+use crate::sync::lock;
+use crate::track::{TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
 
 /// Training could not be done, or not to its end.
 #[derive(Debug, Error)]
@@ -190,7 +188,7 @@ pub fn train<B: TrainingBackend>(
     }
     let done = progress.history.len();
     let progress = Arc::new(Mutex::new(progress));
-    let schedule = ScheduleState {
+    let schedule = LearningRate {
         schedule: experiment.schedule.clone(),
         learning_rate: experiment.optimizer.learning_rate(),
         warmup: training.warmup,

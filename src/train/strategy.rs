@@ -1,7 +1,7 @@
 //! The training loop, as a learning strategy of burn-train's.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress as LoaderProgress};
@@ -16,19 +16,21 @@ use burn_train::{
 use super::TrainError;
 use super::checkpoint::{Best, Checkpoints, Progress};
 use super::finite::is_finite;
-use super::optimizer::OptimizerState;
+use super::learning_rate::LearningRate;
 use super::replicas::Replicas;
-use super::schedule::ScheduleState;
 use super::segmenter::{Segmenter, StepRecord};
 use super::{ema, gradient};
-use crate::config::{EarlyStopping, Training};
+use crate::console::{Console, duration};
 use crate::dataset::{Batch, Failure};
+use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
-use crate::track::{Console, Epoch, TensorBoard, duration, write_history};
+use crate::optimizer::OptimizerState;
+use crate::sync::lock;
+use crate::track::{Epoch, TensorBoard, write_history};
 
 /// The parts that burn-train puts together.
 pub type Components<B> =
-    LearningComponentsMarker<B, ScheduleState, Segmenter<B>, OptimizerState<B, Segmenter<B>>>;
+    LearningComponentsMarker<B, LearningRate, Segmenter<B>, OptimizerState<B, Segmenter<B>>>;
 
 type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
@@ -407,8 +409,4 @@ fn line(progress: &Progress, epochs: usize) -> String {
         best.iou,
         row.seconds,
     )
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::map::Map;
-use super::way::{LANES, Row, Way, split};
+use super::sampling_map::{LANES, Row, Way, split};
 use super::{Source, Target};
 
 /// Fills `target` with what `source` holds where `map` leads; air outside.

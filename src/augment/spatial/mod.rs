@@ -7,7 +7,7 @@ mod copy;
 mod interpolate;
 mod lattice;
 mod map;
-mod way;
+mod sampling_map;
 
 use multiversion::multiversion;
 use ndarray::Array3;

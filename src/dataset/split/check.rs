@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::unit::value_of;
+use super::group::value_of;
 use super::{Fold, SplitError};
 use crate::dataset::Case;
 

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::group::Units;
 use super::stratify::Stratify;
-use super::unit::Units;
 use super::{Fold, SplitError, balance, check_column};
 use crate::dataset::Case;
 

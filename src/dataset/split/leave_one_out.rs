@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unit::Units;
+use super::group::Units;
 use super::{Fold, SplitError, check_column};
 use crate::dataset::Case;
 

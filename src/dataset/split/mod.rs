@@ -6,13 +6,13 @@
 mod balance;
 mod check;
 mod error;
+mod fold_file;
+mod group;
 mod holdout;
 mod kfold;
 mod leave_one_out;
 mod predefined;
 mod stratify;
-mod unit;
-mod written;
 
 use serde::{Deserialize, Serialize};
 

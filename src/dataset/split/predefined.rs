@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::written::{ENDINGS, Written};
+use super::fold_file::{ENDINGS, Written};
 use super::{Fold, SplitError, check_column};
-use crate::config::nearest;
 use crate::dataset::Case;
 use crate::files::read_text;
+use crate::settings::nearest;
 
 /// Folds that a file defines. Nothing is drawn, so the seed does not matter. The file's name says what it
 /// holds.

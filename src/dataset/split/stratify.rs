@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unit::{Units, value_of};
+use super::group::{Units, value_of};
 use super::{SplitError, check_column};
 use crate::dataset::Case;
 use crate::volume::VolumeError;

@@ -1,0 +1,318 @@
+//! Job arrays on a cluster that runs Slurm.
+
+mod commands;
+mod pool;
+mod record;
+mod script;
+mod task_status;
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::local::validate_device;
+use super::{ExecutorError, Job, JobId, State};
+use pool::SlurmPool;
+
+/// Job arrays on a cluster that runs Slurm, one task a job. The arrays need no process of the sweep: it
+/// may end or be killed, and the next one finds them again. Near its time limit a task saves, goes back
+/// into the queue and goes on later. Slurm's accounting is used where there is some.
+///
+/// What is not set here is left to the cluster's defaults. The script and the record of submissions are
+/// kept in the folder `slurm` of the study, which all nodes must see under the same path.
+///
+/// Reference: Yoo, Jette & Grondona, JSSPP 2003; the manual of sbatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Slurm {
+    /// The partition.
+    pub partition: Option<String>,
+    /// The account that is charged.
+    pub account: Option<String>,
+    /// The quality of service.
+    pub qos: Option<String>,
+    /// The time limit of a task, such as `04:00:00` or `1-12` (days-hours).
+    #[schemars(regex(pattern = r"^[0-9]+(:[0-9]+){0,2}$|^[0-9]+-[0-9]+(:[0-9]+){0,2}$"))]
+    pub time: Option<String>,
+    /// Host memory of a task, such as `32G`.
+    #[schemars(regex(pattern = r"^[0-9]+[KMGT]?$"))]
+    pub memory: Option<String>,
+    /// Generic resources of a task, such as `gpu:1`.
+    pub gres: Option<String>,
+    /// CPU threads of a task.
+    #[schemars(range(min = 1))]
+    pub cpus: usize,
+    /// Features that the node must have.
+    pub constraint: Option<String>,
+    /// Nodes to use.
+    pub nodelist: Option<String>,
+    /// Nodes to avoid.
+    pub exclude: Option<String>,
+    /// The device of a task, as for `--device`; Slurm shows it only the GPUs that are its own.
+    #[schemars(regex(pattern = r"^(auto|cpu|(cuda|vulkan)(:[0-9]+)?)$"))]
+    pub device: String,
+    /// Shell lines that set up the environment of a task, such as `module load cuda`.
+    pub setup: Vec<String>,
+    /// Tasks of a trial, which is an array, at once; without it as many as the cluster starts.
+    #[schemars(range(min = 1))]
+    pub array_limit: Option<usize>,
+    /// Further options of sbatch, such as `--exclusive`.
+    pub extra: Vec<String>,
+    /// How long before its time limit a task is told to save, in seconds. Slurm may be a minute early.
+    #[schemars(range(min = 10, max = 65535))]
+    pub save_time: u32,
+    /// How often a task that reached its time limit goes on.
+    pub requeues: u32,
+    /// How often Slurm is asked about the jobs, in seconds.
+    #[schemars(range(min = 0.1, max = 3600.0))]
+    pub poll: f64,
+    /// Whether the arrays go on when the sweep's process is stopped; otherwise they are cancelled.
+    pub detach: bool,
+    /// The folder of sbatch, squeue, scancel and scontrol, if they are not on the path.
+    #[schemars(with = "Option<String>")]
+    pub bin: Option<PathBuf>,
+}
+
+impl Default for Slurm {
+    fn default() -> Self {
+        Self {
+            partition: None,
+            account: None,
+            qos: None,
+            time: None,
+            memory: None,
+            gres: None,
+            cpus: 1,
+            constraint: None,
+            nodelist: None,
+            exclude: None,
+            device: "auto".into(),
+            setup: Vec::new(),
+            array_limit: None,
+            extra: Vec::new(),
+            save_time: 90,
+            requeues: 10,
+            poll: 10.0,
+            detach: false,
+            bin: None,
+        }
+    }
+}
+
+/// Options of sbatch that the executor itself needs, and their short forms.
+const OURS: [&str; 13] = [
+    "--array",
+    "--chdir",
+    "--error",
+    "--job-name",
+    "--no-requeue",
+    "--open-mode",
+    "--output",
+    "--parsable",
+    "--requeue",
+    "--signal",
+    "--test-only",
+    "--wait",
+    "--wrap",
+];
+const OURS_SHORT: [&str; 6] = ["-a", "-D", "-e", "-J", "-o", "-W"];
+
+impl Slurm {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for (key, _, value) in self.options() {
+            if value.is_empty()
+                || value
+                    .chars()
+                    .any(|c| c.is_whitespace() || c.is_control() || "\"'\\#".contains(c))
+            {
+                return Err(format!(
+                    "{key} must be without spaces, quotes, backslashes and #, and not empty"
+                ));
+            }
+        }
+        if self.time.as_deref().is_some_and(|time| !is_time(time)) {
+            return Err("time must be such as 90 (minutes), 04:00:00 or 1-12 (days-hours)".into());
+        }
+        if self
+            .memory
+            .as_deref()
+            .is_some_and(|memory| !is_memory(memory))
+        {
+            return Err("memory must be a number with K, M, G or T, such as 32G".into());
+        }
+        if self.cpus == 0 {
+            return Err("cpus must be at least 1".into());
+        }
+        validate_device(&self.device)?;
+        if self.array_limit == Some(0) {
+            return Err("array_limit must be at least 1".into());
+        }
+        self.extra
+            .iter()
+            .try_for_each(|option| validate_extra(option))?;
+        if self.setup.iter().any(|line| line.contains('\0')) {
+            return Err("setup must hold no NUL character".into());
+        }
+        if !(10..=65535).contains(&self.save_time) {
+            return Err("save_time must lie in 10..=65535".into());
+        }
+        if !(0.1..=3600.0).contains(&self.poll) {
+            return Err("poll must lie in 0.1..=3600".into());
+        }
+        Ok(())
+    }
+
+    /// The options that are set: key, option of sbatch, value.
+    fn options(&self) -> Vec<(&'static str, &'static str, &str)> {
+        let all = [
+            ("partition", "--partition", &self.partition),
+            ("account", "--account", &self.account),
+            ("qos", "--qos", &self.qos),
+            ("time", "--time", &self.time),
+            ("memory", "--mem", &self.memory),
+            ("gres", "--gres", &self.gres),
+            ("constraint", "--constraint", &self.constraint),
+            ("nodelist", "--nodelist", &self.nodelist),
+            ("exclude", "--exclude", &self.exclude),
+        ];
+        all.into_iter()
+            .filter_map(|(key, option, value)| Some((key, option, value.as_deref()?)))
+            .collect()
+    }
+
+    pub(super) fn open(&self, study: &Path) -> Result<SlurmPool, ExecutorError> {
+        SlurmPool::open(self, study)
+    }
+
+    pub(super) fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        pool::states(self, study)
+    }
+
+    pub(super) fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        let array = script::Array::new(self, study, 1);
+        let script = array.script(jobs.len())?;
+        let table = array.table(jobs)?;
+        let mut text = format!("# {}\n", array.script_path().display());
+        text.push_str(&String::from_utf8_lossy(&script));
+        text.push_str(&format!("\n# {}\n", array.table_path().display()));
+        text.push_str(&String::from_utf8_lossy(&table));
+        Ok(text)
+    }
+}
+
+/// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours` and so on.
+fn is_time(text: &str) -> bool {
+    let (days, clock) = text
+        .split_once('-')
+        .map_or((None, text), |(days, clock)| (Some(days), clock));
+    let number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    days.is_none_or(number) && clock.split(':').count() <= 3 && clock.split(':').all(number)
+}
+
+fn is_memory(text: &str) -> bool {
+    let number = text.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(text);
+    !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
+}
+
+fn validate_extra(option: &str) -> Result<(), String> {
+    let name = option.split(['=', ' ']).next().unwrap_or_default();
+    if !name.starts_with('-') || option.chars().any(char::is_control) {
+        return Err(format!(
+            "extra must list options of sbatch, such as --exclusive; `{option}` is none"
+        ));
+    }
+    let short = OURS_SHORT
+        .iter()
+        .any(|ours| !name.starts_with("--") && name.starts_with(ours));
+    if short || OURS.contains(&name) {
+        return Err(format!(
+            "extra must leave {name} alone: the executor sets it"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_slurm_would_misread_is_refused_by_name() {
+        let refused = |slurm: Slurm, key: &str| {
+            let why = slurm.validate().unwrap_err();
+            assert!(why.contains(key), "{why}");
+        };
+        let default = Slurm::default;
+        assert_eq!(default().validate(), Ok(()));
+        refused(
+            Slurm {
+                partition: Some("gpu\n#SBATCH -w x".into()),
+                ..default()
+            },
+            "partition",
+        );
+        refused(
+            Slurm {
+                account: Some(String::new()),
+                ..default()
+            },
+            "account",
+        );
+        refused(
+            Slurm {
+                time: Some("4h".into()),
+                ..default()
+            },
+            "time",
+        );
+        refused(
+            Slurm {
+                memory: Some("32GB".into()),
+                ..default()
+            },
+            "memory",
+        );
+        refused(
+            Slurm {
+                device: "gpu".into(),
+                ..default()
+            },
+            "device",
+        );
+        for option in [
+            "exclusive",
+            "--array=0-3",
+            "-a0-3",
+            "-J x",
+            "--signal=TERM",
+            "--x\nrm",
+        ] {
+            refused(
+                Slurm {
+                    extra: vec![option.into()],
+                    ..default()
+                },
+                "extra",
+            );
+        }
+        for time in ["90", "90:00", "04:00:00", "1-12", "1-12:30:00"] {
+            assert_eq!(
+                Slurm {
+                    time: Some(time.into()),
+                    ..default()
+                }
+                .validate(),
+                Ok(())
+            );
+        }
+        assert_eq!(
+            Slurm {
+                extra: vec!["--exclusive".into()],
+                ..default()
+            }
+            .validate(),
+            Ok(())
+        );
+    }
+}

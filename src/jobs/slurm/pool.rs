@@ -1,0 +1,403 @@
+//! [`Slurm`] at work: what is submitted, watched and cancelled.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Slurm;
+use super::commands::{Commands, Queue};
+use super::record::{Event, Key, Record, Task, read};
+use super::script::{self, Array};
+use super::task_status::{Marks, Sight};
+use crate::files::{FileError, create_folder};
+use crate::jobs::outcome::length;
+use crate::jobs::{ExecutorError, Job, JobId, Outcome, Pool, State};
+
+/// Tasks of an array: Slurm's MaxArraySize is 1001 unless it is set.
+const LARGEST_ARRAY: usize = 1000;
+
+/// How many looks in a row must find a task gone before it is given up.
+const LOOKS: usize = 6;
+
+/// How long Slurm may be out of reach.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// [`Slurm`] at work.
+#[derive(Debug)]
+pub(in crate::jobs) struct SlurmPool {
+    config: Slurm,
+    commands: Commands,
+    study: PathBuf,
+    folder: PathBuf,
+    record: Record,
+    /// What was last seen of each task in flight.
+    seen: HashMap<Key, State>,
+    /// How often in a row each task was found gone.
+    gone: HashMap<Key, usize>,
+    /// What the caller was told and has not yet noted.
+    told: Vec<(Key, Outcome)>,
+    /// Jobs whose task of before is still stopping.
+    waiting: Vec<Job>,
+    last_look: Option<Instant>,
+    /// When Slurm last answered.
+    answered: Instant,
+}
+
+impl SlurmPool {
+    pub(super) fn open(config: &Slurm, study: &Path) -> Result<Self, ExecutorError> {
+        let folder = script::folder(study);
+        create_folder(&folder)?;
+        let record = Record::open(&folder, study)?;
+        let mut pool = Self {
+            config: config.clone(),
+            commands: Commands::new(config.bin.as_ref()),
+            study: study.to_owned(),
+            folder,
+            record,
+            seen: HashMap::new(),
+            gone: HashMap::new(),
+            told: Vec::new(),
+            waiting: Vec::new(),
+            last_look: None,
+            answered: Instant::now(),
+        };
+        let unsettled = |(number, array): (&usize, &super::record::Array)| {
+            (array.slurm.is_none() && !array.withdrawn).then_some(*number)
+        };
+        let unsettled: Vec<usize> = pool.record.arrays.0.iter().filter_map(unsettled).collect();
+        for number in unsettled {
+            pool.settle(number)?;
+        }
+        Ok(pool)
+    }
+
+    fn marks(&self) -> Marks<'_> {
+        Marks {
+            folder: &self.folder,
+        }
+    }
+
+    /// Submits jobs as one array. It is noted before and after, so that whatever happens in between the
+    /// next process finds out whether Slurm has it.
+    fn submit_array(&mut self, jobs: &[Job]) -> Result<(), ExecutorError> {
+        let number = self.record.arrays.next();
+        let array = Array::new(&self.config, &self.study, number);
+        for folder in jobs.iter().filter_map(|job| job.log.parent()) {
+            create_folder(folder)?;
+        }
+        array.write(jobs)?;
+        let task = |job: &Job| {
+            let log = std::path::absolute(&job.log).unwrap_or_else(|_| job.log.clone());
+            Task {
+                job: job.id.clone(),
+                log_from: length(&log),
+                log,
+            }
+        };
+        let (name, tasks) = (array.name(), jobs.iter().map(task).collect());
+        let script = array.script_path();
+        self.record.append(Event::Submitting {
+            array: number,
+            name,
+            tasks,
+        })?;
+        match self.commands.sbatch(&script) {
+            Ok(slurm) => self.record.append(Event::Submitted {
+                array: number,
+                slurm,
+            }),
+            // A time-out on the way does not mean that Slurm does not have it.
+            Err(refusal) => match self.settle(number)? {
+                true => Ok(()),
+                false => Err(refusal),
+            },
+        }
+    }
+
+    /// Finds out whether Slurm has an array that it was offered; if not, the array is taken back for
+    /// good: its tasks do nothing without their table, should it arrive late.
+    fn settle(&mut self, number: usize) -> Result<bool, ExecutorError> {
+        let array = Array::new(&self.config, &self.study, number);
+        let known = self.record.arrays.0.get(&number);
+        let name = known.map_or_else(|| array.name(), |known| known.name.clone());
+        let tasks = known.map_or(0, |known| known.tasks.len());
+        let ran = (0..tasks).find_map(|task| self.marks().started((number, task)));
+        let table = (array.table_path(), array.withdrawn_path());
+        if ran.is_none() {
+            rename(&table.0, &table.1)?;
+        }
+        let slurm = match ran {
+            Some((_, slurm)) => Some(slurm),
+            None => self
+                .commands
+                .squeue()
+                .inspect_err(|_| drop(rename(&table.1, &table.0)))?
+                .names
+                .get(&name)
+                .copied(),
+        };
+        match slurm {
+            Some(slurm) => {
+                rename(&table.1, &table.0)?;
+                self.record.append(Event::Submitted {
+                    array: number,
+                    slurm,
+                })?;
+            }
+            None => self.record.append(Event::Withdrawn { array: number })?,
+        }
+        Ok(slurm.is_some())
+    }
+
+    /// Records what the caller has noted by now.
+    fn acknowledge(&mut self) -> Result<(), ExecutorError> {
+        for ((array, task), outcome) in std::mem::take(&mut self.told) {
+            self.record.append(Event::Ended {
+                array,
+                task,
+                outcome,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The tasks in flight that the caller has not been told to have ended.
+    fn in_flight(&self) -> impl Iterator<Item = (Key, u64, &super::record::Progress)> {
+        let told = |key: &Key| self.told.iter().any(|(told, _)| told == key);
+        self.record
+            .arrays
+            .in_flight()
+            .filter(move |(key, ..)| !told(key))
+    }
+
+    /// Submits the waiting jobs whose task of before has ended.
+    fn submit_waiting(&mut self) -> Result<(), ExecutorError> {
+        let busy: Vec<JobId> = self
+            .in_flight()
+            .map(|(_, _, progress)| progress.task.job.clone())
+            .collect();
+        let (wait, ready): (Vec<Job>, Vec<Job>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|job| busy.contains(&job.id));
+        self.waiting = wait;
+        for jobs in ready.chunks(LARGEST_ARRAY) {
+            self.submit_array(jobs)?;
+        }
+        Ok(())
+    }
+
+    /// What Slurm says, unless it is out of reach for a while.
+    fn queue(&mut self) -> Result<Option<Queue>, ExecutorError> {
+        match self.commands.squeue() {
+            Ok(queue) => {
+                self.answered = Instant::now();
+                Ok(Some(queue))
+            }
+            Err(ExecutorError::Refused { .. }) if self.answered.elapsed() < SILENCE => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at every task in flight; what ended is added to what is told.
+    fn look(&mut self, queue: &Queue) {
+        let marks = Marks {
+            folder: &self.folder,
+        };
+        let (mut seen, mut gone, mut ended) = (HashMap::new(), HashMap::new(), Vec::new());
+        for (key, slurm, progress) in self.in_flight() {
+            let state = match marks.look(key, slurm, progress, queue) {
+                Sight::Clear(state) => state,
+                Sight::Unclear(row) => {
+                    let looks = self.gone.get(&key).copied().unwrap_or_default() + 1;
+                    gone.insert(key, looks);
+                    if looks < LOOKS {
+                        self.seen
+                            .get(&key)
+                            .cloned()
+                            .unwrap_or(State::Pending(String::new()))
+                    } else {
+                        let row = row.or_else(|| self.commands.sacct(slurm, key.1));
+                        marks.ended(key, progress, row.as_ref(), None)
+                    }
+                }
+            };
+            if let State::Ended(outcome) = &state {
+                ended.push((key, outcome.clone()));
+            }
+            seen.insert(key, state);
+        }
+        (self.seen, self.gone) = (seen, gone);
+        self.told.extend(ended);
+    }
+
+    /// Cancels tasks, as noted before.
+    fn cancel(&mut self, tasks: Vec<(Key, u64)>) -> Result<(), ExecutorError> {
+        for ((array, task), _) in &tasks {
+            self.record.append(Event::Stopping {
+                array: *array,
+                task: *task,
+            })?;
+        }
+        let tasks: Vec<(u64, usize)> = tasks
+            .iter()
+            .map(|((_, task), slurm)| (*slurm, *task))
+            .collect();
+        self.commands.scancel(&tasks)
+    }
+}
+
+impl Pool for SlurmPool {
+    fn submit(&mut self, jobs: Vec<Job>) -> Result<(), ExecutorError> {
+        self.acknowledge()?;
+        for job in jobs {
+            let there = self
+                .in_flight()
+                .any(|(_, _, progress)| progress.task.job == job.id && !progress.stopping);
+            if !there && !self.waiting.iter().any(|waiting| waiting.id == job.id) {
+                self.waiting.push(job);
+            }
+        }
+        self.submit_waiting()
+    }
+
+    fn poll(&mut self) -> Result<Vec<(JobId, Outcome)>, ExecutorError> {
+        self.acknowledge()?;
+        self.submit_waiting()?;
+        let interval = Duration::from_secs_f64(self.config.poll);
+        if self.last_look.is_some_and(|last| last.elapsed() < interval) {
+            return Ok(Vec::new());
+        }
+        self.last_look = Some(Instant::now());
+        if self.in_flight().next().is_some()
+            && let Some(queue) = self.queue()?
+        {
+            self.look(&queue);
+        }
+        let job = |(array, task): Key| {
+            Some(
+                self.record
+                    .arrays
+                    .0
+                    .get(&array)?
+                    .tasks
+                    .get(task)?
+                    .task
+                    .job
+                    .clone(),
+            )
+        };
+        Ok(self
+            .told
+            .iter()
+            .filter_map(|(key, outcome)| Some((job(*key)?, outcome.clone())))
+            .collect())
+    }
+
+    fn states(&self) -> Vec<(JobId, State)> {
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|job| (job.id.clone(), State::Pending(String::new())));
+        let known = self.record.arrays.0.iter().flat_map(|(number, array)| {
+            let tasks = array
+                .tasks
+                .iter()
+                .enumerate()
+                .filter(|_| array.slurm.is_some());
+            tasks.map(|(index, progress)| {
+                let state = progress.ended.clone().map(State::Ended);
+                let state = state.or_else(|| self.seen.get(&(*number, index)).cloned());
+                (
+                    progress.task.job.clone(),
+                    state.unwrap_or(State::Pending(String::new())),
+                )
+            })
+        });
+        latest(known.chain(waiting))
+    }
+
+    fn stop(&mut self, id: &JobId) -> Result<(), ExecutorError> {
+        self.waiting.retain(|job| job.id != *id);
+        let tasks = self
+            .in_flight()
+            .filter(|(_, _, progress)| progress.task.job == *id && !progress.stopping);
+        let tasks = tasks.map(|(key, slurm, _)| (key, slurm)).collect();
+        self.cancel(tasks)
+    }
+
+    fn stop_all(&mut self) -> Result<(), ExecutorError> {
+        self.waiting.clear();
+        if self.config.detach {
+            return Ok(());
+        }
+        let tasks = self
+            .in_flight()
+            .filter(|(_, _, progress)| !progress.stopping);
+        let tasks = tasks.map(|(key, slurm, _)| (key, slurm)).collect();
+        self.cancel(tasks)
+    }
+
+    fn free_slots(&self) -> usize {
+        let busy = self.in_flight().count() + self.waiting.len();
+        self.config
+            .array_limit
+            .map_or(usize::MAX, |limit| limit.saturating_sub(busy))
+    }
+}
+
+/// The jobs of a study, for whoever looks on.
+pub(super) fn states(config: &Slurm, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+    let folder = script::folder(study);
+    let path = Record::path(&folder);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let arrays = read(&path)?.0;
+    let (marks, commands) = (
+        Marks { folder: &folder },
+        Commands::new(config.bin.as_ref()),
+    );
+    let queue = commands.squeue()?;
+    let mut states = Vec::new();
+    for (number, array) in &arrays.0 {
+        let Some(slurm) = array.slurm else { continue };
+        for (index, progress) in array.tasks.iter().enumerate() {
+            let key = (*number, index);
+            let state = match &progress.ended {
+                Some(outcome) => State::Ended(outcome.clone()),
+                None => match marks.look(key, slurm, progress, &queue) {
+                    Sight::Clear(state) => state,
+                    Sight::Unclear(row) => {
+                        let row = row.or_else(|| commands.sacct(slurm, index));
+                        marks.ended(key, progress, row.as_ref(), None)
+                    }
+                },
+            };
+            states.push((progress.task.job.clone(), state));
+        }
+    }
+    Ok(latest(states.into_iter()))
+}
+
+/// The last state of each job, in the jobs' order.
+fn latest(states: impl Iterator<Item = (JobId, State)>) -> Vec<(JobId, State)> {
+    let latest: std::collections::BTreeMap<JobId, State> = states.collect();
+    latest.into_iter().collect()
+}
+
+/// Renames a file that may already have been.
+fn rename(from: &Path, to: &Path) -> Result<(), ExecutorError> {
+    match std::fs::rename(from, to) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            let remedy = "Check that the study's folder is yours to write.";
+            Err(FileError {
+                action: "rename",
+                path: from.to_owned(),
+                remedy,
+                source,
+            }
+            .into())
+        }
+        _ => Ok(()),
+    }
+}

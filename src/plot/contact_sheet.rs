@@ -1,0 +1,356 @@
+//! Samples of one case side by side, each in up to three planes with its mask's outline.
+
+use std::path::Path;
+
+use image::RgbImage;
+use ndarray::{Array3, ArrayView2, Axis};
+
+use super::PlotError;
+use super::drawing::{BLACK, Colour, Drawing, Picture, Point, WHITE};
+use super::outline::outlines;
+use super::overlay::{Turn, window};
+use super::text::{Align, shortened, text_width};
+use crate::volume::Affine;
+
+/// Samples of one case, drawn as tiles in rows.
+///
+/// Shown are the middle slices of the grid, after turning the voxel axes to the nearest of right,
+/// anterior and superior: the patient's right is on the right, the front and the top are up. All
+/// tiles show the same intensities as black and as white: those of the first tile.
+#[derive(Clone, Debug)]
+pub struct ContactSheet {
+    /// The line above all tiles.
+    pub title: String,
+    /// The slices of each tile, from left to right.
+    pub planes: Vec<SlicePlane>,
+    /// The tiles, row by row.
+    pub tiles: Vec<Tile>,
+}
+
+/// One sample.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// The intensities.
+    pub image: Array3<f32>,
+    /// The mask; voxels above 0 are inside.
+    pub mask: Array3<u8>,
+    /// Voxel index to world position in mm.
+    pub affine: Affine,
+    /// The line above it.
+    pub heading: String,
+    /// What is written below the heading; broken into lines as needed.
+    pub notes: Vec<String>,
+}
+
+/// A plane through a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlicePlane {
+    /// Seen from above.
+    Axial,
+    /// Seen from behind.
+    Coronal,
+    /// Seen from the right.
+    Sagittal,
+}
+
+impl SlicePlane {
+    /// The axis across the plane, of right, anterior and superior.
+    fn normal(self) -> usize {
+        match self {
+            Self::Axial => 2,
+            Self::Coronal => 1,
+            Self::Sagittal => 0,
+        }
+    }
+}
+
+const WIDTH: f64 = 1600.0;
+const GAP: f64 = 12.0;
+const HEADER: f64 = 68.0;
+const TITLE_SIZE: f64 = 22.0;
+const HEADING_SIZE: f64 = 15.0;
+const NOTE_SIZE: f64 = 13.0;
+const LINE: f64 = 17.0;
+/// The narrowest tile, for each slice it has.
+const SLICE_WIDTH: f64 = 165.0;
+const OUTLINE: Colour = (0, 200, 150);
+const OUTLINE_WIDTH: f64 = 1.6;
+const GREY: Colour = (190, 190, 190);
+
+impl ContactSheet {
+    /// Writes the sheet as a PNG, 1600 pixels wide.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), PlotError> {
+        self.draw().save_png(path)
+    }
+
+    fn draw(&self) -> Drawing {
+        let window = match self.tiles.first() {
+            Some(first) => window(&first.image.view()),
+            None => (0.0, 1.0),
+        };
+        let tiles: Vec<Slices> = self
+            .tiles
+            .iter()
+            .map(|tile| self.slices(tile, window))
+            .collect();
+        let columns = (((WIDTH - GAP) / (SLICE_WIDTH * self.planes.len() as f64 + GAP)) as usize)
+            .clamp(1, tiles.len().max(1));
+        let tile_width = (WIDTH - GAP) / columns as f64 - GAP;
+        // One scale for all, so that a sample that was shrunk looks smaller.
+        let widest = tiles.iter().map(|tile| tile.width_mm()).fold(1.0, f64::max);
+        let between = GAP / 3.0;
+        let scale = (tile_width - between * (self.planes.len() as f64 - 1.0)) / widest;
+        let notes: Vec<Vec<String>> = self
+            .tiles
+            .iter()
+            .map(|tile| broken(&tile.notes, tile_width))
+            .collect();
+        let rows: Vec<(f64, f64)> = tiles
+            .chunks(columns)
+            .zip(notes.chunks(columns))
+            .map(|(tiles, notes)| {
+                let lines = notes.iter().map(Vec::len).max().unwrap_or(0);
+                let tallest = tiles
+                    .iter()
+                    .map(|tile| tile.height_mm())
+                    .fold(0.0, f64::max);
+                (LINE * (lines as f64 + 1.0) + 6.0, tallest * scale)
+            })
+            .collect();
+        let height: f64 = rows
+            .iter()
+            .map(|(text, slices)| text + slices + 1.5 * GAP)
+            .sum();
+        let mut on = Drawing::new((WIDTH as u32, (HEADER + height).ceil() as u32), BLACK);
+        self.draw_header(&mut on);
+        let mut top = HEADER;
+        for (row, (text, slices)) in rows.into_iter().enumerate() {
+            let row = row * columns..tiles.len().min((row + 1) * columns);
+            for (column, at) in row.enumerate() {
+                let left = GAP + column as f64 * (tile_width + GAP);
+                let mut line = top + LINE / 2.0;
+                let heading = shortened(&self.tiles[at].heading, HEADING_SIZE, tile_width);
+                on.text(&heading, (left, line), HEADING_SIZE, Align::Start, WHITE);
+                for note in &notes[at] {
+                    line += LINE;
+                    on.text(note, (left, line), NOTE_SIZE, Align::Start, GREY);
+                }
+                tiles[at].draw(&mut on, (left, top + text), slices, scale, between);
+            }
+            top += text + slices + 1.5 * GAP;
+        }
+        on
+    }
+
+    fn draw_header(&self, on: &mut Drawing) {
+        let title = shortened(&self.title, TITLE_SIZE, WIDTH - 2.0 * GAP);
+        on.text(&title, (GAP, 22.0), TITLE_SIZE, Align::Start, WHITE);
+        on.path(vec![(GAP, 49.0), (GAP + 30.0, 49.0)], OUTLINE, 3.0);
+        let legend =
+            "the mask's outline; the patient's left is on the left, the front or the top is up";
+        on.text(legend, (GAP + 40.0, 49.0), HEADING_SIZE, Align::Start, GREY);
+    }
+
+    fn slices<'a>(&self, tile: &'a Tile, window: (f32, f32)) -> Slices<'a> {
+        let turn = Turn::to_ras(&tile.affine);
+        let (image, mask) = (turn.view(tile.image.view()), turn.view(tile.mask.view()));
+        let spacing = turn.spacing(&tile.affine);
+        let slices = self.planes.iter().filter_map(|plane| {
+            let normal = plane.normal();
+            let middle = image.shape()[normal] / 2;
+            let across: Vec<f64> = (0..3)
+                .filter(|a| *a != normal)
+                .map(|a| spacing[a])
+                .collect();
+            // An empty image or a mask of another shape has no slices.
+            let shown = image.dim() == mask.dim() && !image.is_empty();
+            shown.then(|| Slice {
+                image: image.index_axis_move(Axis(normal), middle),
+                mask: mask.index_axis_move(Axis(normal), middle),
+                spacing: [across[0], across[1]],
+                window,
+            })
+        });
+        Slices(slices.collect())
+    }
+}
+
+/// A tile's slices, side by side.
+struct Slices<'a>(Vec<Slice<'a>>);
+
+impl Slices<'_> {
+    fn width_mm(&self) -> f64 {
+        self.0.iter().map(|slice| slice.size_mm().0).sum()
+    }
+
+    fn height_mm(&self) -> f64 {
+        self.0
+            .iter()
+            .map(|slice| slice.size_mm().1)
+            .fold(0.0, f64::max)
+    }
+
+    /// Draws the slices into a strip that is `height` pixels high.
+    fn draw(&self, on: &mut Drawing, (left, top): Point, height: f64, scale: f64, gap: f64) {
+        let mut left = left;
+        for slice in &self.0 {
+            let (width_mm, height_mm) = slice.size_mm();
+            slice.draw(on, (left, top + (height - height_mm * scale) / 2.0), scale);
+            left += width_mm * scale + gap;
+        }
+    }
+}
+
+/// One slice: the first index runs to the right, the second up.
+struct Slice<'a> {
+    image: ArrayView2<'a, f32>,
+    mask: ArrayView2<'a, u8>,
+    /// Size of a pixel in mm, across and up.
+    spacing: [f64; 2],
+    window: (f32, f32),
+}
+
+impl Slice<'_> {
+    fn size_mm(&self) -> (f64, f64) {
+        let (across, up) = self.image.dim();
+        (across as f64 * self.spacing[0], up as f64 * self.spacing[1])
+    }
+
+    fn draw(&self, on: &mut Drawing, corner: Point, scale: f64) {
+        let (width, height) = self.size_mm();
+        let size = (width * scale, height * scale);
+        on.pictures.push(Picture {
+            pixels: self.grey(),
+            corner,
+            size,
+        });
+        let [across, up] = self.spacing.map(|mm| mm * scale);
+        let place = |(x, y): Point| (corner.0 + x * across, corner.1 + size.1 - y * up);
+        for line in outlines(&self.mask) {
+            on.path(
+                line.into_iter().map(place).collect(),
+                OUTLINE,
+                OUTLINE_WIDTH,
+            );
+        }
+    }
+
+    fn grey(&self) -> RgbImage {
+        let (across, up) = self.image.dim();
+        let (low, high) = self.window;
+        let scale = if high > low {
+            255.0 / (high - low)
+        } else {
+            0.0
+        };
+        RgbImage::from_fn(across as u32, up as u32, |x, row| {
+            let value = self.image[[x as usize, up - 1 - row as usize]];
+            // The cast keeps within 0 and 255.
+            image::Rgb([((value - low) * scale) as u8; 3])
+        })
+    }
+}
+
+/// The notes one after the other, in lines that are no wider than `width`.
+fn broken(notes: &[String], width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for note in notes {
+        let mut line = String::new();
+        for word in note.split_whitespace() {
+            let longer = match line.is_empty() {
+                true => word.to_owned(),
+                false => format!("{line} {word}"),
+            };
+            if text_width(&longer, NOTE_SIZE) <= width || line.is_empty() {
+                line = longer;
+            } else {
+                lines.push(line);
+                line = format!("  {word}");
+            }
+        }
+        lines.push(line);
+    }
+    lines
+        .iter()
+        .map(|line| shortened(line, NOTE_SIZE, width))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head of one bright voxel.
+    fn tile(notes: &[&str], affine: Affine, shape: [usize; 3], marked: [usize; 3]) -> Tile {
+        let mut image = Array3::zeros(shape);
+        image[marked] = 1.0;
+        Tile {
+            mask: Array3::zeros(shape),
+            image,
+            affine,
+            heading: "epoch 1".into(),
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        }
+    }
+
+    fn sheet(planes: &[SlicePlane], tiles: Vec<Tile>) -> ContactSheet {
+        ContactSheet {
+            title: "sub-01".into(),
+            planes: planes.to_vec(),
+            tiles,
+        }
+    }
+
+    const ALL: [SlicePlane; 3] = [SlicePlane::Axial, SlicePlane::Coronal, SlicePlane::Sagittal];
+
+    #[test]
+    fn texts_stay_apart_however_many_there_are() {
+        let affine = Affine::diagonal([2.0; 3], [0.0; 3]);
+        let long = "a transform with a very long name and more numbers than would fit on a line of a tile: 1, 2, 3, 4, 5, 6, 7";
+        for planes in [&ALL[..], &ALL[..1]] {
+            for count in [1, 2, 7, 13] {
+                let notes = [
+                    long,
+                    "flip",
+                    "anunbreakablewordthatgoesonandonandonandonandonandonandonandonandon",
+                ];
+                let tiles =
+                    (0..count).map(|n| tile(&notes[..n % 4], affine, [8, 9, 10], [0, 0, 0]));
+                sheet(planes, tiles.collect())
+                    .draw()
+                    .assert_texts_are_apart();
+            }
+        }
+    }
+
+    #[test]
+    fn the_front_and_the_top_are_up_and_the_right_is_right() {
+        // Stored from right to left: the first voxel along x and the last along y are right and front.
+        let las = Affine::diagonal([-1.0, 1.0, 1.0], [0.0; 3]);
+        let mut marked = tile(&[], las, [9, 9, 9], [0, 0, 0]);
+        marked.image = Array3::from_shape_fn((9, 9, 9), |(x, y, _)| y as f32 - x as f32);
+        let on = sheet(&ALL[..1], vec![marked]).draw();
+        let grey = &on.pictures[0].pixels;
+        let brightest = grey.enumerate_pixels().max_by_key(|(.., pixel)| pixel.0[0]);
+        assert_eq!(brightest.map(|(x, y, _)| (x, y)), Some((8, 0)));
+    }
+
+    #[test]
+    fn one_row_holds_as_many_tiles_as_are_legible_and_all_are_drawn() {
+        let affine = Affine::diagonal([1.0; 3], [0.0; 3]);
+        let tiles = vec![tile(&[], affine, [8, 9, 10], [0, 0, 0]); 5];
+        let on = sheet(&ALL, tiles).draw();
+        assert_eq!(on.pictures.len(), 15);
+        let tops: std::collections::BTreeSet<u64> = on
+            .pictures
+            .iter()
+            .step_by(3)
+            .map(|picture| picture.corner.1 as u64)
+            .collect();
+        assert_eq!(tops.len(), 2, "three tiles, then two");
+    }
+}

@@ -1,0 +1,60 @@
+//! Plots and pictures, as PNG and SVG: curves, strips, bars, overlays, contact sheets. Knows volumes, nothing
+//! of runs.
+
+mod axis;
+mod bars;
+mod contact_sheet;
+mod curve;
+mod dimension;
+mod drawing;
+mod legend;
+mod outline;
+mod overlay;
+mod parallel;
+mod slice;
+mod strip;
+mod text;
+
+use thiserror::Error;
+
+pub use bars::{Bar, BarPlot};
+pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
+pub use curve::{CurvePlot, Drawn, Series};
+pub use dimension::Dimension;
+pub use overlay::Overlay;
+pub use parallel::ParallelPlot;
+pub use slice::SlicePlot;
+pub use strip::StripPlot;
+
+use crate::files::FileError;
+
+/// A plot could not be made.
+#[derive(Debug, Error)]
+pub enum PlotError {
+    /// The file could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A plot could not be drawn.
+    #[error("cannot draw {stem}: {why}. This is a fault of the program; please report it.")]
+    Drawing {
+        /// The plot's file name without its ending.
+        stem: String,
+        /// The drawing library's reason.
+        why: String,
+    },
+    /// A scan and its masks do not have the same shape.
+    #[error(
+        "{title}: the scan has {image:?} voxels, the true mask {truth:?} and the prediction \
+         {prediction:?}. Bring them onto one grid before drawing them."
+    )]
+    Shapes {
+        /// The picture's title.
+        title: String,
+        /// The scan's shape.
+        image: [usize; 3],
+        /// The true mask's shape.
+        truth: [usize; 3],
+        /// The predicted mask's shape.
+        prediction: [usize; 3],
+    },
+}

@@ -1,0 +1,66 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Rival;
+use crate::search::objective::Goal;
+
+/// Asynchronous successive halving: at each rung a trial goes on if it is among the best `1 / reduction` of
+/// those that have reached the rung so far, itself included, or the best of fewer than `reduction`; else
+/// it ends there. Nobody waits for anybody, and no trial that was stopped is taken up again.
+///
+/// Reference: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020; stopping instead
+/// of pausing as in Optuna's `SuccessiveHalvingPruner`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asha {
+    /// The epochs at which trials are compared, rising.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
+    pub rungs: Vec<usize>,
+    /// One in so many goes on.
+    #[schemars(range(min = 2))]
+    pub reduction: usize,
+}
+
+impl Default for Asha {
+    fn default() -> Self {
+        Self {
+            rungs: vec![5, 15],
+            reduction: 3,
+        }
+    }
+}
+
+impl Asha {
+    pub(super) fn validate(&self) -> Result<(), String> {
+        let rising = self.rungs.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.rungs.first().is_none_or(|first| *first == 0) || !rising {
+            return Err("rungs must be epochs in rising order, the first at least 1".into());
+        }
+        match self.reduction {
+            0 | 1 => Err("reduction must be at least 2".into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn after(&self, decided: Option<usize>) -> Option<usize> {
+        self.rungs
+            .iter()
+            .copied()
+            .find(|rung| decided.is_none_or(|epoch| *rung > epoch))
+    }
+
+    pub(super) fn cutoff(&self, value: f64, rivals: &[Rival], goal: Goal) -> Option<f64> {
+        let values = rivals.iter().map(|rival| rival.value).chain([value]);
+        let mut losses: Vec<f64> = values
+            .filter(|value| !value.is_nan())
+            .map(|value| goal.loss(value))
+            .collect();
+        losses.sort_by(f64::total_cmp);
+        let promoted = ((rivals.len() + 1) / self.reduction).max(1);
+        // Those without a number are the worst of all and cannot be the cutoff.
+        losses
+            .get(promoted - 1)
+            .or(losses.last())
+            .map(|loss| goal.loss(*loss))
+    }
+}

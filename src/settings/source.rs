@@ -1,0 +1,342 @@
+//! One YAML file as written: its values, and the line on which each stands.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
+use serde_yaml::{Mapping, Value};
+
+use super::diagnostic::{At, Diagnostic, Origin, Text};
+use super::error::ConfigError;
+use crate::files::read_text;
+
+/// Dotted path of a value, such as `model.unet.filters` or `augment.1.gamma`, to where it was set.
+pub type Origins = BTreeMap<String, Origin>;
+
+/// A parsed file.
+pub struct Source {
+    /// The file's values, with environment variables filled in.
+    pub values: Mapping,
+    /// Where each value stands.
+    pub origins: Origins,
+    /// The files this one builds on, resolved against its folder, in order, and where it says so.
+    pub extends: Vec<(PathBuf, Origin)>,
+}
+
+/// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
+/// where it has them (whoever extends the file may set the key to something else); paths of the data
+/// source, the split and preprocessing steps, which are relative to the file's folder, become absolute.
+///
+/// # Errors
+///
+/// When the file cannot be read or parsed, or is not a map.
+pub fn read(path: &Path) -> Result<Source, ConfigError> {
+    let file = Arc::new(Text {
+        name: shown(path),
+        text: read_text(path)?,
+    });
+    let mut value: Value =
+        serde_yaml::from_str(&file.text).map_err(|error| not_yaml(&file, &error))?;
+    let mut origins = origins(&file);
+    fill_environment(&mut value);
+    let mut values = match value {
+        Value::Mapping(values) => values,
+        Value::Null => Mapping::new(),
+        _ => {
+            let why = "an experiment is a map of keys; see the files in experiments/";
+            return Err(Diagnostic::at(&file.name, why).into());
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let extends = take_extends(&mut values, &mut origins, &file)?
+        .into_iter()
+        .map(|(base, origin)| (folder.join(base), origin))
+        .collect();
+    anchor_paths(&mut values, folder);
+    Ok(Source {
+        values,
+        origins,
+        extends,
+    })
+}
+
+fn not_yaml(file: &Text, error: &serde_yaml::Error) -> Diagnostic {
+    let why = yaml_error(error);
+    let place = match why.split_once("duplicate entry with key \"") {
+        Some((_, rest)) => second(&file.text, rest.trim_end_matches('"')),
+        None => error.location().map(|at| at.index()),
+    };
+    match place.and_then(|byte| file.text.get(..byte)) {
+        Some(before) => {
+            let character = before.chars().count();
+            Diagnostic::quoted(file, character..character + 1, why)
+        }
+        None => Diagnostic::at(&file.name, why),
+    }
+}
+
+/// The byte at which `key` is set for the second time, where it is set just twice.
+fn second(text: &str, key: &str) -> Option<usize> {
+    let pattern = format!(r#"(?m)^\s*["']?({})["']?\s*:"#, regex::escape(key));
+    let pattern = regex::Regex::new(&pattern).ok()?;
+    let places: Vec<usize> = pattern
+        .captures_iter(text)
+        .filter_map(|found| Some(found.get(1)?.start()))
+        .collect();
+    match places[..] {
+        [_, second] => Some(second),
+        _ => None,
+    }
+}
+
+/// What the parser says, without its own words for the place.
+pub fn yaml_error(error: &serde_yaml::Error) -> String {
+    let said = error.to_string();
+    let why = said.split(" at line ").next().unwrap_or(&said);
+    format!("not valid YAML: {why}")
+}
+
+/// The path for people: `experiments/../configs` reads `configs`.
+fn shown(path: &Path) -> String {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let follows_a_folder = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && follows_a_folder {
+            short.pop();
+        } else {
+            short.push(part);
+        }
+    }
+    short.display().to_string()
+}
+
+/// Takes the names of the files that `values` builds on out of it.
+fn take_extends(
+    values: &mut Mapping,
+    origins: &mut Origins,
+    file: &Text,
+) -> Result<Vec<(String, Origin)>, ConfigError> {
+    let names = match values.remove("extends") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Sequence(many)) => many,
+        Some(one) => vec![one],
+    };
+    let mut found = Vec::new();
+    for (index, name) in names.into_iter().enumerate() {
+        let key = format!("extends.{index}");
+        // A single name stands right after its key.
+        let origin = origins.get(&key).or_else(|| origins.get("extends"));
+        match (name, origin) {
+            (Value::String(name), Some(origin)) => found.push((name, origin.clone())),
+            _ => {
+                let why = "extends must be a file name or a list of file names";
+                let mistake = Diagnostic::new(&key, At::Value, why);
+                return Err(mistake.placed(&file.name, |key| origins.get(key)).into());
+            }
+        }
+    }
+    origins.retain(|key, _| key.split('.').next() != Some("extends"));
+    Ok(found)
+}
+
+/// The keys of sources, splits and preprocessing steps that are paths.
+const PATH_KEYS: [&str; 4] = ["root", "path", "derivatives", "onto"];
+
+/// Makes the paths of the data source, the split and preprocessing steps, which are relative to `folder`,
+/// absolute.
+pub fn anchor_paths(values: &mut Mapping, folder: &Path) {
+    for key in ["data", "split"] {
+        if let Some(member) = values.get_mut(key) {
+            anchor_member(member, folder);
+        }
+    }
+    if let Some(Value::Sequence(steps)) = values.get_mut("preprocess") {
+        for step in steps {
+            anchor_member(step, folder);
+        }
+    }
+}
+
+/// Makes the paths of a family's member absolute, so that a run's own config.yaml means the same
+/// place. A path that cannot be made absolute is left for others to report.
+fn anchor_member(member: &mut Value, folder: &Path) {
+    let Value::Mapping(member) = member else {
+        return;
+    };
+    for fields in member.values_mut().filter_map(Value::as_mapping_mut) {
+        for key in PATH_KEYS {
+            if let Some(Value::String(path)) = fields.get_mut(key)
+                && !path.contains("${")
+            {
+                let anchored = folder.join(&*path);
+                *path = std::path::absolute(&anchored)
+                    .unwrap_or(anchored)
+                    .display()
+                    .to_string();
+            }
+        }
+    }
+}
+
+/// Fills in every `${NAME}` that the environment has; [`unfilled`] finds the others.
+pub fn fill_environment(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Ok(filled) = expand(text) {
+                *text = filled;
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(fill_environment),
+        Value::Mapping(entries) => entries.values_mut().for_each(fill_environment),
+        _ => {}
+    }
+}
+
+/// Every value that still asks for an environment variable, and what to do.
+pub fn unfilled(value: &Value) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    find_unfilled(value, "", &mut found);
+    found
+}
+
+fn find_unfilled(value: &Value, key: &str, found: &mut Vec<Diagnostic>) {
+    let below = |name: &str| {
+        if key.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{key}.{name}")
+        }
+    };
+    match value {
+        Value::String(text) => {
+            let open = expand(text).err();
+            found.extend(open.map(|why| Diagnostic::new(key, At::Value, why)));
+        }
+        Value::Sequence(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_unfilled(item, &below(&index.to_string()), found);
+            }
+        }
+        Value::Mapping(entries) => {
+            for (name, item) in entries {
+                find_unfilled(item, &below(name.as_str().unwrap_or_default()), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn expand(text: &str) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (inside, tail) = after
+            .split_once('}')
+            .ok_or_else(|| format!("`{text}` opens `${{` but never closes it"))?;
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        let value = std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .or_else(|| default.map(str::to_owned))
+            .ok_or_else(|| {
+                format!(
+                    "the environment variable {name} is not set. Set it, for example \
+                     `export {name}=/path/to/data`, or override this key with --set"
+                )
+            })?;
+        filled.push_str(before);
+        filled.push_str(&value);
+        rest = tail;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Where every key and list item stands; empty if the text cannot be parsed.
+fn origins(file: &Arc<Text>) -> Origins {
+    let mut found = Origins::new();
+    if let Ok(documents) = MarkedYaml::load_from_str(&file.text) {
+        for document in &documents {
+            collect(document, "", file, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(node: &MarkedYaml<'_>, key: &str, file: &Arc<Text>, found: &mut Origins) {
+    let characters =
+        |node: &MarkedYaml<'_>| -> Range<usize> { node.span.start.index()..node.span.end.index() };
+    let mut visit = |name: &str, at: &MarkedYaml<'_>, child: &MarkedYaml<'_>| {
+        let path = if key.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{key}.{name}")
+        };
+        let origin = Origin::File {
+            file: Arc::clone(file),
+            line: at.span.start.line(),
+            key: characters(at),
+            value: characters(child),
+        };
+        found.insert(path.clone(), origin);
+        collect(child, &path, file, found);
+    };
+    match &node.data {
+        YamlData::Mapping(entries) => {
+            for (name, child) in entries {
+                visit(name.data.as_str().unwrap_or_default(), name, child);
+            }
+        }
+        YamlData::Sequence(items) => {
+            for (index, child) in items.iter().enumerate() {
+                visit(&index.to_string(), child, child);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_line() {
+        let text = "a: 1\nmodel:\n  unet:\n    filters: 8\naugment:\n  - flip\n  - gamma: {p: 1}\n";
+        let file = Arc::new(Text {
+            name: "x.yaml".into(),
+            text: text.into(),
+        });
+        let found = origins(&file);
+        assert_eq!(found["a"].to_string(), "x.yaml:1");
+        assert_eq!(found["model.unet.filters"].to_string(), "x.yaml:4");
+        assert_eq!(found["augment.1.gamma.p"].to_string(), "x.yaml:7");
+        let Origin::File { key, value, .. } = &found["model.unet.filters"] else {
+            panic!("not from a file");
+        };
+        assert_eq!((&text[key.clone()], &text[value.clone()]), ("filters", "8"));
+    }
+
+    #[test]
+    fn paths_are_shown_without_detours() {
+        assert_eq!(
+            shown(Path::new("experiments/../configs/base.yaml")),
+            "configs/base.yaml"
+        );
+        assert_eq!(shown(Path::new("../../a.yaml")), "../../a.yaml");
+    }
+
+    #[test]
+    fn the_environment_is_filled_in_or_asked_for() {
+        assert_eq!(expand("${CALVARIA_SURELY_UNSET:-x}/y").unwrap(), "x/y");
+        assert_eq!(expand("plain").unwrap(), "plain");
+        let why = expand("${CALVARIA_SURELY_UNSET}/y").unwrap_err();
+        assert!(why.contains("export CALVARIA_SURELY_UNSET="), "{why}");
+        assert!(expand("${OPEN").unwrap_err().contains("never closes"));
+    }
+}

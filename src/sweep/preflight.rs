@@ -1,0 +1,105 @@
+//! What is wrong with trials, found before any of them runs.
+
+use serde_yaml::Value;
+
+use super::{Part, Sweep, section};
+use crate::experiment::{self, Experiment};
+use crate::run::RunError;
+use crate::search::parameter::{Domain, Parameter, allows, shown};
+use crate::search::{Assignment, Space};
+use crate::settings::ConfigError;
+
+/// What is wrong with values of the space, each named with its parameter: every value of a choice and both
+/// ends of a range. A value is wrong only if it is so whatever stands beside it: beside the experiment's own
+/// values, and beside the first and the last ones of all other parameters. `runs` are the runs of an
+/// experiment, which must be these `parts` whatever its data.
+pub(super) fn mistakes(
+    sweep: &Sweep,
+    parts: &[Part],
+    runs: impl Fn(&Experiment) -> Result<Vec<Part>, RunError>,
+) -> Vec<String> {
+    let check = |assignment: &Assignment, key: &str| {
+        let loaded = experiment::load(&sweep.experiment_path(), &sweep.overrides(assignment));
+        let experiment = loaded.map_err(sayings)?.experiment;
+        if section(key) != "data" {
+            return Ok(());
+        }
+        match runs(&experiment) {
+            Ok(found) if found == parts => Ok(()),
+            Ok(_) => Err(vec![
+                "its trials would have other runs than the others, and could not be compared"
+                    .into(),
+            ]),
+            Err(why) => Err(vec![why.to_string()]),
+        }
+    };
+    let mut found: Vec<String> = Vec::new();
+    for (key, parameter) in sweep.space.parameters() {
+        for value in parameter.domain.ends() {
+            let tried = surroundings(&sweep.space, key, parameter, &value);
+            let mut wrong = tried.iter().map(|trial| check(trial, key).err());
+            let Some(Some(said)) = wrong.next() else {
+                continue;
+            };
+            if wrong.all(|wrong| wrong.is_some()) {
+                found.extend(said.iter().map(|why| placed(key, &value, why)));
+            }
+        }
+    }
+    // A wrong value on which others depend is wrong with each of them.
+    let mut told = std::collections::BTreeSet::new();
+    found.retain(|one| told.insert(one.clone()));
+    found
+}
+
+/// Assignments in which a parameter has this value: with nothing but what it depends on, then with all others
+/// at their first and at their last values. None where its conditions exclude each other.
+fn surroundings(space: &Space, key: &str, parameter: &Parameter, value: &Value) -> Vec<Assignment> {
+    let mut needed = Assignment::new();
+    add_conditions(space, parameter, &mut needed);
+    needed.insert(key.into(), value.clone());
+    let beside = |pick: fn(Vec<Value>) -> Option<Value>| {
+        let other = |domain: &Domain| pick(domain.ends()).unwrap_or_default();
+        let all = space.assign(|name, one| {
+            let given = needed.get(name).cloned();
+            given.unwrap_or_else(|| other(&one.domain))
+        });
+        (all.get(key) == Some(value)).then_some(all)
+    };
+    let first = beside(|ends| ends.into_iter().next());
+    let last = beside(|mut ends| ends.pop());
+    let alone = first.clone().map(|mut all| {
+        all.retain(|name, _| needed.contains_key(name));
+        all
+    });
+    [alone, first, last].into_iter().flatten().collect()
+}
+
+/// Adds the values without which a parameter has none: of each condition the first that it allows.
+fn add_conditions(space: &Space, parameter: &Parameter, needed: &mut Assignment) {
+    for (parent, wanted) in &parameter.when {
+        let Some(chosen) = parent.as_str().and_then(|name| space.get(name)) else {
+            continue;
+        };
+        let values = chosen.domain.ends();
+        if let Some(value) = values.into_iter().find(|value| allows(wanted, value)) {
+            add_conditions(space, chosen, needed);
+            needed.insert(parent.clone(), value);
+        }
+    }
+}
+
+fn sayings(error: ConfigError) -> Vec<String> {
+    match error {
+        ConfigError::Invalid(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+/// A mistake with the value that makes it, unless it names that itself.
+fn placed(key: &str, value: &Value, why: &str) -> String {
+    match why.strip_prefix("--set ") {
+        Some(named) => named.to_owned(),
+        None => format!("{key}={}: {why}", shown(value)),
+    }
+}

@@ -1,9 +1,8 @@
 //! GPUs against the processor: the operations, every model, training and prediction.
 //!
 //! What is tested is the first GPU of CUDA and the first of Vulkan, as far as the features of the same
-//! names are built in. Vulkan has drivers in
-//! software as well (Mesa's lavapipe), which run the same kernels. Where there is no GPU each test says
-//! so and does nothing.
+//! names are built in. Vulkan has drivers in software as well (Mesa's lavapipe), which run the same kernels.
+//! Where there is no GPU each test says so and does nothing.
 //!
 //! The processor's results are f32 as well, summed in another order, so what differs is rounding: at most
 //! 1e-4 of the largest value of an operation's results and 1e-3 through a whole network. On CUDA twenty
@@ -28,7 +27,7 @@ use calvaria::preprocess::Inputs;
 use calvaria::run::{self, Options};
 use calvaria::track::{Epoch, read_history};
 
-use crate::common::{noise, toy_workplace};
+use crate::common::{calvaria, noise, toy_workplace};
 
 type Cpu = Autodiff<Flex>;
 
@@ -447,7 +446,7 @@ impl Work for Prediction<'_> {
 #[test]
 fn prediction() {
     let folder = toy_workplace(4);
-    crate::common::calvaria()
+    calvaria()
         .current_dir(folder.path())
         .args(["run", "toy.yaml", "--device", "cpu", "-q"])
         .assert()
@@ -476,7 +475,7 @@ fn prediction() {
 fn a_driver_in_software_is_warned_of() {
     for (_, found) in inventory() {
         for device in found.unwrap_or_default() {
-            let told = crate::common::calvaria()
+            let told = calvaria()
                 .args(["predict", "--run", "no-run", "no-scan.nii.gz", "--device"])
                 .arg(device.name.to_string())
                 .assert()
@@ -499,7 +498,7 @@ fn too_little_memory_is_told_with_what_to_do() {
             continue;
         }
         // Half a terabyte.
-        let told = crate::common::calvaria()
+        let told = calvaria()
             .args(["bench", "experiments/quickstart.yaml", "--steps", "1"])
             .args(["--size", "4096,4096,4096", "--device", &device.to_string()])
             .env_remove("RUST_BACKTRACE")

@@ -1,6 +1,6 @@
 //! Plots and pictures are on disk, whole, and show what they should.
 
-use calvaria::plot::{CurvePlot, Drawn, Overlay, PlotError, Series, StripPlot};
+use calvaria::plot::{CurvePlot, Mark, Overlay, PlotError, Series, StripPlot};
 use calvaria::volume::{Affine, Volume};
 use image::RgbImage;
 use ndarray::Array3;
@@ -20,12 +20,12 @@ fn plots_are_written_as_png_and_svg_with_their_names() {
             Series {
                 label: "train".into(),
                 points: vec![(1.0, 0.5), (2.0, 0.25)],
-                drawn: Drawn::Line,
+                mark: Mark::Line,
             },
             Series {
                 label: "validation".into(),
                 points: vec![(1.0, 0.6), (2.0, f64::NAN)],
-                drawn: Drawn::Line,
+                mark: Mark::Line,
             },
         ],
         mean_band: false,

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::sweep::study::Decision;
-use calvaria::sweep::{Definition, Next, Part, Study, Sweep, write_report};
+use calvaria::sweep::{Definition, Next, RunKey, Study, Sweep, write_report};
 use common::repository;
 use serde_yaml::Value;
 
-const PART: Part = Part {
+const PART: RunKey = RunKey {
     seed: 1,
     fold: None,
 };
@@ -34,7 +34,7 @@ fn report(home: &Path, sweep: Sweep) -> String {
         let value = 0.8 + (number as f64 * 12.9898).sin() / 10.0;
         let goes_on = (1..=30).all(|epoch| {
             let value = value - 0.5 / f64::from(epoch);
-            study.report(number, PART, epoch as usize, value).unwrap() == Decision::Go
+            study.report(number, PART, epoch as usize, value).unwrap() == Decision::Continue
         });
         if goes_on {
             study.finish(number).unwrap();
@@ -102,8 +102,8 @@ fn importance_is_drawn_and_told_with_what_it_does_not_mean() {
     let html = report(home.path(), sweep("budget: {trials: 12}"));
     let svg = fs::read_to_string(home.path().join("plots/importance.svg")).unwrap();
     let said = text(&svg).join(" ");
-    let caveat = "as a random forest sees it after 10 finished trials: of few trials it knows little, and it tells \
-                  what goes together, not what causes what.";
+    let caveat = "by a random forest fitted to 10 finished trials. It is unreliable after few trials, and shows \
+                  association, not cause.";
     assert!(said.contains(caveat), "{said}");
     assert!(said.contains("rate") && said.contains("only together"));
     assert!(home.path().join("plots/importance.png").is_file());

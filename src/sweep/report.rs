@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::driver::job_id;
-use super::importance::{Importances, importances};
+use super::config::in_words;
+use super::history::{History, Status, Trial};
 use super::leaderboard::Row;
-use super::{Goal, History, Status, Trial, in_words};
+use crate::layout::SweepFolder;
 use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Drawn, ParallelPlot, Series, SlicePlot};
 use crate::report::{Cell, Page, ReportError, Table};
+use crate::search::Goal;
+use crate::search::importance::Importances;
 use crate::search::parameter::{Domain, Parameter, brief, flow};
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
@@ -53,7 +55,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     }
     let mut tables = vec![("Trials".to_owned(), trials(home, history, &rows))];
     tables.extend(failures(home, history).map(|table| ("Failed trials".to_owned(), table)));
-    let importance = match importances(history) {
+    let importance = match history.importances() {
         Ok(found) => {
             bars(&found).save(&plots, "importance")?;
             Table {
@@ -299,7 +301,7 @@ fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
     let folder = trial.folder();
     let mut places = vec![format!("{folder}/report.html")];
     if let [part] = history.definition.parts[..] {
-        let run = job_id(trial.number, part);
+        let run = part.job(trial.number);
         places.extend([format!("{run}/report.html"), format!("{run}/")]);
     }
     places.push(format!("{folder}/"));
@@ -319,7 +321,10 @@ fn logs(home: &Path, history: &History, trial: &Trial) -> Cell {
         } else {
             "log".into()
         };
-        (name, job_id(trial.number, *part).log())
+        (
+            name,
+            SweepFolder::run_log_link(part.job(trial.number).as_str()),
+        )
     });
     Cell::Links(
         links
@@ -377,7 +382,7 @@ fn links(home: &Path, history: &History) -> Vec<(String, String)> {
     let mut links = vec![("sweep.csv".to_owned(), "sweep.csv".to_owned())];
     for trial in &history.trials {
         for part in &history.definition.parts {
-            let run = job_id(trial.number, *part).to_string();
+            let run = part.job(trial.number).to_string();
             let place = format!("{run}/report.html");
             if home.join(&place).exists() {
                 links.push((run, place));

@@ -1,4 +1,4 @@
-//! What a run leaves behind while it works: TensorBoard events, the table of epochs.
+//! TensorBoard: curves, pictures, hyperparameters and the table of epochs.
 
 mod history;
 mod hparams;

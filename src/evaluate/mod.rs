@@ -7,10 +7,8 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::dataset::Case;
-use crate::files::FileError;
 use crate::kernel::Kernels;
-pub use crate::layout::CaseScores;
-use crate::layout::RunFolder;
+use crate::layout::CaseScores;
 use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predicted, Predictor};
 use crate::volume::nifti::read_mask;
@@ -109,13 +107,4 @@ pub fn evaluate_files(
         prediction.display().to_string(),
         metric::all(&predicted, &true_mask, None, settings),
     ))
-}
-
-/// Writes `cases.csv`: one row per case, one column per score; an infinite distance is `inf`.
-///
-/// # Errors
-///
-/// When the file cannot be written.
-pub fn write_cases(path: &Path, cases: &[CaseScores]) -> Result<(), FileError> {
-    RunFolder::new(path.parent().unwrap_or(path)).write_cases(cases)
 }

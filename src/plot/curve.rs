@@ -7,6 +7,7 @@ use super::axis::{Axis, Frame, TICK_SIZE, widest};
 use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, Point, SERIES_COLOURS, Shape, WHITE};
 use super::legend::{BAND, BAND_OPACITY, Entry, MOST_ENTRIES, Sample, draw_legend, legend_width};
 use super::text::Align;
+use crate::statistics::mean_and_sd;
 
 /// One curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,10 +155,8 @@ impl CurvePlot {
                 .iter()
                 .map(|series| at(series, x))
                 .collect::<Option<_>>()?;
-            let count = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / count;
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            Some((x, mean, (squares / (count - 1.0)).sqrt()))
+            let (mean, sd) = mean_and_sd(&values);
+            Some((x, mean, sd))
         };
         first.points.iter().filter_map(row).collect()
     }

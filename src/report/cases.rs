@@ -1,9 +1,10 @@
 //! `cases.csv` as reports show it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::{ReportError, Table};
+use crate::layout::{self, RunFolder};
+use crate::statistics::mean;
 
 /// The scores of validation cases, as texts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,24 +14,10 @@ pub(super) struct Cases {
 }
 
 impl Cases {
-    /// Reads a table of scores.
-    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
-        let read = || -> Result<Self, csv::Error> {
-            let mut table = csv::Reader::from_path(path)?;
-            let texts = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
-            let columns = texts(table.headers()?);
-            let rows: Result<_, _> = (table.records())
-                .map(|record| record.map(|record| texts(&record)))
-                .collect();
-            Ok(Self {
-                columns,
-                rows: rows?,
-            })
-        };
-        read().map_err(|source| ReportError::Cases {
-            path: path.to_owned(),
-            source,
-        })
+    /// Reads the scores of a run.
+    pub(super) fn read(run: &RunFolder) -> Result<Self, ReportError> {
+        let layout::Table { columns, rows } = layout::Table::read(&run.cases())?;
+        Ok(Self { columns, rows })
     }
 
     /// The rows of another run's table below these, each run's in a column before the scores.
@@ -65,8 +52,7 @@ impl Cases {
         for (case, iou) in self.scores() {
             cases.entry(case).or_default().push(iou);
         }
-        let mean = |ious: &Vec<f64>| ious.iter().sum::<f64>() / ious.len() as f64;
-        cases.values().map(mean).collect()
+        cases.values().map(|ious| mean(ious)).collect()
     }
 
     /// The best, the median and the worst case by IoU.

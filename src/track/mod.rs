@@ -1,12 +1,10 @@
-//! TensorBoard: curves, pictures, hyperparameters and the table of epochs.
+//! TensorBoard: curves, pictures and hyperparameters.
 
-mod history;
 mod hparams;
 mod logger;
 mod preview;
 mod tensorboard;
 
-pub use history::{Epoch, HistoryError, read_history, write_history};
 pub use hparams::{Setting, hyperparameters};
 pub use logger::TensorBoardLogger;
 pub use preview::Preview;

@@ -53,18 +53,20 @@ impl SweepFolder {
         self.0.join("log.txt")
     }
 
-    /// What the run called `name` (`trial-0017/seed-42`) printed, relative to the sweep's folder.
-    pub fn run_log_link(name: &str) -> String {
-        format!("logs/{}.log", name.replace('/', "-"))
-    }
-
-    /// What the run called `name` printed.
+    /// What the run called `name` (`trial-0017/seed-42`) printed.
     pub fn run_log(&self, name: &str) -> PathBuf {
-        self.0.join(Self::run_log_link(name))
+        let name = name.replace('/', "-");
+        self.0.join("logs").join(format!("{name}.log"))
     }
 
     /// The folder of the run called `name`.
     pub fn run(&self, name: &str) -> RunFolder {
         RunFolder::new(self.0.join(name))
+    }
+
+    /// A file of the sweep relative to its folder, if it is there.
+    pub fn link(&self, file: &Path) -> Option<String> {
+        let link = file.strip_prefix(&self.0).ok().filter(|_| file.exists());
+        link.and_then(Path::to_str).map(str::to_owned)
     }
 }

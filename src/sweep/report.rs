@@ -18,7 +18,8 @@ use crate::search::parameter::{Domain, Parameter, brief, flow};
 ///
 /// When a file cannot be written.
 pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
-    let plots = home.join("plots");
+    let home = &SweepFolder::new(home);
+    let plots = home.plots();
     let sweep = &history.definition.sweep;
     let rows = history.leaderboard();
     // Of pruned trials the objective is that of the epoch in which they were stopped.
@@ -95,7 +96,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         config_yaml: serde_yaml::to_string(sweep).unwrap_or_default(),
         environment: Vec::new(),
     }
-    .save(&home.join("report.html"))
+    .save(&home.report())
 }
 
 fn objective(history: &History, scored: &[(&Row<'_>, f64)]) -> Dimension {
@@ -229,7 +230,7 @@ fn slice(
     }
 }
 
-fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
+fn trials(home: &SweepFolder, history: &History, rows: &[Row<'_>]) -> Table {
     let sweep = &history.definition.sweep;
     let keys: Vec<&str> = sweep.space.parameters().map(|(key, _)| key).collect();
     let fixed = [
@@ -273,7 +274,7 @@ fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
 }
 
 /// Why trials failed, if any did.
-fn failures(home: &Path, history: &History) -> Option<Table> {
+fn failures(home: &SweepFolder, history: &History) -> Option<Table> {
     let row = |trial: &Trial| match &trial.status {
         Status::Failed { error } => Some(vec![
             name(home, history, trial),
@@ -297,15 +298,20 @@ fn gist(error: &str) -> &str {
 }
 
 /// A trial's name, which leads to its report, or to its folder where there is none.
-fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
+fn name(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
     let folder = trial.folder();
-    let mut places = vec![format!("{folder}/report.html")];
-    if let [part] = history.definition.parts[..] {
-        let run = part.job(trial.number);
-        places.extend([format!("{run}/report.html"), format!("{run}/")]);
-    }
-    places.push(format!("{folder}/"));
-    let place = places.into_iter().find(|place| home.join(place).exists());
+    let names = match history.definition.parts[..] {
+        [part] => vec![folder.clone(), part.job(trial.number).to_string()],
+        _ => vec![folder.clone()],
+    };
+    let report = (names.iter()).find_map(|name| home.link(&home.run(name).report()));
+    let place = report.or_else(|| {
+        let link = names
+            .iter()
+            .rev()
+            .find_map(|name| home.link(home.run(name).path()));
+        link.map(|link| format!("{link}/"))
+    });
     match place {
         Some(place) => Cell::Links(vec![(folder, place)]),
         None => folder.into(),
@@ -313,24 +319,18 @@ fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
 }
 
 /// The logs of a trial's runs.
-fn logs(home: &Path, history: &History, trial: &Trial) -> Cell {
+fn logs(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
     let parts = &history.definition.parts;
-    let links = parts.iter().map(|part| {
+    let links = parts.iter().filter_map(|part| {
         let name = if parts.len() > 1 {
             part.to_string()
         } else {
             "log".into()
         };
-        (
-            name,
-            SweepFolder::run_log_link(part.job(trial.number).as_str()),
-        )
+        let log = home.run_log(part.job(trial.number).as_str());
+        Some((name, home.link(&log)?))
     });
-    Cell::Links(
-        links
-            .filter(|(_, place)| home.join(place).exists())
-            .collect(),
-    )
+    Cell::Links(links.collect())
 }
 
 fn bars(found: &Importances) -> BarPlot {
@@ -378,15 +378,14 @@ fn shares(found: &Importances) -> Table {
 }
 
 /// The table, and the report of every run that has one.
-fn links(home: &Path, history: &History) -> Vec<(String, String)> {
-    let mut links = vec![("sweep.csv".to_owned(), "sweep.csv".to_owned())];
+fn links(home: &SweepFolder, history: &History) -> Vec<(String, String)> {
+    let table = home.link(&home.table());
+    let mut links = Vec::from_iter(table.map(|name| (name.clone(), name)));
     for trial in &history.trials {
         for part in &history.definition.parts {
             let run = part.job(trial.number).to_string();
-            let place = format!("{run}/report.html");
-            if home.join(&place).exists() {
-                links.push((run, place));
-            }
+            let report = home.link(&home.run(&run).report());
+            links.extend(report.map(|report| (run, report)));
         }
     }
     links

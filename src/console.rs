@@ -1,4 +1,4 @@
-//! What a person sees while a run works: a bar on a terminal, a line an epoch, and `log.txt`.
+//! Progress: a bar on a terminal, one line per epoch, and `log.txt`.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -17,15 +17,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::files::FileError;
 use crate::sync::lock;
 
-/// How much is said while work goes on.
+/// How much is printed during the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Nothing but results and errors.
+    /// Only results and errors.
     Quiet,
-    /// A line an epoch.
+    /// One line per epoch.
     #[default]
     Normal,
-    /// A line a step, and what is otherwise only on record.
+    /// One line per step, and details that are otherwise only recorded.
     Verbose,
 }
 
@@ -42,7 +42,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// A bar on standard error if that is a terminal; lines otherwise; nothing if that is asked for.
+    /// A bar on standard error if that is a terminal, lines otherwise; with [`Verbosity::Quiet`] nothing.
     /// The bar's colours respect `NO_COLOR`.
     pub fn new(verbosity: Verbosity) -> Self {
         let target = if verbosity == Verbosity::Quiet || !std::io::stderr().is_terminal() {
@@ -61,7 +61,7 @@ impl Console {
         }
     }
 
-    /// Appends everything said from now on to `path` as well.
+    /// From now on appends all lines to `path` as well.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Console {
         *lock(&self.log) = None;
     }
 
-    /// Keeps a line in the log alone.
+    /// Writes a line to the log only.
     pub fn log(&self, line: &str) {
         if let Some(file) = &mut *lock(&self.log) {
             // A log that cannot be written must not end a run that can.
@@ -94,35 +94,35 @@ impl Console {
         }
     }
 
-    /// Says a line: above the bar on a terminal, and in the log.
+    /// Prints a line: above the bar on a terminal, and in the log.
     pub fn say(&self, line: &str) {
         self.log(line);
         if self.verbosity == Verbosity::Quiet {
             return;
         }
         if self.bar.is_hidden() {
-            // Nobody may be listening, which is no reason to stop.
+            // Standard error may be closed, which must not end a run.
             let _ = writeln!(std::io::stderr(), "{line}");
         } else {
             self.bar.println(line);
         }
     }
 
-    /// Says a line to those who want to know everything.
+    /// Prints a line if verbose output is wanted.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {
             self.say(&line());
         }
     }
 
-    /// Starts the bar over `total` pieces of work, `done` of which are behind us.
+    /// Starts the bar over `total` pieces of work; `done` of them are finished.
     pub fn start(&mut self, what: &str, total: usize, done: usize) {
         self.done = done;
         self.spoke = Instant::now();
         self.bar.reset();
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
-        // Time left is reckoned from the work of this session only.
+        // The time left is estimated from the work of this session only.
         self.bar.reset_eta();
         // The template is a constant, so it always parses; plain bars are the fallback.
         let style = ProgressStyle::with_template("{bar:30.cyan/blue} {msg}  {eta} left")
@@ -138,7 +138,7 @@ impl Console {
         self.bar.set_position(self.done as u64);
     }
 
-    /// Where there is no bar: says a line, but none within ten seconds of the one before.
+    /// Without a bar: prints a line, at most one in ten seconds.
     pub fn now_and_then(&mut self, line: &str) {
         if self.bar.is_hidden() && self.spoke.elapsed() > Duration::from_secs(10) {
             self.spoke = Instant::now();
@@ -165,7 +165,7 @@ impl MetricsRendererTraining for Console {
         self.keep(state);
     }
 
-    // The bar shows training; an epoch's validation is in its line.
+    // The bar shows training; validation is in the line of the epoch.
     fn update_valid(&mut self, _state: MetricState) {}
 
     fn render_train(&mut self, item: TrainingProgress, _indicators: Vec<ProgressType>) {
@@ -202,7 +202,7 @@ impl MetricsRenderer for Console {
     }
 }
 
-/// A duration for people: `8.2 s`, `3 min 05 s`, `2 h 04 min`.
+/// A human-readable duration: `8.2 s`, `3 min 05 s`, `2 h 04 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let whole = seconds.round() as u64;
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let said = |seconds| duration(Duration::from_secs_f64(seconds));
-        assert_eq!(said(8.24), "8.2 s");
-        assert_eq!(said(185.0), "3 min 05 s");
-        assert_eq!(said(7440.0), "2 h 04 min");
+        let read = |seconds| duration(Duration::from_secs_f64(seconds));
+        assert_eq!(read(8.24), "8.2 s");
+        assert_eq!(read(185.0), "3 min 05 s");
+        assert_eq!(read(7440.0), "2 h 04 min");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Writing files so that a reader never sees half of one, and locks on them.
+//! Files: written so that a reader never sees half of one, and locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -83,9 +83,9 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
     })
 }
 
-/// Opens and locks `path`, created where it is missing, for as long as the file stays open: the process
-/// that holds it works on what is beside it, and however it ends the system frees it. None if another
-/// process has it. Where the disk has no locks, that there is one process only is for the user to see to.
+/// Opens and locks `path`, created if missing, for as long as the file stays open: the process that holds it
+/// works in the file's folder, and the system frees the lock however the process ends. None if another
+/// process holds it. On a disk without locks the user must make sure that there is only one process.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub fn lock(path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
-/// Opens a file that is there to be locked; what it holds stays.
+/// Opens a file in order to lock it, created if missing; its content stays.
 ///
 /// # Errors
 ///
@@ -115,6 +115,11 @@ pub fn open_to_lock(path: &Path) -> Result<File, FileError> {
         remedy: "Check that its folder is there and yours to write.",
         source,
     })
+}
+
+/// Bytes, such as a digest's, in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a text file.

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::files::{FileError, read_text, write_json};
+use crate::files::{FileError, hex, read_text, write_json};
 use crate::kernel::instruction_set;
+use crate::layout::{RunFolder, Table, TableError};
 use crate::run::RunSummary;
 
 /// How far an epoch's metric may be from the stored one on another platform, as a part of it (of 1,
@@ -27,7 +29,10 @@ pub enum GoldenError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file of stored results or a run's table is damaged.
+    /// A run's table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A file of stored results is damaged.
     #[error("{}: {why}. Write it anew with `calvaria check --update REASON`.", path.display())]
     Damaged {
         /// The file.
@@ -72,17 +77,13 @@ pub fn platform(device: &str) -> String {
         (double.into_iter().map(f64::to_bits))
             .chain(single.into_iter().map(|value| u64::from(value.to_bits())))
     });
-    // FNV-1a, 32 bits.
-    let hash = bits
-        .flat_map(u64::to_le_bytes)
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+    let bytes: Vec<u8> = bits.flat_map(u64::to_le_bytes).collect();
     format!(
-        "{device} {} {} {} libm-{hash:08x}",
+        "{device} {} {} {} libm-{}",
         std::env::consts::ARCH,
         std::env::consts::OS,
-        instruction_set()
+        instruction_set(),
+        hex(&Sha256::digest(bytes)[..4])
     )
 }
 
@@ -128,14 +129,13 @@ impl Golden {
     pub fn of(runs: &[RunSummary], device: &str) -> Result<Self, GoldenError> {
         let mut rows = BTreeMap::new();
         for run in runs {
-            for (table, what) in [("metrics.csv", "epoch"), ("cases.csv", "case")] {
-                let path = run.folder.join(table);
-                read_table(&path, &format!("{} {what}", run.variant), &mut rows).map_err(
-                    |error| GoldenError::Damaged {
-                        path,
-                        why: error.to_string(),
-                    },
-                )?;
+            let files = RunFolder::new(&run.folder);
+            for (table, what) in [(files.metrics(), "epoch"), (files.cases(), "case")] {
+                add_rows(
+                    &Table::read(&table)?,
+                    &format!("{} {what}", run.variant),
+                    &mut rows,
+                );
             }
         }
         Ok(Self {
@@ -242,18 +242,14 @@ impl Moved {
     }
 }
 
-fn read_table(path: &Path, what: &str, rows: &mut BTreeMap<String, Row>) -> Result<(), csv::Error> {
-    let mut table = csv::Reader::from_path(path)?;
-    let header = table.headers()?.clone();
-    for record in table.records() {
-        let record = record?;
-        let values = header.iter().zip(&record).skip(1);
-        let values = values.filter(|(name, _)| !TIMES.contains(name));
-        let row = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let name = format!("{what} {}", record.get(0).unwrap_or_default());
-        rows.insert(name, row.collect());
+fn add_rows(table: &Table, what: &str, rows: &mut BTreeMap<String, Row>) {
+    for record in &table.rows {
+        let values = table.columns.iter().zip(record).skip(1);
+        let values = values.filter(|(name, _)| !TIMES.contains(&name.as_str()));
+        let row = values.map(|(name, value)| (name.clone(), value.clone()));
+        let name = record.first().map_or("", String::as_str);
+        rows.insert(format!("{what} {name}"), row.collect());
     }
-    Ok(())
 }
 
 #[cfg(test)]

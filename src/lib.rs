@@ -15,7 +15,7 @@
 //! | [`evaluate`] | scores of each case on its own grid; comparisons of runs |
 //! | [`predict`] | from a raw scan to a mask on its own grid |
 //! | [`train`] | one network on one fold, on burn-train: steps, checkpoints, resume |
-//! | [`track`] | TensorBoard, the table of epochs |
+//! | [`track`] | TensorBoard |
 //! | [`experiment`] | what an experiment's file may say, and how files become it |
 //! | [`dataset`] | where cases come from, splits, batches |
 //! | [`model`], [`loss`], [`metric`], [`augment`], [`preprocess`], [`optimizer`], [`schedule`] | the families that an experiment names: one file a member |
@@ -24,7 +24,8 @@
 //! | [`device`] | what devices are called, which are there, why one cannot be used |
 //! | [`volume`] | voxels with an affine, NIfTI files, resampling |
 //! | [`settings`] | YAML files that build on each other, and what is wrong with them: knows no domain |
-//! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | paired statistics; progress; atomic files; keyed random streams; locks |
+//! | [`layout`] | the files of a results folder, by name; typed readers of its tables |
+//! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | means and paired tests; progress; atomic files; keyed random streams; locks |
 
 #![warn(missing_docs)]
 
@@ -41,6 +42,7 @@ pub mod files;
 pub mod golden;
 pub mod jobs;
 pub mod kernel;
+pub mod layout;
 pub mod loss;
 pub mod metric;
 pub mod model;

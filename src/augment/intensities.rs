@@ -5,8 +5,9 @@ use multiversion::multiversion;
 use ndarray::Array3;
 use rayon::prelude::*;
 
-/// Values that one task works on: 64 KiB, which stay in a core's cache.
-pub(super) const PART: usize = 1 << 14;
+pub(super) use crate::statistics::intensities::{
+    PART, mean_and_deviation_simd as mean_and_deviation,
+};
 
 const LANES: usize = 16;
 
@@ -34,18 +35,6 @@ pub(super) fn range(values: &[f32]) -> Option<[f32; 2]> {
     (low < high).then_some([low, high])
 }
 
-/// Mean and standard deviation over all voxels, background included.
-pub(super) fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
-    let count = values.len().max(1) as f64;
-    // Parts are added up in their order.
-    let total = |of: fn(&[f32], f64) -> f64, mean: f64| -> f64 {
-        let parts: Vec<f64> = values.par_chunks(PART).map(|part| of(part, mean)).collect();
-        parts.iter().sum()
-    };
-    let mean = total(sum_about, 0.0) / count;
-    (mean, (total(squares_about, mean) / count).sqrt())
-}
-
 #[multiversion(targets = "simd")]
 fn range_of(values: &[f32]) -> [f32; 2] {
     let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
@@ -64,30 +53,4 @@ fn range_of(values: &[f32]) -> [f32; 2] {
     }
     let lowest = low.into_iter().fold(f32::INFINITY, f32::min);
     [lowest, high.into_iter().fold(f32::NEG_INFINITY, f32::max)]
-}
-
-#[multiversion(targets = "simd")]
-fn sum_about(values: &[f32], mean: f64) -> f64 {
-    let mut lanes = [0.0f64; LANES];
-    let (lines, rest) = values.as_chunks::<LANES>();
-    for line in lines {
-        for (lane, value) in lanes.iter_mut().zip(line) {
-            *lane += f64::from(*value) - mean;
-        }
-    }
-    let rest: f64 = rest.iter().map(|value| f64::from(*value) - mean).sum();
-    lanes.iter().sum::<f64>() + rest
-}
-
-#[multiversion(targets = "simd")]
-fn squares_about(values: &[f32], mean: f64) -> f64 {
-    let square = |value: f32| (f64::from(value) - mean) * (f64::from(value) - mean);
-    let mut lanes = [0.0f64; LANES];
-    let (lines, rest) = values.as_chunks::<LANES>();
-    for line in lines {
-        for (lane, value) in lanes.iter_mut().zip(line) {
-            *lane += square(*value);
-        }
-    }
-    lanes.iter().sum::<f64>() + rest.iter().map(|value| square(*value)).sum::<f64>()
 }

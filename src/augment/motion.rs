@@ -134,7 +134,13 @@ impl MotionParams {
         for (at, movement) in self.movements.iter().enumerate() {
             let segment = if at + 1 == central { 0 } else { at + 1 };
             if starts[segment] < ends[segment] {
-                copies.push(moved(&sample.image, spacing, movement, air));
+                copies.push(moved(
+                    &sample.image,
+                    spacing,
+                    movement.degrees,
+                    movement.translation,
+                    air,
+                ));
                 shares.push(gains(segment));
             }
         }

@@ -7,27 +7,24 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::math::ROUND;
-use super::motion::Movement;
 
-/// What is seen after the head moved; `outside` where that lay outside the box of the voxels' centres.
-/// The image must be in standard layout.
+/// What is seen after the head moved, by a movement's `degrees` and `translation`; `outside` where that lay
+/// outside the box of the voxels' centres. The image must be in standard layout.
 pub(super) fn moved(
     image: &Array3<f32>,
     spacing: [f64; 3],
-    movement: &Movement,
+    degrees: [f64; 3],
+    translation: [f64; 3],
     outside: f32,
 ) -> Array3<f32> {
     let (nx, ny, nz) = image.dim();
     let shape = [nx, ny, nz];
-    let (turn, centre) = (
-        rotation(movement.degrees),
-        shape.map(|n| (n as f64 - 1.0) / 2.0),
-    );
+    let (turn, centre) = (rotation(degrees), shape.map(|n| (n as f64 - 1.0) / 2.0));
     // From voxels to mm about the centre, turned, moved, and back to voxels.
     let matrix = [0, 1, 2].map(|a| [0, 1, 2].map(|b| turn[a][b] * spacing[b] / spacing[a]));
     let offset = [0, 1, 2].map(|a| {
         let turned: f64 = (0..3).map(|b| matrix[a][b] * centre[b]).sum();
-        centre[a] - turned + movement.translation[a] / spacing[a]
+        centre[a] - turned + translation[a] / spacing[a]
     });
     let mut copy = Array3::from_elem(image.dim(), outside);
     let (Some(source), Some(target)) = (image.as_slice(), copy.as_slice_mut()) else {

@@ -12,6 +12,7 @@ use crate::dataset::Fold;
 use crate::device::DeviceChoice;
 use crate::experiment::{self, Resolved};
 use crate::kernel::TrainingBackend;
+use crate::layout::RunFolder;
 use crate::run::{self, Options, RunSummary, over_all};
 use crate::settings;
 
@@ -52,9 +53,10 @@ impl Args {
     /// How to run the experiment in `file`. A run's own config.yaml means that run: of its split, the
     /// fold that is noted beside it.
     fn options(&self, file: &Path, device: &str) -> Options {
-        let own = file.file_name().is_some_and(|name| name == "config.yaml");
+        let run = RunFolder::new(file.parent().unwrap_or(Path::new("")));
+        let own = file == run.config();
         let folds = match (own, self.folds.0.is_empty()) {
-            (true, true) => read_fold(&file.with_file_name("split.json")),
+            (true, true) => read_fold(&run.split()),
             _ => self.folds.0.clone(),
         };
         Options {
@@ -174,12 +176,12 @@ fn show(name: &str, summaries: &[RunSummary]) {
         outln!(
             "  {:<24}{}",
             "report",
-            summary.folder.join("report.html").display()
+            RunFolder::new(&summary.folder).report().display()
         );
         outln!(
             "  {:<24}{}",
             "plots",
-            summary.folder.join("plots").display()
+            RunFolder::new(&summary.folder).plots().display()
         );
         outln!(
             "  {:<24}calvaria predict --run {} SCAN.nii.gz -o OUT",

@@ -6,12 +6,12 @@ use clap::Subcommand;
 
 use super::{Failed, Results};
 use crate::console::{Console, Verbosity};
-use crate::jobs::{JobId, State};
+use crate::jobs::{JobId, State, read_journal};
+use crate::layout::SweepFolder;
 use crate::sweep::event::{Entry, Event};
-use crate::sweep::importance::importances;
-use crate::sweep::study::RECORD;
 use crate::sweep::{
-    Budget, Definition, Driver, History, Status, Stop, Sweep, in_words, log, write_report,
+    Budget, Definition, Driver, History, RunKey, Status, Stop, Sweep, SweepError, in_words,
+    write_report,
 };
 
 /// Trials of the leaderboard that are shown.
@@ -73,9 +73,8 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
     for notice in driver.notices() {
         console.say(&format!("warning: {notice}"));
     }
-    console
-        .log_to(&home.join("log.txt"))
-        .map_err(Failed::work)?;
+    let folder = SweepFolder::new(&home);
+    console.log_to(&folder.log()).map_err(Failed::work)?;
     if args.retry_failed {
         let count = driver.retry_failed().map_err(Failed::work)?;
         console.say(&format!("{count} failed trials run again."));
@@ -85,8 +84,8 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
         .map_err(Failed::work)?;
     show(driver.history());
     write_report(&home, driver.history()).map_err(Failed::work)?;
-    outln!("\n  table   {}", home.join("sweep.csv").display());
-    outln!("  report  {}", home.join("report.html").display());
+    outln!("\n  table   {}", folder.table().display());
+    outln!("  report  {}", folder.report().display());
     match ended {
         Some(stop @ Stop::Failures(_)) => {
             Err(Failed::work(format!("the sweep was given up: {stop}.")))
@@ -105,11 +104,12 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
 }
 
 fn status(folder: &Path) -> Result<(), Failed> {
-    let record = folder.join(RECORD);
+    let record = SweepFolder::new(folder).record();
     if !record.is_file() {
         return Err(Failed::input(no_sweep(folder)));
     }
-    let entries = log::read(&record).map_err(Failed::input)?;
+    let entries: Vec<Entry> =
+        read_journal(&record).map_err(|error| Failed::input(SweepError::from(error)))?;
     if entries.is_empty() {
         return Err(Failed::input(no_sweep(folder)));
     }
@@ -126,7 +126,7 @@ fn status(folder: &Path) -> Result<(), Failed> {
 fn no_sweep(folder: &Path) -> String {
     let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut sweeps: Vec<String> = (inside.map(|entry| entry.path()))
-        .filter(|path| path.join(RECORD).is_file())
+        .filter(|path| SweepFolder::new(path).record().is_file())
         .map(|path| path.display().to_string())
         .collect();
     sweeps.sort();
@@ -137,8 +137,9 @@ fn no_sweep(folder: &Path) -> String {
         format!("one of those in it: {}", sweeps.join(", "))
     };
     format!(
-        "{} holds no sweep: there is no {RECORD} in it, or nothing in that yet. Give {instead}.",
-        folder.display()
+        "{} holds no sweep: there is no {} in it, or nothing in that yet. Give {instead}.",
+        folder.display(),
+        SweepFolder::RECORD
     )
 }
 
@@ -156,7 +157,8 @@ fn show_work(history: &History, states: &[(JobId, State)]) {
         let jobs: Vec<&(JobId, State)> = (states.iter())
             .filter(|(job, state)| {
                 let over = matches!(state, State::Ended(_));
-                job.trial == trial.number && (!over || trial.status == Status::Unfinished)
+                let own = RunKey::of_job(job).is_some_and(|(number, _)| number == trial.number);
+                own && (!over || trial.status == Status::Unfinished)
             })
             .collect();
         if jobs.is_empty() && trial.status != Status::Unfinished {
@@ -211,7 +213,7 @@ fn show(history: &History) {
     if rows.len() > SHOWN {
         outln!("  … and {} more", rows.len() - SHOWN);
     }
-    match importances(history) {
+    match history.importances() {
         Ok(found) => {
             outln!("\nImportance. {}", found.caveat());
             for one in &found.parameters {

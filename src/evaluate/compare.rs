@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::layout::{RunFolder, TableError, runs_below};
 use crate::metric::{Better, METRICS, Metric};
-use crate::statistics::{Paired, holm};
+use crate::statistics::{Paired, holm, mean};
 
 /// The column that tells whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";
@@ -29,13 +30,8 @@ pub enum CompareError {
         path: PathBuf,
     },
     /// A table of scores cannot be read.
-    #[error("{}: {why}. Run the experiment again to write it anew.", path.display())]
-    Table {
-        /// The table.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// A metric is in neither table.
     #[error("{run} has no metric `{metric}`. It has: {}.", known.join(", "))]
     Metric {
@@ -95,19 +91,22 @@ impl Scores {
     ///
     /// When there are none, or a table is damaged.
     pub fn read(folder: &Path) -> Result<Self, CompareError> {
-        let mut tables = Vec::new();
-        find_tables(folder, &mut tables);
-        if tables.is_empty() {
+        let runs = runs_below(folder, RunFolder::cases);
+        if runs.is_empty() {
             return Err(CompareError::NoScores {
                 path: folder.into(),
             });
         }
         let mut sums: BTreeMap<String, BTreeMap<String, (f64, f64)>> = BTreeMap::new();
-        for table in &tables {
-            read_table(table, &mut sums).map_err(|error| CompareError::Table {
-                path: table.clone(),
-                why: error,
-            })?;
+        for run in &runs {
+            for case in run.read_cases()? {
+                let scores = sums.entry(case.case).or_default();
+                for (name, value) in case.scores {
+                    let (sum, count) = scores.entry(name).or_default();
+                    *sum += value;
+                    *count += 1.0;
+                }
+            }
         }
         let mean = |scores: BTreeMap<String, (f64, f64)>| {
             let means = scores.into_iter().map(|(name, (sum, n))| (name, sum / n));
@@ -136,44 +135,6 @@ impl Scores {
                     .map_or(Vec::new(), |scores| scores.keys().cloned().collect()),
             })
     }
-}
-
-/// All `cases.csv` in or below a folder, in order.
-fn find_tables(folder: &Path, found: &mut Vec<PathBuf>) {
-    let own = folder.join("cases.csv");
-    if own.is_file() {
-        found.push(own);
-        return;
-    }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    below.sort();
-    for folder in below.iter().filter(|path| path.is_dir()) {
-        find_tables(folder, found);
-    }
-}
-
-fn read_table(
-    path: &Path,
-    sums: &mut BTreeMap<String, BTreeMap<String, (f64, f64)>>,
-) -> Result<(), String> {
-    let mut table = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
-    let header = table.headers().map_err(|error| error.to_string())?.clone();
-    for row in table.records() {
-        let row = row.map_err(|error| error.to_string())?;
-        let scores = sums
-            .entry(row.get(0).unwrap_or_default().into())
-            .or_default();
-        for (name, value) in header.iter().zip(&row).skip(1) {
-            let value: f64 = value
-                .parse()
-                .map_err(|_| format!("`{value}` in column {name} is no number"))?;
-            let (sum, count) = scores.entry(name.into()).or_default();
-            *sum += value;
-            *count += 1.0;
-        }
-    }
-    Ok(())
 }
 
 /// How one experiment compares with the first one in one metric.
@@ -258,7 +219,7 @@ pub fn metric(name: &str) -> Result<&'static Metric, String> {
     found.ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
         format!(
-            "`{name}` is no metric: it must be one of {}.",
+            "`{name}` is not a metric: it must be one of {}.",
             names.join(", ")
         )
     })
@@ -283,7 +244,6 @@ pub fn compare(
         check_cases(first, second)?;
         for &metric in metrics {
             let scores = [first.of(metric.name)?, second.of(metric.name)?];
-            let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
             let paired = Paired::of(&scores[0], &scores[1], seed);
             comparisons.push(Comparison {
                 first: first.name.clone(),

@@ -2,14 +2,13 @@
 
 pub mod compare;
 
-use std::io;
 use std::path::Path;
 
 use thiserror::Error;
 
 use crate::dataset::Case;
-use crate::files::{FileError, write_atomic};
 use crate::kernel::Kernels;
+use crate::layout::CaseScores;
 use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predicted, Predictor};
 use crate::volume::nifti::read_mask;
@@ -39,25 +38,6 @@ pub enum EvaluateError {
     },
 }
 
-/// A case's scores, on the native grid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaseScores {
-    /// The case's id.
-    pub case: String,
-    /// Name and value of every score, in the order of the table's columns.
-    pub scores: Vec<(&'static str, f64)>,
-}
-
-impl CaseScores {
-    /// The hard IoU.
-    pub fn iou(&self) -> f64 {
-        self.scores
-            .iter()
-            .find(|(name, _)| *name == "iou")
-            .map_or(f64::NAN, |(_, value)| *value)
-    }
-}
-
 /// Volume of a mask in mL.
 pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     let voxels = mask.voxels.iter().filter(|&&label| label > 0).count();
@@ -81,10 +61,10 @@ pub fn evaluate_case<B: Kernels>(
     };
     let predicted = predictor.predict(raw.case)?;
     let probability = Some(&predicted.probability);
-    let scores = CaseScores {
-        case: case.id.clone(),
-        scores: metric::all(&predicted.mask, &truth, probability, settings),
-    };
+    let scores = CaseScores::new(
+        &case.id,
+        metric::all(&predicted.mask, &truth, probability, settings),
+    );
     let segmented = Segmented {
         image,
         truth,
@@ -100,7 +80,7 @@ pub struct Segmented {
     pub image: Volume<f32>,
     /// The true mask.
     pub truth: Volume<u8>,
-    /// What the network made of it.
+    /// The prediction.
     pub predicted: Predicted,
 }
 
@@ -123,32 +103,8 @@ pub fn evaluate_files(
             why,
         });
     }
-    Ok(CaseScores {
-        case: prediction.display().to_string(),
-        scores: metric::all(&predicted, &true_mask, None, settings),
-    })
-}
-
-/// Writes `cases.csv`: a row a case, a column a score; an infinite distance is `inf`.
-///
-/// # Errors
-///
-/// When the file cannot be written.
-pub fn write_cases(path: &Path, cases: &[CaseScores]) -> Result<(), FileError> {
-    write_atomic(path, |out| {
-        let mut table = csv::Writer::from_writer(out);
-        if let Some(first) = cases.first() {
-            let names = first.scores.iter().map(|(name, _)| *name);
-            table
-                .write_record(std::iter::once("case").chain(names))
-                .map_err(io::Error::other)?;
-        }
-        for case in cases {
-            let values = case.scores.iter().map(|(_, value)| value.to_string());
-            table
-                .write_record(std::iter::once(case.case.clone()).chain(values))
-                .map_err(io::Error::other)?;
-        }
-        table.flush()
-    })
+    Ok(CaseScores::new(
+        prediction.display().to_string(),
+        metric::all(&predicted, &true_mask, None, settings),
+    ))
 }

@@ -1,13 +1,14 @@
-//! Where the jobs of a sweep run. One file a member.
+//! Where jobs run: worker processes, Slurm. One file per executor.
 //!
-//! A job is a command line of this program, an ordinary run. An [`Executor`] says where jobs run;
-//! opened in the folder of a study it is a [`Pool`], which takes jobs and says how they ended. Both can
-//! be killed at any moment: the pool that is opened next knows what still runs and starts nothing twice.
+//! A job is a command line with a name. An [`Executor`] says where jobs run; opened in a folder of its own
+//! it is a [`Pool`], which takes jobs and reports how they ended. Both can be killed at any moment: the
+//! pool that is opened next knows what still runs and starts nothing twice.
 #![expect(
     clippy::large_enum_variant,
-    reason = "a sweep has one executor: its size matters less than a plain enum"
+    reason = "there is one executor at a time: its size matters less than a plain enum"
 )]
 
+mod journal;
 mod local;
 mod lock;
 mod outcome;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use journal::{Journal, JournalError, Opened, read_journal};
 pub use local::{Auto, Local, Threads};
 pub use outcome::{Failure, Outcome};
 pub use quote::{quote, quote_command};
@@ -28,8 +30,8 @@ pub use slurm::Slurm;
 
 use crate::files::FileError;
 
-/// The program's exit code where Ctrl-C or SIGTERM stopped the work and the same command goes on: what
-/// shells use, 128 and the number of SIGINT.
+/// The program's exit code where Ctrl-C or SIGTERM stopped the work and the same command resumes it: what
+/// shells use, 128 plus the number of SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
 crate::family! {
@@ -49,29 +51,28 @@ impl Default for Executor {
 }
 
 impl Executor {
-    /// Takes over the jobs of the study in the folder `study`: those that a killed process left behind
-    /// are recognised.
+    /// Takes over the jobs in `folder`: those that a killed process left behind are recognised.
     ///
     /// # Errors
     ///
-    /// When another process has them, or what was recorded cannot be read.
-    pub fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+    /// When another process has them, or their record cannot be read.
+    pub fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
         Ok(match self {
-            Self::Local(local) => Box::new(local.open(study)?),
-            Self::Slurm(slurm) => Box::new(slurm.open(study)?),
+            Self::Local(local) => Box::new(local.open(folder)?),
+            Self::Slurm(slurm) => Box::new(slurm.open(folder)?),
         })
     }
 
-    /// Where the jobs of a study are, for whoever looks on while another process runs them. Local jobs
-    /// that ended are known to the study alone.
+    /// Where the jobs in `folder` are, to look on while another process runs them. Local jobs that ended are
+    /// not among them: they have no record here.
     ///
     /// # Errors
     ///
-    /// When what was recorded cannot be read.
-    pub fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+    /// When the record cannot be read.
+    pub fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
         match self {
-            Self::Local(_) => local::states(study),
-            Self::Slurm(slurm) => slurm.states(study),
+            Self::Local(_) => local::states(folder),
+            Self::Slurm(slurm) => slurm.states(folder),
         }
     }
 
@@ -96,63 +97,83 @@ impl Executor {
     /// # Errors
     ///
     /// When a command line cannot be written for a shell.
-    pub fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+    pub fn dry_run(&self, folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
         match self {
             Self::Local(local) => local.dry_run(jobs),
-            Self::Slurm(slurm) => slurm.dry_run(study, jobs),
+            Self::Slurm(slurm) => slurm.dry_run(folder, jobs),
         }
     }
 }
 
-/// A run of a trial: its name, everywhere.
+/// A job's name, unique in its folder and a path in it, such as `trial-0017/seed-42/fold-3`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct JobId {
-    /// The trial, counted from 0.
-    pub trial: usize,
-    /// The run's seed.
-    pub seed: u64,
-    /// The run's fold, counted from 0; none where the split has only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fold: Option<usize>,
-}
+#[serde(from = "RecordedId")]
+pub struct JobId(String);
 
 impl JobId {
-    /// The file of what the run prints, within the sweep's folder.
-    pub fn log(&self) -> String {
-        format!("logs/{}.log", self.to_string().replace('/', "-"))
+    /// The job of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trial, seed, fold } = self;
-        let fold = fold.map_or_else(String::new, |fold| format!("/fold-{fold}"));
-        f.pad(&format!("trial-{trial:04}/seed-{seed}{fold}"))
+        f.pad(&self.0)
+    }
+}
+
+/// A name as it is on record: as text, or in the parts that earlier versions wrote.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RecordedId {
+    Name(String),
+    Parts {
+        trial: usize,
+        seed: u64,
+        fold: Option<usize>,
+    },
+}
+
+impl From<RecordedId> for JobId {
+    fn from(recorded: RecordedId) -> Self {
+        Self(match recorded {
+            RecordedId::Name(name) => name,
+            RecordedId::Parts { trial, seed, fold } => {
+                let fold = fold.map_or_else(String::new, |fold| format!("/fold-{fold}"));
+                format!("trial-{trial:04}/seed-{seed}{fold}")
+            }
+        })
     }
 }
 
 /// A command line to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// Which run it is.
+    /// Its name.
     pub id: JobId,
     /// The program and its arguments, without `--device`, which the executor adds. It runs in the
     /// current folder of the process that submits it.
     pub command: Vec<OsString>,
-    /// Where what it prints is appended.
+    /// The file to which its output is appended.
     pub log: PathBuf,
 }
 
-/// Where a job is.
+/// How far a job is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// It waits its turn, perhaps for a reason that Slurm gives.
+    /// It waits for its turn, perhaps for a reason that Slurm gives.
     Pending(String),
     /// It runs: where.
     Running(String),
-    /// It was interrupted and waits to go on; it has been started this often.
+    /// It was interrupted and waits to be resumed; it has been started this often.
     Requeued(usize),
-    /// It was told to stop and has not yet.
+    /// It was asked to stop and has not ended yet.
     Stopping,
     /// It ended.
     Ended(Outcome),
@@ -171,33 +192,34 @@ impl fmt::Display for State {
     }
 }
 
-/// An executor at work for one study.
+/// An executor at work in one folder.
 ///
-/// Whoever drives it calls [`poll`](Self::poll) every second or so, from one thread that lives as long
-/// as the pool: local workers are told to stop when the thread that started them ends.
+/// Call [`poll`](Self::poll) every second or so, from one thread that lives as long as the pool: local workers
+/// are asked to stop when the thread that started them ends.
 pub trait Pool: Send {
     /// Takes jobs. One that waits or runs already, as after a restart, is not started again; one that is
     /// being stopped is started once it has stopped.
     ///
     /// # Errors
     ///
-    /// When Slurm does not take them, or not all of them; those that it took go on.
+    /// When Slurm does not take them, or not all of them; those that it took run.
     fn submit(&mut self, jobs: Vec<Job>) -> Result<(), ExecutorError>;
 
-    /// What ended since the last call, each job once. With the next call (or the next `submit`) the
-    /// caller says that it has noted what it was told; if it dies before, the next process is told again.
-    /// So whoever takes a study up polls before it submits, and takes news of a trial that has ended
-    /// for what it is.
+    /// The jobs that ended since the last call, each once, and how.
+    ///
+    /// At-least-once delivery: the next call of `poll` or `submit` confirms that the caller has recorded the
+    /// outcomes. If the caller is killed before, the next process gets them again. So callers must poll before
+    /// they submit, and ignore outcomes of jobs that they know to have ended.
     ///
     /// # Errors
     ///
-    /// When a record cannot be written, or Slurm has not answered for long. The jobs go on.
+    /// When the record cannot be written, or Slurm has not answered for long. The jobs keep running.
     fn poll(&mut self) -> Result<Vec<(JobId, Outcome)>, ExecutorError>;
 
-    /// Where each job is.
+    /// How far each job is.
     fn states(&self) -> Vec<(JobId, State)>;
 
-    /// Stops one job: it is told to save and end, and ended if it takes too long (a local one after its
+    /// Stops one job: it is asked to save and end, and killed if it takes too long (a local one after its
     /// `grace`, one of Slurm's after the cluster's KillWait, 30 seconds as a rule). Jobs that have ended
     /// or are unknown are left alone.
     ///
@@ -206,7 +228,7 @@ pub trait Pool: Send {
     /// When Slurm refuses.
     fn stop(&mut self, id: &JobId) -> Result<(), ExecutorError>;
 
-    /// Stops every job, and waits for local ones; those of a Slurm executor that detaches go on.
+    /// Stops every job, and waits for local ones; those of a Slurm executor that detaches keep running.
     ///
     /// # Errors
     ///
@@ -223,19 +245,19 @@ pub enum ExecutorError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Another process runs this study's jobs.
-    #[error("another process runs the jobs of {}. Wait for it or end it; to look on, use `calvaria sweep status`.", study.display())]
+    /// Another process runs the jobs of this folder.
+    #[error("another process runs the jobs of {}. Wait for it or end it; to look on, use `calvaria sweep status`.", folder.display())]
     Busy {
-        /// The study's folder.
-        study: PathBuf,
+        /// The folder.
+        folder: PathBuf,
     },
     /// A command line that no shell can take.
-    #[error("{job}: the command line holds a NUL character, which no program can be given")]
+    #[error("{job}: the command line holds a NUL character, which cannot be passed to a program")]
     Nul {
         /// The job.
         job: JobId,
     },
-    /// A line of the record of submissions makes no sense.
+    /// A line of the record of submissions is damaged.
     #[error("{}:{line}: {why}. Restore the file from a copy, or delete the line.", path.display())]
     Damaged {
         /// The record.
@@ -245,9 +267,9 @@ pub enum ExecutorError {
         /// What is wrong with it.
         why: String,
     },
-    /// A program of Slurm is not there.
+    /// A program of Slurm is missing.
     #[error(
-        "cannot run `{program}`: {source}. Start the sweep where Slurm's programs are (a login node, after \
+        "cannot run `{program}`: {source}. Start the program where Slurm's programs are (a login node, after \
          `module load slurm` on some), or name their folder in executor.slurm.bin."
     )]
     NoSlurm {
@@ -256,14 +278,39 @@ pub enum ExecutorError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Slurm did not do what it was asked.
+    /// Slurm refused a command.
     #[error("`{command}` failed: {why}{remedy}")]
     Refused {
         /// The command line.
         command: String,
-        /// What it wrote.
+        /// Slurm's message.
         why: String,
         /// What to do.
         remedy: &'static str,
     },
+}
+
+impl From<JournalError> for ExecutorError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::File(error) => Self::File(error),
+            JournalError::Locked { path } => Self::Busy { folder: path },
+            JournalError::Damaged { path, line, why } => Self::Damaged { path, line, why },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_record_read_back_and_so_do_those_of_earlier_versions() {
+        let id = JobId::new("trial-0017/seed-42/fold-3");
+        let read = |json: &str| serde_json::from_str::<JobId>(json).unwrap();
+        assert_eq!(read(&serde_json::to_string(&id).unwrap()), id);
+        assert_eq!(read(r#"{"trial":17,"seed":42,"fold":3}"#), id);
+        let alone = JobId::new("trial-0017/seed-42");
+        assert_eq!(read(r#"{"trial":17,"seed":42}"#), alone);
+    }
 }

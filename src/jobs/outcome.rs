@@ -19,11 +19,11 @@ const TAIL_BYTES: u64 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Its program ended well.
+    /// Its program succeeded.
     Finished,
-    /// It was stopped, by the pool or from outside; what it saved is there.
+    /// It was stopped, by the pool or from outside, and can be resumed.
     Stopped,
-    /// It failed, and nobody stopped it.
+    /// It failed by itself.
     Failed(Failure),
 }
 
@@ -67,7 +67,7 @@ impl Failure {
     }
 }
 
-/// What an exit status says, in words.
+/// An exit status in words.
 pub(super) fn cause(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -78,8 +78,8 @@ pub(super) fn cause(status: ExitStatus) -> String {
     }
 }
 
-/// Whether a run was told to end, by whomever, and did: its own exit code for that, or the signal itself
-/// where that came before it listened.
+/// Whether a program ended because it was asked to: by its own exit code for that, or by the signal itself
+/// where that came before the program could handle it.
 pub(super) fn was_interrupted(status: ExitStatus) -> bool {
     let (interrupt, terminate) = (Signal::INT.as_raw(), Signal::TERM.as_raw());
     status.code() == Some(INTERRUPTED.into())
@@ -113,7 +113,7 @@ fn tail(log: &Path, from: u64) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// How long a log is now, so that its tail can leave out what was there before.
+/// How long a log is now, so that its tail can leave out earlier lines.
 pub(super) fn length(log: &Path) -> u64 {
     std::fs::metadata(log).map_or(0, |metadata| metadata.len())
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis, Slice, Zip, s};
 
+use crate::statistics::percentile_of_distances;
 use crate::volume::distance::squared_distance;
 
 /// Added to a tolerance, in mm: whether a voxel of 1 mm is within 1 mm is not for the rounding of a
@@ -72,7 +73,8 @@ impl SurfaceDistances {
 
     /// The larger of both directions' 95th percentiles, in mm.
     pub fn hd95(&self) -> f64 {
-        percentile(&self.from_prediction, 0.95).max(percentile(&self.from_truth, 0.95))
+        let percentile = |distances: &[f64]| percentile_of_distances(distances, 0.95);
+        percentile(&self.from_prediction).max(percentile(&self.from_truth))
     }
 
     /// The mean of both directions' distances together, in mm.
@@ -89,24 +91,6 @@ impl SurfaceDistances {
         }
         let limit = tolerance + ROUNDING;
         self.both().filter(|&distance| distance <= limit).count() as f64 / count as f64
-    }
-}
-
-/// The value below which a share of the values lies, linear between neighbours as in numpy; 0 of none.
-fn percentile(values: &[f64], share: f64) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let mut values = values.to_vec();
-    let place = share * (values.len() - 1) as f64;
-    let (_, &mut below, above) = values.select_nth_unstable_by(place as usize, f64::total_cmp);
-    let above = above.iter().copied().fold(f64::INFINITY, f64::min);
-    let part = place.fract();
-    // Where both are infinite there is nothing between them.
-    if part == 0.0 || above == below {
-        below
-    } else {
-        below + part * (above - below)
     }
 }
 

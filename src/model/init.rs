@@ -110,7 +110,8 @@ impl Scheme {
     }
 }
 
-/// The Box-Muller transform.
+/// The Box-Muller transform. `rand_distr` draws other numbers from the same stream, and every stored result
+/// rests on these.
 fn standard_normal(random: &mut impl Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.random::<f64>()).cos()

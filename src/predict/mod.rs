@@ -13,6 +13,7 @@ pub use component::keep_largest;
 
 use crate::experiment::{self, Experiment, Prediction};
 use crate::kernel::Kernels;
+use crate::layout::RunFolder;
 use crate::model::Network;
 use crate::model::weights::{self, WeightsError};
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
@@ -67,12 +68,13 @@ impl<B: Kernels> Predictor<B> {
     ///
     /// When the folder is not a run's or its weights cannot be read.
     pub fn from_run(folder: &Path, device: &B::Device) -> Result<Self, PredictError> {
-        let resolved = experiment::load(&folder.join("config.yaml"), &[]).map_err(|source| {
-            PredictError::Config {
-                folder: folder.to_owned(),
-                source,
-            }
-        })?;
+        let resolved =
+            experiment::load(&RunFolder::new(folder).config(), &[]).map_err(|source| {
+                PredictError::Config {
+                    folder: folder.to_owned(),
+                    source,
+                }
+            })?;
         Self::new(
             &resolved.experiment,
             &Checkpoints::of(folder).best(),

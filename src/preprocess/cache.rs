@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Inputs, Pipeline, Prepared, PreprocessError, Raw, StepTime};
-use crate::files::{FileError, create_folder, read_text, write_json};
+use crate::files::{FileError, create_folder, hex, read_text, write_json};
 use crate::volume::VolumeError;
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 
@@ -387,10 +387,6 @@ fn digests(inputs: &Inputs) -> Result<InputDigests, VolumeError> {
         mask: inputs.mask.map(digest).transpose()?,
         region: inputs.region.map(digest).transpose()?,
     })
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The hex SHA-256 over everything that shapes a preprocessed case.

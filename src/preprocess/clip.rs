@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
-use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
+use crate::statistics::intensities::percentiles;
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,7 +13,6 @@ mod over;
 mod reorient;
 mod resample;
 mod rescale;
-mod statistics;
 mod zscore;
 
 use std::path::{Path, PathBuf};

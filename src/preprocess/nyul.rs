@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
-use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
+use crate::statistics::intensities::percentiles;
 
 /// Maps each scan's percentiles onto standard landmarks, piecewise linearly (Nyúl, Udupa and Zhang
 /// 2000, "New variants of a method of MRI scale standardization", IEEE TMI 19(2)), as TorchIO does.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::statistics::mean_and_deviation;
 use super::{Prepared, PreprocessError};
+use crate::statistics::intensities::mean_and_deviation;
 
 /// Which voxels a step takes its statistics over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::clip::check_percentiles;
 use super::over::Over;
-use super::statistics::percentiles;
 use super::{Prepared, PreprocessError};
+use crate::statistics::intensities::percentiles;
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
 ///

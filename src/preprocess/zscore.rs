@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::over::Over;
-use super::statistics::mean_and_deviation;
 use super::{Prepared, PreprocessError};
+use crate::statistics::intensities::mean_and_deviation;
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
 /// squares over n, not n - 1).

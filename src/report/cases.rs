@@ -1,9 +1,9 @@
 //! `cases.csv` as pages show it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::{ReportError, Table};
+use crate::layout::{self, RunFolder};
 use crate::statistics::mean;
 
 /// The scores of validation cases as texts.
@@ -14,24 +14,10 @@ pub(super) struct Cases {
 }
 
 impl Cases {
-    /// Reads a table of scores.
-    pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
-        let read = || -> Result<Self, csv::Error> {
-            let mut table = csv::Reader::from_path(path)?;
-            let texts = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
-            let columns = texts(table.headers()?);
-            let rows: Result<_, _> = (table.records())
-                .map(|record| record.map(|record| texts(&record)))
-                .collect();
-            Ok(Self {
-                columns,
-                rows: rows?,
-            })
-        };
-        read().map_err(|source| ReportError::Cases {
-            path: path.to_owned(),
-            source,
-        })
+    /// Reads the scores of a run.
+    pub(super) fn read(run: &RunFolder) -> Result<Self, ReportError> {
+        let layout::Table { columns, rows } = layout::Table::read(&run.cases())?;
+        Ok(Self { columns, rows })
     }
 
     /// The tables of several runs as one. A second column names the run.

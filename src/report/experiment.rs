@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::cases::Cases;
-use super::run::{environment, iou_curves, learning_rates, links, losses, series, strip, verdict};
+use super::run::{environment, iou_curves, learning_rates, losses, series, strip, verdict};
 use super::{Page, ReportError, Table};
 use crate::experiment::Experiment;
 use crate::files::read_text;
+use crate::layout::{Epoch, RunFolder};
 use crate::plot::Series;
-use crate::track::{Epoch, read_history};
 
 /// A finished run of an experiment.
 pub struct Finished {
@@ -32,11 +32,13 @@ pub fn write_experiment(
     runs: &[Finished],
     summary: Vec<(String, String)>,
 ) -> Result<(), ReportError> {
-    let plots = home.join("plots");
+    let files = RunFolder::new(home);
+    let plots = files.plots();
     let (mut histories, mut tables) = (Vec::new(), Vec::new());
     for run in runs {
-        histories.push((&run.variant, read_history(&run.folder.join("metrics.csv"))?));
-        let cases = Cases::read(&run.folder.join("cases.csv"))?;
+        let folder = RunFolder::new(&run.folder);
+        histories.push((&run.variant, folder.read_metrics()?));
+        let cases = Cases::read(&folder)?;
         tables.push((run.variant.clone(), cases));
     }
     let curves = |value: fn(&Epoch) -> f64| -> Vec<Series> {
@@ -61,16 +63,17 @@ pub fn write_experiment(
             "IoU of each validation case on its own grid, in every run.",
         ),
     ];
-    let mut files: Vec<(String, String)> = (runs.iter())
+    let mut links: Vec<(String, String)> = (runs.iter())
         .filter_map(|run| {
-            let page = run.folder.strip_prefix(home).ok()?.join("report.html");
+            let report = RunFolder::new(&run.folder).report();
+            let place = report.strip_prefix(home).ok()?;
             Some((
                 format!("report of {}", run.variant),
-                page.display().to_string(),
+                place.display().to_string(),
             ))
         })
         .collect();
-    files.extend(links(home, &["plots"]));
+    links.extend(files.links().into_iter().map(|name| (name.clone(), name)));
     let Some(first) = runs.first() else {
         return Ok(());
     };
@@ -85,11 +88,11 @@ pub fn write_experiment(
             ("Runs".into(), table(runs)),
             ("Cases".into(), cases.table()),
         ],
-        links: files,
-        config_yaml: read_text(&first.folder.join("config.yaml"))?,
-        environment: environment(&first.folder)?,
+        links,
+        config_yaml: read_text(&RunFolder::new(&first.folder).config())?,
+        environment: environment(&RunFolder::new(&first.folder))?,
     }
-    .save(&home.join("report.html"))
+    .save(&files.report())
 }
 
 fn table(runs: &[Finished]) -> Table {

@@ -5,8 +5,6 @@ mod experiment;
 mod page;
 mod run;
 
-use std::path::PathBuf;
-
 use thiserror::Error;
 
 pub use experiment::{Finished, write_experiment};
@@ -14,8 +12,8 @@ pub use page::{Cell, Page, Table};
 pub use run::{Highlight, draw_run, write_run};
 
 use crate::files::FileError;
+use crate::layout::TableError;
 use crate::plot::PlotError;
-use crate::track::HistoryError;
 
 /// A plot or a page could not be made.
 #[derive(Debug, Error)]
@@ -23,17 +21,9 @@ pub enum ReportError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A run's `metrics.csv` could not be read.
+    /// A run's table could not be read.
     #[error(transparent)]
-    History(#[from] HistoryError),
-    /// A run's `cases.csv` could not be read.
-    #[error("{} is not a table of scores: {source}. Run the experiment again with --force.", path.display())]
-    Cases {
-        /// The table.
-        path: PathBuf,
-        /// What is wrong.
-        source: csv::Error,
-    },
+    Table(#[from] TableError),
     /// A plot could not be made.
     #[error(transparent)]
     Plot(#[from] PlotError),

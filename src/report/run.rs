@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::cases::Cases;
 use super::{Page, ReportError};
 use crate::console::duration;
-use crate::evaluate::{CaseScores, Segmented};
+use crate::evaluate::Segmented;
 use crate::experiment::Experiment;
 use crate::files::read_text;
+use crate::layout::{CaseScores, Epoch, RunFolder};
 use crate::plot::{CurvePlot, Mark, Overlay, Series, StripPlot};
 use crate::statistics::{Paired, mean};
-use crate::track::{Epoch, read_history};
 
 /// A case that the page shows as a picture.
 pub struct Highlight {
@@ -36,8 +36,9 @@ pub fn draw_run(
     cases: &[CaseScores],
     highlights: &[Highlight],
 ) -> Result<(), ReportError> {
-    let plots = folder.join("plots");
-    let history = read_history(&folder.join("metrics.csv"))?;
+    let run = RunFolder::new(folder);
+    let plots = run.plots();
+    let history = run.read_metrics()?;
     let reference = experiment.report.reference_iou;
     let curve = series("validation", &history, |epoch| epoch.validation_iou);
     iou_curves(vec![curve], reference).save(&plots, "validation_iou")?;
@@ -63,8 +64,9 @@ pub fn write_run(
     experiment: &Experiment,
     summary: &[(String, String)],
 ) -> Result<(), ReportError> {
-    let plots = folder.join("plots");
-    let cases = Cases::read(&folder.join("cases.csv"))?;
+    let run = RunFolder::new(folder);
+    let plots = run.plots();
+    let cases = Cases::read(&run)?;
     let drawn = [
         (
             "validation_iou",
@@ -86,8 +88,8 @@ pub fn write_run(
     let drawn = drawn.map(|(stem, caption)| (stem.to_owned(), caption));
     let figures = drawn.into_iter().chain(overlays);
     let mut summary = summary.to_vec();
-    summary.extend(speed(&read_history(&folder.join("metrics.csv"))?));
-    let environment = environment(folder)?;
+    summary.extend(speed(&run.read_metrics()?));
+    let environment = environment(&run)?;
     let memory = environment
         .iter()
         .find(|(name, _)| name == "peak_memory_mib");
@@ -100,33 +102,16 @@ pub fn write_run(
             .map(|(stem, caption)| (caption, plots.join(format!("{stem}.svg"))))
             .filter(|(_, file)| file.exists())
             .collect(),
-        links: links(folder, &FILES),
+        links: run
+            .links()
+            .into_iter()
+            .map(|name| (name.clone(), name))
+            .collect(),
         tables: vec![("Cases".into(), cases.table())],
-        config_yaml: read_text(&folder.join("config.yaml"))?,
+        config_yaml: read_text(&run.config())?,
         environment,
     }
-    .save(&folder.join("report.html"))
-}
-
-/// The files of a run that a page links to.
-const FILES: [&str; 9] = [
-    "config.yaml",
-    "metrics.csv",
-    "cases.csv",
-    "split.json",
-    "environment.json",
-    "log.txt",
-    "checkpoints/best.safetensors",
-    "plots",
-    "tensorboard",
-];
-
-/// Links to those of `names` that exist.
-pub(super) fn links(folder: &Path, names: &[&str]) -> Vec<(String, String)> {
-    let existing = names.iter().filter(|name| folder.join(name).exists());
-    existing
-        .map(|name| ((*name).into(), (*name).into()))
-        .collect()
+    .save(&run.report())
 }
 
 /// The mean time of an epoch.
@@ -256,10 +241,10 @@ fn overlay(highlight: &Highlight) -> Overlay<'_> {
     }
 }
 
-/// The environment of a run's last session.
-pub(super) fn environment(folder: &Path) -> Result<Vec<(String, String)>, ReportError> {
-    let text = read_text(&folder.join("environment.json"))?;
-    // A file that somebody edited is shown as it is.
+/// What a run ran on in its last session.
+pub(super) fn environment(run: &RunFolder) -> Result<Vec<(String, String)>, ReportError> {
+    let text = read_text(&run.environment())?;
+    // The run wrote this file itself; one that was edited into something else is shown as it is.
     let record: Value = match serde_json::from_str(&text) {
         Ok(record) => record,
         Err(_) => return Ok(vec![("environment.json".into(), text)]),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{RunError, RunSummary, over_all};
 use crate::experiment::Experiment;
 use crate::files::read_text;
+use crate::layout::{RunFolder, runs_below};
 use crate::report::{self, Finished};
 
 pub(super) fn write_experiment(
@@ -33,22 +34,20 @@ pub(super) fn write_experiment(
 ///
 /// When there is no finished run or one of its files cannot be read.
 pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
-    let mut runs = Vec::new();
-    find_finished(folder, &mut runs);
-    runs.sort();
+    let runs = runs_below(folder, RunFolder::summary);
     let (mut summaries, mut experiments) = (Vec::new(), Vec::new());
     for run in &runs {
-        let mut summary = RunSummary::read(&run.join("summary.json"))?;
-        // The folder may have been moved after the run.
-        summary.folder.clone_from(run);
-        let config = read_text(&run.join("config.yaml"))?;
+        let mut summary = RunSummary::read(&run.summary())?;
+        // The folder may have been moved since.
+        summary.folder = run.path().to_owned();
+        let config = read_text(&run.config())?;
         let experiment: Experiment = serde_yaml::from_str(&config)
-            .map_err(|error| RunError::Setup(format!("{}: config.yaml: {error}", run.display())))?;
-        report::write_run(run, &experiment, &summary.rows())?;
+            .map_err(|error| RunError::Setup(format!("{}: {error}", run.config().display())))?;
+        report::write_run(run.path(), &experiment, &summary.rows())?;
         summaries.push(summary);
         experiments.push(experiment);
     }
-    let mut written: Vec<PathBuf> = runs.iter().map(|run| run.join("report.html")).collect();
+    let mut written: Vec<PathBuf> = runs.iter().map(RunFolder::report).collect();
     match experiments.as_slice() {
         [] => {
             return Err(RunError::Setup(format!(
@@ -61,21 +60,9 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
             let same = rest.iter().all(|other| other.name == first.name);
             if same && !rest.is_empty() {
                 write_experiment(folder, first, &summaries)?;
-                written.push(folder.join("report.html"));
+                written.push(RunFolder::new(folder).report());
             }
         }
     }
     Ok(written)
-}
-
-fn find_finished(folder: &Path, found: &mut Vec<PathBuf>) {
-    if folder.join("summary.json").is_file() {
-        found.push(folder.to_owned());
-        return;
-    }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.path().is_dir() {
-            find_finished(&entry.path(), found);
-        }
-    }
 }

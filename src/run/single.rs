@@ -9,16 +9,14 @@ use super::devices::NO_DEVICE;
 use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
 use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
-use crate::evaluate::{CaseScores, evaluate_case, write_cases};
+use crate::evaluate::evaluate_case;
 use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
 use crate::kernel::TrainingBackend;
+use crate::layout::{CaseScores, RunFolder};
 use crate::predict::Predictor;
 use crate::report::{self, Highlight};
 use crate::train::{self, Checkpoints};
-
-/// In a run's folder: locked by the process that works on it.
-const LOCK: &str = ".lock";
 
 /// One seed and fold of an experiment.
 pub(super) struct Run {
@@ -29,8 +27,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    fn files(&self) -> RunFolder {
+        RunFolder::new(&self.folder)
     }
 
     /// The folder of the experiment, in which its runs are.
@@ -59,7 +57,7 @@ impl Run {
 
     /// A run goes on only with the settings it was started with, or for more epochs.
     pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
-        let config = self.path("config.yaml");
+        let config = self.files().config();
         if options.force || !config.exists() {
             return Ok(());
         }
@@ -107,8 +105,8 @@ impl Run {
 
     /// Whether the run is finished: a summary of as many epochs as are wanted, or one that ended early.
     fn is_finished(&self) -> Result<bool, RunError> {
-        let config = self.path("config.yaml");
-        if !self.path("summary.json").exists() || !config.exists() {
+        let config = self.files().config();
+        if !self.files().summary().exists() || !config.exists() {
             return Ok(false);
         }
         let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
@@ -124,8 +122,8 @@ impl Run {
         interrupter: &Interrupter,
         console: &Console,
     ) -> Result<RunSummary, RunError> {
-        let summary_file = self.path("summary.json");
-        let Some(_lock) = lock(&self.path(LOCK))? else {
+        let summary_file = self.files().summary();
+        let Some(_lock) = lock(&self.files().lock())? else {
             return Err(RunError::Setup(format!(
                 "{} is being run by another process. Wait for its end, or give this experiment \
                  another `name`.",
@@ -152,15 +150,15 @@ impl Run {
             })?;
         }
         let config = self.config_text()?;
-        write_atomic(&self.path("config.yaml"), |out| {
+        write_atomic(&self.files().config(), |out| {
             out.write_all(config.as_bytes())
         })?;
-        write_json(&self.path("split.json"), &self.fold)?;
-        let environment_file = self.path("environment.json");
+        write_json(&self.files().split(), &self.fold)?;
+        let environment_file = self.files().environment();
         let inputs = data.inputs(self.fold.train.iter().chain(&self.fold.validation));
         let mut environment = Environment::start(&environment_file, options, inputs);
         environment.write(&environment_file)?;
-        console.log_to(&self.path("log.txt"))?;
+        console.log_to(&self.files().log())?;
         console.detail(|| environment.line());
         let done = self.train_and_score::<B>(data, devices, interrupter, console);
         // What was used is told of a session that failed as well, unless that cannot be written either.
@@ -201,7 +199,7 @@ impl Run {
             helpers,
         )?;
         let scored = self.score::<B>(data, device, console)?;
-        write_cases(&self.path("cases.csv"), &scored.scores)?;
+        self.files().write_cases(&scored.scores)?;
         let summary = RunSummary::new(
             &self.variant,
             &self.folder,
@@ -229,7 +227,7 @@ impl Run {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     std::fs::remove_dir_all(entry.path())?;
-                } else if entry.file_name() != LOCK {
+                } else if entry.path() != self.files().lock() {
                     std::fs::remove_file(entry.path())?;
                 }
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::console::duration;
-use crate::evaluate::CaseScores;
 use crate::files::{FileError, read_text, write_json};
+use crate::layout::CaseScores;
 use crate::statistics::mean_and_sd;
 use crate::train::Progress;
 

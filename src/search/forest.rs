@@ -1,10 +1,10 @@
-//! A random forest for regression over parameters, and what its trees say on average along one of
-//! them: the ground on which functional analysis of variance stands.
+//! A random forest for regression over parameters, with the marginal variance of its trees along each of
+//! them: the basis of functional analysis of variance.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// What a feature may be.
+/// The kind of a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Feature {
     /// A number from 0 to 1.
@@ -23,7 +23,7 @@ struct Leaf {
     sides: Vec<Side>,
 }
 
-/// What a leaf covers along one feature.
+/// The range of a leaf along one feature.
 #[derive(Clone)]
 enum Side {
     Between(f64, f64),
@@ -49,7 +49,7 @@ impl Side {
     }
 }
 
-/// Where a node parts.
+/// How a node splits.
 enum Split {
     At(f64),
     Left(Vec<bool>),
@@ -168,7 +168,7 @@ fn variance(weighted: &[(f64, f64)]) -> f64 {
         / sum
 }
 
-/// The split after which values differ least from the means of their sides; none where all values or all points
+/// The split after which values differ least from the means of their sides; none if all values or all points
 /// are the same.
 fn best_split(
     features: &[Feature],
@@ -215,8 +215,8 @@ fn best_split(
     best.map(|(_, feature, split)| (feature, split))
 }
 
-/// Where points stand along a feature: its number, or of an index the mean of the values that have it, which
-/// finds the best of all ways to part them (Breiman et al., Classification and Regression Trees, 1984).
+/// The position of points along a feature: its number; of an index, the mean of the values that have it, which
+/// finds the best of all splits of the indices (Breiman et al., Classification and Regression Trees, 1984).
 fn along<'a>(
     kind: &Feature,
     feature: usize,

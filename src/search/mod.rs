@@ -1,6 +1,7 @@
-//! Searching for better settings: pure mathematics, which runs nothing and reads no files.
+//! Searching for better settings: pure mathematics. Nothing here runs anything or touches a file.
 
-pub(crate) mod forest;
+mod forest;
+pub mod importance;
 pub mod objective;
 pub mod parameter;
 mod parameter_yaml;

@@ -1,4 +1,4 @@
-//! What a sweep looks for.
+//! The metric by which trials are compared.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::nearest;
-use crate::track::Epoch;
 
 /// The metric of each epoch by which trials are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,17 +53,22 @@ impl Default for Objective {
 }
 
 impl Objective {
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    /// Checks that the metric is one of those that runs have.
+    ///
+    /// # Errors
+    ///
+    /// The metrics that there are, and the nearest of them.
+    pub fn validate(&self, metrics: &[&str]) -> Result<(), String> {
         let metric = self.metric.as_str();
-        if Epoch::METRICS.contains(&metric) {
+        if metrics.contains(&metric) {
             return Ok(());
         }
-        let hint = nearest(metric, &Epoch::METRICS)
+        let hint = nearest(metric, metrics)
             .map(|name| format!(" Did you mean `{name}`?"))
             .unwrap_or_default();
         Err(format!(
-            "metric is `{metric}`, which is no metric of metrics.csv.{hint} Allowed: {}",
-            Epoch::METRICS.join(", ")
+            "metric is `{metric}`, which is not a metric of metrics.csv.{hint} Allowed: {}",
+            metrics.join(", ")
         ))
     }
 }
@@ -78,7 +82,7 @@ impl Goal {
         }
     }
 
-    /// Whether `a` is better than `b`. What is not a number is worse than every number.
+    /// Whether `a` is better than `b`. NaN is worse than every number.
     pub fn is_better(self, a: f64, b: f64) -> bool {
         !a.is_nan() && (b.is_nan() || self.loss(a) < self.loss(b))
     }
@@ -89,13 +93,13 @@ impl Goal {
 pub struct Curve(pub BTreeMap<usize, f64>);
 
 impl Curve {
-    /// The last epoch there is a value of; 0 before the first.
+    /// The last epoch that has a value; 0 before the first.
     pub fn reached(&self) -> usize {
         self.0.keys().next_back().copied().unwrap_or(0)
     }
 
-    /// What the objective sees in the epochs up to `epoch`: the best finite value, or the last one.
-    /// None when the curve has not come that far.
+    /// The objective's value over the epochs up to `epoch`: the best finite value, or the last one. None if
+    /// the curve has not reached `epoch`.
     pub fn value(&self, epoch: usize, objective: &Objective) -> Option<f64> {
         if self.reached() < epoch {
             return None;
@@ -112,10 +116,6 @@ impl Curve {
             }),
         }
     }
-}
-
-pub(crate) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

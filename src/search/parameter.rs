@@ -2,11 +2,9 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-/// What a parameter may be.
+/// The possible values of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Domain {
     /// One of these values.
@@ -36,15 +34,11 @@ pub enum Domain {
 }
 
 /// One parameter of the search space.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    try_from = "super::parameter_yaml::Written",
-    into = "super::parameter_yaml::Written"
-)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// What it may be.
+    /// Its possible values.
     pub domain: Domain,
-    /// When it has a value at all: what other parameters must be, by key; always if empty.
+    /// When it has a value at all: the values that other parameters must have, by key; always if empty.
     pub when: Mapping,
 }
 
@@ -56,14 +50,14 @@ impl Domain {
             }
             Self::Choice(values) => values.iter().enumerate().try_for_each(|(index, value)| {
                 if values[..index].contains(value) {
-                    return Err(format!("choice has {} twice", shown(value)));
+                    return Err(format!("choice has {} twice", to_inline_yaml(value)));
                 }
                 let json = serde_json::to_string(value).ok();
                 match json.and_then(|json| serde_json::from_str::<Value>(&json).ok()) {
                     Some(read) if &read == value => Ok(()),
                     _ => Err(
                         "choice has a value that JSON cannot hold: a tag, a number that is not \
-                              finite or a key that is no text"
+                              finite or a key other than text"
                             .to_owned(),
                     ),
                 }
@@ -237,7 +231,7 @@ impl Domain {
     }
 }
 
-/// A number to twelve digits, so that a grid over powers of ten shows them as such.
+/// A number rounded to twelve digits, so that a grid over powers of ten is exactly these.
 fn rounded(value: Value) -> Value {
     let twelve = value
         .as_f64()
@@ -262,7 +256,7 @@ pub(crate) fn member(value: &Value) -> Option<&str> {
     }
 }
 
-/// As [`shown`], with four digits of a fraction: for people.
+/// As [`to_inline_yaml`], but fractions have only four digits.
 pub fn brief(value: &Value) -> String {
     match value.as_f64() {
         Some(x) if value.is_f64() && x != 0.0 => {
@@ -273,12 +267,12 @@ pub fn brief(value: &Value) -> String {
                 format!("{x:.3e}")
             }
         }
-        _ => shown(value),
+        _ => to_inline_yaml(value),
     }
 }
 
-/// A value as it is written on a line: plain text, or JSON, which is YAML too.
-pub fn shown(value: &Value) -> String {
+/// A value in one line of YAML: plain text, or JSON, which is YAML too. It reads back as itself.
+pub fn to_inline_yaml(value: &Value) -> String {
     match value {
         Value::String(text)
             if serde_yaml::from_str::<Value>(text).is_ok_and(|read| &read == value) =>
@@ -289,7 +283,7 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`: for people.
+/// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`, to be read by people only.
 pub(crate) fn flow(value: &Value) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {
@@ -299,6 +293,6 @@ pub(crate) fn flow(value: &Value) -> String {
             format!("{{{}}}", list(map.iter().map(entry).collect()))
         }
         Value::String(text) => text.clone(),
-        _ => shown(value),
+        _ => to_inline_yaml(value),
     }
 }

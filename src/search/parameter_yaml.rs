@@ -1,7 +1,10 @@
-//! A parameter as a sweep's file has it.
+//! How a parameter reads in a sweep's file.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_yaml::{Mapping, Value};
 
 use super::parameter::{Domain, Parameter};
@@ -12,7 +15,7 @@ use super::parameter::{Domain, Parameter};
 #[schemars(extend("oneOf" = [
     {"required": ["choice"]}, {"required": ["uniform"]}, {"required": ["log_uniform"]}, {"required": ["int"]}
 ]))]
-pub struct Written {
+struct ParameterYaml {
     /// One of these values, each of any kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<serde_json::Value>", length(min = 1))]
@@ -28,13 +31,13 @@ pub struct Written {
     log_uniform: Option<[f64; 2]>,
     /// A whole number between these two, both included.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "WrittenInt")]
-    int: Option<WrittenInt>,
+    #[schemars(with = "IntYaml")]
+    int: Option<IntYaml>,
     /// How many values stand for a `uniform` or `log_uniform` range in a grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "usize", range(min = 2))]
     points: Option<usize>,
-    /// The parameter is there only when these others, each with a `choice`, are what is said here: a value, or a list
+    /// The parameter exists only when these others, each with a `choice`, have the value given here, or one of a list
     /// of values. A name stands for a member of a family with any settings.
     #[serde(skip_serializing_if = "Mapping::is_empty")]
     #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
@@ -47,7 +50,7 @@ pub struct Written {
     untagged,
     expecting = "int must be [low, high] or {low: …, high: …, step: …, log: …} in whole numbers"
 )]
-enum WrittenInt {
+enum IntYaml {
     /// The least and the greatest value.
     Bounds([i64; 2]),
     /// With a step or on a logarithmic scale.
@@ -74,18 +77,18 @@ fn one() -> i64 {
     1
 }
 
-impl TryFrom<Written> for Parameter {
+impl TryFrom<ParameterYaml> for Parameter {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let Written {
+    fn try_from(yaml: ParameterYaml) -> Result<Self, String> {
+        let ParameterYaml {
             choice,
             uniform,
             log_uniform,
             int,
             points,
             when,
-        } = written;
+        } = yaml;
         let real = |[low, high]: [f64; 2], log| Domain::Real {
             low,
             high,
@@ -96,7 +99,7 @@ impl TryFrom<Written> for Parameter {
             (Some(values), None, None, None) => Domain::Choice(values),
             (None, Some(range), None, None) => real(range, false),
             (None, None, Some(range), None) => real(range, true),
-            (None, None, None, Some(WrittenInt::Bounds([low, high]))) => Domain::Int {
+            (None, None, None, Some(IntYaml::Bounds([low, high]))) => Domain::Int {
                 low,
                 high,
                 step: 1,
@@ -106,7 +109,7 @@ impl TryFrom<Written> for Parameter {
                 None,
                 None,
                 None,
-                Some(WrittenInt::Settings(IntSettings {
+                Some(IntYaml::Settings(IntSettings {
                     low,
                     high,
                     step,
@@ -132,25 +135,50 @@ impl TryFrom<Written> for Parameter {
     }
 }
 
-impl From<Parameter> for Written {
+impl<'de> Deserialize<'de> for Parameter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(ParameterYaml::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Parameter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ParameterYaml::from(self.clone()).serialize(serializer)
+    }
+}
+
+impl JsonSchema for Parameter {
+    fn schema_name() -> Cow<'static, str> {
+        "Parameter".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = ParameterYaml::json_schema(generator);
+        let description = "One parameter of the search space.";
+        schema.insert("description".into(), description.into());
+        schema
+    }
+}
+
+impl From<Parameter> for ParameterYaml {
     fn from(Parameter { domain, when }: Parameter) -> Self {
-        let mut written = Written {
+        let mut yaml = ParameterYaml {
             when,
             ..Self::default()
         };
         match domain {
-            Domain::Choice(values) => written.choice = Some(values),
+            Domain::Choice(values) => yaml.choice = Some(values),
             Domain::Real {
                 low,
                 high,
                 log,
                 points,
             } => {
-                written.points = points;
+                yaml.points = points;
                 *(if log {
-                    &mut written.log_uniform
+                    &mut yaml.log_uniform
                 } else {
-                    &mut written.uniform
+                    &mut yaml.uniform
                 }) = Some([low, high]);
             }
             Domain::Int {
@@ -159,7 +187,7 @@ impl From<Parameter> for Written {
                 step,
                 log,
             } => {
-                written.int = Some(WrittenInt::Settings(IntSettings {
+                yaml.int = Some(IntYaml::Settings(IntSettings {
                     low,
                     high,
                     step,
@@ -167,6 +195,6 @@ impl From<Parameter> for Written {
                 }));
             }
         }
-        written
+        yaml
     }
 }

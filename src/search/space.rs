@@ -10,13 +10,14 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_yaml::{Mapping, Value};
 
-use super::parameter::{Parameter, allows, member, shown};
+use super::parameter::{Domain, Parameter, allows, member, to_inline_yaml};
+use crate::settings::nearest;
 
 /// The values of a trial's parameters: the experiment's dotted keys, in the order of the space, to
 /// values. Parameters whose conditions do not hold are absent.
 pub type Assignment = Mapping;
 
-/// The experiment's dotted keys that vary, each with what it may be. Conditions have been checked,
+/// The experiment's dotted keys that vary, each with its possible values. Conditions have been checked,
 /// and every parameter stands behind those on which it depends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Space(Vec<(String, Parameter)>);
@@ -26,8 +27,8 @@ impl Space {
     ///
     /// # Errors
     ///
-    /// The key that is wrong, and what is: a condition on something unknown, on a value that cannot
-    /// be or on itself, or a setting of something that the space does not always choose.
+    /// The wrong key and the reason: a condition on an unknown key, on a value that its parameter never has or
+    /// on itself, or a setting of a member that the space does not always choose.
     pub fn new(written: Vec<(String, Parameter)>) -> Result<Self, (String, String)> {
         if written.is_empty() {
             return Err((
@@ -105,13 +106,19 @@ impl Space {
     pub fn overrides(assignment: &Assignment) -> Vec<String> {
         assignment
             .iter()
-            .map(|(key, value)| format!("{}={}", key.as_str().unwrap_or_default(), shown(value)))
+            .map(|(key, value)| {
+                format!(
+                    "{}={}",
+                    key.as_str().unwrap_or_default(),
+                    to_inline_yaml(value)
+                )
+            })
             .collect()
     }
 
     /// How many assignments a grid over the space has; none where a range has no `points`.
     pub fn grid_size(&self) -> Option<u128> {
-        self.below(0, &mut Assignment::new())
+        self.count_from(0, &mut Assignment::new())
     }
 
     /// The keys whose ranges need `points` for a grid.
@@ -133,7 +140,7 @@ impl Space {
             let mut found = false;
             for value in parameter.domain.values()? {
                 assignment.insert(key.as_str().into(), value);
-                let size = self.below(index + 1, &mut assignment)?;
+                let size = self.count_from(index + 1, &mut assignment)?;
                 found = rest < size;
                 if found {
                     break;
@@ -147,13 +154,13 @@ impl Space {
         Some(assignment)
     }
 
-    /// How many ways there are to go on from the values of the first `index` parameters.
-    fn below(&self, index: usize, before: &mut Assignment) -> Option<u128> {
+    /// How many assignments begin with these values of the first `index` parameters.
+    fn count_from(&self, index: usize, before: &mut Assignment) -> Option<u128> {
         let Some((key, parameter)) = self.0.get(index) else {
             return Some(1);
         };
         if !self.is_active(parameter, before) {
-            return self.below(index + 1, before);
+            return self.count_from(index + 1, before);
         }
         if !self.0[index..]
             .iter()
@@ -163,13 +170,13 @@ impl Space {
                 parameter
                     .domain
                     .count()?
-                    .saturating_mul(self.below(index + 1, before)?),
+                    .saturating_mul(self.count_from(index + 1, before)?),
             );
         }
         let mut sum = 0u128;
         for value in parameter.domain.values()? {
             before.insert(key.as_str().into(), value);
-            sum = sum.saturating_add(self.below(index + 1, before)?);
+            sum = sum.saturating_add(self.count_from(index + 1, before)?);
         }
         before.remove(key.as_str());
         Some(sum)
@@ -197,7 +204,7 @@ impl Space {
             if let Some(other) = chosen.domain.values().iter().flatten().find(others) {
                 return Err(format!(
                     "is a part of {name} and would replace {} as {above}, which `when` allows",
-                    shown(other)
+                    to_inline_yaml(other)
                 ));
             }
         }
@@ -219,21 +226,17 @@ fn check_conditions(parameter: &Parameter, all: &[(String, Parameter)]) -> Resul
     for (parent, wanted) in &parameter.when {
         let name = parent.as_str().unwrap_or_default();
         let Some((_, chosen)) = all.iter().find(|(key, _)| key == name) else {
-            let keys = all.iter().map(|(key, _)| key.as_str());
-            let like = keys.map(|key| (strsim::jaro_winkler(name, key), key));
-            let nearest = like
-                .filter(|(likeness, _)| *likeness > 0.7)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let hint = nearest
-                .map(|(_, key)| format!(" Did you mean `{key}`?"))
+            let keys: Vec<&str> = all.iter().map(|(key, _)| key.as_str()).collect();
+            let hint = nearest(name, &keys)
+                .map(|key| format!(" Did you mean `{key}`?"))
                 .unwrap_or_default();
             return Err(format!(
                 "when names `{name}`, which the space does not have.{hint}"
             ));
         };
-        let super::parameter::Domain::Choice(values) = &chosen.domain else {
+        let Domain::Choice(values) = &chosen.domain else {
             return Err(format!(
-                "when names `{name}`, which is no choice: only a choice can be a condition"
+                "when names `{name}`, which is not a choice: only a choice can be a condition"
             ));
         };
         // A list may be one value of the choice or several.
@@ -248,10 +251,10 @@ fn check_conditions(parameter: &Parameter, all: &[(String, Parameter)]) -> Resul
             .iter()
             .find(|one| !values.iter().any(|value| allows(one, value)))
         {
-            let values: Vec<String> = values.iter().map(shown).collect();
+            let values: Vec<String> = values.iter().map(to_inline_yaml).collect();
             return Err(format!(
                 "when asks for {name} = {}, which it never is. It is one of {}",
-                shown(never),
+                to_inline_yaml(never),
                 values.join(", ")
             ));
         }
@@ -277,7 +280,7 @@ fn in_order(
             return Err((
                 keys[0].to_owned(),
                 format!(
-                    "its conditions go round in a circle, among {}",
+                    "its conditions depend on each other in a circle, among {}",
                     keys.join(", ")
                 ),
             ));
@@ -306,7 +309,7 @@ impl<'de> Deserialize<'de> for Space {
             type Value = Space;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of the experiment's keys to what they may be")
+                f.write_str("a map of the experiment's keys to their possible values")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Space, A::Error> {
@@ -331,7 +334,7 @@ impl JsonSchema for Space {
         let mut schema = BTreeMap::<String, Parameter>::json_schema(generator);
         schema.insert(
             "description".into(),
-            "The experiment's dotted keys that vary, each with what it may be.".into(),
+            "The experiment's dotted keys that vary, each with its possible values.".into(),
         );
         schema.insert("minProperties".into(), 1.into());
         schema

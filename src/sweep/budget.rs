@@ -1,19 +1,18 @@
-//! When a sweep has had enough.
+//! When a sweep stops.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When a sweep has had enough: whichever comes first. A grid also ends with its last point.
+/// When a sweep stops: at whichever limit comes first. A grid also ends with its last point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Trials to begin, those that fail included.
     #[schemars(range(min = 1))]
     pub trials: Option<usize>,
-    /// Hours after which no trial is begun; those that run are finished. Time when nobody worked on
-    /// the sweep does not count.
+    /// Hours after which no trial is begun; running trials are finished. Time between sessions does not count.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub hours: Option<f64>,
     /// Failed trials that stop the sweep.
@@ -34,11 +33,11 @@ impl Default for Budget {
 /// Why no further trial is begun.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
-    /// As many trials as the budget has were begun.
+    /// All of the budget's trials were begun.
     Trials(usize),
     /// The budget's hours are over.
     Hours(f64),
-    /// So many trials failed.
+    /// This many trials failed.
     Failures(usize),
     /// Every assignment of the space has been tried.
     Exhausted,
@@ -51,14 +50,14 @@ impl fmt::Display for Stop {
             Self::Hours(hours) => write!(f, "the budget's {hours} hours are over"),
             Self::Failures(failures) => write!(
                 f,
-                "{failures} trials failed; put right what their errors say and add --retry-failed, or raise budget.failures"
+                "{failures} trials failed: fix the cause and add --retry-failed, or raise budget.failures"
             ),
             Self::Exhausted => f.write_str("everything in the space has been tried"),
         }
     }
 }
 
-/// What a sweep has used.
+/// The used part of a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Trials begun.
@@ -86,7 +85,7 @@ impl Budget {
         }
     }
 
-    /// What has been used of it, for people.
+    /// The used part of it, human-readable.
     pub fn used(&self, usage: &Usage) -> String {
         let of =
             |limit: Option<String>| limit.map_or_else(String::new, |limit| format!(" of {limit}"));
@@ -101,7 +100,7 @@ impl Budget {
         )
     }
 
-    /// Why nothing may run any more, not even what a kill interrupted.
+    /// Why nothing may run any more, not even an interrupted trial.
     pub fn spent(&self, usage: &Usage) -> Option<Stop> {
         if usage.failures >= self.failures {
             return Some(Stop::Failures(usage.failures));

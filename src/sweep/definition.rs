@@ -4,33 +4,36 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
-use super::event::Part;
-use super::{Folds, Sweep, SweepError, preflight};
+use super::config::{Folds, Sweep};
+use super::error::SweepError;
+use super::preflight;
+use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
+use crate::files::hex;
 use crate::run::{self, Options, RunError};
-use crate::search::parameter::shown;
+use crate::search::parameter::to_inline_yaml;
 
-/// All that decides what a trial is and how it is judged. Two studies may be joined only if theirs are
-/// the same.
+/// Everything that determines what a trial is and how it is judged. A study may be resumed only with the same
+/// definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The sweep.
     pub sweep: Sweep,
     /// The runs that make up a trial, in the order in which they begin.
-    pub parts: Vec<Part>,
+    pub parts: Vec<RunKey>,
     /// The experiment as resolved for the sweep, before a trial's parameters.
     pub experiment: Value,
 }
 
 impl Definition {
-    /// The sweep together with the runs of every trial, which its experiment and data decide. Trials are
-    /// checked as far as they can be without running them.
+    /// The sweep together with the runs of every trial, which follow from its experiment and data. Trials are
+    /// checked as far as possible without running them.
     ///
     /// # Errors
     ///
-    /// When the experiment or its data cannot be used, or the space has values with which no trial could
-    /// run: all of them.
+    /// When the experiment or its data cannot be used, or the space has values with which no trial can run (all
+    /// are listed).
     pub fn resolve(sweep: Sweep) -> Result<Self, SweepError> {
         let resolved =
             experiment::load(&sweep.experiment_path(), &sweep.overrides(&Mapping::new()))?;
@@ -59,12 +62,11 @@ impl Definition {
 
     /// SHA-256 of the definition, in hexadecimal.
     pub(super) fn digest(definition: &Value) -> String {
-        let bytes = Sha256::digest(shown(definition).as_bytes());
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(to_inline_yaml(definition)))
     }
 
-    /// What makes results of `other` incomparable, as `key was …, is …`. The budget, the parallelism and
-    /// the executor may change.
+    /// The differences that make results of `other` incomparable, as `key was …, is …`. The budget, the
+    /// parallelism and the executor may change.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
         let comparable = |definition: &Self| {
             let mut definition = definition.clone();
@@ -75,7 +77,7 @@ impl Definition {
         };
         let mut found = Vec::new();
         compare("", &comparable(self), &comparable(other), &mut found);
-        // Maps are the same in any order, but the points of a grid are numbered in the space's.
+        // Maps are equal in any order, but the points of a grid are numbered in the space's order.
         let order = |definition: &Self| {
             let keys = definition.sweep.space.parameters().map(|(key, _)| key);
             keys.collect::<Vec<_>>().join(", ")
@@ -89,7 +91,7 @@ impl Definition {
 }
 
 /// The runs of every trial, in the order in which they begin.
-fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<Part>, RunError> {
+fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<RunKey>, RunError> {
     let options = Options {
         seeds: sweep.seeds.clone(),
         folds: match &sweep.folds {
@@ -100,13 +102,17 @@ fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<Part>, RunError> {
     };
     let cases = experiment.data.cases()?;
     let parts = run::parts(experiment, &options, &cases)?.into_iter();
-    Ok(parts.map(|(seed, fold)| Part { seed, fold }).collect())
+    Ok(parts.map(|(seed, fold)| RunKey { seed, fold }).collect())
 }
 
 fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
     let (Value::Mapping(old), Value::Mapping(new)) = (was, is) else {
         if was != is {
-            found.push(format!("{key} was {}, is {}", shown(was), shown(is)));
+            found.push(format!(
+                "{key} was {}, is {}",
+                to_inline_yaml(was),
+                to_inline_yaml(is)
+            ));
         }
         return;
     };
@@ -114,11 +120,11 @@ fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
         .keys()
         .chain(new.keys().filter(|key| !old.contains_key(*key)));
     for name in keys {
-        let (below, absent) = (name.as_str().unwrap_or_default(), Value::Null);
+        let (child, absent) = (name.as_str().unwrap_or_default(), Value::Null);
         let key = if key.is_empty() {
-            below.to_owned()
+            child.to_owned()
         } else {
-            format!("{key}.{below}")
+            format!("{key}.{child}")
         };
         compare(
             &key,

@@ -1,54 +1,42 @@
-//! A sweep at work: trials from the study, their runs through the executor, and back.
+//! A sweep at work: it takes trials from the study, has the executor run them, and reports their metrics back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use thiserror::Error;
-
-use super::study::{Decision, Launch, Next, Study};
-use super::{Definition, History, Part, Status, Stop, Sweep, SweepError, in_words};
+use super::budget::Stop;
+use super::command::job;
+use super::config::{Sweep, in_words};
+use super::definition::Definition;
+use super::error::DriverError;
+use super::history::{History, Status};
+use super::run_key::RunKey;
+use super::study::{Decision, Next, Study, TrialStart};
 use crate::files::{FileError, write_atomic};
-use crate::jobs::{ExecutorError, Job, JobId, Outcome, Pool, State};
+use crate::jobs::{Job, JobId, Outcome, Pool, State};
+use crate::layout::SweepFolder;
 use crate::search::objective::Curve;
-
-/// The experiment in a study's folder, which all its trials run: as it was when the study was opened, whatever
-/// becomes of the files that it was made of.
-pub const EXPERIMENT: &str = "experiment.yaml";
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// A sweep could not go on. What was done is on record; the same command goes on from there.
-#[derive(Debug, Error)]
-pub enum DriverError {
-    /// The study cannot be used.
-    #[error(transparent)]
-    Study(#[from] SweepError),
-    /// The executor cannot be used.
-    #[error(transparent)]
-    Executor(#[from] ExecutorError),
-    /// A file cannot be written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
-/// Works a sweep off. Every trial is an ordinary run in its own folder, `trial-0017/seed-42/fold-3`.
+/// Runs a sweep. Every run of a trial is an ordinary run in a folder of its own, `trial-0017/seed-42/fold-3`.
 pub struct Driver {
     study: Study,
     pool: Box<dyn Pool>,
-    home: PathBuf,
+    home: SweepFolder,
     program: PathBuf,
-    /// Trials that are being run, and the parts of each that have not ended.
-    running: BTreeMap<usize, BTreeSet<Part>>,
-    /// Runs that were told to stop and have not ended.
+    /// The trials at work, and the runs of each that have not ended.
+    running: BTreeMap<usize, BTreeSet<RunKey>>,
+    /// Runs that were asked to stop and have not ended.
     stopping: BTreeSet<JobId>,
+    /// The size and time of each run's table of epochs when it was last read.
+    read: BTreeMap<JobId, (u64, SystemTime)>,
     notices: Vec<String>,
 }
 
 impl Driver {
-    /// Begins the study in `home`, or goes on with it. `program` is this program's own file.
+    /// Begins the study in `home`, or resumes it. `program` is this program's own file.
     ///
     /// # Errors
     ///
@@ -56,7 +44,8 @@ impl Driver {
     pub fn open(home: &Path, definition: &Definition, program: &Path) -> Result<Self, DriverError> {
         let study = Study::open(home, definition)?;
         let pool = definition.sweep.executor.open(home)?;
-        write_atomic(&home.join(EXPERIMENT), |out| {
+        let home = SweepFolder::new(home);
+        write_atomic(&home.experiment(), |out| {
             writeln!(
                 out,
                 "# What every trial of this sweep runs, before its own parameters."
@@ -64,14 +53,15 @@ impl Driver {
             serde_yaml::to_writer(out, &definition.experiment).map_err(std::io::Error::other)
         })?;
         let mut notices = study.notices().to_vec();
-        notices.extend(crowded(definition));
+        notices.extend(oversubscription(definition));
         Ok(Self {
             study,
             pool,
-            home: home.to_owned(),
+            home,
             program: program.to_owned(),
             running: BTreeMap::new(),
             stopping: BTreeSet::new(),
+            read: BTreeMap::new(),
             notices,
         })
     }
@@ -86,7 +76,7 @@ impl Driver {
         &self.notices
     }
 
-    /// Lets the trials that failed begin anew, under their own numbers; how many they are.
+    /// Starts the trials that failed anew, under their own numbers; returns how many.
     ///
     /// # Errors
     ///
@@ -95,30 +85,30 @@ impl Driver {
         Ok(self.study.retry_failed()?)
     }
 
-    /// Works until the budget is spent or `stopped` says so, and tells `say` of every trial that begins or
-    /// ends. Why it ended; none if it was stopped.
+    /// Works until the budget is spent or `stopped` is true, and reports every trial that begins or ends through
+    /// `say`. Returns why it ended; none if it was stopped.
     ///
     /// # Errors
     ///
-    /// When the record or the jobs cannot be kept. Failing trials are no error: they are recorded.
+    /// When the record or the jobs cannot be kept. Failing trials are not errors: they are recorded.
     pub fn work(
         &mut self,
         stopped: impl Fn() -> bool,
         say: impl Fn(&str),
     ) -> Result<Option<Stop>, DriverError> {
-        self.take_up()?;
+        self.adopt_running()?;
         loop {
-            self.hear(&say)?;
-            self.watch(&say)?;
+            self.collect_finished(&say)?;
+            self.poll_metrics(&say)?;
             if stopped() {
                 say("Stopping; the runs at work save what they have.");
                 self.pool.stop_all()?;
                 self.pool.poll()?;
-                self.watch(&say)?;
+                self.poll_metrics(&say)?;
                 self.write_table()?;
                 return Ok(None);
             }
-            let end = self.begin(&say)?;
+            let end = self.start_trials(&say)?;
             if let (Some(end), true) = (end, self.busy().is_empty()) {
                 self.write_table()?;
                 return Ok(Some(end));
@@ -144,43 +134,45 @@ impl Driver {
             source,
         })?;
         let mut study = Study::open(scratch.path(), definition)?;
-        let Next::Run(launch) = study.next(&[])? else {
+        let Next::Run(trial) = study.next(&[])? else {
             return Ok("There is nothing to run.".into());
         };
-        let jobs = definition.parts.iter();
-        let jobs: Vec<Job> = jobs
-            .map(|part| job(home, program, &launch, *part))
+        let folder = SweepFolder::new(home);
+        let jobs: Vec<Job> = (definition.parts.iter())
+            .map(|run| job(&folder, program, &trial, *run))
             .collect();
         Ok(definition.sweep.executor.dry_run(home, &jobs)?)
     }
 
-    /// Goes on with the trials whose runs an earlier process left to the executor, where these are.
-    fn take_up(&mut self) -> Result<(), DriverError> {
+    /// Adopts the trials whose runs an earlier process left to the executor.
+    fn adopt_running(&mut self) -> Result<(), DriverError> {
         let at_work: BTreeSet<JobId> = (self.pool.states().into_iter())
             .filter(|(_, state)| !matches!(state, State::Ended(_)))
             .map(|(id, _)| id)
             .collect();
-        let unfinished: Vec<Launch> = (self.history().trials.iter())
-            .filter(|trial| trial.status == Status::Unfinished)
-            .filter(|trial| at_work.iter().any(|id| id.trial == trial.number))
-            .map(Launch::of)
+        let trials: BTreeSet<usize> = (at_work.iter())
+            .filter_map(|id| Some(RunKey::of_job(id)?.0))
             .collect();
-        for launch in unfinished {
-            let left = self.left(launch.number);
-            let lost = left.iter().copied();
-            let lost = lost.filter(|part| !at_work.contains(&job_id(launch.number, *part)));
+        let adopted: Vec<TrialStart> = (self.history().trials.iter())
+            .filter(|trial| trial.status == Status::Unfinished && trials.contains(&trial.number))
+            .map(TrialStart::of)
+            .collect();
+        for trial in adopted {
+            let runs = self.unfinished_runs(trial.number);
+            let lost = runs.iter().copied();
+            let lost = lost.filter(|run| !at_work.contains(&run.job(trial.number)));
             let jobs = lost
-                .map(|part| job(&self.home, &self.program, &launch, part))
+                .map(|run| job(&self.home, &self.program, &trial, run))
                 .collect();
             self.pool.submit(jobs)?;
-            self.running.insert(launch.number, left);
+            self.running.insert(trial.number, runs);
         }
         Ok(())
     }
 
-    /// The parts of a trial that are to be run: not those that have run to their end, as far as executor and
-    /// study know. All of them if it is not known what else there is to do.
-    fn left(&self, trial: usize) -> BTreeSet<Part> {
+    /// The runs of a trial that have not finished, as far as executor and study know. All of them if nothing else
+    /// is known to be left.
+    fn unfinished_runs(&self, trial: usize) -> BTreeSet<RunKey> {
         let finished: BTreeSet<JobId> = (self.pool.states().into_iter())
             .filter(|(_, state)| *state == State::Ended(Outcome::Finished))
             .map(|(id, _)| id)
@@ -190,12 +182,11 @@ impl Driver {
             &self.history().trials[trial].curves,
         );
         // The executor's record may be older than the study.
-        let done = |part: Part, curve: &Curve| {
-            curve.reached() > 0 && finished.contains(&job_id(trial, part))
-        };
-        let left: BTreeSet<Part> = (all.iter().zip(curves))
-            .filter(|(part, curve)| !done(**part, curve))
-            .map(|(part, _)| *part)
+        let done =
+            |run: RunKey, curve: &Curve| curve.reached() > 0 && finished.contains(&run.job(trial));
+        let left: BTreeSet<RunKey> = (all.iter().zip(curves))
+            .filter(|(run, curve)| !done(**run, curve))
+            .map(|(run, _)| *run)
             .collect();
         match left.is_empty() {
             true => all.iter().copied().collect(),
@@ -203,10 +194,11 @@ impl Driver {
         }
     }
 
-    /// The trials that are being run, and those that will be again once their runs have stopped: until then
-    /// what is heard of a run could be of the one before.
+    /// The trials at work, and those that will be resumed once their runs have stopped: until then an outcome
+    /// could be that of the earlier start.
     fn busy(&self) -> Vec<usize> {
-        let stopping = self.stopping.iter().map(|id| id.trial);
+        let stopping = self.stopping.iter();
+        let stopping = stopping.filter_map(|id| Some(RunKey::of_job(id)?.0));
         let stopping = stopping.filter(|trial| self.is_unfinished(*trial));
         let busy: BTreeSet<usize> = self.running.keys().copied().chain(stopping).collect();
         busy.into_iter().collect()
@@ -217,8 +209,8 @@ impl Driver {
         trial.is_some_and(|trial| trial.status == Status::Unfinished)
     }
 
-    /// Begins trials while there is room. Why no more will ever be begun, if so.
-    fn begin(&mut self, say: &impl Fn(&str)) -> Result<Option<Stop>, DriverError> {
+    /// Starts trials while there is room. Returns why no further one will ever be started, if so.
+    fn start_trials(&mut self, say: &impl Fn(&str)) -> Result<Option<Stop>, DriverError> {
         loop {
             let busy = self.busy();
             if busy.len() >= self.sweep().parallelism {
@@ -226,53 +218,56 @@ impl Driver {
             }
             match self.study.next(&busy)? {
                 Next::Stop(stop) => return Ok(Some(stop)),
-                Next::Run(launch) => self.launch(&launch, say)?,
+                Next::Run(trial) => self.start(&trial, say)?,
             }
         }
     }
 
-    fn launch(&mut self, launch: &Launch, say: &impl Fn(&str)) -> Result<(), DriverError> {
-        let again = if launch.attempt > 1 { " goes on" } else { "" };
+    fn start(&mut self, trial: &TrialStart, say: &impl Fn(&str)) -> Result<(), DriverError> {
+        let again = if trial.attempt > 1 { " resumes" } else { "" };
         say(&format!(
             "{}{again}: {}",
-            launch.folder,
-            in_words(&launch.assignment)
+            trial.folder,
+            in_words(&trial.assignment)
         ));
-        let left = self.left(launch.number);
-        // In the order of the definition: the first part is the one that a pruner looks at.
-        let parts = self.history().definition.parts.iter();
-        let jobs = parts
-            .filter(|part| left.contains(part))
-            .map(|part| job(&self.home, &self.program, launch, *part))
+        let left = self.unfinished_runs(trial.number);
+        // In the order of the definition: a pruner looks at the first run.
+        let runs = self.history().definition.parts.iter();
+        let jobs: Vec<Job> = runs
+            .filter(|run| left.contains(run))
+            .map(|run| job(&self.home, &self.program, trial, *run))
             .collect();
+        // A trial that is tried again reports its epochs again.
+        for job in &jobs {
+            self.read.remove(&job.id);
+        }
         self.pool.submit(jobs)?;
-        self.running.insert(launch.number, left);
+        self.running.insert(trial.number, left);
         Ok(())
     }
 
-    /// Takes in what ended.
-    fn hear(&mut self, say: &impl Fn(&str)) -> Result<(), DriverError> {
+    /// Takes in the outcomes of runs that ended.
+    fn collect_finished(&mut self, say: &impl Fn(&str)) -> Result<(), DriverError> {
         for (id, outcome) in self.pool.poll()? {
-            let trial = id.trial;
-            let part = Part {
-                seed: id.seed,
-                fold: id.fold,
+            let Some((trial, run)) = RunKey::of_job(&id) else {
+                continue;
             };
-            let was_told = self.stopping.remove(&id);
-            // Whatever an earlier process was told of a trial that has ended since is old news.
+            let was_stopped = self.stopping.remove(&id);
+            // An earlier process may have got this outcome already, and the trial ended since.
             if !self.is_unfinished(trial) {
                 continue;
             }
-            let decision = self.read_metrics(trial, part)?;
+            self.read.remove(&id);
+            let decision = self.read_metrics(trial, run)?;
             let left = self.running.get_mut(&trial);
-            let left = left.and_then(|parts| parts.remove(&part).then_some(parts.len()));
+            let left = left.and_then(|runs| runs.remove(&run).then_some(runs.len()));
             if decision == Decision::Stop {
                 self.stop_trial(trial)?;
                 self.end(trial, say)?;
                 continue;
             }
-            // A run that was told to stop says nothing about its trial, which goes on when all have ended.
-            let (Some(left), false) = (left, was_told) else {
+            // A run that was asked to stop decides nothing about its trial, which is resumed when all have ended.
+            let (Some(left), false) = (left, was_stopped) else {
                 continue;
             };
             match outcome {
@@ -296,14 +291,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Tells the study of the epochs that runs have finished, and stops trials that it prunes.
-    fn watch(&mut self, say: &impl Fn(&str)) -> Result<(), DriverError> {
-        let running: Vec<(usize, Part)> = (self.running.iter())
-            .flat_map(|(trial, parts)| parts.iter().map(|part| (*trial, *part)))
+    /// Reports the epochs that runs have finished to the study, and stops the trials that it prunes.
+    fn poll_metrics(&mut self, say: &impl Fn(&str)) -> Result<(), DriverError> {
+        let running: Vec<(usize, RunKey)> = (self.running.iter())
+            .flat_map(|(trial, runs)| runs.iter().map(|run| (*trial, *run)))
             .collect();
-        for (trial, part) in running {
-            if self.running.contains_key(&trial)
-                && self.read_metrics(trial, part)? == Decision::Stop
+        for (trial, run) in running {
+            if self.running.contains_key(&trial) && self.read_metrics(trial, run)? == Decision::Stop
             {
                 self.stop_trial(trial)?;
                 self.end(trial, say)?;
@@ -312,26 +306,37 @@ impl Driver {
         Ok(())
     }
 
-    /// Reports every epoch of a run that the study does not know.
-    fn read_metrics(&mut self, trial: usize, part: Part) -> Result<Decision, DriverError> {
-        let file = self.home.join(job_id(trial, part).to_string());
-        let metric = self.sweep().objective.metric.clone();
+    /// Reports every epoch of a run that the study does not know, if its table has changed.
+    fn read_metrics(&mut self, trial: usize, run: RunKey) -> Result<Decision, DriverError> {
+        let id = run.job(trial);
+        let folder = self.home.run(id.as_str());
+        let now = std::fs::metadata(folder.metrics())
+            .and_then(|file| Ok((file.len(), file.modified()?)))
+            .ok();
+        if now.is_none() || now.as_ref() == self.read.get(&id) {
+            return Ok(Decision::Continue);
+        }
+        // A table that is being replaced is read the next time.
+        let Ok(epochs) = folder.read_metrics() else {
+            return Ok(Decision::Continue);
+        };
         let history = self.history();
-        let index = history.definition.parts.iter().position(|one| *one == part);
+        let index = history.definition.parts.iter().position(|one| *one == run);
         let known = index.map_or(0, |index| history.trials[trial].curves[index].reached());
-        // A table that is not there yet, or being replaced, is read the next time.
-        let epochs = metrics(&file.join("metrics.csv"), &metric).unwrap_or_default();
-        for (epoch, value) in epochs.into_iter().filter(|(epoch, _)| *epoch > known) {
-            if self.study.report(trial, part, epoch, value)? == Decision::Stop {
+        let metric = self.sweep().objective.metric.clone();
+        for epoch in epochs.iter().filter(|epoch| epoch.epoch > known) {
+            let value = epoch.metric(&metric).unwrap_or(f64::NAN);
+            if self.study.report(trial, run, epoch.epoch, value)? == Decision::Stop {
                 return Ok(Decision::Stop);
             }
         }
-        Ok(Decision::Go)
+        self.read.extend(now.map(|now| (id, now)));
+        Ok(Decision::Continue)
     }
 
     fn stop_trial(&mut self, trial: usize) -> Result<(), DriverError> {
-        for part in self.running.remove(&trial).unwrap_or_default() {
-            let id = job_id(trial, part);
+        for run in self.running.remove(&trial).unwrap_or_default() {
+            let id = run.job(trial);
             self.pool.stop(&id)?;
             self.stopping.insert(id);
         }
@@ -358,14 +363,17 @@ impl Driver {
                 _ => String::new(),
             };
             let status = row.trial.status.name();
-            say(&format!("trial-{trial:04} {status}{value}{rank}{why}"));
+            say(&format!(
+                "{} {status}{value}{rank}{why}",
+                row.trial.folder()
+            ));
         }
         self.write_table()
     }
 
     /// Writes `sweep.csv` anew.
     fn write_table(&self) -> Result<(), DriverError> {
-        write_atomic(&self.home.join("sweep.csv"), |out| {
+        write_atomic(&self.home.table(), |out| {
             self.history().write_csv(out).map_err(std::io::Error::other)
         })?;
         Ok(())
@@ -376,29 +384,9 @@ impl Driver {
     }
 }
 
-/// The command line of one run of a trial.
-fn job(home: &Path, program: &Path, launch: &Launch, part: Part) -> Job {
-    let id = job_id(launch.number, part);
-    let mut command: Vec<OsString> = vec![program.into(), "run".into()];
-    command.push(home.join(EXPERIMENT).into());
-    let name = format!("name={}", launch.folder);
-    for setting in launch.overrides.iter().chain([&name]) {
-        command.extend(["--set".into(), setting.into()]);
-    }
-    command.extend(["--results".into(), home.into()]);
-    command.extend(["--seeds".into(), part.seed.to_string().into()]);
-    if let Some(fold) = part.fold {
-        command.extend(["--folds".into(), fold.to_string().into()]);
-    }
-    Job {
-        log: home.join(id.log()),
-        id,
-        command,
-    }
-}
-
-/// What to say where more trials are begun than can run: those that wait know less than they could.
-fn crowded(definition: &Definition) -> Option<String> {
+/// A warning if more trials are started than can run at once: those that wait were chosen with less knowledge than
+/// possible.
+fn oversubscription(definition: &Definition) -> Option<String> {
     let Sweep {
         parallelism,
         executor,
@@ -408,36 +396,9 @@ fn crowded(definition: &Definition) -> Option<String> {
     let useful = workers.div_ceil(runs);
     (*parallelism > useful).then(|| {
         format!(
-            "parallelism is {parallelism}, but no more than {useful} of the trials, of {runs} runs each, find \
-             a place among {workers} runs at once: the others are chosen before their turn, without the \
-             results of those before them"
+            "parallelism is {parallelism}, but the executor runs {workers} jobs at once, which is room for {useful} \
+             trials of {runs} runs each: the other trials wait, and were chosen without the results of those \
+             that run"
         )
     })
-}
-
-pub(super) fn job_id(trial: usize, part: Part) -> JobId {
-    JobId {
-        trial,
-        seed: part.seed,
-        fold: part.fold,
-    }
-}
-
-/// Epoch and value of one column of a run's table.
-fn metrics(file: &Path, metric: &str) -> Result<Vec<(usize, f64)>, csv::Error> {
-    let mut table = csv::Reader::from_path(file)?;
-    let header = table.headers()?.clone();
-    let column = |name: &str| header.iter().position(|one| one == name);
-    let (Some(epoch), Some(metric)) = (column("epoch"), column(metric)) else {
-        return Ok(Vec::new());
-    };
-    let mut values = Vec::new();
-    for row in table.records() {
-        let row = row?;
-        let number = |at: usize| row.get(at).and_then(|text| text.parse::<f64>().ok());
-        if let (Some(epoch), Some(value)) = (number(epoch), number(metric)) {
-            values.push((epoch as usize, value));
-        }
-    }
-    Ok(values)
 }

@@ -1,10 +1,11 @@
-//! What is said when a sweep or its study cannot be used.
+//! Why a sweep or its study cannot be used, and why one has to stop.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::jobs::{ExecutorError, JournalError};
 use crate::run::RunError;
 use crate::settings::ConfigError;
 
@@ -17,10 +18,10 @@ pub enum SweepError {
     /// The sweep's file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The study's record is damaged elsewhere than in a last line that was being written.
+    /// A line of the study's record other than an unfinished last one is damaged.
     #[error(
-        "{}:{line}: {why}. The study's record is damaged: restore the file from a copy, or keep the lines \
-         above this one and delete the rest to go on from there.",
+        "{}:{line}: {why}. The study's record is damaged: restore the file from a copy, or delete this line \
+         and all below it to resume from there.",
         path.display()
     )]
     Damaged {
@@ -54,7 +55,7 @@ pub enum SweepError {
         differences: String,
     },
     /// Some trials could not be run.
-    #[error("{}: space has values that no trial can run with.\nerror: {}", sweep, mistakes.join("\nerror: "))]
+    #[error("{}: space has values with which no trial can run.\nerror: {}", sweep, mistakes.join("\nerror: "))]
     Unrunnable {
         /// The sweep's name.
         sweep: String,
@@ -64,7 +65,31 @@ pub enum SweepError {
     /// The experiment's runs cannot be planned.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// What was asked of the study does not fit its record.
+    /// A request does not fit the study's record.
     #[error("{0}")]
     Misuse(String),
+}
+
+/// A sweep had to stop. What was done is on record; the same command resumes it.
+#[derive(Debug, Error)]
+pub enum DriverError {
+    /// The study cannot be used.
+    #[error(transparent)]
+    Study(#[from] SweepError),
+    /// The executor cannot be used.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl From<JournalError> for SweepError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::File(error) => Self::File(error),
+            JournalError::Locked { path } => Self::Locked { path },
+            JournalError::Damaged { path, line, why } => Self::Damaged { path, line, why },
+        }
+    }
 }

@@ -1,12 +1,13 @@
-//! What can happen in a study: a line of its record each.
+//! What can happen in a study: each event is a line of its record.
 
-use std::fmt;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
 use super::budget::Budget;
-use crate::search::space::Assignment;
+use super::run_key::RunKey;
+use crate::search::Assignment;
 
 /// A line of the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,19 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl Entry {
+    /// An event that happens now.
+    pub(super) fn now(event: Event) -> Self {
+        Self { at: now(), event }
+    }
+}
+
+/// The time in seconds since 1970 (UTC), to a millisecond.
+pub(super) fn now() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0.0, |since| (since.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// What can happen in a study.
@@ -31,7 +45,7 @@ pub enum Event {
         /// What is searched, over what and how: a [`super::Definition`].
         definition: Value,
     },
-    /// A process took the study up.
+    /// A process began or resumed work on the study.
     Opened {
         /// Version of the program.
         version: String,
@@ -49,19 +63,19 @@ pub enum Event {
         /// What the sampler saw.
         seen: Seen,
     },
-    /// A trial was handed to a worker.
+    /// A trial was started or resumed.
     Started {
         /// The trial.
         trial: usize,
-        /// How often it has been, this time included.
+        /// How often, this time included.
         attempt: usize,
     },
-    /// An epoch of one part of a trial ended.
+    /// An epoch of one run of a trial ended.
     Epoch {
         /// The trial.
         trial: usize,
-        /// The part.
-        part: Part,
+        /// The run.
+        part: RunKey,
         /// The epoch, counted from 1.
         epoch: usize,
         /// The objective's metric; none if it is not a finite number.
@@ -75,13 +89,13 @@ pub enum Event {
         epoch: usize,
         /// Whether it stops.
         stop: bool,
-        /// Its objective there, on its first part; none if it is no number.
+        /// Its objective there, of its first run; none if it is not a number.
         value: Option<f64>,
-        /// The worst value that goes on; none where any does.
+        /// The worst value that continues; none where any does.
         cutoff: Option<f64>,
         /// How many other trials it was compared with.
         rivals: usize,
-        /// Which they were, by number. Records of earlier versions do not say.
+        /// Their numbers. Records of earlier versions do not have them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compared: Vec<usize>,
     },
@@ -89,9 +103,9 @@ pub enum Event {
     Finished {
         /// The trial.
         trial: usize,
-        /// The objective, the mean over its parts.
+        /// The objective, the mean over its runs.
         value: f64,
-        /// The objective of each part, in the definition's order.
+        /// The objective of each run, in the definition's order.
         parts: Vec<f64>,
     },
     /// A trial ended without a value.
@@ -101,7 +115,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// A trial will go on that was interrupted from outside, or begin anew if it had failed.
+    /// A trial that was interrupted from outside will be resumed; one that failed will be started anew.
     Requeued {
         /// The trial.
         trial: usize,
@@ -118,25 +132,4 @@ pub struct Seen {
     pub ended: Vec<usize>,
     /// Those that had been proposed and had not ended.
     pub running: Vec<usize>,
-}
-
-/// One of the runs that make up a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// The run's seed.
-    pub seed: u64,
-    /// The run's fold, counted from 0; none where the split has only one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fold: Option<usize>,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed-{}", self.seed)?;
-        match self.fold {
-            Some(fold) => write!(f, "/fold-{fold}"),
-            None => Ok(()),
-        }
-    }
 }

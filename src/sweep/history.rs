@@ -1,16 +1,19 @@
-//! What a study's record adds up to.
+//! The state of a study: the result of all events of its record.
 
 use std::path::Path;
 
 use super::budget::Usage;
 use super::definition::Definition;
 use super::error::SweepError;
-use super::event::{Entry, Event, Part, Seen};
-use super::log;
-use crate::search::objective::{Curve, mean};
+use super::event::{Entry, Event, Seen};
+use super::run_key::{RunKey, trial_folder};
+use crate::jobs::read_journal;
+use crate::search::Assignment;
+use crate::search::importance::{Importances, TooLittle, importances};
+use crate::search::objective::Curve;
 use crate::search::pruner::Rival;
 use crate::search::sampler::{Observation, Outcome};
-use crate::search::space::Assignment;
+use crate::statistics::mean;
 
 /// A study so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,17 +37,17 @@ pub struct Trial {
     pub assignment: Assignment,
     /// What the sampler saw when it chose them.
     pub seen: Seen,
-    /// How often it was handed to a worker.
+    /// How often it was started or resumed.
     pub attempts: usize,
-    /// The metric by epoch, of each part in the definition's order.
+    /// The metric by epoch, of each run in the definition's order.
     pub curves: Vec<Curve>,
     /// The last epoch at which a pruner decided about it.
     pub decided: Option<usize>,
-    /// What has come of it.
+    /// How far it is.
     pub status: Status,
 }
 
-/// What has come of a trial.
+/// How far a trial is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
     /// It has not ended: it runs, waits, or was interrupted.
@@ -53,14 +56,14 @@ pub enum Status {
     Pruned {
         /// After this epoch.
         epoch: usize,
-        /// Its objective then; not a number if there was none.
+        /// Its objective then; NaN if there was none.
         value: f64,
     },
     /// It ran to its end.
     Finished {
-        /// The objective: the mean over its parts.
+        /// The objective: the mean over its runs.
         value: f64,
-        /// The objective of each part.
+        /// The objective of each run.
         parts: Vec<f64>,
     },
     /// It failed.
@@ -89,10 +92,10 @@ impl History {
     ///
     /// When there is none, it cannot be read or is damaged.
     pub fn read(path: &Path) -> Result<Self, SweepError> {
-        Self::replay(path, &log::read(path)?)
+        Self::replay(path, &read_journal(path)?)
     }
 
-    /// What these lines of `path` add up to.
+    /// The state after these lines of `path`.
     pub(super) fn replay(path: &Path, entries: &[Entry]) -> Result<Self, SweepError> {
         let damaged = |line: usize, why: String| SweepError::Damaged {
             path: path.to_owned(),
@@ -131,7 +134,7 @@ impl History {
         })
     }
 
-    /// Takes an event in.
+    /// Applies an event.
     pub(super) fn apply(&mut self, entry: &Entry) -> Result<(), String> {
         match &entry.event {
             Event::Created { .. } => return Err("the study is created a second time".into()),
@@ -216,7 +219,7 @@ impl History {
         Ok(())
     }
 
-    /// A trial to which something can still happen.
+    /// A trial that has not ended.
     fn open(&mut self, number: usize) -> Result<&mut Trial, String> {
         match self.trials.get_mut(number) {
             None => Err(format!("trial {number} was never proposed")),
@@ -228,13 +231,13 @@ impl History {
         }
     }
 
-    /// The index of a part.
-    pub(super) fn part(&self, part: Part) -> Result<usize, String> {
+    /// The index of a run.
+    pub(super) fn part(&self, part: RunKey) -> Result<usize, String> {
         let index = self.definition.parts.iter().position(|one| *one == part);
-        index.ok_or_else(|| format!("{part} is not a part of this study's trials"))
+        index.ok_or_else(|| format!("{part} is not a run of this study's trials"))
     }
 
-    /// What has been used of the budget up to `now`, or to the last event.
+    /// The part of the budget used up to `now`, or to the last event.
     pub fn usage(&self, now: Option<f64>) -> Usage {
         let failed = |trial: &&Trial| matches!(trial.status, Status::Failed { .. });
         let seconds =
@@ -285,9 +288,9 @@ impl History {
         }
     }
 
-    /// What a pruner has to judge a trial by at an epoch: its objective on the first part, and that of the
-    /// others, by number, on the same: parts differ in difficulty, and how many have come that far depends on
-    /// how fast they run.
+    /// What a pruner judges a trial by at an epoch: its objective in the first run, and that of the other trials,
+    /// by number, in theirs. Later runs are left out: runs differ in difficulty, and how many have reached an
+    /// epoch depends on how fast they are.
     pub(super) fn standing(
         &self,
         number: usize,
@@ -306,8 +309,8 @@ impl History {
         ))
     }
 
-    /// The epoch that the begun parts of a trial have reached, and its objective over them there; none before
-    /// the first epoch.
+    /// The epoch that the begun runs of a trial have reached, and its objective over them there; none before the
+    /// first epoch.
     pub fn so_far(&self, trial: &Trial) -> Option<(usize, f64)> {
         let epoch = trial.reached();
         let begun = trial.curves.iter().filter(|curve| curve.reached() > 0);
@@ -318,7 +321,24 @@ impl History {
         Some((epoch, mean(&values)))
     }
 
-    /// The finished trial with the best value; of several, the first.
+    /// How much each parameter matters, by the finished trials.
+    ///
+    /// # Errors
+    ///
+    /// For fewer than eight finished trials, or when all have the same value.
+    pub fn importances(&self) -> Result<Importances, TooLittle> {
+        let sweep = &self.definition.sweep;
+        let finished = |trial: &'_ Trial| match trial.status {
+            Status::Finished { value, .. } => Some(value),
+            _ => None,
+        };
+        let trials: Vec<(&Assignment, f64)> = (self.trials.iter())
+            .filter_map(|trial| Some((&trial.assignment, finished(trial)?)))
+            .collect();
+        importances(&sweep.space, sweep.seed, &trials)
+    }
+
+    /// The finished trial with the best value; of equal ones, the first.
     pub fn best(&self) -> Option<&Trial> {
         let goal = self.definition.sweep.objective.goal;
         let value = |trial: &Trial| match trial.status {
@@ -337,7 +357,7 @@ impl History {
 }
 
 impl Trial {
-    /// The epoch that every part has reached that has begun.
+    /// The epoch that all begun runs have reached.
     pub fn reached(&self) -> usize {
         let reached = self.curves.iter().map(Curve::reached);
         reached.filter(|epoch| *epoch > 0).min().unwrap_or(0)
@@ -345,6 +365,6 @@ impl Trial {
 
     /// The name of the trial's folder.
     pub fn folder(&self) -> String {
-        format!("trial-{:04}", self.number)
+        trial_folder(self.number)
     }
 }

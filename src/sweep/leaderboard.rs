@@ -5,8 +5,8 @@ use std::io::Write;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::history::{History, Status, Trial};
-use crate::search::objective::mean;
-use crate::search::parameter::shown;
+use crate::search::parameter::to_inline_yaml;
+use crate::statistics::mean_and_sd;
 
 /// A trial's place.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,20 +15,20 @@ pub struct Row<'a> {
     pub rank: Option<usize>,
     /// The trial.
     pub trial: &'a Trial,
-    /// The objective, of a pruned trial at the epoch where it stopped.
+    /// The objective; of a pruned trial, at the epoch where it stopped.
     pub value: Option<f64>,
-    /// How far the objective spreads over folds and seeds.
+    /// The spread of the objective over folds and seeds.
     pub spread: Option<Spread>,
 }
 
-/// How far the objective of a trial spreads over its parts.
+/// The spread of a trial's objective over its runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Standard deviation over the parts (n - 1).
+    /// Standard deviation over the runs (n - 1).
     pub sd: f64,
-    /// The 95 % interval of the mean by Student's t, as if the parts were independent. Folds are not:
-    /// they share training cases, so that the true interval is wider (Nadeau and Bengio, Machine Learning 52,
-    /// 2003). The best of many trials is also best by luck: run it again with other seeds to know its value.
+    /// The 95 % interval of the mean by Student's t, as if the runs were independent. Folds are not: they share
+    /// training cases, so the true interval is wider (Nadeau and Bengio, Machine Learning 52, 2003). The best of
+    /// many trials is also best by luck: run it again with other seeds to know its value.
     pub interval: [f64; 2],
 }
 
@@ -37,13 +37,7 @@ impl Spread {
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len() as f64;
         let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-        let middle = mean(values);
-        let sd = (values
-            .iter()
-            .map(|value| (value - middle).powi(2))
-            .sum::<f64>()
-            / (n - 1.0))
-            .sqrt();
+        let (middle, sd) = mean_and_sd(values);
         let half = student.inverse_cdf(0.975) * sd / n.sqrt();
         Some(Self {
             sd,
@@ -53,8 +47,8 @@ impl Spread {
 }
 
 impl History {
-    /// All trials: finished ones, the best first, then pruned ones, those that came furthest first, then
-    /// those that have not ended, then failed ones.
+    /// All trials: finished ones from the best on, then pruned ones from the one that came furthest on, then
+    /// unfinished ones, then failed ones.
     pub fn leaderboard(&self) -> Vec<Row<'_>> {
         let goal = self.definition.sweep.objective.goal;
         let order = |trial: &Trial| match &trial.status {
@@ -66,7 +60,7 @@ impl History {
         let mut trials: Vec<&Trial> = self.trials.iter().collect();
         trials.sort_by(|a, b| {
             let ((kind, late, loss), (other, later, least)) = (order(a), order(b));
-            // Of either sign, what is not a number comes last.
+            // NaN of either sign comes last.
             let no_number = loss.is_nan().cmp(&least.is_nan());
             (kind, late)
                 .cmp(&(other, later))
@@ -94,8 +88,8 @@ impl History {
             .collect()
     }
 
-    /// Writes `sweep.csv`: a row a trial, in the leaderboard's order, with its parameters and the objective of
-    /// each of its parts. What a trial does not have is empty.
+    /// Writes `sweep.csv`: one row per trial, in the leaderboard's order, with its parameters and the objective of
+    /// each of its runs. What a trial does not have is empty.
     ///
     /// # Errors
     ///
@@ -134,7 +128,13 @@ impl History {
                 trial.reached().to_string(),
                 trial.attempts.to_string(),
             ];
-            let parameter = |(key, _)| trial.assignment.get(key).map(shown).unwrap_or_default();
+            let parameter = |(key, _)| {
+                trial
+                    .assignment
+                    .get(key)
+                    .map(to_inline_yaml)
+                    .unwrap_or_default()
+            };
             row.extend(space.parameters().map(parameter));
             let (scores, error) = match &trial.status {
                 Status::Finished { parts, .. } => (parts.as_slice(), ""),

@@ -2,33 +2,32 @@
 
 use serde_yaml::Value;
 
-use super::{Part, Sweep, section};
+use super::config::{Sweep, section};
+use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::run::RunError;
-use crate::search::parameter::{Domain, Parameter, allows, shown};
+use crate::search::parameter::{Domain, Parameter, allows, to_inline_yaml};
 use crate::search::{Assignment, Space};
 use crate::settings::ConfigError;
 
-/// What is wrong with values of the space, each named with its parameter: every value of a choice and both
-/// ends of a range. A value is wrong only if it is so whatever stands beside it: beside the experiment's own
-/// values, and beside the first and the last ones of all other parameters. `runs` are the runs of an
-/// experiment, which must be these `parts` whatever its data.
+/// Checks every value of a choice and both ends of a range; each mistake names its parameter. A value is rejected
+/// only if it fails with the experiment's own values AND with the first and last values of all other parameters.
+/// `runs` gives the runs of an experiment, which must be these `parts` whatever its data.
 pub(super) fn mistakes(
     sweep: &Sweep,
-    parts: &[Part],
-    runs: impl Fn(&Experiment) -> Result<Vec<Part>, RunError>,
+    parts: &[RunKey],
+    runs: impl Fn(&Experiment) -> Result<Vec<RunKey>, RunError>,
 ) -> Vec<String> {
     let check = |assignment: &Assignment, key: &str| {
         let loaded = experiment::load(&sweep.experiment_path(), &sweep.overrides(assignment));
-        let experiment = loaded.map_err(sayings)?.experiment;
+        let experiment = loaded.map_err(messages)?.experiment;
         if section(key) != "data" {
             return Ok(());
         }
         match runs(&experiment) {
             Ok(found) if found == parts => Ok(()),
             Ok(_) => Err(vec![
-                "its trials would have other runs than the others, and could not be compared"
-                    .into(),
+                "its trials would have other runs than the rest, and could not be compared".into(),
             ]),
             Err(why) => Err(vec![why.to_string()]),
         }
@@ -36,25 +35,30 @@ pub(super) fn mistakes(
     let mut found: Vec<String> = Vec::new();
     for (key, parameter) in sweep.space.parameters() {
         for value in parameter.domain.ends() {
-            let tried = surroundings(&sweep.space, key, parameter, &value);
+            let tried = assignments_around(&sweep.space, key, parameter, &value);
             let mut wrong = tried.iter().map(|trial| check(trial, key).err());
-            let Some(Some(said)) = wrong.next() else {
+            let Some(Some(messages)) = wrong.next() else {
                 continue;
             };
             if wrong.all(|wrong| wrong.is_some()) {
-                found.extend(said.iter().map(|why| placed(key, &value, why)));
+                found.extend(messages.iter().map(|why| with_value(key, &value, why)));
             }
         }
     }
-    // A wrong value on which others depend is wrong with each of them.
-    let mut told = std::collections::BTreeSet::new();
-    found.retain(|one| told.insert(one.clone()));
+    // A wrong value on which others depend is found again with each of them.
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|one| seen.insert(one.clone()));
     found
 }
 
-/// Assignments in which a parameter has this value: with nothing but what it depends on, then with all others
-/// at their first and at their last values. None where its conditions exclude each other.
-fn surroundings(space: &Space, key: &str, parameter: &Parameter, value: &Value) -> Vec<Assignment> {
+/// Assignments in which a parameter has this value: with only the parameters that it depends on, then with all
+/// others at their first and at their last values. None if its conditions exclude each other.
+fn assignments_around(
+    space: &Space,
+    key: &str,
+    parameter: &Parameter,
+    value: &Value,
+) -> Vec<Assignment> {
     let mut needed = Assignment::new();
     add_conditions(space, parameter, &mut needed);
     needed.insert(key.into(), value.clone());
@@ -75,7 +79,7 @@ fn surroundings(space: &Space, key: &str, parameter: &Parameter, value: &Value) 
     [alone, first, last].into_iter().flatten().collect()
 }
 
-/// Adds the values without which a parameter has none: of each condition the first that it allows.
+/// Adds the values that a parameter's conditions ask for: for each, the first that it allows.
 fn add_conditions(space: &Space, parameter: &Parameter, needed: &mut Assignment) {
     for (parent, wanted) in &parameter.when {
         let Some(chosen) = parent.as_str().and_then(|name| space.get(name)) else {
@@ -89,17 +93,17 @@ fn add_conditions(space: &Space, parameter: &Parameter, needed: &mut Assignment)
     }
 }
 
-fn sayings(error: ConfigError) -> Vec<String> {
+fn messages(error: ConfigError) -> Vec<String> {
     match error {
         ConfigError::Invalid(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
         other => vec![other.to_string()],
     }
 }
 
-/// A mistake with the value that makes it, unless it names that itself.
-fn placed(key: &str, value: &Value, why: &str) -> String {
+/// The message with the value that causes it, unless it names that already.
+fn with_value(key: &str, value: &Value, why: &str) -> String {
     match why.strip_prefix("--set ") {
         Some(named) => named.to_owned(),
-        None => format!("{key}={}: {why}", shown(value)),
+        None => format!("{key}={}: {why}", to_inline_yaml(value)),
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::driver::job_id;
-use super::importance::{Importances, importances};
+use super::config::in_words;
+use super::history::{History, Status, Trial};
 use super::leaderboard::Row;
-use super::{Goal, History, Status, Trial, in_words};
+use crate::layout::SweepFolder;
 use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Mark, ParallelPlot, Series, SlicePlot};
 use crate::report::{Cell, Page, ReportError, Table};
+use crate::search::Goal;
+use crate::search::importance::Importances;
 use crate::search::parameter::{Domain, Parameter, brief, flow};
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
@@ -16,7 +18,8 @@ use crate::search::parameter::{Domain, Parameter, brief, flow};
 ///
 /// When a file cannot be written.
 pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
-    let plots = home.join("plots");
+    let home = &SweepFolder::new(home);
+    let plots = home.plots();
     let sweep = &history.definition.sweep;
     let rows = history.leaderboard();
     // The objective of a pruned trial is that of its last epoch.
@@ -53,7 +56,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     }
     let mut tables = vec![("Trials".to_owned(), trials(home, history, &rows))];
     tables.extend(failures(home, history).map(|table| ("Failed trials".to_owned(), table)));
-    let importance = match importances(history) {
+    let importance = match history.importances() {
         Ok(found) => {
             bars(&found).save(&plots, "importance")?;
             Table {
@@ -93,7 +96,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         config_yaml: serde_yaml::to_string(sweep).unwrap_or_default(),
         environment: Vec::new(),
     }
-    .save(&home.join("report.html"))
+    .save(&home.report())
 }
 
 fn objective(history: &History, scored: &[(&Row<'_>, f64)]) -> Dimension {
@@ -227,7 +230,7 @@ fn slice(
     }
 }
 
-fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
+fn trials(home: &SweepFolder, history: &History, rows: &[Row<'_>]) -> Table {
     let sweep = &history.definition.sweep;
     let keys: Vec<&str> = sweep.space.parameters().map(|(key, _)| key).collect();
     let fixed = [
@@ -270,8 +273,8 @@ fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
     }
 }
 
-/// The errors of failed trials; none if no trial failed.
-fn failures(home: &Path, history: &History) -> Option<Table> {
+/// Why trials failed, if any did.
+fn failures(home: &SweepFolder, history: &History) -> Option<Table> {
     let row = |trial: &Trial| match &trial.status {
         Status::Failed { error } => Some(vec![
             name(home, history, trial),
@@ -294,16 +297,21 @@ fn gist(error: &str) -> &str {
     message.or(error.lines().next()).unwrap_or_default()
 }
 
-/// A trial's name with a link to its page, or to its folder if there is no page.
-fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
+/// A trial's name, which leads to its report, or to its folder where there is none.
+fn name(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
     let folder = trial.folder();
-    let mut places = vec![format!("{folder}/report.html")];
-    if let [part] = history.definition.parts[..] {
-        let run = job_id(trial.number, part);
-        places.extend([format!("{run}/report.html"), format!("{run}/")]);
-    }
-    places.push(format!("{folder}/"));
-    let place = places.into_iter().find(|place| home.join(place).exists());
+    let names = match history.definition.parts[..] {
+        [part] => vec![folder.clone(), part.job(trial.number).to_string()],
+        _ => vec![folder.clone()],
+    };
+    let report = (names.iter()).find_map(|name| home.link(&home.run(name).report()));
+    let place = report.or_else(|| {
+        let link = names
+            .iter()
+            .rev()
+            .find_map(|name| home.link(home.run(name).path()));
+        link.map(|link| format!("{link}/"))
+    });
     match place {
         Some(place) => Cell::Links(vec![(folder, place)]),
         None => folder.into(),
@@ -311,21 +319,18 @@ fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
 }
 
 /// The logs of a trial's runs.
-fn logs(home: &Path, history: &History, trial: &Trial) -> Cell {
+fn logs(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
     let parts = &history.definition.parts;
-    let links = parts.iter().map(|part| {
+    let links = parts.iter().filter_map(|part| {
         let name = if parts.len() > 1 {
             part.to_string()
         } else {
             "log".into()
         };
-        (name, job_id(trial.number, *part).log())
+        let log = home.run_log(part.job(trial.number).as_str());
+        Some((name, home.link(&log)?))
     });
-    Cell::Links(
-        links
-            .filter(|(_, place)| home.join(place).exists())
-            .collect(),
-    )
+    Cell::Links(links.collect())
 }
 
 fn bars(found: &Importances) -> BarPlot {
@@ -372,16 +377,15 @@ fn shares(found: &Importances) -> Table {
     }
 }
 
-/// Links to the table of trials and to the page of every run that has one.
-fn links(home: &Path, history: &History) -> Vec<(String, String)> {
-    let mut links = vec![("sweep.csv".to_owned(), "sweep.csv".to_owned())];
+/// The table, and the report of every run that has one.
+fn links(home: &SweepFolder, history: &History) -> Vec<(String, String)> {
+    let table = home.link(&home.table());
+    let mut links = Vec::from_iter(table.map(|name| (name.clone(), name)));
     for trial in &history.trials {
         for part in &history.definition.parts {
-            let run = job_id(trial.number, *part).to_string();
-            let place = format!("{run}/report.html");
-            if home.join(&place).exists() {
-                links.push((run, place));
-            }
+            let run = part.job(trial.number).to_string();
+            let report = home.link(&home.run(&run).report());
+            links.extend(report.map(|report| (run, report)));
         }
     }
     links

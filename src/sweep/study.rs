@@ -1,47 +1,46 @@
-//! A study at work: it says what to run next and what to stop, and writes everything down first.
+//! A study at work: it decides what to run next and what to stop, and records everything first.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_yaml::Value;
 
 use super::budget::Stop;
 use super::definition::Definition;
 use super::error::SweepError;
-use super::event::{Event, Part};
+use super::event::{Entry, Event, now};
 use super::history::{History, Status, Trial};
-use super::log::{Log, now};
-use crate::search::objective::{Curve, mean};
+use super::run_key::RunKey;
+use crate::jobs::{Journal, Opened};
+use crate::layout::SweepFolder;
+use crate::search::objective::Curve;
 use crate::search::pruner::Rival;
-use crate::search::space::{Assignment, Space};
+use crate::search::{Assignment, Space};
+use crate::statistics::mean;
 
-/// The record's name in a study's folder.
-pub const RECORD: &str = "study.jsonl";
-
-/// A study that this process, and no other, works on.
+/// A study that this process alone works on.
 #[derive(Debug)]
 pub struct Study {
-    log: Log,
+    journal: Journal,
     history: History,
     notices: Vec<String>,
-    path: PathBuf,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Run this trial.
-    Run(Launch),
-    /// Begin nothing more; what runs may end.
+    Run(TrialStart),
+    /// Begin nothing more; running trials may end.
     Stop(Stop),
 }
 
 /// A trial to run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Launch {
+pub struct TrialStart {
     /// The trial, counted from 0.
     pub number: usize,
-    /// How often it has been launched, this time included. From the second time on, its runs continue
-    /// where they were interrupted.
+    /// How often it has been started, this time included. From the second time on, its runs resume where they
+    /// were interrupted.
     pub attempt: usize,
     /// Its parameters.
     pub assignment: Assignment,
@@ -51,8 +50,8 @@ pub struct Launch {
     pub folder: String,
 }
 
-impl Launch {
-    /// The latest launch of a trial.
+impl TrialStart {
+    /// The latest start of a trial.
     pub(super) fn of(trial: &Trial) -> Self {
         Self {
             number: trial.number,
@@ -64,38 +63,38 @@ impl Launch {
     }
 }
 
-/// Whether a trial goes on.
+/// Whether a trial continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes on.
-    Go,
-    /// It stops now, in all its parts.
+    /// It continues.
+    Continue,
+    /// It stops now, with all its runs.
     Stop,
 }
 
 impl Study {
-    /// Begins the study in `folder`, or goes on with the one that is there.
+    /// Begins the study in `folder`, or resumes the one that is there.
     ///
     /// # Errors
     ///
     /// When another process works on it, its record is damaged or was begun with another definition, or
     /// the disk refuses.
     pub fn open(folder: &Path, definition: &Definition) -> Result<Self, SweepError> {
-        let path = folder.join(RECORD);
-        let opened = Log::open(&path)?;
-        let (mut log, mut entries, version) = (
-            opened.log,
-            opened.entries,
-            env!("CARGO_PKG_VERSION").to_owned(),
-        );
+        let path = SweepFolder::new(folder).record();
+        let Opened {
+            mut journal,
+            events: mut entries,
+            notices,
+        } = Journal::open::<Entry>(&path)?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
         if definition.parts.is_empty() {
             return Err(SweepError::Misuse(
-                "a trial has no parts: name at least one seed".into(),
+                "a trial has no runs: name at least one seed".into(),
             ));
         }
         let sweep = &definition.sweep;
         let event = if entries.is_empty() {
-            let value = written(definition)?;
+            let value = to_json(definition)?;
             Event::Created {
                 version,
                 digest: Definition::digest(&value),
@@ -116,15 +115,16 @@ impl Study {
                 parallelism: sweep.parallelism,
             }
         };
-        entries.push(log.append(event)?);
+        let entry = Entry::now(event);
+        journal.append(&entry)?;
+        entries.push(entry);
         let mut history = History::replay(&path, &entries)?;
-        // The budget, the parallelism and the executor are those of today.
+        // The budget, the parallelism and the executor are those given now.
         history.definition = definition.clone();
         Ok(Self {
-            log,
+            journal,
             history,
-            notices: opened.notices,
-            path,
+            notices,
         })
     }
 
@@ -138,14 +138,14 @@ impl Study {
         &self.history
     }
 
-    /// Writes an event down, then takes it in.
+    /// Records an event, then applies it.
     fn record(&mut self, event: Event) -> Result<(), SweepError> {
-        let entry = self.log.append(event)?;
+        let entry = Entry::now(event);
+        self.journal.append(&entry)?;
         self.history.apply(&entry).map_err(SweepError::Misuse)
     }
 
-    /// What to run next: a trial that was interrupted, else a new one. `running` are the trials that
-    /// are being run.
+    /// What to run next: a trial that was interrupted, else a new one. `running` are the trials at work.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Study {
             trial: number,
             attempt,
         })?;
-        Ok(Next::Run(Launch::of(&self.history.trials[number])))
+        Ok(Next::Run(TrialStart::of(&self.history.trials[number])))
     }
 
     fn propose(&mut self) -> Result<Option<usize>, SweepError> {
@@ -198,18 +198,18 @@ impl Study {
         Ok(Some(trial))
     }
 
-    /// Takes in the objective's metric after an epoch (counted from 1) of a part, and says whether the
-    /// trial goes on. What was reported before may be reported again, such as when a run is continued.
+    /// Records the objective's metric after an epoch (counted from 1) of a run, and decides whether the trial
+    /// continues. An epoch may be reported again, such as when a run is resumed.
     ///
-    /// A decision is made when the first part reaches its epoch, by that part alone.
+    /// A decision is made when the first run reaches its epoch, by that run alone.
     ///
     /// # Errors
     ///
-    /// When there is no such trial or part, or the record cannot be written.
+    /// When there is no such trial or run, or the record cannot be written.
     pub fn report(
         &mut self,
         trial: usize,
-        part: Part,
+        part: RunKey,
         epoch: usize,
         value: f64,
     ) -> Result<Decision, SweepError> {
@@ -241,7 +241,7 @@ impl Study {
             let standing =
                 due.and_then(|epoch| Some((epoch, self.history.standing(trial, epoch)?)));
             let Some((epoch, (value, rivals))) = standing else {
-                return Ok(Decision::Go);
+                return Ok(Decision::Continue);
             };
             let (compared, rivals): (Vec<usize>, Vec<Rival>) = rivals.into_iter().unzip();
             let verdict = sweep.pruner.judge(value, &rivals, sweep.objective.goal);
@@ -260,8 +260,8 @@ impl Study {
         }
     }
 
-    /// Ends a trial whose parts have all run. Its value is the mean over them; where a part has none, the
-    /// trial has failed. A trial that has ended stays as it is.
+    /// Ends a trial whose runs have all finished. Its value is the mean over them; if one has none, the trial has
+    /// failed. A trial that has ended stays as it is.
     ///
     /// # Errors
     ///
@@ -281,11 +281,11 @@ impl Study {
         Ok(&self.history.trials[trial].status)
     }
 
-    /// The objective of each part of a trial, or why it has none.
+    /// The objective of each run of a trial, or why it has none.
     fn values(&self, trial: usize) -> Result<Vec<f64>, String> {
         let Definition { sweep, parts, .. } = &self.history.definition;
         let metric = &sweep.objective.metric;
-        let value = |(part, curve): (&Part, &Curve)| match curve.reached() {
+        let value = |(part, curve): (&RunKey, &Curve)| match curve.reached() {
             0 => Err(format!("{part} has no {metric}")),
             epoch => match curve.value(epoch, &sweep.objective) {
                 Some(value) if value.is_finite() => Ok(value),
@@ -314,8 +314,8 @@ impl Study {
         }
     }
 
-    /// Notes that a trial was interrupted from outside, such as at a cluster's time limit. [`Study::next`]
-    /// hands it out again once it is not among those running.
+    /// Records that a trial was interrupted from outside, such as at a cluster's time limit. [`Study::next`]
+    /// returns it again once it is not among those running.
     ///
     /// # Errors
     ///
@@ -330,7 +330,7 @@ impl Study {
         }
     }
 
-    /// Lets every failed trial begin anew, under its own number; how many they are.
+    /// Starts every failed trial anew, under its own number; returns how many.
     ///
     /// # Errors
     ///
@@ -348,18 +348,18 @@ impl Study {
         Ok(failed.len())
     }
 
-    /// What to tell a trial that has ended; none if it has not.
+    /// The decision about a trial that has ended; none if it has not.
     fn ended(&self, trial: usize) -> Result<Option<Decision>, SweepError> {
         let Some(known) = self.history.trials.get(trial) else {
-            let path = self.path.display();
+            let path = self.journal.path().display();
             return Err(SweepError::Misuse(format!("{path} has no trial {trial}")));
         };
         Ok((known.status != Status::Unfinished).then_some(Decision::Stop))
     }
 }
 
-fn written(definition: &Definition) -> Result<Value, SweepError> {
-    // Through JSON, as it will be read back: what JSON cannot hold is refused here, not on the next day.
+fn to_json(definition: &Definition) -> Result<Value, SweepError> {
+    // Through JSON, as it will be read back: what JSON cannot hold is refused here, not at the next start.
     let json = serde_json::to_string(definition).and_then(|json| serde_json::from_str(&json));
     json.map_err(|why| {
         SweepError::Misuse(format!(

@@ -1,7 +1,7 @@
 //! A run's settings for TensorBoard: its table of hyperparameters, and the text of its config.
 //!
-//! The records are those of TensorBoard's plugins `hparams` and `text`: all they say stands in the
-//! metadata of a summary.
+//! The records are those of TensorBoard's plugins `hparams` and `text`: their content is in the metadata of a
+//! summary.
 
 use std::collections::HashMap;
 
@@ -16,8 +16,7 @@ use tensorboard_proto::{tensor_shape::TensorShapeProto, tensor_shape::TensorShap
 
 use super::tensorboard::{TensorBoard, since_1970};
 
-/// What does not say how a run trains: what it is called, its place among the runs alike, where its
-/// data lie, what is drawn and scored.
+/// Settings that do not affect how a run trains: its name and seed, where its data are, what is scored and drawn.
 const LEFT_OUT: [&str; 5] = ["name", "seed", "data", "evaluate", "report"];
 
 /// A hyperparameter's value.

@@ -20,7 +20,7 @@ pub struct TensorBoardLogger {
 }
 
 impl TensorBoardLogger {
-    /// Logs to `board`; steps go on from the numbers given.
+    /// Logs to `board`; steps count on from the numbers given.
     pub fn new(
         board: Arc<Mutex<TensorBoard>>,
         train_steps: usize,
@@ -79,7 +79,7 @@ impl MetricLogger for TensorBoardLogger {
     }
 
     fn log_metric_definition(&mut self, definition: MetricDefinition) {
-        // burn-train's own metrics are named in its way, and all else in ours: `learning_rate`.
+        // burn-train's own metrics have names such as `Learning Rate`; ours are `learning_rate`.
         let name = definition.name.to_lowercase().replace(' ', "_");
         self.names.insert(definition.metric_id, name);
     }

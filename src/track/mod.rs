@@ -1,12 +1,10 @@
-//! What a run leaves behind while it works: TensorBoard events, the table of epochs.
+//! TensorBoard: curves, pictures and hyperparameters.
 
-mod history;
 mod hparams;
 mod logger;
 mod preview;
 mod tensorboard;
 
-pub use history::{Epoch, HistoryError, read_history, write_history};
 pub use hparams::{Setting, hyperparameters};
 pub use logger::TensorBoardLogger;
 pub use preview::Preview;

@@ -41,8 +41,8 @@ pub enum TensorBoardError {
 
 /// An event file that TensorBoard shows, in a folder that may hold those of earlier sessions.
 ///
-/// Training is worth more than its log: the first failed write ends the log, and what is given
-/// later is dropped. [`TensorBoard::failure`] tells.
+/// Training is worth more than its log: the first failed write ends the log, and later events are dropped.
+/// [`TensorBoard::failure`] is that error.
 pub struct TensorBoard {
     path: PathBuf,
     records: RecordWriter<BufWriter<File>>,
@@ -114,7 +114,7 @@ impl TensorBoard {
         self.summary(value, step);
     }
 
-    /// Hands what was recorded to the system, so that a TensorBoard that is open shows it.
+    /// Passes the recorded events to the system, so that an open TensorBoard shows them.
     pub fn flush(&mut self) {
         if self.failure.is_none()
             && let Err(error) = self.records.flush()
@@ -123,7 +123,7 @@ impl TensorBoard {
         }
     }
 
-    /// What ended the log, if anything did.
+    /// The error that ended the log, if any.
     pub fn failure(&self) -> Option<&TensorBoardError> {
         self.failure.as_ref()
     }
@@ -159,8 +159,8 @@ impl TensorBoard {
     }
 }
 
-/// A new file with a name that TensorBoard knows as an event file. It reads a folder's files in
-/// the order of their names, so the time stands first.
+/// A new file with a name by which TensorBoard recognises event files. It reads a folder's files in
+/// the order of their names, so the time comes first.
 fn create_event_file(folder: &Path) -> Result<(PathBuf, File), TensorBoardError> {
     let (seconds, process) = (since_1970().as_secs(), std::process::id());
     let mut number = 0;
@@ -198,11 +198,8 @@ mod tests {
         };
         board.scalar("loss", 0.5, 1);
         board.flush();
-        let told = board.failure().unwrap().to_string();
-        assert!(
-            told.contains("/dev/full") && told.contains("disk"),
-            "{told}"
-        );
+        let why = board.failure().unwrap().to_string();
+        assert!(why.contains("/dev/full") && why.contains("disk"), "{why}");
         board.scalar("loss", 0.5, 2);
         board.image("slice", &[0; 3], 1, 1, 2);
         board.flush();

@@ -11,9 +11,9 @@ use thiserror::Error;
 
 use super::segmenter::Segmenter;
 use crate::files::{FileError, write_atomic};
+use crate::layout::{Epoch, RunFolder};
 use crate::model::weights::{self, WeightsError};
 use crate::optimizer::OptimizerState;
-use crate::track::Epoch;
 
 /// A checkpoint cannot be written or read.
 #[derive(Debug, Error)]
@@ -79,7 +79,7 @@ pub struct Resumed<B: AutodiffBackend> {
 /// A run's checkpoints folder.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
-    folder: PathBuf,
+    files: RunFolder,
 }
 
 type ModelRecorder = NamedMpkBytesRecorder<FullPrecisionSettings>;
@@ -88,17 +88,17 @@ impl Checkpoints {
     /// The checkpoints of the run in `run`.
     pub fn of(run: &Path) -> Self {
         Self {
-            folder: run.join("checkpoints"),
+            files: RunFolder::new(run),
         }
     }
 
     /// Weights of the epoch with the best validation IoU.
     pub fn best(&self) -> PathBuf {
-        self.folder.join("best.safetensors")
+        self.files.best_weights()
     }
 
     fn state(&self) -> PathBuf {
-        self.folder.join("last.state")
+        self.files.last_state()
     }
 
     /// Whether there is a state to go on from.
@@ -127,7 +127,7 @@ impl Checkpoints {
         if progress.best.is_some_and(|best| best.epoch == last) {
             save(&self.best())?;
         }
-        save(&self.folder.join("last.safetensors"))?;
+        save(&self.files.last_weights())?;
         let unusable = |why: String| self.unusable(why);
         let averaged = averaged.map(|averaged| {
             let record = averaged.clone().into_record();

@@ -11,7 +11,7 @@ mod segmenter;
 mod strategy;
 mod timing;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +32,7 @@ use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
 use crate::experiment::Experiment;
 use crate::files::FileError;
 use crate::kernel::TrainingBackend;
+use crate::layout::RunFolder;
 use crate::preprocess::PreprocessError;
 use crate::sync::lock;
 use crate::track::{TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
@@ -121,8 +122,8 @@ pub struct Fold<'a> {
 }
 
 impl Fold<'_> {
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    fn files(&self) -> RunFolder {
+        RunFolder::new(self.folder)
     }
 }
 
@@ -197,7 +198,7 @@ pub fn train<B: TrainingBackend>(
         total: training.epochs * steps,
         progress: Arc::clone(&progress),
     };
-    let mut board = TensorBoard::new(&fold.path("tensorboard"))?;
+    let mut board = TensorBoard::new(&fold.files().tensorboard())?;
     describe(experiment, fold.group, &mut board);
     let board = Arc::new(Mutex::new(board));
     let mut console = fold.console.clone();
@@ -207,7 +208,7 @@ pub fn train<B: TrainingBackend>(
         optimizer: optimizer.clone(),
         training: training.clone(),
         checkpoints,
-        history_file: fold.path("metrics.csv"),
+        files: fold.files(),
         epoch,
         loading,
         steps,

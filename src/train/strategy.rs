@@ -24,9 +24,10 @@ use crate::console::{Console, duration};
 use crate::dataset::{Batch, Failure};
 use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
+use crate::layout::{Epoch, RunFolder};
 use crate::optimizer::OptimizerState;
 use crate::sync::lock;
-use crate::track::{Epoch, TensorBoard, write_history};
+use crate::track::TensorBoard;
 
 /// The parts that burn-train puts together.
 pub type Components<B> =
@@ -44,7 +45,7 @@ pub struct Strategy<B: TrainingBackend> {
     /// Where checkpoints go.
     pub checkpoints: Checkpoints,
     /// Where the table of epochs goes.
-    pub history_file: std::path::PathBuf,
+    pub files: RunFolder,
     /// The epoch that the loaders draw for.
     pub epoch: Arc<AtomicUsize>,
     /// Why a loader stopped, if one did.
@@ -354,7 +355,7 @@ impl<B: TrainingBackend> Strategy<B> {
         let averaged = lock(&self.averaged);
         let saved = (self.checkpoints).save(&model, averaged.as_ref(), &self.optimizer, &progress);
         saved.map_err(|source| TrainError::NotSaved { epoch, source })?;
-        write_history(&self.history_file, &progress.history)?;
+        self.files.write_metrics(&progress.history)?;
         self.console.say(&line(&progress, epochs));
         self.tell_of_lost_events();
         Ok(!self.stops_early(&progress))

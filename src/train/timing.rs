@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Segmenter;
 use crate::experiment::Experiment;
 use crate::kernel::TrainingBackend;
+use crate::statistics::upper_median;
 
 /// What an experiment's network costs. Times are in seconds; where there are several, their median.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,7 +94,5 @@ fn wait<B: TrainingBackend>(device: &B::Device) {
 
 /// The median of all but the first, which is to warm up; of the first if it is alone.
 fn median(times: &[f64]) -> f64 {
-    let mut times = if times.len() > 1 { &times[1..] } else { times }.to_vec();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    upper_median(if times.len() > 1 { &times[1..] } else { times })
 }

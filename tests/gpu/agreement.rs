@@ -20,14 +20,13 @@ use calvaria::console::{Console, Verbosity};
 use calvaria::device::{DeviceChoice, DeviceName, inventory, resolve};
 use calvaria::experiment;
 use calvaria::kernel::{Affine, Kernels, TrainingBackend, pad};
+use calvaria::layout::{Epoch, RunFolder};
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 use calvaria::predict::Predictor;
 use calvaria::preprocess::Inputs;
 use calvaria::run::{self, Options};
-use calvaria::track::{Epoch, read_history};
-
-use crate::common::{calvaria, noise, toy_workplace};
+use common::{noise, toy_workplace};
 
 type Cpu = Autodiff<Flex>;
 
@@ -396,7 +395,9 @@ impl Work for Training<'_> {
         let devices = std::slice::from_ref(device);
         let (interrupter, console) = (Interrupter::new(), Console::new(Verbosity::Quiet));
         run::run::<B>(&resolved, &options, devices, &interrupter, &console).unwrap();
-        read_history(&results.path().join("toy/seed-7/metrics.csv")).unwrap()
+        RunFolder::new(results.path().join("toy/seed-7"))
+            .read_metrics()
+            .unwrap()
     }
 }
 

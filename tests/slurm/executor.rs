@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use calvaria::jobs::{Executor, Job, JobId, Outcome, Pool, Slurm, State};
+use calvaria::sweep::RunKey;
 
 use crate::{SWEEP, cluster, slurm};
 
@@ -28,11 +29,11 @@ echo complete
 const STEP_COUNT: usize = 60;
 
 fn id(trial: usize) -> JobId {
-    JobId {
-        trial,
-        seed: 1,
-        fold: None,
-    }
+    JobId::new(format!("trial-{trial:04}/seed-1"))
+}
+
+fn trial(id: &JobId) -> usize {
+    RunKey::of_job(id).unwrap().0
 }
 
 fn steps(study: &Path, trial: usize) -> PathBuf {
@@ -94,7 +95,7 @@ fn drive(
             pool.poll()
                 .unwrap()
                 .into_iter()
-                .map(|(id, outcome)| (id.trial, outcome)),
+                .map(|(id, outcome)| (trial(&id), outcome)),
         );
         haste.hasten();
     }
@@ -205,7 +206,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     drive(&mut *pool, &mut ended, |pool, ended| {
         for (id, state) in pool.states() {
             if let State::Requeued(1) = state {
-                requeued[id.trial - 2] = true;
+                requeued[trial(&id) - 2] = true;
             }
         }
         requeued == [true; 2] && !of(ended, 1).is_empty()
@@ -222,7 +223,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     let mut pool = executor.open(study).unwrap();
     ended.clear();
     drive(&mut *pool, &mut ended, |_, ended| !of(ended, 1).is_empty());
-    jobs.retain(|job| of(&ended, job.id.trial).is_empty() && job.id != id(4) || job.id == id(1));
+    jobs.retain(|job| of(&ended, trial(&job.id)).is_empty() && job.id != id(4) || job.id == id(1));
     pool.submit(jobs).unwrap();
     drive(&mut *pool, &mut ended, |_, _| made(study, 5).0.len() >= 3);
     pool.stop(&id(5)).unwrap();

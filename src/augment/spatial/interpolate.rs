@@ -6,8 +6,9 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::lanes::{LANES, split};
 use super::map::Map;
-use super::sampling_map::{LANES, Row, Way, split};
+use super::sampling_map::{Row, Way};
 use super::{Source, Target};
 
 /// Fills `target` with what `source` holds where `map` leads; air outside.

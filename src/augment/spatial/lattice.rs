@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use super::sampling_map::{LANES, split};
+use super::lanes::{LANES, split};
 use crate::volume::Affine;
 
 /// A displacement in voxels, smooth and everywhere defined. Along an axis of n voxels, c control points

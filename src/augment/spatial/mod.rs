@@ -5,6 +5,7 @@
 
 mod copy;
 mod interpolate;
+mod lanes;
 mod lattice;
 mod map;
 mod sampling_map;

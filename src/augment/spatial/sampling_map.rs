@@ -2,12 +2,10 @@
 
 use multiversion::multiversion;
 
+use super::lanes::LANES;
 use super::lattice::{Lattice, Table};
 use super::map::{Map, Step};
 use crate::volume::Affine;
-
-/// Voxels that are worked on together.
-pub(super) const LANES: usize = 8;
 
 /// The way from the target's voxels to the source's, ready to be walked row by row.
 pub(super) struct Way<'a> {
@@ -163,14 +161,4 @@ fn turn(by: &[[f32; 3]; 3], offset: &mut [Vec<f32>; 3]) {
         *y = b[0] * from[0] + b[1] * from[1] + b[2] * from[2];
         *z = c[0] * from[0] + c[1] * from[1] + c[2] * from[2];
     }
-}
-
-/// The whole part of `at`, from 0 to 2^23, and what is left of it. Unlike a cast, this takes only
-/// instructions that work on vectors.
-#[inline(always)]
-pub(super) fn split(at: f32) -> (u32, f32) {
-    /// From here to twice this, a float32 is its last bits and has no others.
-    const WHOLE: f32 = (1 << 23) as f32;
-    let whole = at.floor();
-    ((whole + WHOLE).to_bits() - WHOLE.to_bits(), at - whole)
 }

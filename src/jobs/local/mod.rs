@@ -17,8 +17,8 @@ pub(super) use worker::states;
 /// Worker processes on this machine, each with its share of the processor or a GPU of its own. A worker
 /// that dies fails its own job and nothing else.
 ///
-/// Workers end with the sweep: they are told to save when it stops or dies (the latter needs `setpriv`
-/// of util-linux; without it the next start tells them, and waits for them).
+/// Workers end with this program: they are asked to save when it stops or dies (the latter needs `setpriv`
+/// of util-linux; without it the next start asks them, and waits for them).
 ///
 /// Reference: none; ordinary processes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,18 +29,18 @@ pub struct Local {
     pub workers: usize,
     /// Threads of each worker: a number, or `auto` for its share of the processor's.
     pub threads: Threads,
-    /// The devices, as for `--device`: worker 0 takes the first, worker 1 the second, and so on, from the
-    /// start again where there are more workers.
+    /// The devices, as for `--device`: worker 0 uses the first, worker 1 the second, and so on; further workers
+    /// begin again with the first.
     #[schemars(
         length(min = 1),
         inner(regex(pattern = r"^(auto|cpu|(cuda|vulkan)(:[0-9]+)?)$"))
     )]
     pub devices: Vec<String>,
-    /// The most host memory that a worker may take, in GiB; it fails where it asks for more. Without it
-    /// only the machine's memory limits.
+    /// The most host memory that a worker may use, in GiB; it fails if it asks for more. Without it the only
+    /// limit is the machine's memory.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub memory: Option<f64>,
-    /// How long a worker that was told to stop may take to save, in seconds.
+    /// How long a worker that was asked to stop may take to save, in seconds.
     #[schemars(range(min = 0.0, max = 86400.0))]
     pub grace: f64,
 }
@@ -139,8 +139,8 @@ impl Local {
         jobs.iter().enumerate().map(line).collect()
     }
 
-    pub(super) fn open(&self, study: &Path) -> Result<LocalPool, ExecutorError> {
-        LocalPool::open(self, study)
+    pub(super) fn open(&self, home: &Path) -> Result<LocalPool, ExecutorError> {
+        LocalPool::open(self, home)
     }
 }
 

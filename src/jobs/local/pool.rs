@@ -1,4 +1,4 @@
-//! [`Local`] at work: workers are started, waited for and told to stop.
+//! [`Local`] at work: starts workers, waits for them and stops them.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -12,9 +12,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Local;
-use super::worker::{Note, Orphan, Worker, can_tie, held, signal};
+use super::worker::{FOLDER, Note, Orphan, Worker, can_tie, held, signal};
 use crate::files::create_folder;
-use crate::jobs::lock::{hold, is_held, try_lock};
+use crate::jobs::lock::{is_held, lock_folder, try_lock};
 use crate::jobs::outcome::length;
 use crate::jobs::{ExecutorError, Failure, Job, JobId, Outcome, Pool, State, quote_command};
 
@@ -22,7 +22,7 @@ use crate::jobs::{ExecutorError, Failure, Job, JobId, Outcome, Pool, State, quot
 #[derive(Debug)]
 pub(in crate::jobs) struct LocalPool {
     config: Local,
-    /// Whether workers are told by the system when this process dies.
+    /// Whether the system tells workers to stop when this process dies.
     tied: bool,
     folder: PathBuf,
     _driver: File,
@@ -33,9 +33,9 @@ pub(in crate::jobs) struct LocalPool {
 }
 
 impl LocalPool {
-    pub(super) fn open(config: &Local, study: &Path) -> Result<Self, ExecutorError> {
-        let folder = study.join("local");
-        let driver = hold(&folder.join("driver.lock"), study)?;
+    pub(super) fn open(config: &Local, home: &Path) -> Result<Self, ExecutorError> {
+        let folder = home.join(FOLDER);
+        let driver = lock_folder(&folder.join("driver.lock"), home)?;
         let orphans = held(&folder).into_iter().map(Orphan::take_over);
         Ok(Self {
             config: config.clone(),
@@ -53,7 +53,7 @@ impl LocalPool {
         Duration::from_secs_f64(self.config.grace)
     }
 
-    /// Notes what has ended, and ends what takes too long to stop.
+    /// Takes in what has ended, and kills what takes too long to stop.
     fn reap(&mut self) {
         let grace = self.grace();
         for orphan in &self.orphans {
@@ -84,7 +84,7 @@ impl LocalPool {
         });
     }
 
-    /// Starts what is queued while there are slots. A job whose worker of before lives waits for its end.
+    /// Starts queued jobs while there are slots. A job whose previous worker is alive waits for its end.
     fn start_queued(&mut self) {
         for job in std::mem::take(&mut self.queue) {
             if self.free() == 0 {
@@ -124,10 +124,10 @@ impl LocalPool {
             .open(&job.log)?;
         let words = self.words(job, slot);
         let (program, arguments) = words.split_first().ok_or("the command line is empty")?;
-        let shown = quote_command(&words).unwrap_or_default();
-        writeln!(log, "$ {}", shown.to_string_lossy())?;
+        let line = quote_command(&words).unwrap_or_default();
+        writeln!(log, "$ {}", line.to_string_lossy())?;
         let log_from = length(&job.log);
-        // Past the end of the file: whoever reads it as input finds nothing.
+        // Past the end of the file: a program that reads it as input finds nothing.
         held.seek(SeekFrom::Start(u32::MAX.into()))?;
         let _ = std::fs::remove_file(Note::path(lock));
         let child = Command::new(program)
@@ -136,7 +136,7 @@ impl LocalPool {
             .stdin(Stdio::from(held))
             .stdout(log.try_clone()?)
             .stderr(log)
-            // A group of its own: Ctrl-C in the terminal is for the sweep, which tells its workers.
+            // A group of its own: Ctrl-C in the terminal reaches this process, which stops its workers.
             .process_group(0)
             .spawn()?;
         let note = Note {
@@ -162,7 +162,7 @@ impl LocalPool {
         Ok(worker)
     }
 
-    /// The job's command line inside those that limit its memory and tie it to this process.
+    /// The job's command line, wrapped in commands that limit its memory and tie it to this process.
     fn words(&self, job: &Job, slot: usize) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if let Some(gib) = self.config.memory {

@@ -1,8 +1,8 @@
 //! A worker: a process and its lock.
 //!
-//! Each worker holds a lock file open as its standard input. The system lets go of the lock when the
-//! worker is dead, however it died, so a lock that is held means a worker that lives, whoever started it
-//! and whatever became of that process: a job whose lock is held is never started.
+//! Each worker holds a lock file open as its standard input. The system frees the lock when the worker is
+//! dead, however it died. So a held lock means that its worker is alive, whoever started it and whatever
+//! happened to that process: a job whose lock is held is never started.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -16,13 +16,16 @@ use crate::jobs::lock::is_held;
 use crate::jobs::outcome::{cause, was_interrupted};
 use crate::jobs::{ExecutorError, Failure, JobId, Outcome, State};
 
+/// The folder of the workers' locks.
+pub(super) const FOLDER: &str = "local";
+
 /// What stands beside a worker's lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Note {
     pub job: JobId,
     pub pid: u32,
-    /// Whether the worker has been told to stop, or is by the system when its parent dies. It is told
-    /// once: a second time it ends without saving.
+    /// Whether the worker was asked to stop, or the system asks it when its parent dies. It is asked only once:
+    /// the second time it would end without saving.
     pub told: bool,
 }
 
@@ -43,7 +46,7 @@ impl Note {
     }
 }
 
-/// The locks that workers hold, in a folder and those below.
+/// The locks that workers hold, in a folder and below it.
 pub(super) fn held(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let of_entry = |entry: std::fs::DirEntry| {
@@ -60,16 +63,16 @@ pub(super) fn held(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(of_entry).collect()
 }
 
-/// The workers that live, whoever started them.
-pub(in crate::jobs) fn states(study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-    let locks = held(&study.join("local"));
+/// The workers that are alive, whoever started them.
+pub(in crate::jobs) fn states(home: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+    let locks = held(&home.join(FOLDER));
     let notes = locks.iter().filter_map(|lock| Note::read(lock));
     Ok(notes
         .map(|note| (note.job, State::Running(format!("process {}", note.pid))))
         .collect())
 }
 
-/// Whether the system can be made to tell a worker when this process dies.
+/// Whether the system can tell workers to stop when this process dies.
 pub(super) fn can_tie() -> bool {
     let probe = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "--", "true"])
@@ -77,7 +80,7 @@ pub(super) fn can_tie() -> bool {
     probe.is_ok_and(|output| output.status.success())
 }
 
-/// Signals a worker and the processes that it started. One that has ended is past caring.
+/// Signals a worker and the processes that it started, if there still are any.
 pub(super) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(pid, signal);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::jobs::ExecutorError;
 
-/// What Slurm says of a task.
+/// A task as Slurm reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     /// `PENDING`, `RUNNING`, …
@@ -18,12 +18,12 @@ pub(super) struct Row {
     pub reason: String,
 }
 
-/// What is to be made of a state.
+/// What a state means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Waiting,
     Active,
-    /// It ended in its own way, and left an exit status.
+    /// It ended by itself, and left an exit status.
     Ended,
     /// Slurm ended it.
     Killed,
@@ -114,9 +114,9 @@ impl Commands {
         )
     }
 
-    /// Cancels tasks that wait or run; Slurm tells those that run and ends them where they take too long.
+    /// Cancels tasks that wait or run; Slurm asks those that run to end, and kills them if they take too long.
     pub(super) fn scancel(&self, tasks: &[(u64, usize)]) -> Result<(), ExecutorError> {
-        // Thousands of words fit on a command line; more tasks than that go by turns.
+        // Thousands of words fit on a command line; more tasks than that are cancelled in turns.
         for some in tasks.chunks(1000) {
             let words: Vec<String> = some
                 .iter()
@@ -229,7 +229,7 @@ fn parse_squeue(printed: &str) -> Queue {
         let mut next = || fields.next().unwrap_or_default().to_owned();
         let (job, task, state, node, name, reason) =
             (next(), next(), next(), next(), next(), next());
-        // Jobs that are no arrays are not ours: their index is N/A.
+        // Jobs other than arrays are not ours: their index is N/A.
         let (Ok(job), Ok(task)) = (job.parse(), task.parse()) else {
             continue;
         };

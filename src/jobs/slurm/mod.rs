@@ -15,12 +15,12 @@ use super::local::validate_device;
 use super::{ExecutorError, Job, JobId, State};
 use pool::SlurmPool;
 
-/// Job arrays on a cluster that runs Slurm, one task a job. The arrays need no process of the sweep: it
-/// may end or be killed, and the next one finds them again. Near its time limit a task saves, goes back
-/// into the queue and goes on later. Slurm's accounting is used where there is some.
+/// Job arrays on a cluster that runs Slurm, one task per job. The arrays run without this program: it may end
+/// or be killed, and the next start finds them again. Near its time limit a task saves, returns to the queue
+/// and resumes later. Slurm's accounting is used if there is any.
 ///
 /// What is not set here is left to the cluster's defaults. The script and the record of submissions are
-/// kept in the folder `slurm` of the study, which all nodes must see under the same path.
+/// in the folder `slurm` of the results, which all nodes must see under the same path.
 ///
 /// Reference: Yoo, Jette & Grondona, JSSPP 2003; the manual of sbatch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,20 +54,20 @@ pub struct Slurm {
     pub device: String,
     /// Shell lines that set up the environment of a task, such as `module load cuda`.
     pub setup: Vec<String>,
-    /// Tasks of a trial, which is an array, at once; without it as many as the cluster starts.
+    /// Tasks of an array at once; without it as many as the cluster starts.
     #[schemars(range(min = 1))]
     pub array_limit: Option<usize>,
     /// Further options of sbatch, such as `--exclusive`.
     pub extra: Vec<String>,
-    /// How long before its time limit a task is told to save, in seconds. Slurm may be a minute early.
+    /// How long before its time limit a task is asked to save, in seconds. Slurm may be a minute early.
     #[schemars(range(min = 10, max = 65535))]
     pub save_time: u32,
-    /// How often a task that reached its time limit goes on.
+    /// How often a task that reached its time limit is resumed.
     pub requeues: u32,
     /// How often Slurm is asked about the jobs, in seconds.
     #[schemars(range(min = 0.1, max = 3600.0))]
     pub poll: f64,
-    /// Whether the arrays go on when the sweep's process is stopped; otherwise they are cancelled.
+    /// Whether the arrays keep running when this program is stopped; otherwise they are cancelled.
     pub detach: bool,
     /// The folder of sbatch, squeue, scancel and scontrol, if they are not on the path.
     #[schemars(with = "Option<String>")]
@@ -181,16 +181,16 @@ impl Slurm {
             .collect()
     }
 
-    pub(super) fn open(&self, study: &Path) -> Result<SlurmPool, ExecutorError> {
-        SlurmPool::open(self, study)
+    pub(super) fn open(&self, home: &Path) -> Result<SlurmPool, ExecutorError> {
+        SlurmPool::open(self, home)
     }
 
-    pub(super) fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        pool::states(self, study)
+    pub(super) fn states(&self, home: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        pool::states(self, home)
     }
 
-    pub(super) fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
-        let array = script::Array::new(self, study, 1);
+    pub(super) fn dry_run(&self, home: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        let array = script::Array::new(self, home, 1);
         let script = array.script(jobs.len())?;
         let table = array.table(jobs)?;
         let mut text = format!("# {}\n", array.script_path().display());

@@ -1,4 +1,4 @@
-//! [`Slurm`] at work: what is submitted, watched and cancelled.
+//! [`Slurm`] at work: submits, watches and cancels tasks.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use super::Slurm;
 use super::commands::{Commands, Queue};
 use super::record::{Event, Key, Record, Task, read};
 use super::script::{self, Array};
-use super::task_status::{Marks, Sight};
+use super::task_status::{TaskFiles, TaskStatus};
 use crate::files::{FileError, create_folder};
 use crate::jobs::outcome::length;
 use crate::jobs::{ExecutorError, Job, JobId, Outcome, Pool, State};
 
-/// Tasks of an array: Slurm's MaxArraySize is 1001 unless it is set.
+/// Most tasks of an array: Slurm's MaxArraySize is 1001 unless it is set.
 const LARGEST_ARRAY: usize = 1000;
 
-/// How many looks in a row must find a task gone before it is given up.
+/// How many looks in a row must find a task gone before it has failed.
 const LOOKS: usize = 6;
 
-/// How long Slurm may be out of reach.
+/// How long Slurm may be out of reach before that is an error.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// [`Slurm`] at work.
@@ -27,16 +27,16 @@ const SILENCE: Duration = Duration::from_secs(30 * 60);
 pub(in crate::jobs) struct SlurmPool {
     config: Slurm,
     commands: Commands,
-    study: PathBuf,
+    home: PathBuf,
     folder: PathBuf,
     record: Record,
-    /// What was last seen of each task in flight.
+    /// The last known state of each task in flight.
     seen: HashMap<Key, State>,
     /// How often in a row each task was found gone.
     gone: HashMap<Key, usize>,
-    /// What the caller was told and has not yet noted.
-    told: Vec<(Key, Outcome)>,
-    /// Jobs whose task of before is still stopping.
+    /// Outcomes that the caller got and has not yet confirmed.
+    unconfirmed: Vec<(Key, Outcome)>,
+    /// Jobs whose previous task is still stopping.
     waiting: Vec<Job>,
     last_look: Option<Instant>,
     /// When Slurm last answered.
@@ -44,19 +44,18 @@ pub(in crate::jobs) struct SlurmPool {
 }
 
 impl SlurmPool {
-    pub(super) fn open(config: &Slurm, study: &Path) -> Result<Self, ExecutorError> {
-        let folder = script::folder(study);
-        create_folder(&folder)?;
-        let record = Record::open(&folder, study)?;
+    pub(super) fn open(config: &Slurm, home: &Path) -> Result<Self, ExecutorError> {
+        let folder = script::folder(home);
+        let record = Record::open(&folder, home)?;
         let mut pool = Self {
             config: config.clone(),
             commands: Commands::new(config.bin.as_ref()),
-            study: study.to_owned(),
+            home: home.to_owned(),
             folder,
             record,
             seen: HashMap::new(),
             gone: HashMap::new(),
-            told: Vec::new(),
+            unconfirmed: Vec::new(),
             waiting: Vec::new(),
             last_look: None,
             answered: Instant::now(),
@@ -71,17 +70,17 @@ impl SlurmPool {
         Ok(pool)
     }
 
-    fn marks(&self) -> Marks<'_> {
-        Marks {
+    fn files(&self) -> TaskFiles<'_> {
+        TaskFiles {
             folder: &self.folder,
         }
     }
 
-    /// Submits jobs as one array. It is noted before and after, so that whatever happens in between the
-    /// next process finds out whether Slurm has it.
+    /// Submits jobs as one array. It is recorded before and after, so that the next process can find out
+    /// whether Slurm has it, whatever happens in between.
     fn submit_array(&mut self, jobs: &[Job]) -> Result<(), ExecutorError> {
         let number = self.record.arrays.next();
-        let array = Array::new(&self.config, &self.study, number);
+        let array = Array::new(&self.config, &self.home, number);
         for folder in jobs.iter().filter_map(|job| job.log.parent()) {
             create_folder(folder)?;
         }
@@ -114,14 +113,14 @@ impl SlurmPool {
         }
     }
 
-    /// Finds out whether Slurm has an array that it was offered; if not, the array is taken back for
-    /// good: its tasks do nothing without their table, should it arrive late.
+    /// Finds out whether Slurm has an array that was submitted; if not, the array is withdrawn for good:
+    /// should it arrive late, its tasks do nothing without their table.
     fn settle(&mut self, number: usize) -> Result<bool, ExecutorError> {
-        let array = Array::new(&self.config, &self.study, number);
+        let array = Array::new(&self.config, &self.home, number);
         let known = self.record.arrays.0.get(&number);
         let name = known.map_or_else(|| array.name(), |known| known.name.clone());
         let tasks = known.map_or(0, |known| known.tasks.len());
-        let ran = (0..tasks).find_map(|task| self.marks().started((number, task)));
+        let ran = (0..tasks).find_map(|task| self.files().started((number, task)));
         let table = (array.table_path(), array.withdrawn_path());
         if ran.is_none() {
             rename(&table.0, &table.1)?;
@@ -149,9 +148,9 @@ impl SlurmPool {
         Ok(slurm.is_some())
     }
 
-    /// Records what the caller has noted by now.
-    fn acknowledge(&mut self) -> Result<(), ExecutorError> {
-        for ((array, task), outcome) in std::mem::take(&mut self.told) {
+    /// Records the outcomes that the caller has confirmed by now.
+    fn confirm(&mut self) -> Result<(), ExecutorError> {
+        for ((array, task), outcome) in std::mem::take(&mut self.unconfirmed) {
             self.record.append(Event::Ended {
                 array,
                 task,
@@ -161,16 +160,16 @@ impl SlurmPool {
         Ok(())
     }
 
-    /// The tasks in flight that the caller has not been told to have ended.
+    /// The tasks in flight, without those whose outcome the caller already got.
     fn in_flight(&self) -> impl Iterator<Item = (Key, u64, &super::record::Progress)> {
-        let told = |key: &Key| self.told.iter().any(|(told, _)| told == key);
+        let ended = |key: &Key| self.unconfirmed.iter().any(|(ended, _)| ended == key);
         self.record
             .arrays
             .in_flight()
-            .filter(move |(key, ..)| !told(key))
+            .filter(move |(key, ..)| !ended(key))
     }
 
-    /// Submits the waiting jobs whose task of before has ended.
+    /// Submits the waiting jobs whose previous task has ended.
     fn submit_waiting(&mut self) -> Result<(), ExecutorError> {
         let busy: Vec<JobId> = self
             .in_flight()
@@ -186,7 +185,7 @@ impl SlurmPool {
         Ok(())
     }
 
-    /// What Slurm says, unless it is out of reach for a while.
+    /// Slurm's queue; none while Slurm is out of reach for a while.
     fn queue(&mut self) -> Result<Option<Queue>, ExecutorError> {
         match self.commands.squeue() {
             Ok(queue) => {
@@ -198,16 +197,14 @@ impl SlurmPool {
         }
     }
 
-    /// Looks at every task in flight; what ended is added to what is told.
-    fn look(&mut self, queue: &Queue) {
-        let marks = Marks {
-            folder: &self.folder,
-        };
+    /// Updates the state of every task in flight; the caller gets the outcomes of those that ended.
+    fn update(&mut self, queue: &Queue) {
+        let files = self.files();
         let (mut seen, mut gone, mut ended) = (HashMap::new(), HashMap::new(), Vec::new());
         for (key, slurm, progress) in self.in_flight() {
-            let state = match marks.look(key, slurm, progress, queue) {
-                Sight::Clear(state) => state,
-                Sight::Unclear(row) => {
+            let state = match files.status(key, slurm, progress, queue) {
+                TaskStatus::Known(state) => state,
+                TaskStatus::Unknown(row) => {
                     let looks = self.gone.get(&key).copied().unwrap_or_default() + 1;
                     gone.insert(key, looks);
                     if looks < LOOKS {
@@ -217,7 +214,7 @@ impl SlurmPool {
                             .unwrap_or(State::Pending(String::new()))
                     } else {
                         let row = row.or_else(|| self.commands.sacct(slurm, key.1));
-                        marks.ended(key, progress, row.as_ref(), None)
+                        files.ended(key, progress, row.as_ref(), None)
                     }
                 }
             };
@@ -227,10 +224,10 @@ impl SlurmPool {
             seen.insert(key, state);
         }
         (self.seen, self.gone) = (seen, gone);
-        self.told.extend(ended);
+        self.unconfirmed.extend(ended);
     }
 
-    /// Cancels tasks, as noted before.
+    /// Records that tasks are to stop, then cancels them.
     fn cancel(&mut self, tasks: Vec<(Key, u64)>) -> Result<(), ExecutorError> {
         for ((array, task), _) in &tasks {
             self.record.append(Event::Stopping {
@@ -248,7 +245,7 @@ impl SlurmPool {
 
 impl Pool for SlurmPool {
     fn submit(&mut self, jobs: Vec<Job>) -> Result<(), ExecutorError> {
-        self.acknowledge()?;
+        self.confirm()?;
         for job in jobs {
             let there = self
                 .in_flight()
@@ -261,7 +258,7 @@ impl Pool for SlurmPool {
     }
 
     fn poll(&mut self) -> Result<Vec<(JobId, Outcome)>, ExecutorError> {
-        self.acknowledge()?;
+        self.confirm()?;
         self.submit_waiting()?;
         let interval = Duration::from_secs_f64(self.config.poll);
         if self.last_look.is_some_and(|last| last.elapsed() < interval) {
@@ -271,7 +268,7 @@ impl Pool for SlurmPool {
         if self.in_flight().next().is_some()
             && let Some(queue) = self.queue()?
         {
-            self.look(&queue);
+            self.update(&queue);
         }
         let job = |(array, task): Key| {
             Some(
@@ -287,7 +284,7 @@ impl Pool for SlurmPool {
             )
         };
         Ok(self
-            .told
+            .unconfirmed
             .iter()
             .filter_map(|(key, outcome)| Some((job(*key)?, outcome.clone())))
             .collect())
@@ -345,16 +342,16 @@ impl Pool for SlurmPool {
     }
 }
 
-/// The jobs of a study, for whoever looks on.
-pub(super) fn states(config: &Slurm, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-    let folder = script::folder(study);
+/// The jobs in `home`, to look on while another process runs them.
+pub(super) fn states(config: &Slurm, home: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+    let folder = script::folder(home);
     let path = Record::path(&folder);
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let arrays = read(&path)?.0;
-    let (marks, commands) = (
-        Marks { folder: &folder },
+    let arrays = read(&path)?;
+    let (files, commands) = (
+        TaskFiles { folder: &folder },
         Commands::new(config.bin.as_ref()),
     );
     let queue = commands.squeue()?;
@@ -365,11 +362,11 @@ pub(super) fn states(config: &Slurm, study: &Path) -> Result<Vec<(JobId, State)>
             let key = (*number, index);
             let state = match &progress.ended {
                 Some(outcome) => State::Ended(outcome.clone()),
-                None => match marks.look(key, slurm, progress, &queue) {
-                    Sight::Clear(state) => state,
-                    Sight::Unclear(row) => {
+                None => match files.status(key, slurm, progress, &queue) {
+                    TaskStatus::Known(state) => state,
+                    TaskStatus::Unknown(row) => {
                         let row = row.or_else(|| commands.sacct(slurm, index));
-                        marks.ended(key, progress, row.as_ref(), None)
+                        files.ended(key, progress, row.as_ref(), None)
                     }
                 },
             };
@@ -379,17 +376,27 @@ pub(super) fn states(config: &Slurm, study: &Path) -> Result<Vec<(JobId, State)>
     Ok(latest(states.into_iter()))
 }
 
-/// The last state of each job, in the jobs' order.
+/// The last state of each job, in the order of their first submission.
 fn latest(states: impl Iterator<Item = (JobId, State)>) -> Vec<(JobId, State)> {
-    let latest: std::collections::BTreeMap<JobId, State> = states.collect();
-    latest.into_iter().collect()
+    let mut latest: Vec<(JobId, State)> = Vec::new();
+    let mut places: HashMap<JobId, usize> = HashMap::new();
+    for (job, state) in states {
+        match places.get(&job) {
+            Some(place) => latest[*place].1 = state,
+            None => {
+                places.insert(job.clone(), latest.len());
+                latest.push((job, state));
+            }
+        }
+    }
+    latest
 }
 
-/// Renames a file that may already have been.
+/// Renames a file, unless that was done before.
 fn rename(from: &Path, to: &Path) -> Result<(), ExecutorError> {
     match std::fs::rename(from, to) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            let remedy = "Check that the study's folder is yours to write.";
+            let remedy = "Check that its folder is yours to write.";
             Err(FileError {
                 action: "rename",
                 path: from.to_owned(),

@@ -1,15 +1,11 @@
-//! What was submitted: `jobs.jsonl`, a line an event, appended and synced, never rewritten.
+//! What was submitted: the journal `jobs.jsonl`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::FileError;
-use crate::jobs::lock::hold;
-use crate::jobs::{ExecutorError, JobId, Outcome};
+use crate::jobs::{ExecutorError, JobId, Journal, JournalError, Outcome, read_journal};
 
 /// What can happen to an array.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,7 +23,7 @@ pub(super) enum Event {
     Withdrawn { array: usize },
     /// A task is to be stopped.
     Stopping { array: usize, task: usize },
-    /// A task ended, and the study knows.
+    /// A task ended, and the caller knows.
     Ended {
         array: usize,
         task: usize,
@@ -40,11 +36,11 @@ pub(super) enum Event {
 pub(super) struct Task {
     pub job: JobId,
     pub log: PathBuf,
-    /// How long the log was before.
+    /// The length of the log before.
     pub log_from: u64,
 }
 
-/// An array, as the events left it.
+/// The state of an array after all events.
 #[derive(Debug)]
 pub(super) struct Array {
     pub name: String,
@@ -65,7 +61,7 @@ pub(super) struct Progress {
 /// A task: the number of its array in the record, and its index there.
 pub(super) type Key = (usize, usize);
 
-/// Every array of a study.
+/// Every array of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Arrays(pub BTreeMap<usize, Array>);
 
@@ -137,9 +133,7 @@ impl Arrays {
 /// The record, open for this process alone.
 #[derive(Debug)]
 pub(super) struct Record {
-    file: File,
-    path: PathBuf,
-    length: u64,
+    journal: Journal,
     pub arrays: Arrays,
 }
 
@@ -148,95 +142,47 @@ impl Record {
         folder.join("jobs.jsonl")
     }
 
-    /// Opens and locks the record. A last line that was cut off while it was written is dropped.
-    pub(super) fn open(folder: &Path, study: &Path) -> Result<Self, ExecutorError> {
+    /// Opens and locks the record of the jobs in `home`.
+    pub(super) fn open(folder: &Path, home: &Path) -> Result<Self, ExecutorError> {
         let path = Self::path(folder);
-        let file = hold(&path, study)?;
-        let (arrays, length) = read(&path)?;
-        let mut record = Self {
-            file,
-            path,
-            length,
-            arrays,
-        };
-        record
-            .cut()
-            .map_err(|source| record.error("write", source))?;
-        Ok(record)
+        let opened = Journal::open(&path).map_err(|error| match error {
+            JournalError::Locked { .. } => ExecutorError::Busy {
+                folder: home.to_owned(),
+            },
+            other => other.into(),
+        })?;
+        Ok(Self {
+            arrays: replay(&path, opened.events)?,
+            journal: opened.journal,
+        })
     }
 
     /// Appends an event; when this returns it is on the disk.
     pub(super) fn append(&mut self, event: Event) -> Result<(), ExecutorError> {
-        let written = serde_json::to_vec(&event)
-            .map_err(io::Error::other)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.file.seek(SeekFrom::Start(self.length))?;
-                self.file.write_all(&line)?;
-                self.file.sync_data()?;
-                Ok(line.len() as u64)
-            });
-        match written {
-            Ok(length) => self.length += length,
-            Err(source) => {
-                // Half a line must not stand before the next; if this fails too, the next is written
-                // over it.
-                let _ = self.cut();
-                return Err(self.error("write", source).into());
-            }
-        }
-        self.arrays.apply(event).map_err(|why| self.damaged(why))
-    }
-
-    fn cut(&mut self) -> io::Result<()> {
-        self.file.set_len(self.length)?;
-        self.file.sync_data()
-    }
-
-    fn error(&self, action: &'static str, source: io::Error) -> FileError {
-        file_error(&self.path, action, source)
-    }
-
-    fn damaged(&self, why: String) -> ExecutorError {
-        ExecutorError::Damaged {
-            path: self.path.clone(),
-            line: 0,
-            why,
-        }
+        let line = self.journal.append(&event)?;
+        let applied = self.arrays.apply(event);
+        applied.map_err(|why| damaged(self.journal.path(), line, why))
     }
 }
 
-/// The arrays in a record and the length of its whole lines.
-pub(super) fn read(path: &Path) -> Result<(Arrays, u64), ExecutorError> {
-    let bytes = std::fs::read(path).map_err(|source| file_error(path, "read", source))?;
-    let length = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |last| last + 1);
+/// The arrays in a record, read without locking it.
+pub(super) fn read(path: &Path) -> Result<Arrays, ExecutorError> {
+    replay(path, read_journal(path)?)
+}
+
+fn replay(path: &Path, events: Vec<Event>) -> Result<Arrays, ExecutorError> {
     let mut arrays = Arrays::default();
-    for (index, line) in bytes[..length]
-        .split_inclusive(|byte| *byte == b'\n')
-        .enumerate()
-    {
-        let event =
-            serde_json::from_slice(line).map_err(|why| format!("not an event of an array ({why})"));
-        let applied = event.and_then(|event| arrays.apply(event));
-        applied.map_err(|why| ExecutorError::Damaged {
-            path: path.to_owned(),
-            line: index + 1,
-            why,
-        })?;
+    for (index, event) in events.into_iter().enumerate() {
+        let applied = arrays.apply(event);
+        applied.map_err(|why| damaged(path, index + 1, why))?;
     }
-    Ok((arrays, length as u64))
+    Ok(arrays)
 }
 
-fn file_error(path: &Path, action: &'static str, source: io::Error) -> FileError {
-    let remedy =
-        "Check that the study's folder is there, yours to write, and on a disk that is not full.";
-    FileError {
-        action,
+fn damaged(path: &Path, line: usize, why: String) -> ExecutorError {
+    ExecutorError::Damaged {
         path: path.to_owned(),
-        remedy,
-        source,
+        line,
+        why,
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Slurm;
-use crate::files::{create_folder, write_atomic};
+use crate::files::{create_folder, hex, write_atomic};
 use crate::jobs::{ExecutorError, Job, quote, quote_command};
 
 /// The part of the script that is always the same.
@@ -23,10 +23,10 @@ pub(super) struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
-    pub(super) fn new(slurm: &'a Slurm, study: &Path, number: usize) -> Self {
+    pub(super) fn new(slurm: &'a Slurm, home: &Path, number: usize) -> Self {
         Self {
             slurm,
-            folder: folder(study),
+            folder: folder(home),
             number,
         }
     }
@@ -43,19 +43,19 @@ impl<'a> Array<'a> {
         self.folder.join(format!("{}.tasks.sh", self.stem()))
     }
 
-    /// Where the table is when the array is not wanted: its tasks do nothing without one.
+    /// Where the table of a withdrawn array is: without one its tasks do nothing.
     pub(super) fn withdrawn_path(&self) -> PathBuf {
         self.folder.join(format!("{}.withdrawn.sh", self.stem()))
     }
 
-    pub(super) fn marks(&self) -> PathBuf {
+    /// The folder of what the tasks leave.
+    pub(super) fn files(&self) -> PathBuf {
         self.folder.join(self.stem())
     }
 
-    /// The job's name in Slurm: the study's folder and, as others may be called the same, a digest of
-    /// its path.
+    /// The job's name in Slurm: the folder's and, as others may be called the same, a digest of its path.
     pub(super) fn name(&self) -> String {
-        let study = self.folder.parent().unwrap_or(&self.folder);
+        let home = self.folder.parent().unwrap_or(&self.folder);
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() || "-_.".contains(c) {
                 c
@@ -63,7 +63,7 @@ impl<'a> Array<'a> {
                 '-'
             }
         };
-        let label: String = study
+        let label: String = home
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
@@ -71,17 +71,14 @@ impl<'a> Array<'a> {
             .map(plain)
             .take(32)
             .collect();
-        let digest = Sha256::digest(study.as_os_str().as_bytes());
-        format!(
-            "{label}-{:02x}{:02x}{:02x}-{:04}",
-            digest[0], digest[1], digest[2], self.number
-        )
+        let digest = hex(&Sha256::digest(home.as_os_str().as_bytes())[..3]);
+        format!("{label}-{digest}-{:04}", self.number)
     }
 
     /// Writes the script and the table.
     pub(super) fn write(&self, jobs: &[Job]) -> Result<(), ExecutorError> {
         let (script, table) = (self.script(jobs.len())?, self.table(jobs)?);
-        create_folder(&self.marks())?;
+        create_folder(&self.files())?;
         write_atomic(&self.table_path(), |file| file.write_all(&table))?;
         write_atomic(&self.script_path(), |file| file.write_all(&script))?;
         Ok(())
@@ -122,7 +119,7 @@ impl<'a> Array<'a> {
             .map_or(PathBuf::from("scontrol"), |bin| bin.join("scontrol"));
         let here = std::env::current_dir().unwrap_or_default();
         let assignments = [
-            assign("calvaria_array", self.marks().as_os_str()),
+            assign("calvaria_array", self.files().as_os_str()),
             assign("calvaria_folder", here.as_os_str()),
             assign("calvaria_scontrol", scontrol.as_os_str()),
             format!("calvaria_requeues={}\n", slurm.requeues).into_bytes(),
@@ -165,10 +162,10 @@ impl<'a> Array<'a> {
     }
 }
 
-/// The folder of a study's arrays, as every node must see it.
-pub(super) fn folder(study: &Path) -> PathBuf {
-    std::path::absolute(study)
-        .unwrap_or_else(|_| study.to_owned())
+/// The folder of the arrays, as every node must see it.
+pub(super) fn folder(home: &Path) -> PathBuf {
+    std::path::absolute(home)
+        .unwrap_or_else(|_| home.to_owned())
         .join("slurm")
 }
 

@@ -20,12 +20,12 @@ calvaria_requeue() {
     echo "calvaria: the time limit is near at start $calvaria_starts; executor.slurm.requeues allows no more"
     return 1
   fi
-  echo "calvaria: the time limit is near; requeued to go on from what was saved"
+  echo "calvaria: the time limit is near; requeued to resume from what was saved"
   "$calvaria_scontrol" requeue "$SLURM_JOB_ID"
 }
 
 # USR1: the time limit is near. The job saves and ends, and the task goes back into the queue; if
-# saving takes too long, what was saved before serves.
+# saving takes too long, it resumes from what was saved before.
 calvaria_near_limit() {
   calvaria_signalled=1
   [ -n "$calvaria_near" ] && return
@@ -56,11 +56,11 @@ done
 [ -n "$calvaria_near" ] && kill "$calvaria_timer" 2>/dev/null
 
 if [ "$calvaria_status" -ne 0 ]; then
-  # What becomes of it is for Slurm to say.
+  # Slurm reports how it ended.
   [ -n "$calvaria_cancelled" ] && exit "$calvaria_status"
   if [ -n "$calvaria_near" ]; then
     calvaria_requeue && exit "$calvaria_status"
-    # It was told to end, and may not go on: that is a failure, and no interruption from outside.
+    # It was asked to end and may not resume: that is a failure, not an interruption from outside.
     [ "$calvaria_status" -eq 130 ] && calvaria_status=1
   fi
 fi

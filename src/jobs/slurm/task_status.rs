@@ -1,4 +1,4 @@
-//! Where a task is, from what Slurm says and what the task left.
+//! The status of a task: from what Slurm reports and from the files that the task left.
 
 use std::path::{Path, PathBuf};
 
@@ -7,23 +7,23 @@ use super::record::{Key, Progress};
 use crate::jobs::outcome::{cause, length, status_of_shell, was_interrupted};
 use crate::jobs::{Failure, Outcome, State};
 
-/// What is seen of a task.
+/// The status of a task.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sight {
-    /// It is there.
-    Clear(State),
-    /// It seems to have ended, and left no exit status: it may be late on a network disk. With it what
-    /// Slurm says, if Slurm still knows it.
-    Unclear(Option<Row>),
+pub(super) enum TaskStatus {
+    /// Its state is certain.
+    Known(State),
+    /// It seems to have ended without an exit status, which may be late on a network disk. What Slurm reports
+    /// of it, if Slurm still knows it.
+    Unknown(Option<Row>),
 }
 
-/// What tasks leave in the folder of their array.
-pub(super) struct Marks<'a> {
-    /// The folder `slurm` of the study.
+/// The files that tasks leave in the folder of their array.
+pub(super) struct TaskFiles<'a> {
+    /// The folder `slurm`.
     pub folder: &'a Path,
 }
 
-impl Marks<'_> {
+impl TaskFiles<'_> {
     fn path(&self, (array, task): Key, name: &str) -> PathBuf {
         self.folder.join(format!("array-{array:04}/{task}.{name}"))
     }
@@ -44,38 +44,44 @@ impl Marks<'_> {
         Some((starts.parse().ok()?, slurm.parse().ok()?))
     }
 
-    /// Looks at a task. The queue must have been read before: a task writes its exit status before it
+    /// The status of a task. The queue must have been read before: a task writes its exit status before it
     /// leaves the queue.
-    pub(super) fn look(&self, key: Key, slurm: u64, progress: &Progress, queue: &Queue) -> Sight {
+    pub(super) fn status(
+        &self,
+        key: Key,
+        slurm: u64,
+        progress: &Progress,
+        queue: &Queue,
+    ) -> TaskStatus {
         let row = queue.rows.get(&(slurm, key.1));
         let phase = row.map(Row::phase);
         match (self.exit(key), row, phase) {
-            (Some(0), ..) => Sight::Clear(State::Ended(Outcome::Finished)),
-            // Slurm's own view of the failure comes when the task has left the node.
+            (Some(0), ..) => TaskStatus::Known(State::Ended(Outcome::Finished)),
+            // Slurm reports its own view of the failure when the task has left the node.
             (Some(_), Some(row), Some(Phase::Active)) => {
-                Sight::Clear(State::Running(row.node.clone()))
+                TaskStatus::Known(State::Running(row.node.clone()))
             }
             // Somebody put it back into the queue.
-            (_, Some(row), Some(Phase::Waiting)) => Sight::Clear(match self.started(key) {
+            (_, Some(row), Some(Phase::Waiting)) => TaskStatus::Known(match self.started(key) {
                 _ if progress.stopping => State::Stopping,
                 Some((starts, _)) => State::Requeued(starts),
                 None => State::Pending(row.reason.clone()),
             }),
-            (Some(number), ..) => Sight::Clear(self.ended(key, progress, row, Some(number))),
+            (Some(number), ..) => TaskStatus::Known(self.ended(key, progress, row, Some(number))),
             (None, Some(_), Some(Phase::Active)) if progress.stopping => {
-                Sight::Clear(State::Stopping)
+                TaskStatus::Known(State::Stopping)
             }
             (None, Some(row), Some(Phase::Active)) => {
-                Sight::Clear(State::Running(row.node.clone()))
+                TaskStatus::Known(State::Running(row.node.clone()))
             }
             (None, Some(row), Some(Phase::Killed)) => {
-                Sight::Clear(self.ended(key, progress, Some(row), None))
+                TaskStatus::Known(self.ended(key, progress, Some(row), None))
             }
-            (None, row, _) => Sight::Unclear(row.cloned()),
+            (None, row, _) => TaskStatus::Unknown(row.cloned()),
         }
     }
 
-    /// How a task ended that did not end well.
+    /// The state of a task that ended without success.
     pub(super) fn ended(
         &self,
         key: Key,
@@ -94,10 +100,10 @@ impl Marks<'_> {
                 "" | "None" => format!("Slurm: {}", row.state),
                 reason => format!("Slurm: {} ({reason})", row.state),
             });
-        let said: Vec<String> = own.into_iter().chain(slurm).collect();
-        let cause = match said.is_empty() {
+        let causes: Vec<String> = own.into_iter().chain(slurm).collect();
+        let cause = match causes.is_empty() {
             true => "it is gone without an exit status, and Slurm no longer knows it".to_owned(),
-            false => said.join("; "),
+            false => causes.join("; "),
         };
         let mut failure = Failure::new(cause, &progress.task.log, progress.task.log_from);
         let output = self

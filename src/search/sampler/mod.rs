@@ -8,7 +8,7 @@ mod tpe;
 
 use std::collections::HashSet;
 
-use super::parameter::shown;
+use super::parameter::to_inline_yaml;
 use super::space::{Assignment, Space};
 
 pub use grid::Grid;
@@ -109,7 +109,7 @@ impl Sampler {
 }
 
 fn key(assignment: &Assignment) -> String {
-    shown(&assignment.clone().into())
+    to_inline_yaml(&assignment.clone().into())
 }
 
 /// What names the random stream of a proposal.

@@ -10,17 +10,18 @@ use calvaria::jobs::{
     Executor, ExecutorError, Failure, Job, JobId, Local, Outcome, Pool, State, Threads,
     quote_command,
 };
+use calvaria::sweep::RunKey;
 use proptest::prelude::*;
 
 /// Not for waiting: how long a test may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn id(trial: usize) -> JobId {
-    JobId {
-        trial,
-        seed: 1,
-        fold: None,
-    }
+    JobId::new(format!("trial-{trial:04}/seed-1"))
+}
+
+fn trial(id: &JobId) -> usize {
+    RunKey::of_job(id).unwrap().0
 }
 
 /// A job that is a shell script; what the executor adds to its command line are its arguments.
@@ -70,7 +71,7 @@ fn outcomes(pool: &mut dyn Pool, count: usize) -> Vec<(usize, Outcome)> {
             pool.poll()
                 .unwrap()
                 .into_iter()
-                .map(|(id, outcome)| (id.trial, outcome)),
+                .map(|(id, outcome)| (trial(&id), outcome)),
         );
         all.len() >= count
     });

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use calvaria::jobs::{Executor, ExecutorError, Job, JobId, Outcome, Pool, Slurm, State};
+use calvaria::sweep::RunKey;
 
 /// `sbatch` numbers jobs from 101 on and puts their tasks into the file `queue`, which `squeue` prints.
 const SBATCH: &str = r#"#!/bin/bash
@@ -148,11 +149,11 @@ fn open(config: Slurm, study: &Path) -> Box<dyn Pool> {
 }
 
 fn id(trial: usize) -> JobId {
-    JobId {
-        trial,
-        seed: 1,
-        fold: Some(0),
-    }
+    JobId::new(format!("trial-{trial:04}/seed-1/fold-0"))
+}
+
+fn trial(id: &JobId) -> usize {
+    RunKey::of_job(id).unwrap().0
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -205,7 +206,7 @@ fn outcome(pool: &mut dyn Pool) -> (usize, Outcome) {
         !all.is_empty()
     });
     assert_eq!(all.len(), 1, "{all:?}");
-    (all[0].0.trial, all[0].1.clone())
+    (trial(&all[0].0), all[0].1.clone())
 }
 
 /// The state of a trial at the next look.

@@ -5,11 +5,10 @@ use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor};
 use calvaria::kernel::Precision;
+use calvaria::layout::RunFolder;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
-use calvaria::track::read_history;
-
-use crate::common::{calvaria, noise, toy_workplace};
+use common::{calvaria, noise, toy_workplace};
 
 type Ad = Autodiff<Flex>;
 
@@ -118,7 +117,9 @@ fn a_run_in_bf16_learns_as_one_in_single_precision_does() {
             .args(["--set", &setting])
             .assert()
             .success();
-        read_history(&folder.path().join(precision).join("toy/seed-7/metrics.csv")).unwrap()
+        RunFolder::new(folder.path().join(precision).join("toy/seed-7"))
+            .read_metrics()
+            .unwrap()
     };
     let (single, half) = (history("f32"), history("bf16"));
     assert_eq!(single.len(), half.len());

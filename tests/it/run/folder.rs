@@ -5,8 +5,8 @@ use std::path::Path;
 
 use calvaria::dataset::Fold;
 use calvaria::experiment::Experiment;
+use calvaria::layout::RunFolder;
 use calvaria::preprocess::{Inputs, Pipeline};
-use calvaria::track::read_history;
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};
 use calvaria::volume::{Affine, Volume};
 use predicates::prelude::*;
@@ -57,7 +57,7 @@ fn a_run_leaves_everything_that_the_readme_lists() {
     }
     let events = fs::read_dir(home.join("tensorboard")).unwrap().count();
     assert_eq!(events, 1, "one session, one file of events");
-    assert_eq!(read_history(&home.join("metrics.csv")).unwrap().len(), 3);
+    assert_eq!(RunFolder::new(&home).read_metrics().unwrap().len(), 3);
     let log = fs::read_to_string(home.join("log.txt")).unwrap();
     assert!(log.contains("epoch   3/3"), "{log}");
 }
@@ -68,7 +68,7 @@ fn the_same_seed_gives_the_same_numbers_and_another_does_not() {
     let numbers = |results: &str, seed: &str| {
         run(folder.path(), &["--results", results, "--seeds", seed]).success();
         let home = folder.path().join(results).join(format!("toy/seed-{seed}"));
-        let mut history = read_history(&home.join("metrics.csv")).unwrap();
+        let mut history = RunFolder::new(&home).read_metrics().unwrap();
         history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
         let weights = fs::read(home.join("checkpoints/last.safetensors")).unwrap();
         (history, weights)
@@ -85,8 +85,8 @@ fn the_same_seed_gives_the_same_numbers_and_another_does_not() {
 fn an_unfinished_run_goes_on_and_ends_like_an_uninterrupted_one() {
     let folder = toy_workplace(4);
     let history = |results: &str| {
-        let file = folder.path().join(results).join("toy/seed-7/metrics.csv");
-        let mut history = read_history(&file).unwrap();
+        let run = RunFolder::new(folder.path().join(results).join("toy/seed-7"));
+        let mut history = run.read_metrics().unwrap();
         history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
         history
     };
@@ -207,7 +207,8 @@ fn as_much_is_said_as_is_asked_for() {
 fn a_finished_run_is_kept_unless_forced() {
     let folder = toy_workplace(4);
     run(folder.path(), &[]).success();
-    let csv = folder.path().join("results/toy/seed-7/metrics.csv");
+    let home = RunFolder::new(folder.path().join("results/toy/seed-7"));
+    let csv = home.metrics();
     let before = fs::read(&csv).unwrap();
     run(folder.path(), &[])
         .success()
@@ -220,7 +221,7 @@ fn a_finished_run_is_kept_unless_forced() {
         .code(2)
         .stderr(contains("other settings").and(contains("--force")));
     run(folder.path(), &["--set", "train.epochs=2", "--force"]).success();
-    assert_eq!(read_history(&csv).unwrap().len(), 2);
+    assert_eq!(home.read_metrics().unwrap().len(), 2);
 }
 
 #[test]

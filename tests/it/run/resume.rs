@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use calvaria::track::read_history;
+use calvaria::layout::RunFolder;
+use common::{calvaria, toy_workplace};
 use predicates::str::contains;
 use rand::RngExt;
 
@@ -36,7 +37,7 @@ fn outcome(run: &Path) -> BTreeMap<&'static str, Vec<u8>> {
         .iter()
         .map(|name| (*name, fs::read(run.join(name)).unwrap()))
         .collect();
-    let mut history = read_history(&run.join("metrics.csv")).unwrap();
+    let mut history = RunFolder::new(&run).read_metrics().unwrap();
     history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
     outcome.insert("metrics.csv", format!("{history:?}").into_bytes());
     outcome
@@ -145,7 +146,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("The same command continues it"), "{said}");
-        let epochs = read_history(&of(name).join("metrics.csv")).unwrap().len();
+        let epochs = RunFolder::new(of(name)).read_metrics().unwrap().len();
         assert!(
             said.contains(&format!("stopped after epoch {epochs}")),
             "{said}"
@@ -182,9 +183,9 @@ fn a_finished_run_can_be_made_longer() {
     ] {
         run("whole", &["train.epochs=6", schedule]).success();
         run("longer", &["train.epochs=3", schedule]).success();
-        let first = read_history(&of("longer").join("metrics.csv")).unwrap();
+        let first = RunFolder::new(of("longer")).read_metrics().unwrap();
         run("longer", &["train.epochs=6", schedule]).success();
-        let history = read_history(&of("longer").join("metrics.csv")).unwrap();
+        let history = RunFolder::new(of("longer")).read_metrics().unwrap();
         assert_eq!(history[..3], first[..], "what was trained stays");
         assert_same(&outcome(&of("whole")), &outcome(&of("longer")), schedule);
         run("longer", &["train.epochs=5", schedule])
@@ -203,10 +204,7 @@ fn a_finished_run_can_be_made_longer() {
         run("jump", &more)
             .code(2)
             .stderr(contains("the learning rate would jump"));
-        assert_eq!(
-            read_history(&of("jump").join("metrics.csv")).unwrap().len(),
-            3
-        );
+        assert_eq!(RunFolder::new(of("jump")).read_metrics().unwrap().len(), 3);
         fs::remove_dir_all(folder.path().join("jump")).unwrap();
     }
 }
@@ -224,7 +222,9 @@ fn a_full_disk_costs_the_current_epoch_and_no_more() {
     wait_for_an_epoch(&mut child, &of("full"));
     child.kill().unwrap();
     child.wait().unwrap();
-    let saved = read_history(&of("full").join("metrics.csv")).map_or(0, |epochs| epochs.len());
+    let saved = RunFolder::new(of("full"))
+        .read_metrics()
+        .map_or(0, |epochs| epochs.len());
     // The shell's blocks are of 1024 bytes; the state needs more than one, and the signal that
     // would end the program is ignored, as a full disk sends none.
     let program = assert_cmd::cargo::cargo_bin("calvaria");
@@ -246,7 +246,9 @@ fn a_full_disk_costs_the_current_epoch_and_no_more() {
         "{said}"
     );
     assert!(!said.contains("panicked"), "{said}");
-    let left = read_history(&of("full").join("metrics.csv")).map_or(0, |epochs| epochs.len());
+    let left = RunFolder::new(of("full"))
+        .read_metrics()
+        .map_or(0, |epochs| epochs.len());
     assert!(left >= saved, "{left} of {saved} epochs are left");
     let ended = command(folder.path(), "full", &more, 2).output().unwrap();
     assert!(ended.status.success(), "{ended:?}");

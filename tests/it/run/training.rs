@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::track::{Epoch, read_history};
+use calvaria::layout::{Epoch, RunFolder};
 use calvaria::volume::Volume;
 use calvaria::volume::nifti::{Dtype, write_image, write_mask};
 use ndarray::s;
@@ -22,7 +22,7 @@ fn trained(folder: &Path, results: &str, options: &[&str]) -> (Vec<Epoch>, Vec<u
     }
     command.assert().success();
     let home = folder.join(results).join("toy/seed-7");
-    let mut history = read_history(&home.join("metrics.csv")).unwrap();
+    let mut history = RunFolder::new(&home).read_metrics().unwrap();
     history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
     let weights = fs::read(home.join("checkpoints/last.safetensors")).unwrap();
     (history, weights)

@@ -127,11 +127,7 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
             "goal: most",
             &["(objective.goal)", "maximize, minimize"],
         ),
-        (
-            "trials: 60, hours: 8,",
-            "",
-            &["(budget)", "goes on for ever"],
-        ),
+        ("trials: 60, hours: 8,", "", &["(budget)", "never ends"]),
         ("hours: 8", "hours: 0", &["(budget.hours)", "above 0"]),
         (
             "set: {train.epochs: 20",

@@ -4,12 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::sweep::study::Decision;
-use calvaria::sweep::{Definition, Next, Part, Study, Sweep, write_report};
+use calvaria::sweep::{Definition, Next, RunKey, Study, Sweep, write_report};
+use common::repository;
 use serde_yaml::Value;
 
-use crate::common::repository;
-
-const PART: Part = Part {
+const PART: RunKey = RunKey {
     seed: 1,
     fold: None,
 };
@@ -33,7 +32,7 @@ fn report(home: &Path, sweep: Sweep) -> String {
         let value = 0.8 + (number as f64 * 12.9898).sin() / 10.0;
         let goes_on = (1..=30).all(|epoch| {
             let value = value - 0.5 / f64::from(epoch);
-            study.report(number, PART, epoch as usize, value).unwrap() == Decision::Go
+            study.report(number, PART, epoch as usize, value).unwrap() == Decision::Continue
         });
         if goes_on {
             study.finish(number).unwrap();
@@ -100,11 +99,11 @@ fn importance_is_drawn_with_its_caveat() {
     let home = tempfile::tempdir().unwrap();
     let html = report(home.path(), sweep("budget: {trials: 12}"));
     let svg = fs::read_to_string(home.path().join("plots/importance.svg")).unwrap();
-    let drawn = text(&svg).join(" ");
-    let caveat = "as a random forest sees it after 10 finished trials: of few trials it knows little, and it tells \
-                  what goes together, not what causes what.";
-    assert!(drawn.contains(caveat), "{drawn}");
-    assert!(drawn.contains("rate") && drawn.contains("only together"));
+    let said = text(&svg).join(" ");
+    let caveat = "by a random forest fitted to 10 finished trials. It is unreliable after few trials, and shows \
+                  association, not cause.";
+    assert!(said.contains(caveat), "{said}");
+    assert!(said.contains("rate") && said.contains("only together"));
     assert!(home.path().join("plots/importance.png").is_file());
     // The picture stands under the heading, before the table.
     let section = html

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use calvaria::layout::SweepFolder;
 use calvaria::sweep::event::{Entry, Event};
-use calvaria::sweep::study::{Decision, RECORD};
+use calvaria::sweep::study::Decision;
 use calvaria::sweep::{
-    Definition, History, Launch, Next, Part, Status, Stop, Study, Sweep, SweepError,
+    Definition, History, Next, RunKey, Status, Stop, Study, Sweep, SweepError, TrialStart,
 };
 use serde_yaml::Value;
 
@@ -26,7 +27,7 @@ space:
 }
 
 fn definition(more: &str) -> Definition {
-    let part = |fold| Part {
+    let part = |fold| RunKey {
         seed: 1,
         fold: Some(fold),
     };
@@ -43,10 +44,12 @@ sampler: {tpe: {startup: 4}}
 pruner: {asha: {rungs: [2, 4], reduction: 2}}
 budget: {trials: 10, failures: 3}";
 
+const RECORD: &str = SweepFolder::RECORD;
+
 const EPOCHS: usize = 5;
 
 /// The objective that a trial would have after an epoch.
-fn metric(trial: &Launch, part: Part, epoch: usize) -> f64 {
+fn metric(trial: &TrialStart, part: RunKey, epoch: usize) -> f64 {
     let number = |key: &str| trial.assignment.get(key).and_then(Value::as_f64);
     let rate = (number("rate").unwrap().log10() + 3.0).abs();
     let gamma = number("loss.focal.gamma").map_or(0.3, |gamma| 0.1 * (gamma - 2.0).abs());
@@ -55,7 +58,7 @@ fn metric(trial: &Launch, part: Part, epoch: usize) -> f64 {
 }
 
 /// Runs a trial as one worker does: its folds one after the other, from their first epochs on.
-fn run(study: &mut Study, trial: &Launch, parts: &[Part]) -> Result<(), SweepError> {
+fn run(study: &mut Study, trial: &TrialStart, parts: &[RunKey]) -> Result<(), SweepError> {
     for part in parts {
         for epoch in 1..=EPOCHS {
             if trial.number == 5 && epoch == 3 {
@@ -142,8 +145,8 @@ fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
 
 /// At parallelism 3: of all trials that run, the one that has come least far goes on by an epoch.
 fn work_in_parallel(folder: &Path, definition: &Definition) {
-    let mut study = open(folder, definition).unwrap();
-    let mut running: BTreeMap<usize, (Launch, usize)> = BTreeMap::new();
+    let mut study = Study::open(folder, definition).unwrap();
+    let mut running: BTreeMap<usize, (TrialStart, usize)> = BTreeMap::new();
     loop {
         while running.len() < 3 {
             let numbers: Vec<usize> = running.keys().copied().collect();
@@ -161,7 +164,7 @@ fn work_in_parallel(folder: &Path, definition: &Definition) {
         let (trial, epoch) = running.get_mut(&number).unwrap();
         *epoch += 1;
         let (trial, epoch) = (trial.clone(), *epoch);
-        let report = |part: &Part| {
+        let report = |part: &RunKey| {
             study
                 .report(number, *part, epoch, metric(&trial, *part, epoch))
                 .unwrap()
@@ -378,7 +381,7 @@ fn a_part_without_a_number_fails_the_trial_with_a_reason() {
     let [first, second] = definition.parts[..] else {
         panic!()
     };
-    let mut end = |values: &[(Part, f64)]| {
+    let mut end = |values: &[(RunKey, f64)]| {
         let Next::Run(trial) = study.next(&[]).unwrap() else {
             panic!()
         };

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use super::summary::{mean, median, percentile, sorted};
 use crate::random;
 
 /// Resamples of a bootstrap.
@@ -37,43 +38,6 @@ impl Paired {
             p: wilcoxon(&differences),
         }
     }
-}
-
-/// The mean; not a number if there are none.
-pub fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Mean and sample standard deviation (n - 1); the deviation of fewer than two values is 0.
-pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
-    let mean = mean(values);
-    if values.len() < 2 {
-        return (mean, 0.0);
-    }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (values.len() as f64 - 1.0)).sqrt())
-}
-
-/// The middle value, or the mean of the two in the middle; not a number of none.
-pub fn median(values: &[f64]) -> f64 {
-    percentile(&sorted(values), 0.5)
-}
-
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-/// Linear between order statistics.
-fn percentile(sorted: &[f64], part: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else {
-        return f64::NAN;
-    };
-    let at = part * last as f64;
-    let below = at.floor() as usize;
-    let above = sorted[(below + 1).min(last)];
-    sorted[below] + (above - sorted[below]) * (at - at.floor())
 }
 
 fn bootstrap_interval(differences: &[f64], seed: u64) -> [f64; 2] {

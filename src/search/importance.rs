@@ -2,15 +2,16 @@
 
 use thiserror::Error;
 
-use super::history::{History, Status};
+use super::forest::{Feature, Tree};
+use super::parameter::{Domain, Parameter};
+use super::space::{Assignment, Space};
 use crate::random;
-use crate::search::forest::{Feature, Tree};
-use crate::search::parameter::Domain;
+use crate::statistics::mean_and_population_sd;
 
 /// Trees of the forest.
 const TREES: u64 = 64;
 
-/// Finished trials below which nothing is said.
+/// The fewest finished trials that importance is computed from.
 const FEWEST: usize = 8;
 
 /// How much the parameters of a space matter.
@@ -20,7 +21,7 @@ pub struct Importances {
     pub parameters: Vec<Importance>,
     /// The part of the variance that no parameter explains alone.
     pub interactions: f64,
-    /// Finished trials on which this rests.
+    /// The number of finished trials.
     pub trials: usize,
 }
 
@@ -28,22 +29,22 @@ impl Importances {
     /// What the shares mean, and what not.
     pub fn caveat(&self) -> String {
         format!(
-            "How much of the objective's variance over the whole space each parameter explains alone, as a \
-             random forest sees it after {} finished trials: of few trials it knows little, and it tells \
-             what goes together, not what causes what.",
+            "The share of the objective's variance over the whole space that each parameter explains alone, by a \
+             random forest fitted to {} finished trials. It is unreliable after few trials, and shows \
+             association, not cause.",
             self.trials
         )
     }
 }
 
-/// Why nothing can be said of how much parameters matter.
+/// Why importance cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TooLittle {
-    /// So few trials finished.
+    /// Only this many trials finished.
     #[error("{FEWEST} finished trials are needed, and there are {0}")]
     Trials(usize),
-    /// Nothing varied, or nothing came of it.
-    #[error("all trials came to the same")]
+    /// The value does not vary.
+    #[error("all trials have the same value")]
     Same,
 }
 
@@ -54,30 +55,34 @@ pub struct Importance {
     pub key: String,
     /// The part of the objective's variance over the space that it explains alone, from 0 to 1.
     pub share: f64,
-    /// The standard deviation of that over the forest's trees.
+    /// Its standard deviation over the forest's trees.
     pub sd: f64,
 }
 
-/// Functional analysis of variance: a random forest is fitted to the finished trials, and the variance of what
-/// it predicts over the whole space is parted into what each parameter explains alone and what only several do
-/// together.
+/// Functional analysis of variance: a random forest is fitted to the finished trials, each with its parameters
+/// and value. The variance of its predictions over the whole space is divided into the shares that each
+/// parameter explains alone and the rest, which only several explain together.
 ///
-/// It describes the forest, not the truth: with few trials it says little, and where a sampler hardly looked
-/// it has hardly learnt. It weighs all of the space alike, so that a parameter which decides between bad and worse
-/// may come before one that decides between good and best. Pruned and failed trials are left out. A parameter
-/// behind a condition counts, in trials that do not have it, as if in the middle of its range, so
-/// that its share also measures how much of the space has it.
+/// It describes the forest, not the truth: it is unreliable after few trials, and where a sampler tried few
+/// points. All of the space has equal weight, so a parameter that separates bad from worse may rank above one
+/// that separates good from best. In trials that do not have a conditional parameter, it counts as if in the
+/// middle of its range, so its share also measures how much of the space has it.
 ///
 /// Reference: Hutter, Hoos and Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, ICML
 /// 2014; the forest as in Optuna's `FanovaImportanceEvaluator`.
 ///
 /// # Errors
 ///
-/// For fewer than eight finished trials, or when all came to the same.
-pub fn importances(history: &History) -> Result<Importances, TooLittle> {
-    let sweep = &history.definition.sweep;
-    let parameters: Vec<_> = sweep
-        .space
+/// For fewer than eight trials, or when all have the same value.
+pub fn importances(
+    space: &Space,
+    seed: u64,
+    trials: &[(&Assignment, f64)],
+) -> Result<Importances, TooLittle> {
+    if trials.len() < FEWEST {
+        return Err(TooLittle::Trials(trials.len()));
+    }
+    let parameters: Vec<(&str, &Parameter)> = space
         .parameters()
         .filter(|(_, parameter)| !parameter.domain.is_single())
         .collect();
@@ -85,25 +90,19 @@ pub fn importances(history: &History) -> Result<Importances, TooLittle> {
         .iter()
         .map(|(_, parameter)| feature(&parameter.domain))
         .collect();
-    let (mut points, mut values) = (Vec::new(), Vec::new());
-    for trial in &history.trials {
-        if let Status::Finished { value, .. } = trial.status {
-            let number = |(key, parameter): &(&str, &crate::search::parameter::Parameter)| {
-                let number = trial
-                    .assignment
-                    .get(key)
-                    .and_then(|value| parameter.domain.number(value));
-                scaled(&parameter.domain, number)
-            };
-            points.push(parameters.iter().map(number).collect::<Vec<f64>>());
-            values.push(value);
-        }
-    }
-    if points.len() < FEWEST {
-        return Err(TooLittle::Trials(points.len()));
-    }
+    let point = |(assignment, _): &(&Assignment, f64)| {
+        let number = |(key, parameter): &(&str, &Parameter)| {
+            let number = assignment
+                .get(key)
+                .and_then(|value| parameter.domain.number(value));
+            scaled(&parameter.domain, number)
+        };
+        parameters.iter().map(number).collect()
+    };
+    let points: Vec<Vec<f64>> = trials.iter().map(point).collect();
+    let values: Vec<f64> = trials.iter().map(|(_, value)| *value).collect();
     let tree = |index| {
-        let mut rng = random::stream(sweep.seed, &["sweep", "importance"], &[index]);
+        let mut rng = random::stream(seed, &["sweep", "importance"], &[index]);
         Tree::grow(&features, &points, &values, &mut rng)
     };
     let trees: Vec<(Tree, f64)> = (0..TREES)
@@ -122,10 +121,7 @@ pub fn importances(history: &History) -> Result<Importances, TooLittle> {
             .iter()
             .map(|(tree, whole)| tree.variance_along(index) / whole)
             .collect();
-        let share = crate::search::objective::mean(&shares);
-        let sd = (shares.iter().map(|one| (one - share).powi(2)).sum::<f64>()
-            / shares.len() as f64)
-            .sqrt();
+        let (share, sd) = mean_and_population_sd(&shares);
         Importance {
             key: (*key).to_owned(),
             share,
@@ -138,7 +134,7 @@ pub fn importances(history: &History) -> Result<Importances, TooLittle> {
     Ok(Importances {
         parameters: found,
         interactions: (1.0 - alone).max(0.0),
-        trials: points.len(),
+        trials: trials.len(),
     })
 }
 

@@ -1,0 +1,9 @@
+//! The results folders: the name of every file, and one writer and one reader for each table.
+
+mod run;
+mod sweep;
+mod tables;
+
+pub use run::{RunFolder, runs_below};
+pub use sweep::SweepFolder;
+pub use tables::{CaseScores, Epoch, Table, TableError};

@@ -1,0 +1,271 @@
+//! The files of a run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::tables::{CaseScores, Epoch, Table, TableError};
+use crate::files::{FileError, write_atomic};
+
+/// The folder of one run, such as `results/quickstart/seed-42/fold-3`. The folder of an experiment with
+/// several runs has [`plots`](Self::plots) and a [`report`](Self::report) of the same names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The run in the folder `path`, which need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The resolved experiment.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.yaml")
+    }
+
+    /// Which cases the run trains and validates on.
+    pub fn split(&self) -> PathBuf {
+        self.0.join("split.json")
+    }
+
+    /// What the run was computed with, and on what.
+    pub fn environment(&self) -> PathBuf {
+        self.0.join("environment.json")
+    }
+
+    /// The table of epochs: one row per epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.csv")
+    }
+
+    /// The scores of the validation cases: one row per case.
+    pub fn cases(&self) -> PathBuf {
+        self.0.join("cases.csv")
+    }
+
+    /// The result in a few numbers; only a finished run has it.
+    pub fn summary(&self) -> PathBuf {
+        self.0.join("summary.json")
+    }
+
+    /// The folder of figures.
+    pub fn plots(&self) -> PathBuf {
+        self.0.join("plots")
+    }
+
+    /// The page that shows the run.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// What the run printed.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.txt")
+    }
+
+    /// The folder of TensorBoard's event files.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.0.join("tensorboard")
+    }
+
+    /// The folder of weights and of the state to resume from.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// The weights of the best epoch.
+    pub fn best_weights(&self) -> PathBuf {
+        self.checkpoints().join("best.safetensors")
+    }
+
+    /// The weights of the last epoch.
+    pub fn last_weights(&self) -> PathBuf {
+        self.checkpoints().join("last.safetensors")
+    }
+
+    /// All that is needed to resume after the last finished epoch.
+    pub fn last_state(&self) -> PathBuf {
+        self.checkpoints().join("last.state")
+    }
+
+    /// Locked by the process that works on the run.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join(".lock")
+    }
+
+    /// The files and folders for readers that are there, relative to the run's folder.
+    pub fn links(&self) -> Vec<String> {
+        let files = [
+            self.config(),
+            self.metrics(),
+            self.cases(),
+            self.split(),
+            self.environment(),
+            self.log(),
+            self.best_weights(),
+            self.plots(),
+            self.tensorboard(),
+        ];
+        let there = files.iter().filter(|path| path.exists());
+        let links = there.filter_map(|path| path.strip_prefix(&self.0).ok()?.to_str());
+        links.map(str::to_owned).collect()
+    }
+
+    /// Writes the table of epochs as a whole.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; the older one then stays.
+    pub fn write_metrics(&self, epochs: &[Epoch]) -> Result<(), FileError> {
+        write_atomic(&self.metrics(), |out| {
+            let mut table = csv::Writer::from_writer(out);
+            for epoch in epochs {
+                table.serialize(epoch).map_err(io::Error::other)?;
+            }
+            table.flush()
+        })
+    }
+
+    /// Reads the table of epochs.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or damaged.
+    pub fn read_metrics(&self) -> Result<Vec<Epoch>, TableError> {
+        let path = self.metrics();
+        let read = || -> csv::Result<Vec<Epoch>> {
+            csv::Reader::from_path(&path)?.into_deserialize().collect()
+        };
+        read().map_err(|error| TableError::new(&path, error))
+    }
+
+    /// Writes the scores of the validation cases. An infinite distance is `inf`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; the older one then stays.
+    pub fn write_cases(&self, cases: &[CaseScores]) -> Result<(), FileError> {
+        write_atomic(&self.cases(), |out| {
+            let mut table = csv::Writer::from_writer(out);
+            if let Some(first) = cases.first() {
+                let names = first.scores.iter().map(|(name, _)| name.clone());
+                table
+                    .write_record(["case".to_owned()].into_iter().chain(names))
+                    .map_err(io::Error::other)?;
+            }
+            for case in cases {
+                let values = case.scores.iter().map(|(_, value)| value.to_string());
+                table
+                    .write_record([case.case.clone()].into_iter().chain(values))
+                    .map_err(io::Error::other)?;
+            }
+            table.flush()
+        })
+    }
+
+    /// Reads the scores of the validation cases.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or damaged.
+    pub fn read_cases(&self) -> Result<Vec<CaseScores>, TableError> {
+        let table = Table::read(&self.cases())?;
+        let number = |(name, text): (&String, &String)| match text.parse() {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(_) => {
+                let why = format!("`{text}` in column {name} is not a number");
+                Err(TableError::new(&self.cases(), why))
+            }
+        };
+        let case = |row: &Vec<String>| {
+            let scores = table.columns.iter().zip(row).skip(1).map(number);
+            Ok(CaseScores {
+                case: row.first().cloned().unwrap_or_default(),
+                scores: scores.collect::<Result<_, _>>()?,
+            })
+        };
+        table.rows.iter().map(case).collect()
+    }
+}
+
+/// The runs in `folder` or below it that have a `file`, by path. Folders within a run are not searched.
+pub fn runs_below(folder: &Path, file: fn(&RunFolder) -> PathBuf) -> Vec<RunFolder> {
+    let run = RunFolder::new(folder);
+    if file(&run).is_file() {
+        return vec![run];
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut below: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    below.sort();
+    let folders = below.iter().filter(|path| path.is_dir());
+    folders.flat_map(|path| runs_below(path, file)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_exactly() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let epochs: Vec<Epoch> = (1..4)
+            .map(|epoch| Epoch {
+                epoch,
+                learning_rate: 0.1 / epoch as f64,
+                train_loss: 1.0 / 3.0,
+                train_iou: 0.1,
+                train_iou_soft: 0.2,
+                validation_loss: f64::MIN_POSITIVE,
+                validation_iou: 0.3,
+                validation_iou_soft: 0.7,
+                validation_dice: 2.0 / 7.0,
+                seconds: 12.5,
+            })
+            .collect();
+        run.write_metrics(&epochs).unwrap();
+        assert_eq!(run.read_metrics().unwrap(), epochs);
+        let table = Table::read(&run.metrics()).unwrap();
+        assert!(table.columns.iter().skip(1).eq(&Epoch::METRICS));
+        for (row, epoch) in table.rows.iter().zip(&epochs) {
+            for (name, text) in table.columns.iter().zip(row).skip(1) {
+                assert_eq!(epoch.metric(name), text.parse().ok(), "{name}");
+            }
+        }
+        std::fs::write(run.metrics(), "epoch,loss\n1,nothing\n").unwrap();
+        let why = run.read_metrics().unwrap_err().to_string();
+        assert!(why.contains("metrics.csv"), "{why}");
+    }
+
+    #[test]
+    fn scores_read_back_exactly_infinite_distances_included() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let scores = [("iou", 2.0 / 3.0), ("hausdorff", f64::INFINITY)];
+        let cases = ["a", "b, c"].map(|case| CaseScores::new(case, scores));
+        run.write_cases(&cases).unwrap();
+        assert_eq!(run.read_cases().unwrap(), cases);
+        std::fs::write(run.cases(), "case,iou\na,good\n").unwrap();
+        let why = run.read_cases().unwrap_err().to_string();
+        assert!(
+            why.contains("cases.csv") && why.contains("`good` in column iou"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn runs_are_found_in_the_order_of_their_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |name: &str| RunFolder::new(folder.path().join(name));
+        for name in ["b/fold-1", "b/fold-0", "a", "a/inner", "c"] {
+            run(name).write_cases(&[]).unwrap();
+        }
+        let found = runs_below(folder.path(), RunFolder::cases);
+        assert_eq!(found, ["a", "b/fold-0", "b/fold-1", "c"].map(run));
+        assert_eq!(runs_below(folder.path(), RunFolder::summary), []);
+    }
+}

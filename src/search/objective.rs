@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::nearest;
+use crate::settings::{Fault, nearest};
 use crate::track::Epoch;
 
 /// The metric of each epoch by which trials are compared.
@@ -54,18 +54,20 @@ impl Default for Objective {
 }
 
 impl Objective {
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    /// What is wrong with the values that the schema does not show.
+    pub(crate) fn rules(&self) -> Vec<Fault> {
         let metric = self.metric.as_str();
         if Epoch::METRICS.contains(&metric) {
-            return Ok(());
+            return Vec::new();
         }
         let hint = nearest(metric, &Epoch::METRICS)
             .map(|name| format!(" Did you mean `{name}`?"))
             .unwrap_or_default();
-        Err(format!(
+        let message = format!(
             "metric is `{metric}`, which is no metric of metrics.csv.{hint} Allowed: {}",
             Epoch::METRICS.join(", ")
-        ))
+        );
+        vec![Fault::new("metric", message)]
     }
 }
 

@@ -18,31 +18,32 @@ pub(super) fn mistakes(
     parts: &[Part],
     runs: impl Fn(&Experiment) -> Result<Vec<Part>, RunError>,
 ) -> Vec<String> {
-    let check = |assignment: &Assignment, key: &str| {
+    let check = |assignment: &Assignment, key: &str, value: &Value| {
         let loaded = experiment::load(&sweep.experiment_path(), &sweep.overrides(assignment));
-        let experiment = loaded.map_err(sayings)?.experiment;
+        let experiment = loaded
+            .map_err(|error| messages(error, key, value))?
+            .experiment;
         if section(key) != "data" {
             return Ok(());
         }
-        match runs(&experiment) {
-            Ok(found) if found == parts => Ok(()),
-            Ok(_) => Err(vec![
-                "its trials would have other runs than the others, and could not be compared"
-                    .into(),
-            ]),
-            Err(why) => Err(vec![why.to_string()]),
-        }
+        let message = match runs(&experiment) {
+            Ok(found) if found == parts => return Ok(()),
+            Ok(_) => "its trials would have other runs than the others, and could not be compared"
+                .to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(vec![with_value(key, value, &message)])
     };
     let mut found: Vec<String> = Vec::new();
     for (key, parameter) in sweep.space.parameters() {
         for value in parameter.domain.ends() {
             let tried = surroundings(&sweep.space, key, parameter, &value);
-            let mut wrong = tried.iter().map(|trial| check(trial, key).err());
-            let Some(Some(said)) = wrong.next() else {
+            let mut wrong = tried.iter().map(|trial| check(trial, key, &value).err());
+            let Some(Some(first)) = wrong.next() else {
                 continue;
             };
             if wrong.all(|wrong| wrong.is_some()) {
-                found.extend(said.iter().map(|why| placed(key, &value, why)));
+                found.extend(first);
             }
         }
     }
@@ -89,17 +90,20 @@ fn add_conditions(space: &Space, parameter: &Parameter, needed: &mut Assignment)
     }
 }
 
-fn sayings(error: ConfigError) -> Vec<String> {
+/// Why a trial's experiment is wrong, each with the value that makes it so.
+fn messages(error: ConfigError, key: &str, value: &Value) -> Vec<String> {
     match error {
-        ConfigError::Invalid(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
-        other => vec![other.to_string()],
+        ConfigError::Invalid(diagnostics) => diagnostics
+            .iter()
+            .map(|one| {
+                one.of_flag()
+                    .unwrap_or_else(|| with_value(key, value, &one.to_string()))
+            })
+            .collect(),
+        other => vec![with_value(key, value, &other.to_string())],
     }
 }
 
-/// A mistake with the value that makes it, unless it names that itself.
-fn placed(key: &str, value: &Value, why: &str) -> String {
-    match why.strip_prefix("--set ") {
-        Some(named) => named.to_owned(),
-        None => format!("{key}={}: {why}", shown(value)),
-    }
+fn with_value(key: &str, value: &Value, message: &str) -> String {
+    format!("{key}={}: {message}", shown(value))
 }

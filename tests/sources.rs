@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::dataset::{Bids, Case, Pairs, Source, Table};
+use calvaria::dataset::{Bids, Case, CaseSource, Pairs, Source, Table};
 
 /// A data folder with empty files of these names.
 fn folder(files: &[&str]) -> tempfile::TempDir {
@@ -158,8 +158,8 @@ fn other_suffixes_find_other_bids_scans_and_masks() {
         suffix: "_T1w.nii".into(),
         ..other
     };
-    let why = Source::Bids(wrong).validate().unwrap_err();
-    assert!(why.contains("suffix and mask must be words"), "{why}");
+    let why = Source::Bids(wrong).validate().unwrap_err().to_string();
+    assert!(why.contains("bids.suffix: suffix must be a word"), "{why}");
 }
 
 #[test]
@@ -535,7 +535,7 @@ fn patterns_are_checked_before_any_work() {
         ("{id}.nii", "{id}.nii", "image and mask must differ"),
     ] {
         let source = Source::Pairs(pairs(Path::new("data"), image, mask));
-        let why = source.validate().unwrap_err();
+        let why = source.validate().unwrap_err().to_string();
         assert!(why.contains(reason), "{why}");
     }
 }

@@ -10,7 +10,6 @@ use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, Recor
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-
 use crate::settings::Fault;
 use crate::sync::lock;
 

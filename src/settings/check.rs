@@ -87,10 +87,10 @@ impl Walk {
         } else {
             return;
         }
-        match value {
-            Value::Sequence(items) => self.list(items, shape, key),
-            _ => self.range(value, shape.schema, key),
+        if let Value::Sequence(items) = value {
+            self.list(items, shape, key);
         }
+        self.range(value, shape.schema, key);
     }
 
     /// A member of a family: its name, or a map of its name to its settings.
@@ -148,7 +148,10 @@ impl Walk {
                 Value::String(text) if names.contains(&text.as_str()) => {}
                 Value::String(text) => self.report(key, At::Value, unknown("name", text, &names)),
                 other => {
-                    let wanted = format!("one of {}", names.join(", "));
+                    let wanted = match names[..] {
+                        [only] => format!("`{only}`"),
+                        _ => format!("one of {}", names.join(", ")),
+                    };
                     self.unfit(key, vec![wanted], format!(", not {}", display(other)));
                 }
             }
@@ -285,7 +288,11 @@ impl Walk {
         }
     }
 
+    /// A number's range; where one number may stand for a list of them, it is each item's.
     fn range(&mut self, value: &Value, schema: &Schema, key: &str) {
+        for (index, item) in value.as_sequence().into_iter().flatten().enumerate() {
+            self.range(item, schema, &child_key(key, &index.to_string()));
+        }
         let Some(number) = value.as_f64() else { return };
         let bound = |name: &str| schema.get(name).and_then(Schema::as_f64);
         let broken = [

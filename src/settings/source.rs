@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
+use serde::de::IgnoredAny;
 use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 use thiserror::Error;
@@ -79,17 +80,35 @@ pub struct NotYaml {
 
 /// Parses a text as YAML.
 pub fn parse_yaml(text: &str) -> Result<Value, NotYaml> {
-    serde_yaml::from_str(text).map_err(|error| match MarkedYaml::load_from_str(text) {
-        // Knows message and place apart.
-        Err(scan) => NotYaml {
-            message: scan.info().to_owned(),
-            character: Some(scan.marker().index()),
-        },
-        Ok(_) => NotYaml {
-            message: error.to_string(),
-            character: None,
-        },
+    serde_yaml::from_str(text).map_err(|error| NotYaml {
+        message: message(&error),
+        character: character(text, &error),
     })
+}
+
+/// What is wrong, without the place, which the error knows.
+fn message(error: &serde_yaml::Error) -> String {
+    let whole = error.to_string();
+    let Some(at) = error.location() else {
+        return whole;
+    };
+    let place = format!(" at line {} column {}", at.line(), at.column());
+    match whole.split_once(&place) {
+        Some((message, _)) => message.to_owned(),
+        None => whole,
+    }
+}
+
+fn character(text: &str, error: &serde_yaml::Error) -> Option<usize> {
+    let is_well_formed = serde_yaml::from_str::<IgnoredAny>(text).is_ok();
+    match MarkedYaml::load_from_str(text) {
+        // A key stands twice: this parser points at the second, the other at the map.
+        Err(error) if is_well_formed => Some(error.marker().index()),
+        _ => {
+            let before = text.get(..error.location()?.index())?;
+            Some(before.chars().count())
+        }
+    }
 }
 
 /// The path for people: `experiments/../configs` reads `configs`.

@@ -114,18 +114,10 @@ impl JobExecutor for Local {
     }
 
     fn rules(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if self.threads == Threads::Count(0) {
-            faults.push(Fault::new("threads", "threads must be auto or at least 1"));
-        }
-        if self.devices.is_empty() {
-            faults.push(Fault::new("devices", "devices must name at least one"));
-        }
         let devices = self.devices.iter().enumerate();
-        faults.extend(
-            devices.flat_map(|(index, device)| device_rules(&format!("devices.{index}"), device)),
-        );
-        faults
+        devices
+            .filter_map(|(index, device)| device_fault(&format!("devices.{index}"), device))
+            .collect()
     }
 }
 
@@ -149,7 +141,7 @@ impl Local {
 }
 
 /// What is wrong with the device at `key`, which must be what `--device` takes.
-pub(super) fn device_rules(key: &str, device: &str) -> Option<Fault> {
+pub(super) fn device_fault(key: &str, device: &str) -> Option<Fault> {
     let message = device.parse::<DeviceChoice>().err()?;
     Some(Fault::new(key, message))
 }

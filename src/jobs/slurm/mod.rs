@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::local::device_rules;
+use super::local::device_fault;
 use super::{ExecutorError, Job, JobExecutor, JobId, Pool, State};
 use crate::settings::Fault;
 use pool::SlurmPool;
@@ -170,7 +170,7 @@ impl JobExecutor for Slurm {
             let message = "memory must be a number with K, M, G or T, such as 32G";
             faults.push(Fault::new("memory", message));
         }
-        faults.extend(device_rules("device", &self.device));
+        faults.extend(device_fault("device", &self.device));
         let options = self.extra.iter().enumerate();
         faults.extend(options.filter_map(|(index, option)| {
             Some(Fault::new(format!("extra.{index}"), refused(option)?))

@@ -134,7 +134,7 @@ fn values_outside_a_stated_range_are_refused_by_name() {
             }
         }
     }
-    assert!(bounds > 200, "only {bounds} bounds");
+    assert!(bounds > 150, "only {bounds} bounds");
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Diagnostic {
         self
     }
 
-    /// What is wrong with a value that was set on the command line, told by its `key=value` alone.
+    /// What is wrong with a value that was set on the command line, named by its `key=value` alone.
     pub fn of_flag(&self) -> Option<String> {
         let flag = self.flag.as_ref()?;
         Some(format!("{flag} ({}): {}", self.fault.path, self.sentence()))
@@ -191,9 +191,9 @@ mod tests {
             name: "a.yaml".into(),
             text: "näme: x\nmodel: {unet: {filtres: 2}}\n".into(),
         };
-        let mistake = Diagnostic::quoted(&file, 23..30, "unknown key `filtres`");
+        let diagnostic = Diagnostic::quoted(&file, 23..30, "unknown key `filtres`");
         assert_eq!(
-            mistake.to_string(),
+            diagnostic.to_string(),
             "a.yaml:2:16: unknown key `filtres`.\n  \
              2 | model: {unet: {filtres: 2}}\n    \
                |                ^^^^^^^"

@@ -30,6 +30,8 @@
 #![warn(missing_docs)]
 
 pub mod augment;
+// Chooses the backends, whose code for all networks the unit tests need not wait for.
+#[cfg(not(test))]
 pub mod cli;
 pub mod console;
 pub mod dataset;

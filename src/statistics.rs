@@ -39,8 +39,19 @@ impl Paired {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// The mean; not a number if there are none.
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Mean and sample standard deviation (n - 1); the deviation of fewer than two values is 0.
+pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
+    let mean = mean(values);
+    if values.len() < 2 {
+        return (mean, 0.0);
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (values.len() as f64 - 1.0)).sqrt())
 }
 
 /// The middle value, or the mean of the two in the middle; not a number of none.
@@ -143,4 +154,16 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
         raised[index] = highest;
     }
     raised
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_the_samples() {
+        assert_eq!(mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).0, 2.5);
+        assert!((mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).1 - 1.290_994_448_735_805_6).abs() < 1e-15);
+        assert_eq!(mean_and_sd(&[0.9]), (0.9, 0.0));
+    }
 }

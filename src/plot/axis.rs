@@ -1,4 +1,7 @@
-//! Axes: where values lie, which of them are named, and the frame they stand around.
+//! Axes with their ticks, and the frame around the data.
+//!
+//! Not the axes of `plotters`: their names do not have the digits that the distance between ticks needs (a logarithmic
+//! axis shows 9.999999999999999e-6), and the lowest names of both axes overlap.
 
 use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, LIGHT_GREY};
 use super::text::{Align, shortened, text_width};
@@ -12,7 +15,7 @@ pub(super) const TICK_SIZE: f64 = 17.0;
 pub(super) struct Axis {
     pub(super) low: f64,
     pub(super) high: f64,
-    /// Equal ratios, not equal differences, lie equally far apart. `low` is then above 0.
+    /// Whether the axis is logarithmic. `low` is then above 0.
     pub(super) log: bool,
     pub(super) from: f64,
     pub(super) to: f64,
@@ -47,7 +50,7 @@ impl Axis {
         if whole {
             step = step.max(1.0);
         }
-        // A sliver of a step, as rounding leaves, must not cost the tick at an end.
+        // Rounding must not lose the tick at an end.
         let first = (self.low / step - 1e-6).ceil() as i64;
         let last = (self.high / step + 1e-6).floor() as i64;
         let values: Vec<f64> = (first..=last).map(|n| n as f64 * step).collect();
@@ -74,7 +77,7 @@ impl Axis {
         self.named(values, |value| (value.log10() + 1e-9).floor() as i32)
     }
 
-    /// Names values of which the last digit that matters stands for `10^digits(value)`.
+    /// Names values whose last significant digit stands for `10^digits(value)`.
     pub(super) fn named(
         &self,
         values: Vec<f64>,
@@ -138,7 +141,7 @@ fn superscript(c: char) -> char {
     }
 }
 
-/// The rectangle that data are drawn in, in pixels.
+/// The rectangle in which data are drawn, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Frame {
     pub(super) left: f64,
@@ -211,7 +214,7 @@ impl Frame {
         );
     }
 
-    /// Covers what was drawn outside.
+    /// Covers everything outside the frame.
     pub(super) fn clip(&self, on: &mut Drawing, colour: Colour) {
         let (width, height) = (f64::from(on.size.0), f64::from(on.size.1));
         on.rectangle((0.0, 0.0), (width, self.top), colour);

@@ -1,4 +1,6 @@
-//! Horizontal bars, each with how far its value spreads.
+//! Horizontal bars with error bars.
+//!
+//! Not a chart of `plotters`: its space for names has a fixed width. Here the names decide it.
 
 use std::path::Path;
 
@@ -7,12 +9,12 @@ use super::axis::{Axis, Frame, TICK_SIZE};
 use super::drawing::{DARK_GREY, Drawing, SERIES_COLOURS, WHITE};
 use super::text::{Align, shortened_key, text_width, wrapped};
 
-/// A plot of one value of each of several things.
+/// A plot of one bar per value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BarPlot {
     /// What the plot shows.
     pub title: String,
-    /// How it is to be read.
+    /// How to read it.
     pub subtitle: String,
     /// What the values are, with their unit.
     pub label: String,
@@ -25,9 +27,9 @@ pub struct BarPlot {
 pub struct Bar {
     /// Its name.
     pub label: String,
-    /// How long it is; not below 0.
+    /// Its length; not below 0.
     pub value: f64,
-    /// The standard deviation of that, if it is known.
+    /// The standard deviation of the value, if it is known.
     pub sd: Option<f64>,
 }
 
@@ -56,7 +58,7 @@ impl BarPlot {
             .map(|name| text_width(name, TICK_SIZE))
             .fold(0.0, f64::max);
         let (left, right) = (44.0 + widest, f64::from(WIDTH) - 44.0);
-        let notes = wrapped(&self.subtitle, TICK_SIZE, right - left);
+        let notes = wrapped(&self.subtitle, TICK_SIZE, right - left, "");
         let top = 66.0 + LINE * notes.len() as f64;
         let bottom = top + ROW * self.bars.len() as f64;
         let frame = Frame {
@@ -120,7 +122,7 @@ mod tests {
         for count in [0, 1, 12] {
             let drawing = BarPlot {
                 title: "Importance".into(),
-                subtitle: "A caveat that is told in many words. ".repeat(8),
+                subtitle: "A caveat of many words. ".repeat(8),
                 label: "share of the variance in %".into(),
                 bars: (0..count).map(bar).collect(),
             }

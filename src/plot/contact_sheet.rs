@@ -2,21 +2,19 @@
 
 use std::path::Path;
 
-use image::RgbImage;
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::Array3;
 
 use super::PlotError;
-use super::drawing::{BLACK, Colour, Drawing, Picture, Point, WHITE};
-use super::outline::outlines;
-use super::overlay::{Turn, window};
-use super::text::{Align, shortened, text_width};
+use super::drawing::{BLACK, Colour, Drawing, Point, WHITE};
+use super::section::{Section, Turn, window};
+use super::text::{Align, shortened, wrapped};
 use crate::volume::Affine;
 
 /// Samples of one case, drawn as tiles in rows.
 ///
-/// Shown are the middle slices of the grid, after turning the voxel axes to the nearest of right,
-/// anterior and superior: the patient's right is on the right, the front and the top are up. All
-/// tiles show the same intensities as black and as white: those of the first tile.
+/// Shows the middle slices of the grid, after turning the voxel axes to the nearest of right, anterior and superior:
+/// the patient's right is on the right, the front and the top are up. All tiles use the first tile's intensities for
+/// black and white.
 #[derive(Clone, Debug)]
 pub struct ContactSheet {
     /// The line above all tiles.
@@ -38,7 +36,7 @@ pub struct Tile {
     pub affine: Affine,
     /// The line above it.
     pub heading: String,
-    /// What is written below the heading; broken into lines as needed.
+    /// Texts below the heading; wrapped into lines as needed.
     pub notes: Vec<String>,
 }
 
@@ -54,7 +52,7 @@ pub enum SlicePlane {
 }
 
 impl SlicePlane {
-    /// The axis across the plane, of right, anterior and superior.
+    /// The axis (right, anterior or superior) that the plane is perpendicular to.
     fn normal(self) -> usize {
         match self {
             Self::Axial => 2,
@@ -159,28 +157,20 @@ impl ContactSheet {
         let turn = Turn::to_ras(&tile.affine);
         let (image, mask) = (turn.view(tile.image.view()), turn.view(tile.mask.view()));
         let spacing = turn.spacing(&tile.affine);
-        let slices = self.planes.iter().filter_map(|plane| {
-            let normal = plane.normal();
-            let middle = image.shape()[normal] / 2;
-            let across: Vec<f64> = (0..3)
-                .filter(|a| *a != normal)
-                .map(|a| spacing[a])
-                .collect();
-            // An empty image or a mask of another shape has no slices.
-            let shown = image.dim() == mask.dim() && !image.is_empty();
-            shown.then(|| Slice {
-                image: image.index_axis_move(Axis(normal), middle),
-                mask: mask.index_axis_move(Axis(normal), middle),
-                spacing: [across[0], across[1]],
-                window,
-            })
-        });
-        Slices(slices.collect())
+        // An empty image or a mask of another shape has no slices.
+        if image.dim() != mask.dim() || image.is_empty() {
+            return Slices(Vec::new());
+        }
+        let slice = |plane: &SlicePlane| {
+            let at = (plane.normal(), image.shape()[plane.normal()] / 2);
+            Section::new(at, image, [(mask, OUTLINE, OUTLINE_WIDTH)], spacing, window)
+        };
+        Slices(self.planes.iter().map(slice).collect())
     }
 }
 
 /// A tile's slices, side by side.
-struct Slices<'a>(Vec<Slice<'a>>);
+struct Slices<'a>(Vec<Section<'a>>);
 
 impl Slices<'_> {
     fn width_mm(&self) -> f64 {
@@ -205,78 +195,13 @@ impl Slices<'_> {
     }
 }
 
-/// One slice: the first index runs to the right, the second up.
-struct Slice<'a> {
-    image: ArrayView2<'a, f32>,
-    mask: ArrayView2<'a, u8>,
-    /// Size of a pixel in mm, across and up.
-    spacing: [f64; 2],
-    window: (f32, f32),
-}
-
-impl Slice<'_> {
-    fn size_mm(&self) -> (f64, f64) {
-        let (across, up) = self.image.dim();
-        (across as f64 * self.spacing[0], up as f64 * self.spacing[1])
-    }
-
-    fn draw(&self, on: &mut Drawing, corner: Point, scale: f64) {
-        let (width, height) = self.size_mm();
-        let size = (width * scale, height * scale);
-        on.pictures.push(Picture {
-            pixels: self.grey(),
-            corner,
-            size,
-        });
-        let [across, up] = self.spacing.map(|mm| mm * scale);
-        let place = |(x, y): Point| (corner.0 + x * across, corner.1 + size.1 - y * up);
-        for line in outlines(&self.mask) {
-            on.path(
-                line.into_iter().map(place).collect(),
-                OUTLINE,
-                OUTLINE_WIDTH,
-            );
-        }
-    }
-
-    fn grey(&self) -> RgbImage {
-        let (across, up) = self.image.dim();
-        let (low, high) = self.window;
-        let scale = if high > low {
-            255.0 / (high - low)
-        } else {
-            0.0
-        };
-        RgbImage::from_fn(across as u32, up as u32, |x, row| {
-            let value = self.image[[x as usize, up - 1 - row as usize]];
-            // The cast keeps within 0 and 255.
-            image::Rgb([((value - low) * scale) as u8; 3])
-        })
-    }
-}
-
-/// The notes one after the other, in lines that are no wider than `width`.
+/// All notes in lines no wider than `width`.
 fn broken(notes: &[String], width: f64) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for note in notes {
-        let mut line = String::new();
-        for word in note.split_whitespace() {
-            let longer = match line.is_empty() {
-                true => word.to_owned(),
-                false => format!("{line} {word}"),
-            };
-            if text_width(&longer, NOTE_SIZE) <= width || line.is_empty() {
-                line = longer;
-            } else {
-                lines.push(line);
-                line = format!("  {word}");
-            }
-        }
-        lines.push(line);
-    }
-    lines
+    let lines = notes
         .iter()
-        .map(|line| shortened(line, NOTE_SIZE, width))
+        .flat_map(|note| wrapped(note, NOTE_SIZE, width, "  "));
+    lines
+        .map(|line| shortened(&line, NOTE_SIZE, width))
         .collect()
 }
 

@@ -1,4 +1,7 @@
-//! Curves over epochs or steps, with several runs' mean and spread.
+//! Curves over epochs or steps, with mean and standard deviation of several runs.
+//!
+//! Not the `LineSeries` of `plotters`: it draws points outside the range, and values that are not finite, at the edge
+//! of the range, where they look like measured values.
 
 use std::path::Path;
 
@@ -7,6 +10,7 @@ use super::axis::{Axis, Frame, TICK_SIZE, widest};
 use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, Point, SERIES_COLOURS, Shape, WHITE};
 use super::legend::{BAND, BAND_OPACITY, Entry, MOST_ENTRIES, Sample, draw_legend, legend_width};
 use super::text::Align;
+use crate::statistics::mean_and_sd;
 
 /// One curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,20 +19,20 @@ pub struct Series {
     pub label: String,
     /// Its points in order of x. Where y is not finite the curve has a gap.
     pub points: Vec<(f64, f64)>,
-    /// What they are drawn as.
-    pub drawn: Drawn,
+    /// How they are drawn.
+    pub mark: Mark,
 }
 
-/// What the points of a curve are drawn as.
+/// How the points of a curve are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drawn {
-    /// A line that joins them, with dots where they are few.
+pub enum Mark {
+    /// A line through all points, with dots where they are few.
     Line,
-    /// A line that keeps the height of each as far as the next.
+    /// A line that keeps the height of each point up to the next.
     Steps,
-    /// A dot each.
+    /// One dot per point.
     Dots,
-    /// A hollow dot each.
+    /// One hollow dot per point.
     Rings,
 }
 
@@ -50,7 +54,7 @@ pub struct CurvePlot {
     pub reference: Option<(f64, String)>,
     /// Lowest and highest y shown; chosen from the data if absent.
     pub y_range: Option<(f64, f64)>,
-    /// Whether equal ratios of y lie equally far apart. Points at or below 0 are then left out.
+    /// Whether y is logarithmic. Points at or below 0 are then left out.
     pub log_y: bool,
 }
 
@@ -154,17 +158,15 @@ impl CurvePlot {
                 .iter()
                 .map(|series| at(series, x))
                 .collect::<Option<_>>()?;
-            let count = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / count;
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            Some((x, mean, (squares / (count - 1.0)).sqrt()))
+            let (mean, sd) = mean_and_sd(&values);
+            Some((x, mean, sd))
         };
         first.points.iter().filter_map(row).collect()
     }
 
     fn x_limits(&self) -> (f64, f64) {
         let (low, high) = limits(self.points().map(|(x, _)| x)).unwrap_or((0.0, 1.0));
-        // The first and the last point stand clear of the frame.
+        // Room between the frame and the first and last point.
         let room = if low < high {
             0.015 * (high - low)
         } else {
@@ -189,7 +191,7 @@ impl CurvePlot {
         }
         let size = high.abs().max(low.abs());
         let room = match high - low {
-            // Flat but for rounding.
+            // Constant up to rounding.
             range if range <= 1e-9 * size => {
                 if size > 0.0 {
                     0.05 * size
@@ -227,18 +229,17 @@ impl CurvePlot {
             on.dashes((x.from, height), (x.to, height), DARK_GREY, 2.0);
         }
         let width = if band.is_empty() { 2.5 } else { 1.5 };
-        let joined = self.series.iter().zip(colours());
-        for (series, colour) in joined {
+        for (series, colour) in self.series.iter().zip(colours()) {
             for run in series
                 .points
                 .split(|point| !self.shows(*point))
                 .filter(|run| run.len() > 1)
             {
                 let points = run.iter().map(|(at, value)| (x.at(*at), y.at(*value)));
-                match series.drawn {
-                    Drawn::Line => on.path(points.collect(), colour, width),
-                    Drawn::Steps => on.path(steps(points), colour, width),
-                    Drawn::Dots | Drawn::Rings => {}
+                match series.mark {
+                    Mark::Line => on.path(points.collect(), colour, width),
+                    Mark::Steps => on.path(steps(points), colour, width),
+                    Mark::Dots | Mark::Rings => {}
                 }
             }
         }
@@ -251,7 +252,7 @@ impl CurvePlot {
         }
     }
 
-    /// Draws dots where points are few, and where one stands alone and makes no line.
+    /// Draws dots where there are few points, and where a single point makes no line.
     fn draw_dots(&self, on: &mut Drawing, x: &Axis, y: &Axis) {
         let radius = if self.mean_band && self.series.len() > 1 {
             2.5
@@ -259,17 +260,17 @@ impl CurvePlot {
             4.0
         };
         for (series, colour) in self.series.iter().zip(colours()) {
-            let few = match series.drawn {
-                Drawn::Line => series.points.len() <= MOST_DOTS,
-                Drawn::Steps => false,
-                Drawn::Dots | Drawn::Rings => true,
+            let few = match series.mark {
+                Mark::Line => series.points.len() <= MOST_DOTS,
+                Mark::Steps => false,
+                Mark::Dots | Mark::Rings => true,
             };
             for run in series.points.split(|point| !self.shows(*point)) {
                 for &(at, value) in run.iter().filter(|_| few || run.len() == 1) {
                     if x.contains(at) && y.contains(value) {
                         let at = (x.at(at), y.at(value));
-                        match series.drawn {
-                            Drawn::Rings => on.ring(at, radius + 1.0, colour),
+                        match series.mark {
+                            Mark::Rings => on.ring(at, radius + 1.0, colour),
                             _ => on.dot(at, radius, colour),
                         }
                     }
@@ -288,7 +289,7 @@ impl CurvePlot {
         if let Some((_, label)) = &self.reference {
             entries.push(Entry::new(label, DARK_GREY, Sample::Dashes));
         }
-        // One curve alone is named by the axis.
+        // A single curve is named by the axis.
         if self.series.len() > 1 || !entries.is_empty() {
             let room = MOST_ENTRIES - entries.len();
             let shown = if self.series.len() > room {
@@ -297,10 +298,10 @@ impl CurvePlot {
                 self.series.len()
             };
             for (series, colour) in self.series.iter().zip(colours()).take(shown) {
-                let sample = match series.drawn {
-                    Drawn::Line | Drawn::Steps => Sample::Line(2.5),
-                    Drawn::Dots => Sample::Dot,
-                    Drawn::Rings => Sample::Ring,
+                let sample = match series.mark {
+                    Mark::Line | Mark::Steps => Sample::Line(2.5),
+                    Mark::Dots => Sample::Dot,
+                    Mark::Rings => Sample::Ring,
                 };
                 entries.push(Entry::new(&series.label, colour, sample));
             }
@@ -317,7 +318,7 @@ fn colours() -> impl Iterator<Item = Colour> {
     SERIES_COLOURS.into_iter().cycle()
 }
 
-/// Points through which a line goes level from each to below or above the next.
+/// The corners of a line that keeps each height up to the next x.
 fn steps(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut line: Vec<Point> = Vec::new();
     for (x, y) in points {
@@ -341,7 +342,7 @@ mod tests {
     fn series(count: usize, epochs: usize) -> Vec<Series> {
         let curve = |k: usize| Series {
             label: format!("trial-0017/seed-42/fold-{k}"),
-            drawn: Drawn::Line,
+            mark: Mark::Line,
             points: (1..=epochs)
                 .map(|e| (e as f64, 0.9 - 0.5 / (e + k) as f64))
                 .collect(),
@@ -398,7 +399,7 @@ mod tests {
             plot(vec![Series {
                 label: "a".into(),
                 points,
-                drawn: Drawn::Line,
+                mark: Mark::Line,
             }])
             .draw()
             .assert_texts_are_apart();
@@ -410,7 +411,7 @@ mod tests {
         let curve = |points: &[(f64, f64)]| Series {
             label: "fold".into(),
             points: points.into(),
-            drawn: Drawn::Line,
+            mark: Mark::Line,
         };
         let plot = CurvePlot {
             mean_band: true,
@@ -462,7 +463,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
-                drawn: Drawn::Line,
+                mark: Mark::Line,
             }])
         };
         let drawing = log.draw();
@@ -486,7 +487,7 @@ mod tests {
             ..plot(vec![Series {
                 label: "a".into(),
                 points,
-                drawn: Drawn::Line,
+                mark: Mark::Line,
             }])
         };
         let (low, high) = fitted.y_limits(&[]);

@@ -1,7 +1,7 @@
-//! What an axis of a sweep's plots stands for.
+//! The range of an axis in a sweep's plots.
 
 use super::axis::Axis;
-use super::text::told_apart;
+use super::text::distinct_labels;
 
 /// A parameter, or the objective: a range of numbers, or named choices numbered from 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,9 +12,9 @@ pub struct Dimension {
     pub low: f64,
     /// The greatest number.
     pub high: f64,
-    /// Whether equal ratios lie equally far apart; all numbers are then above 0.
+    /// Whether the axis is logarithmic; all numbers are then above 0.
     pub log: bool,
-    /// How far apart numbers lie, from `low` on, where they are whole.
+    /// The distance between whole numbers, counted from `low`.
     pub step: Option<f64>,
     /// The choices' names; none for numbers.
     pub names: Vec<String>,
@@ -43,9 +43,9 @@ impl Dimension {
         }
     }
 
-    /// Makes the names of choices fit `width`, such that they can be told apart.
+    /// Shortens the names of choices to `width` pixels and keeps them distinct.
     pub(super) fn fit(&self, ticks: &mut [(f64, String)], size: f64, width: f64) {
-        let short = told_apart(&self.names, size, width);
+        let short = distinct_labels(&self.names, size, width);
         for ((_, name), short) in ticks.iter_mut().zip(short) {
             *name = short;
         }

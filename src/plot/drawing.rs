@@ -15,8 +15,8 @@ use super::PlotError;
 use super::text::{Align, TextStyle, font_face};
 use crate::files::write_atomic;
 
-/// Backends draw on whole pixels. They are given this many times more than are shown: the PNG is
-/// averaged down, which smooths it, and the SVG scaled.
+/// Backends draw on whole pixels. They draw at this many times the size: the PNG is then averaged down, which
+/// smooths it, and the SVG is scaled.
 const OVERSAMPLING: u32 = 4;
 
 /// A position in pixels: to the right and down from the upper left corner.
@@ -74,7 +74,7 @@ pub(super) struct Text {
     pub(super) size: f64,
     pub(super) colour: Colour,
     pub(super) align: Align,
-    /// Read from bottom to top.
+    /// Whether it reads from bottom to top.
     pub(super) upwards: bool,
 }
 
@@ -151,7 +151,7 @@ impl Drawing {
         });
     }
 
-    /// A disc that is hollow.
+    /// A hollow disc.
     pub(super) fn ring(&mut self, centre: Point, radius: f64, colour: Colour) {
         self.dot(centre, radius, colour);
         self.dot(centre, radius - 1.75, WHITE);
@@ -169,7 +169,7 @@ impl Drawing {
         }));
     }
 
-    /// A text read from bottom to top, its middle at `at`.
+    /// A text that reads from bottom to top, centred at `at`.
     pub(super) fn text_upwards(&mut self, text: &str, at: Point, size: f64) {
         self.shapes.push(Shape::Text(Text {
             text: text.to_owned(),

@@ -1,10 +1,12 @@
-//! The names of what a plot shows.
+//! The legend of a plot.
+//!
+//! Not the series labels of `plotters`: they cover data, and long or many names leave the picture.
 
 use super::axis::{Frame, TICK_SIZE};
 use super::drawing::{Colour, DARK_GREY, Drawing, Point, Shape};
 use super::text::{Align, shortened, text_width};
 
-/// More would leave the frame's height.
+/// More entries do not fit into the frame's height.
 pub(super) const MOST_ENTRIES: usize = 20;
 pub(super) const BAND: Colour = (120, 120, 120);
 pub(super) const BAND_OPACITY: f64 = 0.25;
@@ -12,7 +14,7 @@ const TEXT: f64 = 270.0;
 const SAMPLE: f64 = 34.0;
 const ROW: f64 = 30.0;
 
-/// One name and what it looks like.
+/// One name with its sample.
 pub(super) struct Entry {
     label: String,
     colour: Colour,

@@ -1,5 +1,10 @@
 //! Plots and pictures, as PNG and SVG: curves, strips, bars, overlays, contact sheets. Knows volumes, nothing
 //! of runs.
+//!
+//! The backends of `plotters` draw the pixels and the SVG. Its charts (0.3.7) were tried and are not used: they do not
+//! make room for the names they draw, so names overlap or leave the picture, and the same text is 6 % wider in the PNG
+//! than in the SVG. Each module names what else is missing. Here one list of shapes becomes both files, and tests
+//! check it for texts that cover each other.
 
 mod axis;
 mod bars;
@@ -11,6 +16,7 @@ mod legend;
 mod outline;
 mod overlay;
 mod parallel;
+mod section;
 mod slice;
 mod strip;
 mod text;
@@ -19,7 +25,7 @@ use thiserror::Error;
 
 pub use bars::{Bar, BarPlot};
 pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
-pub use curve::{CurvePlot, Drawn, Series};
+pub use curve::{CurvePlot, Mark, Series};
 pub use dimension::Dimension;
 pub use overlay::Overlay;
 pub use parallel::ParallelPlot;
@@ -35,7 +41,7 @@ pub enum PlotError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A plot could not be drawn.
-    #[error("cannot draw {stem}: {why}. This is a fault of the program; please report it.")]
+    #[error("cannot draw {stem}: {why}. This is a bug in calvaria; please report it.")]
     Drawing {
         /// The plot's file name without its ending.
         stem: String,

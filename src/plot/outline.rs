@@ -1,4 +1,4 @@
-//! Lines around the inside of a mask.
+//! Outlines of masks.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use ndarray::{Array2, ArrayView2};
 
 use super::drawing::Point;
 
-/// The closed lines around what is inside, in voxels with (0, 0) at the slice's lower left corner.
+/// The closed lines around all voxels inside, in voxels with (0, 0) at the slice's lower left corner.
 /// They run through the middle of each edge between inside and outside, which cuts the corners off
 /// the steps of voxels.
 pub(super) fn outlines(mask: &ArrayView2<'_, u8>) -> Vec<Vec<Point>> {
     let (across, up) = mask.dim();
-    // A rim of outside closes the outlines of what touches the edge.
+    // A rim of outside voxels closes outlines at the slice's edge.
     let inside = Array2::from_shape_fn((across + 2, up + 2), |(x, y)| {
         let within = (1..=across).contains(&x) && (1..=up).contains(&y);
         within && mask[[x - 1, y - 1]] > 0
@@ -35,12 +35,12 @@ pub(super) fn outlines(mask: &ArrayView2<'_, u8>) -> Vec<Vec<Point>> {
             (2 * x + 1, 2 * y + 2),
             (2 * x, 2 * y + 1),
         ];
-        // A line enters where inside follows outside and leaves where it next ends.
+        // A line enters where outside is followed by inside, and leaves where inside ends.
         for start in (0..4).filter(|&i| !around[i] && around[(i + 1) % 4]) {
             let end = (1..4)
                 .map(|n| (start + n) % 4)
                 .find(|&i| !around[(i + 1) % 4]);
-            // Outside comes round again at `start` at the latest.
+            // `start` itself is outside, so there is an end.
             next.insert(middles[start], middles[end.unwrap_or(start)]);
         }
     }
@@ -72,7 +72,7 @@ mod tests {
         let lines = outlines(&square.view());
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].first(), lines[0].last());
-        // The square's 9 voxels but half of each of four corners' quarter.
+        // 9 voxels less four corners of 1/8 voxel.
         assert_eq!(area(&lines[0]).abs(), 8.5);
     }
 

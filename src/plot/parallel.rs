@@ -17,14 +17,14 @@ pub struct ParallelPlot {
     pub title: String,
     /// The parameters, and the objective last.
     pub dimensions: Vec<Dimension>,
-    /// A value in each dimension, the worst trial first; none where the trial does not have the parameter.
+    /// The values of each trial, the worst trial first; none where a trial does not have the parameter.
     pub trials: Vec<Vec<Option<f64>>>,
 }
 
 const SIZE: (u32, u32) = (1200, 640);
-/// Where the lines of trials cross an axis whose parameter they do not have: below what it can be.
+/// Where a trial's line crosses the axis of a parameter that it does not have: below all values.
 const NONE: f64 = SIZE.1 as f64 - 36.0;
-/// The worst and the best trial.
+/// Colours of the worst and the best trial.
 const COLOURS: [Colour; 2] = [(214, 222, 230), (0, 90, 160)];
 
 impl ParallelPlot {

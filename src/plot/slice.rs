@@ -1,4 +1,6 @@
-//! One parameter against the objective, a dot a trial.
+//! The objective over one parameter, one dot per trial.
+//!
+//! Not a chart of `plotters`: names of choices are shortened here to the space between ticks, and stay distinct.
 
 use std::path::Path;
 

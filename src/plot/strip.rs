@@ -1,4 +1,6 @@
-//! One dot per case, to see the spread and the stragglers that a mean hides.
+//! One dot per case: shows the spread and the outliers that a mean hides.
+//!
+//! Not a chart of `plotters`: its space for names has a fixed width, and it has no swarm of dots that do not touch.
 
 use std::path::Path;
 
@@ -6,6 +8,7 @@ use super::PlotError;
 use super::axis::{Axis, Frame, TICK_SIZE};
 use super::drawing::{DARK_GREY, Drawing, LIGHT_GREY, SERIES_COLOURS, WHITE};
 use super::text::{Align, shortened, text_width};
+use crate::statistics::median;
 
 /// A plot of one value per case.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,16 +111,14 @@ impl StripPlot {
         on
     }
 
-    fn draw_median(&self, on: &mut Drawing, frame: &Frame, x: &Axis, sorted: &[f64]) {
-        let middle = sorted.len() / 2;
-        let median = match sorted {
-            [] => return,
-            _ if sorted.len() % 2 == 1 => sorted[middle],
-            _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
-        };
+    fn draw_median(&self, on: &mut Drawing, frame: &Frame, x: &Axis, values: &[f64]) {
+        if values.is_empty() {
+            return;
+        }
+        let median = median(values);
         let (at, colour) = (x.at(median), SERIES_COLOURS[1]);
         on.dashes((at, frame.top - 8.0), (at, frame.bottom), colour, 2.0);
-        let text = format!("median {median:.3} ({} cases)", sorted.len());
+        let text = format!("median {median:.3} ({} cases)", values.len());
         let half = text_width(&text, TICK_SIZE) / 2.0;
         let middle = at.clamp(frame.left + half, frame.right - half);
         on.text(
@@ -142,8 +143,8 @@ fn limits(values: &[f64]) -> (f64, f64) {
     (low - room, high + room)
 }
 
-/// For dots at `across`, in order, how far each is put up or down so that no two touch; nearest the
-/// middle first. Dots for which there is no room within `reach` lie on others.
+/// How far dots at `across`, in order, are moved up or down so that no two touch. Each is placed as near the middle
+/// as possible. A dot without room within `reach` covers others.
 fn swarm(across: &[f64], reach: f64) -> Vec<f64> {
     let apart = 2.0 * RADIUS + 1.0;
     let mut placed: Vec<(f64, f64)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Text in plots: the program's own font, so that plots look alike on every machine.
+//! Text in plots, in a font that is part of the program: plots look the same on every machine.
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
@@ -10,18 +10,17 @@ use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 use plotters_backend::text_anchor::{HPos, Pos, VPos};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, FontFamily, FontTransform};
 
-/// The font that SVGs bring with them, and what is used for letters that it lacks. Verdana's are about
-/// as wide.
+/// The font that is embedded in SVGs, and fallbacks for letters that it lacks. Verdana is about as wide.
 const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
 
 const FILE: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
 
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
-    // The tests draw with this very file, which is part of the program.
+    // The tests draw with the same file.
     FontRef::try_from_slice(FILE).expect("the font is a part of the program")
 });
 
-/// The font as a part of an SVG, so that its text is text and looks alike everywhere.
+/// A style element that embeds the font in an SVG: text stays text and looks the same everywhere.
 pub(super) fn font_face() -> String {
     format!(
         "<style>@font-face {{ font-family: 'DejaVu Sans'; src: \
@@ -72,8 +71,8 @@ pub(super) fn shortened(text: &str, size: f64, width: f64) -> String {
     }
 }
 
-/// `key`, its beginning cut and an ellipsis before the rest if it is wider than `width`: what stands last in a
-/// dotted key says most.
+/// `key`, its beginning replaced by an ellipsis if it is wider than `width`: the end of a dotted key is the most
+/// informative part.
 pub(super) fn shortened_key(key: &str, size: f64, width: f64) -> String {
     if text_width(key, size) <= width {
         return key.to_owned();
@@ -106,9 +105,9 @@ fn squeezed(text: &str, size: f64, width: f64) -> String {
         .unwrap_or_default()
 }
 
-/// Names of choices, none wider than `width` and each another: those that are too wide are cut down to where they
-/// differ, or in the middle; where that does not tell them apart, all are numbered.
-pub(super) fn told_apart(names: &[String], size: f64, width: f64) -> Vec<String> {
+/// Distinct names of choices, none wider than `width`. Names that are too wide are cut down to where they differ,
+/// or in the middle; if two are still equal, all are numbered.
+pub(super) fn distinct_labels(names: &[String], size: f64, width: f64) -> Vec<String> {
     let fits = |name: &String| text_width(name, size) <= width;
     let wide: Vec<&str> = (names.iter())
         .filter(|name| !fits(name))
@@ -140,8 +139,8 @@ pub(super) fn told_apart(names: &[String], size: f64, width: f64) -> Vec<String>
         .unwrap_or_else(numbered)
 }
 
-/// How many bytes at their beginnings and at their ends all of these YAML values have in common, up to where
-/// a list, a map or an item in them begins or ends.
+/// Lengths in bytes of the common beginning and the common end of these YAML values. Both stop where a list, a map
+/// or an item begins or ends.
 fn alike(names: &[&str]) -> (usize, usize) {
     let [first, others @ ..] = names else {
         return (0, 0);
@@ -166,22 +165,23 @@ fn alike(names: &[&str]) -> (usize, usize) {
     (before, after.map_or(0, |at| first.len() - at))
 }
 
-/// `text` in lines no wider than `width`.
-pub(super) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+/// `text` in lines no wider than `width`, unless a word alone is. Lines after the first start with `indent`.
+pub(super) fn wrapped(text: &str, size: f64, width: f64, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in text.split_whitespace() {
         match lines.last_mut() {
             Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            Some(_) => lines.push(format!("{indent}{word}")),
+            None => lines.push(word.to_owned()),
         }
     }
     lines
 }
 
-/// `ab_glyph` counts a font's height from its deepest to its highest point.
+/// `ab_glyph` measures a font's height from its lowest to its highest point.
 fn scale(size: f64) -> PxScale {
     let em = FONT.units_per_em().unwrap_or(FONT.height_unscaled());
     PxScale::from(size as f32 * FONT.height_unscaled() / em)
@@ -195,7 +195,7 @@ impl BackendTextStyle for TextStyle {
     }
 
     fn size(&self) -> f64 {
-        // The SVG backend divides by this to come from its font heights to the em.
+        // The SVG backend divides its font height by 1.24 to get the em.
         self.size * 1.24
     }
 
@@ -221,7 +221,7 @@ impl BackendTextStyle for TextStyle {
     }
 
     fn layout_box(&self, text: &str) -> Result<((i32, i32), (i32, i32)), Infallible> {
-        // Without a height, the position is where `draw` puts its zero.
+        // With a height of 0, `draw` gets the position unchanged.
         Ok(((0, 0), (text_width(text, self.size).round() as i32, 0)))
     }
 
@@ -271,7 +271,7 @@ mod tests {
 
     fn apart(names: &[&str], width: f64) -> Vec<String> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let short = told_apart(&names, 15.0, width);
+        let short = distinct_labels(&names, 15.0, width);
         for (at, name) in short.iter().enumerate() {
             assert!(text_width(name, 15.0) <= width, "{name} is too wide");
             assert!(!short[..at].contains(name), "{name} is there twice");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_late_or_not_at_all_are_told_apart_too() {
+    fn names_that_differ_late_or_not_at_all_are_distinct_labels_too() {
         let stem = "[aaaaaaaaaaaaaaaaaaaaaaaaaa, bbbbbbbbbbbbbbbbbbbbbbbb";
         let names = [
             format!("{stem}, 1]"),
@@ -333,7 +333,7 @@ mod tests {
             key.starts_with('…') && key.ends_with("learning_rate"),
             "{key}"
         );
-        let lines = wrapped("one two three four five six", 17.0, 100.0);
+        let lines = wrapped("one two three four five six", 17.0, 100.0, "");
         assert!(lines.len() > 1 && lines.iter().all(|line| text_width(line, 17.0) <= 100.0));
         assert_eq!(lines.join(" "), "one two three four five six");
     }

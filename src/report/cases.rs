@@ -1,11 +1,12 @@
-//! `cases.csv` as reports show it.
+//! `cases.csv` as pages show it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{ReportError, Table};
+use crate::statistics::mean;
 
-/// The scores of validation cases, as texts.
+/// The scores of validation cases as texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cases {
     columns: Vec<String>,
@@ -33,7 +34,7 @@ impl Cases {
         })
     }
 
-    /// The rows of another run's table below these, each run's in a column before the scores.
+    /// The tables of several runs as one. A second column names the run.
     pub(super) fn join(tables: Vec<(String, Self)>) -> Self {
         let mut joined = Self::default();
         for (run, table) in tables {
@@ -49,7 +50,7 @@ impl Cases {
         joined
     }
 
-    /// Each row's case and IoU.
+    /// Case and IoU of each row.
     pub(super) fn scores(&self) -> Vec<(String, f64)> {
         let column = self.columns.iter().position(|name| name == "iou");
         let score = |row: &Vec<String>| {
@@ -59,14 +60,13 @@ impl Cases {
         self.rows.iter().filter_map(score).collect()
     }
 
-    /// The IoU of each case, the mean of those of a case in several runs.
+    /// The IoU of each case; its mean over the runs where there are several.
     pub(super) fn ious(&self) -> Vec<f64> {
         let mut cases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (case, iou) in self.scores() {
             cases.entry(case).or_default().push(iou);
         }
-        let mean = |ious: &Vec<f64>| ious.iter().sum::<f64>() / ious.len() as f64;
-        cases.values().map(mean).collect()
+        cases.values().map(|ious| mean(ious)).collect()
     }
 
     /// The best, the median and the worst case by IoU.
@@ -80,7 +80,7 @@ impl Cases {
             .filter_map(move |(rank, label)| Some((label, ranked.get(rank)?.0.clone())))
     }
 
-    /// The table with numbers as short as people read them.
+    /// The table with numbers rounded to four digits.
     pub(super) fn table(&self) -> Table {
         let short = |text: &String| match text.parse::<f64>() {
             Ok(number) if text.contains('.') => format!("{number:.4}"),

@@ -16,7 +16,7 @@ pub struct Finished {
     pub variant: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// Name and value of its headline numbers.
+    /// Names and values of its headline numbers.
     pub summary: Vec<(String, String)>,
 }
 
@@ -52,7 +52,7 @@ pub fn write_experiment(
     let figures = [
         (
             "validation_iou",
-            "Validation IoU of every run, their mean and its band.",
+            "Validation IoU of every run, with mean and standard deviation.",
         ),
         ("validation_loss", "Validation loss of every run."),
         ("learning_rate", "Learning rate of every run."),
@@ -63,10 +63,10 @@ pub fn write_experiment(
     ];
     let mut files: Vec<(String, String)> = (runs.iter())
         .filter_map(|run| {
-            let place = run.folder.strip_prefix(home).ok()?.join("report.html");
+            let page = run.folder.strip_prefix(home).ok()?.join("report.html");
             Some((
                 format!("report of {}", run.variant),
-                place.display().to_string(),
+                page.display().to_string(),
             ))
         })
         .collect();

@@ -1,4 +1,4 @@
-//! The pages that show finished runs, and their plots.
+//! Pages and plots of finished runs.
 
 mod cases;
 mod experiment;
@@ -17,17 +17,17 @@ use crate::files::FileError;
 use crate::plot::PlotError;
 use crate::track::HistoryError;
 
-/// A plot or a report could not be made.
+/// A plot or a page could not be made.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The run's table of epochs could not be read.
+    /// A run's `metrics.csv` could not be read.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The run's table of scores could not be read.
-    #[error("{} is not a table of scores: {source}. Run the experiment again to write it anew.", path.display())]
+    /// A run's `cases.csv` could not be read.
+    #[error("{} is not a table of scores: {source}. Run the experiment again with --force.", path.display())]
     Cases {
         /// The table.
         path: PathBuf,

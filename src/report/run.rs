@@ -11,11 +11,11 @@ use crate::console::duration;
 use crate::evaluate::{CaseScores, Segmented};
 use crate::experiment::Experiment;
 use crate::files::read_text;
-use crate::plot::{CurvePlot, Drawn, Overlay, Series, StripPlot};
-use crate::statistics::Paired;
+use crate::plot::{CurvePlot, Mark, Overlay, Series, StripPlot};
+use crate::statistics::{Paired, mean};
 use crate::track::{Epoch, read_history};
 
-/// A case that the report shows as a picture.
+/// A case that the page shows as a picture.
 pub struct Highlight {
     /// Its rank: best, median or worst.
     pub label: &'static str,
@@ -25,7 +25,7 @@ pub struct Highlight {
     pub segmented: Segmented,
 }
 
-/// Draws the plots of the run in `folder`, which has been scored.
+/// Draws the plots of the scored run in `folder`.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub fn draw_run(
     Ok(())
 }
 
-/// Writes `report.html` of the finished run in `folder` from what lies in it: its tables, its plots and
-/// what it ran on. `summary` has its headline numbers.
+/// Writes `report.html` of the finished run in `folder` from its tables, its plots and its
+/// environment. `summary` has its headline numbers.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn write_run(
     .save(&folder.join("report.html"))
 }
 
-/// What a run leaves that a reader may want to open.
+/// The files of a run that a page links to.
 const FILES: [&str; 9] = [
     "config.yaml",
     "metrics.csv",
@@ -121,20 +121,22 @@ const FILES: [&str; 9] = [
     "tensorboard",
 ];
 
-/// Those of `names` that are there, each a link to itself.
+/// Links to those of `names` that exist.
 pub(super) fn links(folder: &Path, names: &[&str]) -> Vec<(String, String)> {
-    let there = names.iter().filter(|name| folder.join(name).exists());
-    there.map(|name| ((*name).into(), (*name).into())).collect()
+    let existing = names.iter().filter(|name| folder.join(name).exists());
+    existing
+        .map(|name| ((*name).into(), (*name).into()))
+        .collect()
 }
 
-/// How fast the epochs of a run were.
+/// The mean time of an epoch.
 fn speed(history: &[Epoch]) -> Option<(String, String)> {
-    let mean = history.iter().map(|epoch| epoch.seconds).sum::<f64>() / history.len() as f64;
-    let time = Duration::try_from_secs_f64(mean).ok()?;
-    Some(("an epoch, validation included".into(), duration(time)))
+    let seconds: Vec<f64> = history.iter().map(|epoch| epoch.seconds).collect();
+    let time = Duration::try_from_secs_f64(mean(&seconds)).ok()?;
+    Some(("time per epoch, with validation".into(), duration(time)))
 }
 
-/// How the cases' IoUs compare with one that others reported, in a sentence.
+/// A sentence that compares the cases' IoUs with a published one.
 pub(super) fn verdict(ious: &[f64], reference: Option<f64>) -> Option<String> {
     let reference = reference?;
     let against = Paired::of(&vec![reference; ious.len()], ious, 42);
@@ -146,28 +148,34 @@ pub(super) fn verdict(ious: &[f64], reference: Option<f64>) -> Option<String> {
         1 => {
             return Some(format!(
                 "The IoU of the only validation case on its own grid is {mean:.4}; the reference is \
-             {reference}. One case tells nothing about others."
+             {reference}. One case allows no conclusion about others."
             ));
         }
         cases => cases,
     };
-    let told = if low > reference {
-        format!("above the reference of {reference} by {:.4}", against.mean)
+    let position = if low > reference {
+        format!(
+            "It is above the reference of {reference} by {:.4}",
+            against.mean
+        )
     } else if high < reference {
-        format!("below the reference of {reference} by {:.4}", -against.mean)
+        format!(
+            "It is below the reference of {reference} by {:.4}",
+            -against.mean
+        )
     } else {
         format!(
-            "which the reference of {reference} lies within: these cases cannot tell them apart"
+            "The interval contains the reference of {reference}: these cases cannot tell them apart"
         )
     };
     Some(format!(
         "IoU on the scans' own grids: {numbers} (mean and 95 % bootstrap interval over {cases} \
-         cases), {told}. The reference was reported on other cases than these, unless they are the same \
-         dataset and split."
+         cases). {position}. Unless dataset and split are the same, the reference was measured on other \
+         cases."
     ))
 }
 
-/// One value of every epoch, as a curve.
+/// One value per epoch, as a curve.
 pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f64) -> Series {
     let points = history
         .iter()
@@ -175,7 +183,7 @@ pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f
     Series {
         label: label.to_owned(),
         points: points.collect(),
-        drawn: Drawn::Line,
+        mark: Mark::Line,
     }
 }
 
@@ -248,26 +256,26 @@ fn overlay(highlight: &Highlight) -> Overlay<'_> {
     }
 }
 
-/// What a run ran on in its last session.
+/// The environment of a run's last session.
 pub(super) fn environment(folder: &Path) -> Result<Vec<(String, String)>, ReportError> {
     let text = read_text(&folder.join("environment.json"))?;
-    // The run wrote this file itself; one that was edited into something else is shown as it is.
+    // A file that somebody edited is shown as it is.
     let record: Value = match serde_json::from_str(&text) {
         Ok(record) => record,
         Err(_) => return Ok(vec![("environment.json".into(), text)]),
     };
     let sessions = record["sessions"].as_array().cloned().unwrap_or_default();
     let last = sessions.last().and_then(Value::as_object);
-    let told = last
+    let entries = last
         .into_iter()
         .flatten()
         .filter(|(_, value)| !value.is_null());
-    let mut rows: Vec<(String, String)> = told
+    let mut rows: Vec<(String, String)> = entries
         .map(|(name, value)| (name.clone(), in_words(value)))
         .collect();
     rows.push(("sessions".into(), sessions.len().to_string()));
     let inputs = record["inputs"].as_object().map_or(0, serde_json::Map::len);
-    let inputs = format!("{inputs} cases, whose files' SHA-256 are in environment.json");
+    let inputs = format!("{inputs} cases; environment.json has the SHA-256 of their files");
     rows.push(("inputs".into(), inputs));
     Ok(rows)
 }
@@ -289,11 +297,11 @@ mod tests {
 
     #[test]
     fn the_verdict_says_what_the_cases_can_tell() {
-        let said = |ious: &[f64]| verdict(ious, Some(0.86)).unwrap();
-        assert!(said(&[0.91, 0.92, 0.93]).contains("above the reference of 0.86 by 0.06"));
-        assert!(said(&[0.71, 0.72, 0.73]).contains("below the reference of 0.86 by 0.14"));
-        assert!(said(&[0.80, 0.86, 0.92]).contains("cannot tell them apart"));
-        assert!(said(&[0.92]).contains("only validation case"));
+        let sentence = |ious: &[f64]| verdict(ious, Some(0.86)).unwrap();
+        assert!(sentence(&[0.91, 0.92, 0.93]).contains("above the reference of 0.86 by 0.06"));
+        assert!(sentence(&[0.71, 0.72, 0.73]).contains("below the reference of 0.86 by 0.14"));
+        assert!(sentence(&[0.80, 0.86, 0.92]).contains("cannot tell them apart"));
+        assert!(sentence(&[0.92]).contains("only validation case"));
         assert_eq!(verdict(&[], Some(0.86)), None);
         assert_eq!(verdict(&[0.9], None), None);
     }

@@ -18,7 +18,7 @@ pub use error::RunError;
 pub use plan::{parts, variants};
 pub use prepare::{Preparation, PreparedData};
 pub use reports::write_reports;
-pub use summary::{RunSummary, mean_and_sd, over_all};
+pub use summary::{RunSummary, over_all};
 
 use crate::console::Console;
 use crate::experiment::{Experiment, Resolved};

@@ -1,4 +1,4 @@
-//! Reports of finished runs, and of the experiment that several of them are.
+//! Writes the pages of finished runs again, and of the experiment they belong to.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,8 @@ pub(super) fn write_experiment(
     )?)
 }
 
-/// Writes `report.html` anew: of the finished run in `folder`, or of all finished runs below it and of
-/// the experiment that they are.
+/// Writes `report.html` again: of the finished run in `folder`, or of all finished runs below it and of
+/// the experiment that they share.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let (mut summaries, mut experiments) = (Vec::new(), Vec::new());
     for run in &runs {
         let mut summary = RunSummary::read(&run.join("summary.json"))?;
-        // The folder may have been moved since.
+        // The folder may have been moved after the run.
         summary.folder.clone_from(run);
         let config = read_text(&run.join("config.yaml"))?;
         let experiment: Experiment = serde_yaml::from_str(&config)
@@ -58,8 +58,8 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
             )));
         }
         [first, rest @ ..] => {
-            let alike = rest.iter().all(|other| other.name == first.name);
-            if alike && !rest.is_empty() {
+            let same = rest.iter().all(|other| other.name == first.name);
+            if same && !rest.is_empty() {
                 write_experiment(folder, first, &summaries)?;
                 written.push(folder.join("report.html"));
             }

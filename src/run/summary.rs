@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::console::duration;
 use crate::evaluate::CaseScores;
 use crate::files::{FileError, read_text, write_json};
+use crate::statistics::mean_and_sd;
 use crate::train::Progress;
 
 /// What a run came to.
@@ -96,27 +97,4 @@ pub fn over_all(runs: &[RunSummary]) -> Vec<(String, String)> {
         row("validation IoU", |run| run.best_iou),
         row("on the scans' own grids", |run| run.native_iou),
     ]
-}
-
-/// Mean and standard deviation (n - 1) of `values`; the deviation of fewer than two is 0.
-pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    if values.len() < 2 {
-        return (mean, 0.0);
-    }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0)).sqrt())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_deviation_is_the_samples() {
-        assert_eq!(mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).0, 2.5);
-        assert!((mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).1 - 1.290_994_448_735_805_6).abs() < 1e-15);
-        assert_eq!(mean_and_sd(&[0.9]), (0.9, 0.0));
-    }
 }

@@ -6,7 +6,7 @@ use super::driver::job_id;
 use super::importance::{Importances, importances};
 use super::leaderboard::Row;
 use super::{Goal, History, Status, Trial, in_words};
-use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Drawn, ParallelPlot, Series, SlicePlot};
+use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Mark, ParallelPlot, Series, SlicePlot};
 use crate::report::{Cell, Page, ReportError, Table};
 use crate::search::parameter::{Domain, Parameter, brief, flow};
 
@@ -19,7 +19,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     let plots = home.join("plots");
     let sweep = &history.definition.sweep;
     let rows = history.leaderboard();
-    // Of pruned trials the objective is that of the epoch in which they were stopped.
+    // The objective of a pruned trial is that of its last epoch.
     let scored: Vec<(&Row<'_>, f64)> = (rows.iter())
         .filter_map(|row| Some((row, row.value.filter(|value| value.is_finite())?)))
         .collect();
@@ -28,8 +28,8 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         let objective = objective(history, &scored);
         progress(history, &scored).save(&plots, "history")?;
         figures.push((
-            "The objective of each trial, and the best of those finished so far. Pruned trials are hollow, at \
-             the objective of the epoch where they stopped; failed ones are left out."
+            "The objective of each trial, and the best finished trial so far. Pruned trials are hollow dots at \
+             the objective of their last epoch. Failed trials are not shown."
                 .into(),
             plots.join("history.svg"),
         ));
@@ -37,8 +37,8 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         parallel(&parameters, &objective, &scored, sweep.objective.goal)
             .save(&plots, "parallel")?;
         figures.push((
-            "Every trial as a line, the better the darker; through \"none\" where it does not have a parameter. \
-             Choices with a # are numbered in the order of the configuration below."
+            "One line per trial; better trials are darker. A line passes through \"none\" where its trial does \
+             not have the parameter. Choices with a # are numbered in the order of the configuration below."
                 .into(),
             plots.join("parallel.svg"),
         ));
@@ -62,7 +62,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
             }
         }
         Err(why) => Table {
-            note: Some(format!("Nothing can be said of it: {why}.")),
+            note: Some(format!("Not available: {why}.")),
             ..Table::default()
         },
     };
@@ -80,8 +80,8 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
             let value = rows.iter().find(|row| row.trial.number == best.number);
             let value = value.and_then(|row| row.value).unwrap_or(f64::NAN);
             format!(
-                "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials is also best by luck: \
-                 run it again with other seeds to know its value.",
+                "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials owes something to luck: \
+                 repeat it with other seeds to estimate its value.",
                 best.number,
                 sweep.objective.metric,
                 in_words(&best.assignment)
@@ -135,8 +135,8 @@ fn dimension(key: &str, parameter: &Parameter) -> Dimension {
     dimension
 }
 
-/// Where a trial stands in a parameter: its number, or that of its choice.
-fn place(key: &str, parameter: &Parameter, row: &Row<'_>) -> Option<f64> {
+/// A trial's position on the axis of a parameter: the value, or the number of the choice.
+fn position(key: &str, parameter: &Parameter, row: &Row<'_>) -> Option<f64> {
     let value = row.trial.assignment.get(key)?;
     match &parameter.domain {
         Domain::Choice(_) => parameter.domain.number(value),
@@ -162,19 +162,19 @@ fn progress(history: &History, scored: &[(&Row<'_>, f64)]) -> CurvePlot {
         let chosen = all.iter().filter(move |(.., is)| *is == finished);
         chosen.map(|(number, value, _)| (*number as f64, *value))
     };
-    let series = |label: &str, drawn, points: Vec<(f64, f64)>| Series {
+    let series = |label: &str, mark, points: Vec<(f64, f64)>| Series {
         label: label.into(),
         points,
-        drawn,
+        mark,
     };
     CurvePlot {
         title: "History".into(),
         x_label: "trial".into(),
         y_label: objective.metric.clone(),
         series: [
-            series("finished", Drawn::Dots, those(true).collect()),
-            series("best so far", Drawn::Steps, line),
-            series("pruned", Drawn::Rings, those(false).collect()),
+            series("finished", Mark::Dots, those(true).collect()),
+            series("best so far", Mark::Steps, line),
+            series("pruned", Mark::Rings, those(false).collect()),
         ]
         .into_iter()
         .filter(|series| !series.points.is_empty())
@@ -195,10 +195,10 @@ fn parallel(
     let mut sorted: Vec<&(&Row<'_>, f64)> = scored.iter().collect();
     sorted.sort_by(|(_, a), (_, b)| goal.loss(*b).total_cmp(&goal.loss(*a)));
     let trial = |(row, value): &&(&Row<'_>, f64)| {
-        let places = parameters
+        let positions = parameters
             .iter()
-            .map(|(key, parameter)| place(key, parameter, row));
-        places.chain([Some(*value)]).collect()
+            .map(|(key, parameter)| position(key, parameter, row));
+        positions.chain([Some(*value)]).collect()
     };
     ParallelPlot {
         title: "Trials".into(),
@@ -218,7 +218,7 @@ fn slice(
 ) -> SlicePlot {
     let trials = scored
         .iter()
-        .filter_map(|(row, value)| Some((place(key, parameter, row)?, *value)));
+        .filter_map(|(row, value)| Some((position(key, parameter, row)?, *value)));
     SlicePlot {
         title: key.to_owned(),
         parameter: dimension(key, parameter),
@@ -270,7 +270,7 @@ fn trials(home: &Path, history: &History, rows: &[Row<'_>]) -> Table {
     }
 }
 
-/// Why trials failed, if any did.
+/// The errors of failed trials; none if no trial failed.
 fn failures(home: &Path, history: &History) -> Option<Table> {
     let row = |trial: &Trial| match &trial.status {
         Status::Failed { error } => Some(vec![
@@ -288,13 +288,13 @@ fn failures(home: &Path, history: &History) -> Option<Table> {
     })
 }
 
-/// The line of an error that says most: the program's own message where the log ends in one, else the first.
+/// The most informative line of an error: the program's own message if there is one, else the first line.
 fn gist(error: &str) -> &str {
     let message = error.lines().rfind(|line| line.starts_with("error: "));
     message.or(error.lines().next()).unwrap_or_default()
 }
 
-/// A trial's name, which leads to its report, or to its folder where there is none.
+/// A trial's name with a link to its page, or to its folder if there is no page.
 fn name(home: &Path, history: &History, trial: &Trial) -> Cell {
     let folder = trial.folder();
     let mut places = vec![format!("{folder}/report.html")];
@@ -372,7 +372,7 @@ fn shares(found: &Importances) -> Table {
     }
 }
 
-/// The table, and the report of every run that has one.
+/// Links to the table of trials and to the page of every run that has one.
 fn links(home: &Path, history: &History) -> Vec<(String, String)> {
     let mut links = vec![("sweep.csv".to_owned(), "sweep.csv".to_owned())];
     for trial in &history.trials {

@@ -1,0 +1,94 @@
+//! What calvaria does, a module for each behaviour or family. `CALVARIA_TESTS=full` runs every check at its full
+//! length (see `common::full`).
+
+mod common;
+
+mod augment {
+    mod intensity;
+    mod properties;
+    mod sheet;
+    mod spatial;
+}
+mod dataset {
+    mod bids;
+    mod helpers;
+    mod nfbs;
+    mod pairs;
+    mod table;
+}
+mod jobs {
+    mod local;
+    mod slurm;
+}
+mod kernels;
+mod losses {
+    mod half;
+    mod reference;
+}
+mod metrics {
+    mod distance;
+    mod scores;
+}
+mod models {
+    mod monai;
+    mod networks;
+    mod nnunet;
+    mod overfit;
+    mod precision;
+}
+mod optimizers;
+mod preprocess {
+    mod cache;
+    mod grids;
+    mod intensity;
+    mod n4;
+}
+mod program {
+    mod check;
+    mod compare;
+    mod configs;
+    mod devices;
+    mod errors;
+    mod subcommands;
+}
+mod report {
+    mod pages;
+    mod plots;
+}
+mod run {
+    mod folder;
+    mod resume;
+    mod training;
+}
+mod search {
+    mod pruners;
+    mod samplers;
+    mod space;
+}
+mod settings {
+    mod diagnostics;
+    mod families;
+    mod schema;
+}
+mod splits {
+    mod errors;
+    mod file;
+    mod helpers;
+    mod properties;
+    mod runs;
+    mod scikit_learn;
+}
+mod statistics;
+mod sweep {
+    mod importance;
+    mod overrides;
+    mod program;
+    mod report;
+    mod study;
+}
+mod tensorboard;
+mod volume {
+    mod reading;
+    mod resampling;
+    mod writing;
+}

@@ -1,0 +1,103 @@
+//! `calvaria compare` on made-up tables of scores.
+
+use std::fs;
+use std::path::Path;
+
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::common::calvaria;
+
+/// Writes a run's scores: an IoU, an HD95 and a true volume for each of so many cases.
+fn write_run(folder: &Path, run: &str, cases: std::ops::Range<usize>, gain: f64) {
+    let mut table = String::from("case,iou,hd95,true_volume_ml\n");
+    for case in cases {
+        let iou = 0.8
+            + 0.01 * ((case * 7) % 10) as f64
+            + gain
+            + 0.0003 * ((case * 5) % 11) as f64 * f64::from(u8::from(gain > 0.0));
+        let hd95 = 5.0 - 20.0 * gain + 0.01 * case as f64;
+        table += &format!("sub-{case:02},{iou},{hd95},{}\n", 1000 + case);
+    }
+    let folder = folder.join(run);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("cases.csv"), table).unwrap();
+}
+
+fn compare(folder: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    calvaria()
+        .current_dir(folder)
+        .arg("compare")
+        .args(arguments)
+        .assert()
+}
+
+#[test]
+fn one_sentence_says_what_is_better_or_that_the_data_cannot_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), "a", 0..25, 0.0);
+    write_run(folder.path(), "b", 0..25, 0.012);
+    compare(folder.path(), &["a", "b"]).success().stdout(
+        contains("b is better than a by 0.0135 iou [0.01").and(contains("p < 0.001, 25 cases.")),
+    );
+    compare(folder.path(), &["b", "a"])
+        .success()
+        .stdout(contains("a is worse than b by 0.0135 iou"));
+    // Lower distances are better; two comparisons at once are corrected for.
+    compare(folder.path(), &["a", "b", "--metrics", "hd95,iou"])
+        .success()
+        .stdout(
+            contains("b is better than a by 0.2400 mm hd95")
+                .and(contains("correction for 2 comparisons")),
+        );
+    compare(folder.path(), &["a", "a"])
+        .success()
+        .stdout(contains("The data cannot tell a from a: +0.0000 iou"));
+}
+
+#[test]
+fn an_experiment_is_the_mean_of_its_seeds_and_all_of_its_folds() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), "a/seed-1/fold-0", 0..6, 0.0);
+    write_run(folder.path(), "a/seed-1/fold-1", 6..12, 0.0);
+    for (seed, gain) in [("b/seed-1", 0.02), ("b/seed-2", 0.04)] {
+        write_run(folder.path(), seed, 0..12, gain);
+    }
+    compare(folder.path(), &["a", "b"])
+        .success()
+        .stdout(contains("b is better than a by 0.03").and(contains("12 cases")));
+}
+
+#[test]
+fn what_cannot_be_paired_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), "a", 0..5, 0.0);
+    write_run(folder.path(), "fewer", 1..5, 0.0);
+    compare(folder.path(), &["a", "fewer"])
+        .code(2)
+        .stderr(contains("different cases").and(contains("only a has sub-00")));
+    write_run(folder.path(), "moved", 0..5, 0.0);
+    let table = folder.path().join("moved/cases.csv");
+    let text = fs::read_to_string(&table).unwrap().replace("1003", "1004");
+    fs::write(&table, text).unwrap();
+    compare(folder.path(), &["a", "moved"])
+        .code(2)
+        .stderr(contains("sub-03").and(contains("different grids")));
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for nothing in ["empty", "nowhere"] {
+        compare(folder.path(), &["a", nothing])
+            .code(2)
+            .stderr(contains(nothing).and(contains("no finished run")));
+    }
+    compare(folder.path(), &["a", "a", "--metrics", "iuo"])
+        .code(2)
+        .stderr(contains("iou, iou_soft"));
+    compare(folder.path(), &["a", "a", "--metrics", "assd"])
+        .code(2)
+        .stderr(contains("no metric `assd`"));
+    fs::write(&table, "case,iou,true_volume_ml\nsub-00,good,1000\n").unwrap();
+    compare(folder.path(), &["a", "moved"])
+        .code(2)
+        .stderr(contains("`good` in column iou"));
+    compare(folder.path(), &["a"]).code(2);
+}

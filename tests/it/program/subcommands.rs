@@ -1,0 +1,279 @@
+//! The smaller subcommands.
+
+use calvaria::volume::nifti::{Dtype, read_image, read_mask, read_scan, write_image, write_mask};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::common::{calvaria, repository, toy_head, toy_workplace};
+
+#[test]
+fn help_names_every_subcommand() {
+    let help = calvaria().arg("--help").output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    for name in [
+        "run",
+        "prepare",
+        "preprocess",
+        "predict",
+        "evaluate",
+        "list",
+        "config",
+    ] {
+        assert!(
+            text.contains(&format!("\n  {name} ")),
+            "{name} is not in: {text}"
+        );
+    }
+}
+
+#[test]
+fn preprocess_takes_a_step_by_name_inline_or_from_a_file() {
+    let folder = toy_workplace(1);
+    std::fs::write(
+        folder.path().join("steps.yaml"),
+        "- {resample: {spacing: [8, 8, 8], shape: null, interpolation: linear}}\n- zscore\n",
+    )
+    .unwrap();
+    let input = "heads/sub-01/sub-01_T1w.nii.gz";
+    for (steps, shape) in [
+        ("zscore", [16, 16, 16]),
+        ("{resample: {spacing: [8, 8, 8], shape: null}}", [8, 8, 8]),
+        ("steps.yaml", [8, 8, 8]),
+    ] {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["preprocess", steps, input, "out.nii.gz"])
+            .assert()
+            .success();
+        let done = read_image(&folder.path().join("out.nii.gz")).unwrap();
+        assert_eq!(done.shape(), shape, "{steps}");
+    }
+    calvaria()
+        .current_dir(folder.path())
+        .args(["preprocess", "n5", input, "out.nii.gz"])
+        .assert()
+        .code(2)
+        .stderr(contains("n4"));
+}
+
+#[test]
+fn evaluate_scores_a_mask_against_itself_and_refuses_another_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (
+        folder.path().join("a.nii.gz"),
+        folder.path().join("b.nii.gz"),
+    );
+    let (_, mut mask) = toy_head(1);
+    write_mask(&a, &mask).unwrap();
+    mask.affine.0[1][3] += 1.0;
+    write_mask(&b, &mask).unwrap();
+    calvaria()
+        .arg("evaluate")
+        .args([&a, &a])
+        .assert()
+        .success()
+        .stdout(
+            contains("iou                 1.000000")
+                .and(contains("hd95                0.000000    mm")),
+        );
+    mask.voxels.fill(0);
+    mask.affine.0[1][3] -= 1.0;
+    let empty = folder.path().join("empty.nii.gz");
+    write_mask(&empty, &mask).unwrap();
+    calvaria()
+        .arg("evaluate")
+        .args([&empty, &a])
+        .args(["--nsd-tolerance", "1.5"])
+        .assert()
+        .success()
+        .stdout(contains("hausdorff           inf         mm"));
+    calvaria()
+        .arg("evaluate")
+        .args([&a, &a])
+        .arg("--nsd-tolerance=-1")
+        .assert()
+        .code(2)
+        .stderr(contains("nsd_tolerance is -1"));
+    calvaria()
+        .arg("evaluate")
+        .args([&a, &b])
+        .assert()
+        .code(2)
+        .stderr(contains("one grid"));
+}
+
+#[test]
+fn list_shows_members_and_cases() {
+    let folder = toy_workplace(2);
+    calvaria()
+        .args(["list", "losses"])
+        .assert()
+        .success()
+        .stdout(
+            contains("dice:")
+                .and(contains("focal:"))
+                .and(contains("gamma:")),
+        );
+    calvaria()
+        .current_dir(folder.path())
+        .args(["list", "cases", "toy.yaml"])
+        .assert()
+        .success()
+        .stdout(contains("sub-01,sub-01,16x16x16,4.000x4.000x4.000,RAS,"));
+}
+
+#[test]
+fn prepare_fills_the_cache_that_run_uses() {
+    let folder = toy_workplace(3);
+    calvaria()
+        .current_dir(folder.path())
+        .args(["prepare", "toy.yaml"])
+        .assert()
+        .success()
+        .stderr(contains("Prepared 3 cases"));
+    let kept = || {
+        std::fs::read_dir(folder.path().join("results/cache"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(kept(), 3);
+    calvaria()
+        .current_dir(folder.path())
+        .args([
+            "run",
+            "toy.yaml",
+            "--set",
+            "train.epochs=1",
+            "--device",
+            "cpu",
+        ])
+        .assert()
+        .success();
+    assert_eq!(kept(), 3, "the run prepared the cases anew");
+}
+
+#[test]
+fn two_processes_may_prepare_the_same_cases_at_once() {
+    let folder = toy_workplace(3);
+    let program = calvaria().get_program().to_owned();
+    let start = || {
+        std::process::Command::new(&program)
+            .current_dir(folder.path())
+            .args(["--quiet", "prepare", "toy.yaml"])
+            .spawn()
+            .unwrap()
+    };
+    for mut process in [start(), start()] {
+        assert!(process.wait().unwrap().success());
+    }
+    calvaria()
+        .current_dir(folder.path())
+        .args(["prepare", "toy.yaml", "--list"])
+        .assert()
+        .success()
+        .stdout(contains("(used)").count(3))
+        .stderr(contains("all were there").and(contains("3 cases, ")));
+}
+
+#[test]
+fn prepare_says_how_long_steps_take_and_prunes_what_is_not_used() {
+    let folder = toy_workplace(2);
+    let prepare = |args: &[&str]| {
+        calvaria()
+            .current_dir(folder.path())
+            .arg("prepare")
+            .args(args)
+            .assert()
+            .success()
+    };
+    prepare(&["toy.yaml"]).stderr(contains("a case: zscore 0.0"));
+    let other = "preprocess=[rescale, clip]";
+    prepare(&["toy.yaml", "--set", other]).stderr(contains("a case: rescale 0.0"));
+    prepare(&["--list"])
+        .stdout(
+            contains("16x16x16  zscore")
+                .count(2)
+                .and(contains("rescale > clip").count(2)),
+        )
+        .stderr(contains("4 cases, "));
+    prepare(&["--prune"]).stderr(contains("Pruned 0 cases"));
+    prepare(&["toy.yaml", "--prune", "--list"])
+        .stdout(contains("rescale").not())
+        .stderr(contains("Pruned 2 cases").and(contains("2 cases, ")));
+    calvaria().arg("prepare").assert().code(2);
+}
+
+#[test]
+fn list_cases_says_what_is_wrong_with_each() {
+    let folder = toy_workplace(4);
+    let at = |subject: usize, name: &str| {
+        let subject = format!("sub-{subject:02}");
+        let heads = folder.path().join("heads");
+        heads.join(&subject).join(format!("{subject}{name}.nii.gz"))
+    };
+    let mask = at(1, "_T1w_brainmask");
+    let mut moved = read_mask(&mask).unwrap();
+    moved.affine.0[0][3] += 2.0;
+    write_mask(&mask, &moved).unwrap();
+    std::fs::write(
+        at(2, "_T1w"),
+        b"version https://git-lfs.github.com/spec/v1\n",
+    )
+    .unwrap();
+    let scan = at(3, "_T1w");
+    let mut broken = read_image(&scan).unwrap();
+    broken.voxels[[1, 2, 3]] = f32::NAN;
+    write_image(&scan, &broken, Dtype::Float32).unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["list", "cases", "toy.yaml"])
+        .assert()
+        .code(2)
+        .stdout(
+            contains("2.000 mm apart")
+                .and(contains("git lfs pull"))
+                .and(contains("1 voxels are infinite or not a number"))
+                .and(contains("sub-04,sub-04,16x16x16,4.000x4.000x4.000,RAS,"))
+                .and(contains(",\n")),
+        )
+        .stderr(contains("3 of 4 cases have problems"));
+}
+
+#[test]
+fn preprocess_writes_the_bias_field_and_keeps_the_files_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let head = repository("experiments/data/heads/sub-01/sub-01_T1w.nii.gz");
+    let preprocess = |steps: &str, output: &str, more: &[&str]| {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["preprocess", steps])
+            .args([&head, &at(output)])
+            .args(more)
+            .assert()
+    };
+    let quick = "{n4: {iterations: [2], convergence_threshold: 0}}";
+    preprocess(quick, "corrected.nii", &["--save-bias", "bias.nii"]).success();
+    let [scan, corrected, bias] =
+        [head.clone(), at("corrected.nii"), at("bias.nii")].map(|path| read_image(&path).unwrap());
+    assert!(bias.voxels.iter().any(|field| field.abs() > 1e-3));
+    for ((scan, corrected), bias) in scan.voxels.iter().zip(&corrected.voxels).zip(&bias.voxels) {
+        assert!((scan / bias.exp() - corrected).abs() <= 1e-4 * scan.abs());
+    }
+    preprocess("rescale", "x.nii", &["--save-bias", "y.nii"])
+        .code(2)
+        .stderr(contains("exactly one n4 step"));
+    preprocess(
+        "{reorient: {axes: PSR}}",
+        "turned.nii.gz",
+        &["--dtype", "same"],
+    )
+    .success()
+    .stderr(contains("reorient 0."));
+    let [before, after] = [head.clone(), at("turned.nii.gz")].map(|path| read_scan(&path).unwrap());
+    assert_eq!(before.encoding, after.encoding);
+    assert_ne!(before.encoding.dtype, Dtype::Float32);
+    preprocess("rescale", "x.nii", &["--dtype", "int12"])
+        .code(2)
+        .stderr(contains("uint8").and(contains("same")));
+}

@@ -14,7 +14,7 @@ use crate::settings;
 
 /// What is listed besides the families.
 const CASES: &str = "cases";
-const METRIC_LIST: &str = "metrics";
+const METRIC_TABLE: &str = "metrics";
 
 /// List what can be named in an experiment or a sweep, or an experiment's cases.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Args {
 /// Everything that can be listed, in order.
 fn subjects() -> Vec<&'static str> {
     let families = FAMILIES.iter().map(|family| family.plural);
-    let mut all: Vec<&str> = families.chain([CASES, METRIC_LIST]).collect();
+    let mut all: Vec<&str> = families.chain([CASES, METRIC_TABLE]).collect();
     all.sort_unstable();
     all
 }
@@ -37,7 +37,7 @@ fn subjects() -> Vec<&'static str> {
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
     match args.what.as_str() {
         CASES => cases(args),
-        METRIC_LIST => metrics(),
+        METRIC_TABLE => metrics(),
         plural => {
             let mut named = FAMILIES.iter().filter(|family| family.plural == plural);
             named.try_for_each(|family| {

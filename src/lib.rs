@@ -16,6 +16,7 @@
 //! | [`predict`] | from a raw scan to a mask on its own grid |
 //! | [`train`] | one network on one fold, on burn-train: steps, checkpoints, resume |
 //! | [`track`] | TensorBoard |
+//! | [`families`] | the list of families, for listings and tests |
 //! | [`experiment`] | what an experiment's file may say, and how files become it |
 //! | [`dataset`] | where cases come from, splits, batches |
 //! | [`model`], [`loss`], [`metric`], [`augment`], [`preprocess`], [`optimizer`], [`schedule`] | the families that an experiment names: one file a member |
@@ -38,6 +39,7 @@ pub mod dataset;
 pub mod device;
 pub mod evaluate;
 pub mod experiment;
+pub mod families;
 pub mod files;
 pub mod golden;
 pub mod jobs;

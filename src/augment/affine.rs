@@ -2,8 +2,10 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ranges::rising;
 use super::spatial::{Map, Spatial};
-use super::{PerAxis, happens, uniform, validate_probability};
+use super::{Augmentation, Change, PerAxis, chance, uniform};
+use crate::settings::Fault;
 use crate::volume;
 
 /// Scales image and mask along each axis, shears, turns and then moves them, about the middle of the
@@ -50,33 +52,11 @@ impl Default for Affine {
     }
 }
 
-impl Affine {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        let within = |values: [f64; 3], most: f64| values.iter().all(|v| (0.0..=most).contains(v));
-        if !within(self.rotate.get(), 180.0) {
-            return Err("rotate must be a number, or three, from 0 to 180 degrees".into());
-        }
-        let [low, high] = self.scale;
-        if !(0.1 <= low && low <= high && high <= 10.0) {
-            return Err(format!(
-                "scale is [{low}, {high}] and must be two numbers from 0.1 to 10, the first not above the second"
-            ));
-        }
-        if !(0.0..=60.0).contains(&self.shear) {
-            return Err(format!(
-                "shear is {} and must lie from 0 to 60 degrees",
-                self.shear
-            ));
-        }
-        if !within(self.translate.get(), 1000.0) {
-            return Err("translate must be a number, or three, from 0 to 1000 mm".into());
-        }
-        Ok(())
-    }
+impl Augmentation for Affine {
+    type Params = AffineParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AffineParams> {
-        if !happens(self.p, rng) {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AffineParams> {
+        if !chance(self.p, rng) {
             return None;
         }
         let mut either_way = |most: f64| uniform(-most, most, rng);
@@ -94,6 +74,10 @@ impl Affine {
             shear,
             translation,
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("scale", self.scale)
     }
 }
 
@@ -151,5 +135,11 @@ impl Spatial for AffineParams {
             voxels.0[row][3] = centre[row] - moved + back.0[row][3] / spacing[row];
         }
         map.affine(voxels);
+    }
+}
+
+impl Change for AffineParams {
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        Some(self)
     }
 }

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Makes the image as coarse along one axis as a scan with thick slices: takes every m-th voxel
 /// (nearest neighbour, about the middle of the axis) and interpolates linearly between them. The anatomy
@@ -38,22 +40,11 @@ impl Default for Anisotropy {
     }
 }
 
-impl Anisotropy {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        Axis::validate(&self.axes)?;
-        let [low, high] = self.factor;
-        if 1.0 <= low && low <= high && high <= 20.0 {
-            Ok(())
-        } else {
-            Err(format!(
-                "factor is [{low}, {high}] and must be two numbers from 1 to 20, the first not above the second"
-            ))
-        }
-    }
+impl Augmentation for Anisotropy {
+    type Params = AnisotropyParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AnisotropyParams> {
-        if !happens(self.p, rng) {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AnisotropyParams> {
+        if !chance(self.p, rng) {
             return None;
         }
         let [low, high] = self.factor;
@@ -61,6 +52,12 @@ impl Anisotropy {
             axis: self.axes[rng.random_range(0..self.axes.len())],
             factor: uniform(low, high, rng),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = Axis::rules(&self.axes);
+        faults.extend(rising("factor", self.factor));
+        faults
     }
 }
 
@@ -76,8 +73,8 @@ pub struct AnisotropyParams {
 /// Between which two slices that were kept a slice lies, and how far from the first.
 type Between = (usize, usize, f32);
 
-impl AnisotropyParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for AnisotropyParams {
+    fn apply(&self, sample: &mut Sample) {
         let shape = sample.shape();
         let axis = self.axis.index();
         let slices = between(shape[axis], self.factor);

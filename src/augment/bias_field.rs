@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, range};
 use super::math::exp;
-use super::{Sample, happens, ranges::validate_number, uniform, validate_probability};
+use super::{Augmentation, Change, Sample, chance, uniform};
 
 /// Multiplies the signal by a smooth field, as an uneven coil does: the exponential of a polynomial in
 /// the three coordinates, each running from -1 to 1 over the grid. The signal is what lies above the
@@ -40,20 +40,11 @@ impl Default for BiasField {
     }
 }
 
-impl BiasField {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Included};
-        validate_probability(self.p)?;
-        let allowed = (Excluded(0.0), Included(3.0));
-        validate_number("coefficient", self.coefficient, allowed)?;
-        match self.order {
-            0..=MAX_ORDER => Ok(()),
-            order => Err(format!("order is {order} and must be at most {MAX_ORDER}")),
-        }
-    }
+impl Augmentation for BiasField {
+    type Params = BiasFieldParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BiasFieldParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BiasFieldParams> {
+        chance(self.p, rng).then(|| {
             let largest = self.coefficient;
             let coefficients = exponents(self.order).map(|_| uniform(-largest, largest, rng));
             BiasFieldParams {
@@ -79,8 +70,8 @@ pub struct BiasFieldParams {
     pub coefficients: Vec<f64>,
 }
 
-impl BiasFieldParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for BiasFieldParams {
+    fn apply(&self, sample: &mut Sample) {
         let (nx, ny, nz) = sample.image.dim();
         let values = in_order(&mut sample.image);
         let Some([low, _]) = range(values) else {

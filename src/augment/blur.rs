@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gaussian::blur;
 use super::intensities::{in_order, range};
-use super::ranges::validate_range;
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Blurs the image with a Gaussian whose standard deviation is drawn for each axis. It is cut off
 /// beyond 4 standard deviations, and the image mirrored at its edges, which keeps its mean.
@@ -32,17 +33,18 @@ impl Default for Blur {
     }
 }
 
-impl Blur {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        validate_range("std", self.std, 0.0..=100.0)
-    }
+impl Augmentation for Blur {
+    type Params = BlurParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BlurParams> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BlurParams> {
         let [low, high] = self.std;
-        happens(self.p, rng).then(|| BlurParams {
+        chance(self.p, rng).then(|| BlurParams {
             std: [(); 3].map(|()| uniform(low, high, rng)),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("std", self.std)
     }
 }
 
@@ -53,8 +55,8 @@ pub struct BlurParams {
     pub std: [f64; 3],
 }
 
-impl BlurParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for BlurParams {
+    fn apply(&self, sample: &mut Sample) {
         // The weights' rounding would move a constant.
         if range(in_order(&mut sample.image)).is_some() {
             let spacing = sample.spacing();

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order};
-use super::ranges::{factor, validate_range};
-use super::{Sample, happens, validate_probability};
+use super::ranges::{factor, rising};
+use super::{Augmentation, Change, Sample, chance};
+use crate::settings::Fault;
 
 /// Multiplies the image by a factor. On z-scored images, where 0 is in the middle of the tissue, this
 /// widens or narrows the histogram rather than lighten or darken, as it does in nnU-Net.
@@ -32,17 +33,17 @@ impl Default for Brightness {
     }
 }
 
-impl Brightness {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        validate_probability(self.p)?;
-        validate_range("factor", self.factor, (Excluded(0.0), Unbounded))
-    }
+impl Augmentation for Brightness {
+    type Params = BrightnessParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BrightnessParams> {
-        happens(self.p, rng).then(|| BrightnessParams {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BrightnessParams> {
+        chance(self.p, rng).then(|| BrightnessParams {
             factor: factor(self.factor, rng),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("factor", self.factor)
     }
 }
 
@@ -53,8 +54,8 @@ pub struct BrightnessParams {
     pub factor: f64,
 }
 
-impl BrightnessParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for BrightnessParams {
+    fn apply(&self, sample: &mut Sample) {
         let factor = self.factor as f32;
         change(in_order(&mut sample.image), |part| scale(part, factor));
     }

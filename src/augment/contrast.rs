@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order, mean_and_deviation, range};
-use super::ranges::{factor, validate_range};
-use super::{Sample, happens, validate_probability};
+use super::ranges::{factor, rising};
+use super::{Augmentation, Change, Sample, chance};
+use crate::settings::Fault;
 
 /// Scales the image about its mean by a factor, and cuts off what then lies below its former minimum
 /// or above its former maximum.
@@ -33,17 +34,17 @@ impl Default for Contrast {
     }
 }
 
-impl Contrast {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        validate_probability(self.p)?;
-        validate_range("factor", self.factor, (Excluded(0.0), Unbounded))
-    }
+impl Augmentation for Contrast {
+    type Params = ContrastParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ContrastParams> {
-        happens(self.p, rng).then(|| ContrastParams {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ContrastParams> {
+        chance(self.p, rng).then(|| ContrastParams {
             factor: factor(self.factor, rng),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("factor", self.factor)
     }
 }
 
@@ -54,8 +55,8 @@ pub struct ContrastParams {
     pub factor: f64,
 }
 
-impl ContrastParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for ContrastParams {
+    fn apply(&self, sample: &mut Sample) {
         let values = in_order(&mut sample.image);
         if let Some(range) = range(values) {
             let (mean, _) = mean_and_deviation(values);

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
+use super::{Augmentation, Change};
 
 /// Cuts a window of a fixed size, every place within the grid being equally likely. Along an axis
 /// on which the grid is smaller, the window is centred on it and air fills the rest. There is no
@@ -25,23 +26,18 @@ impl Default for Crop {
     }
 }
 
-impl Crop {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.shape.iter().all(|n| (1..=4096).contains(n)) {
-            Ok(())
-        } else {
-            Err(format!(
-                "shape is {:?} and each number must lie from 1 to 4096 voxels",
-                self.shape
-            ))
-        }
-    }
+impl Augmentation for Crop {
+    type Params = CropParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CropParams> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CropParams> {
         Some(CropParams {
             start: Start::Fraction([(); 3].map(|()| rng.random())),
             shape: self.shape,
         })
+    }
+
+    fn fixes_shape(&self) -> bool {
+        true
     }
 }
 
@@ -89,5 +85,11 @@ impl Spatial for CropParams {
             }),
         };
         map.window(start, self.shape);
+    }
+}
+
+impl Change for CropParams {
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        Some(self)
     }
 }

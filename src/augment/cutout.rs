@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, mean_and_deviation, range};
-use super::ranges::validate_range;
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Fills boxes of the image with one value; the mask stays, so that the network learns to go on where
 /// nothing is seen. Centres are drawn uniformly over the grid, and boxes may stick out of it.
@@ -51,22 +52,11 @@ impl Default for Cutout {
     }
 }
 
-impl Cutout {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        validate_probability(self.p)?;
-        let [low, high] = self.boxes;
-        if !(1 <= low && low <= high && high <= 100) {
-            return Err(format!(
-                "boxes is [{low}, {high}] and must be two numbers from 1 to 100, the first not \
-                 above the second"
-            ));
-        }
-        validate_range("size", self.size, (Excluded(0.0), Unbounded))
-    }
+impl Augmentation for Cutout {
+    type Params = CutoutParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CutoutParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CutoutParams> {
+        chance(self.p, rng).then(|| {
             let ([fewest, most], [low, high]) = (self.boxes, self.size);
             let count = rng.random_range(fewest..=most);
             let boxes = (0..count).map(|_| CutoutBox {
@@ -78,6 +68,12 @@ impl Cutout {
                 fill: self.fill,
             }
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = rising("boxes", self.boxes);
+        faults.extend(rising("size", self.size));
+        faults
     }
 }
 
@@ -99,8 +95,8 @@ pub struct CutoutBox {
     pub size: [f64; 3],
 }
 
-impl CutoutParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for CutoutParams {
+    fn apply(&self, sample: &mut Sample) {
         let values = in_order(&mut sample.image);
         let Some([low, _]) = range(values) else {
             return;

@@ -3,7 +3,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Lattice, Map, Spatial};
-use super::{happens, uniform, validate_probability};
+use super::{Augmentation, Change, chance, uniform};
+use crate::settings::Fault;
 
 /// Bends image and mask by a smooth random displacement: a cubic B-spline whose control points, a
 /// coarse lattice over the grid, each move by a random amount along x, y and z. A voxel takes the value
@@ -45,32 +46,11 @@ impl Default for Elastic {
     }
 }
 
-impl Elastic {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        if !(4..=32).contains(&self.control_points) {
-            return Err(format!(
-                "control_points is {} and must lie from 4 to 32",
-                self.control_points
-            ));
-        }
-        if !(self.max_displacement > 0.0 && self.max_displacement <= 100.0) {
-            return Err(format!(
-                "max_displacement is {} and must be above 0 and at most 100 mm",
-                self.max_displacement
-            ));
-        }
-        if self.locked_borders > 2 || 2 * self.locked_borders >= self.control_points {
-            return Err(format!(
-                "locked_borders is {} and must be 0, 1 or 2 and below half of control_points ({})",
-                self.locked_borders, self.control_points
-            ));
-        }
-        Ok(())
-    }
+impl Augmentation for Elastic {
+    type Params = ElasticParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ElasticParams> {
-        if !happens(self.p, rng) {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ElasticParams> {
+        if !chance(self.p, rng) {
             return None;
         }
         let (n, most) = (self.control_points, self.max_displacement);
@@ -87,6 +67,17 @@ impl Elastic {
             control_points: n,
             displacements: displacements.collect(),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        if 2 * self.locked_borders < self.control_points {
+            return Vec::new();
+        }
+        let message = format!(
+            "locked_borders must be below half of control_points ({}), not {}",
+            self.control_points, self.locked_borders
+        );
+        vec![Fault::new("locked_borders", message)]
     }
 }
 
@@ -117,5 +108,11 @@ impl Spatial for ElasticParams {
             std::array::from_fn(|a| (moved[a] / spacing[a]).clamp(-most[a], most[a]))
         });
         map.elastic(lattice);
+    }
+}
+
+impl Change for ElasticParams {
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        Some(self)
     }
 }

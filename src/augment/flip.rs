@@ -3,7 +3,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
-use super::{happens, validate_probability};
+use super::{Augmentation, Change, chance};
+use crate::settings::Fault;
 use crate::volume::Affine;
 
 /// Mirrors image and mask about the middle of the grid, along each of `axes` independently.
@@ -42,16 +43,15 @@ impl Axis {
         }
     }
 
-    /// Checks a choice of axes.
-    pub(super) fn validate(axes: &[Self]) -> Result<(), String> {
+    /// What is wrong with a choice of axes.
+    pub(super) fn rules(axes: &[Self]) -> Vec<Fault> {
         let repeated = |(index, axis)| axes[..index].contains(axis);
-        if axes.is_empty() || axes.iter().enumerate().any(repeated) {
-            return Err(
-                "axes must name at least one of left_right, front_back and up_down, each once"
-                    .into(),
-            );
+        if !axes.is_empty() && !axes.iter().enumerate().any(repeated) {
+            return Vec::new();
         }
-        Ok(())
+        let message =
+            "axes must name at least one of left_right, front_back and up_down, each once";
+        vec![Fault::new("axes", message)]
     }
 }
 
@@ -64,16 +64,17 @@ impl Default for Flip {
     }
 }
 
-impl Flip {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        Axis::validate(&self.axes)
+impl Augmentation for Flip {
+    type Params = FlipParams;
+
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<FlipParams> {
+        let mut axes = self.axes.clone();
+        axes.retain(|_| chance(self.p, rng));
+        (!axes.is_empty()).then_some(FlipParams { axes })
     }
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<FlipParams> {
-        let mut axes = self.axes.clone();
-        axes.retain(|_| happens(self.p, rng));
-        (!axes.is_empty()).then_some(FlipParams { axes })
+    fn rules(&self) -> Vec<Fault> {
+        Axis::rules(&self.axes)
     }
 }
 
@@ -92,6 +93,12 @@ impl Spatial for FlipParams {
             back.0[axis][3] = map.grid().shape[axis] as f64 - 1.0;
         }
         map.affine(back);
+    }
+}
+
+impl Change for FlipParams {
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        Some(self)
     }
 }
 
@@ -129,8 +136,8 @@ mod tests {
     fn axes_are_drawn_independently() {
         let flip: Flip = serde_yaml::from_str("axes: [left_right, up_down]").unwrap();
         let mut counts = [0; 3];
-        for repeat in 0..4000 {
-            let drawn = flip.draw(&mut crate::random::stream(1, &[], &[repeat]));
+        for index in 0..4000 {
+            let drawn = flip.draw(&mut crate::random::stream(1, &[], &[index]));
             counts[drawn.map_or(0, |params| params.axes.len())] += 1;
         }
         // Binomial(2, 0.5): a quarter, a half, a quarter; four standard deviations are 127.
@@ -143,7 +150,7 @@ mod tests {
     fn no_axis_or_one_twice_is_refused() {
         for axes in ["[]", "[up_down, up_down]"] {
             let flip: Flip = serde_yaml::from_str(&format!("axes: {axes}")).unwrap();
-            assert!(flip.validate().unwrap_err().contains("axes"));
+            assert_eq!(flip.rules()[0].path, "axes");
         }
     }
 }

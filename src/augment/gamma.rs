@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order, mean_and_deviation, range};
 use super::math::power;
-use super::ranges::{factor, validate_number, validate_range};
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::factor;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to a power: so it
 /// is defined below 0 too, as after a z-score. Minimum and maximum stay as they are, unless
@@ -48,19 +49,11 @@ impl Default for Gamma {
     }
 }
 
-impl Gamma {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Included};
-        validate_probability(self.p)?;
-        validate_number("log_gamma", self.log_gamma, (Excluded(0.0), Included(3.0)))?;
-        match self.range {
-            Some(range) => validate_range("range", range, (Excluded(0.0), Included(20.0))),
-            None => Ok(()),
-        }
-    }
+impl Augmentation for Gamma {
+    type Params = GammaParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GammaParams> {
-        happens(self.p, rng).then(|| GammaParams {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GammaParams> {
+        chance(self.p, rng).then(|| GammaParams {
             gamma: match self.range {
                 Some(range) => factor(range, rng),
                 None => uniform(-self.log_gamma, self.log_gamma, rng).exp(),
@@ -68,6 +61,19 @@ impl Gamma {
             invert: self.invert,
             keep_statistics: self.keep_statistics,
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        match self.range {
+            Some([low, high]) if !(0.0 < low && low <= high && high <= 20.0) => {
+                let message = format!(
+                    "range must be two numbers above 0 and at most 20, the first not above the second, \
+                     not [{low}, {high}]"
+                );
+                vec![Fault::new("range", message)]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -82,8 +88,8 @@ pub struct GammaParams {
     pub keep_statistics: bool,
 }
 
-impl GammaParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for GammaParams {
+    fn apply(&self, sample: &mut Sample) {
         let values = in_order(&mut sample.image);
         let Some([low, high]) = range(values) else {
             return;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::flip::Axis;
 use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
-use super::ranges::{validate_number, validate_range};
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Ghosts along the phase-encoding axis, as from a periodic movement such as breathing or a pulse:
 /// every n-th plane of k-space is weakened, which adds n faint copies of the image. A part of k-space
@@ -48,25 +49,11 @@ impl Default for Ghosting {
     }
 }
 
-impl Ghosting {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        let [low, high] = self.ghosts;
-        if !(1 <= low && low <= high && high <= 100) {
-            return Err(format!(
-                "ghosts is [{low}, {high}] and must be two numbers from 1 to 100, the first not \
-                 above the second"
-            ));
-        }
-        if self.axes.is_empty() {
-            return Err("axes must name at least one of left_right, front_back and up_down".into());
-        }
-        validate_range("intensity", self.intensity, 0.0..=1.0)?;
-        validate_number("restore", self.restore, 0.0..=1.0)
-    }
+impl Augmentation for Ghosting {
+    type Params = GhostingParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GhostingParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GhostingParams> {
+        chance(self.p, rng).then(|| {
             let ([fewest, most], [low, high]) = (self.ghosts, self.intensity);
             GhostingParams {
                 ghosts: rng.random_range(fewest..=most),
@@ -75,6 +62,12 @@ impl Ghosting {
                 restore: self.restore,
             }
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = rising("ghosts", self.ghosts);
+        faults.extend(rising("intensity", self.intensity));
+        faults
     }
 }
 
@@ -91,8 +84,8 @@ pub struct GhostingParams {
     pub restore: f64,
 }
 
-impl GhostingParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for GhostingParams {
+    fn apply(&self, sample: &mut Sample) {
         if range(in_order(&mut sample.image)).is_none() {
             return;
         }

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order, range};
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Bends the intensities along a rising line through random control points. The points lie evenly
 /// between the image's minimum and maximum, which stay; each inner one is moved, in turn, to
@@ -32,21 +34,11 @@ impl Default for HistogramShift {
     }
 }
 
-impl HistogramShift {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        let [low, high] = self.control_points;
-        if 3 <= low && low <= high && high <= 64 {
-            return Ok(());
-        }
-        Err(format!(
-            "control_points is [{low}, {high}] and must be two numbers from 3 to 64, the first not \
-             above the second"
-        ))
-    }
+impl Augmentation for HistogramShift {
+    type Params = HistogramShiftParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<HistogramShiftParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<HistogramShiftParams> {
+        chance(self.p, rng).then(|| {
             let [low, high] = self.control_points;
             let last = rng.random_range(low..=high) - 1;
             let mut control_points: Vec<f64> = (0..=last).map(|i| i as f64 / last as f64).collect();
@@ -55,6 +47,10 @@ impl HistogramShift {
             }
             HistogramShiftParams { control_points }
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("control_points", self.control_points)
     }
 }
 
@@ -65,8 +61,8 @@ pub struct HistogramShiftParams {
     pub control_points: Vec<f64>,
 }
 
-impl HistogramShiftParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for HistogramShiftParams {
+    fn apply(&self, sample: &mut Sample) {
         let values = in_order(&mut sample.image);
         let points: Vec<f32> = self.control_points.iter().map(|&p| p as f32).collect();
         if let (Some(range), 2..) = (range(values), points.len()) {

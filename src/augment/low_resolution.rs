@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, range};
-use super::ranges::validate_range;
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Makes the image as coarse as a scan of larger voxels: takes the nearest voxel on a grid with fewer
 /// voxels, and interpolates linearly back onto the image's own. The mask stays sharp.
@@ -33,18 +34,18 @@ impl Default for LowResolution {
     }
 }
 
-impl LowResolution {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Included};
-        validate_probability(self.p)?;
-        validate_range("scale", self.scale, (Excluded(0.0), Included(1.0)))
-    }
+impl Augmentation for LowResolution {
+    type Params = LowResolutionParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<LowResolutionParams> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<LowResolutionParams> {
         let [low, high] = self.scale;
-        happens(self.p, rng).then(|| LowResolutionParams {
+        chance(self.p, rng).then(|| LowResolutionParams {
             scale: uniform(low, high, rng),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("scale", self.scale)
     }
 }
 
@@ -55,8 +56,8 @@ pub struct LowResolutionParams {
     pub scale: f64,
 }
 
-impl LowResolutionParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for LowResolutionParams {
+    fn apply(&self, sample: &mut Sample) {
         let (nx, ny, nz) = sample.image.dim();
         let values = in_order(&mut sample.image);
         if range(values).is_none() {

@@ -3,8 +3,7 @@ use rand_distr::{Beta, Distribution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ranges::validate_number;
-use super::{Drawn, happens, validate_probability};
+use super::{Augmentation, Change, Drawn, chance};
 
 /// Mixes a sample with the next one of its batch (the last with the first), images and masks alike:
 /// `λ * own + (1 - λ) * next`, λ from a Beta distribution. Masks become soft. It comes after all other
@@ -28,19 +27,19 @@ impl Default for Mixup {
     }
 }
 
-impl Mixup {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Included};
-        validate_probability(self.p)?;
-        validate_number("alpha", self.alpha, (Excluded(0.0), Included(100.0)))
-    }
+impl Augmentation for Mixup {
+    type Params = MixupParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MixupParams> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MixupParams> {
         // Only an alpha that `validate` refuses makes no distribution.
         let beta = Beta::new(self.alpha, self.alpha).ok()?;
-        happens(self.p, rng).then(|| MixupParams {
+        chance(self.p, rng).then(|| MixupParams {
             lambda: beta.sample(rng),
         })
+    }
+
+    fn mixes_batch(&self) -> bool {
+        true
     }
 }
 
@@ -50,6 +49,9 @@ pub struct MixupParams {
     /// λ, the sample's own share, from 0 to 1.
     pub lambda: f64,
 }
+
+// A sample alone has nothing to be mixed with: see [`mix_batch`].
+impl Change for MixupParams {}
 
 /// Mixes the samples of a batch, `drawn` for each, whose values lie one after the other in `images` and `masks`.
 pub fn mix_batch(drawn: &[Vec<Drawn>], images: &mut [f32], masks: &mut [f32]) {

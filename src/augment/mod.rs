@@ -19,34 +19,14 @@
 //! - Where everything moves by whole voxels, values are copied and nothing is blurred.
 //! - Lengths are in mm and angles in degrees, along and about the grid's own axes.
 
-mod affine;
-mod anisotropy;
-mod bias_field;
-mod blur;
-mod brightness;
-mod contrast;
-mod crop;
-mod cutout;
-mod elastic;
-mod flip;
-mod gamma;
 mod gaussian;
-mod ghosting;
-mod histogram_shift;
 mod intensities;
 mod kspace;
-mod low_resolution;
 mod math;
-mod mixup;
-mod motion;
-mod noise;
 mod per_axis;
 mod ranges;
 mod rigid;
-mod sharpen;
-mod shift;
 mod spatial;
-mod spike;
 mod summary;
 
 use ndarray::Array3;
@@ -56,30 +36,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::random;
+use crate::settings::{Fault, within};
 use crate::volume::{self, Grid};
 use spatial::Spatial;
 
-pub use affine::{Affine, AffineParams};
-pub use anisotropy::{Anisotropy, AnisotropyParams};
-pub use bias_field::{BiasField, BiasFieldParams};
-pub use blur::{Blur, BlurParams};
-pub use brightness::{Brightness, BrightnessParams};
-pub use contrast::{Contrast, ContrastParams};
-pub use crop::{Crop, CropParams, Start};
-pub use cutout::{Cutout, CutoutBox, CutoutParams, Fill};
-pub use elastic::{Elastic, ElasticParams};
-pub use flip::{Axis, Flip, FlipParams};
-pub use gamma::{Gamma, GammaParams};
-pub use ghosting::{Ghosting, GhostingParams};
-pub use histogram_shift::{HistogramShift, HistogramShiftParams};
-pub use low_resolution::{LowResolution, LowResolutionParams};
-pub use mixup::{Mixup, MixupParams, mix_batch};
-pub use motion::{Motion, MotionParams, Movement};
-pub use noise::{Noise, NoiseDistribution, NoiseParams};
 pub use per_axis::PerAxis;
-pub use sharpen::{Sharpen, SharpenParams};
-pub use shift::{Shift, ShiftParams};
-pub use spike::{Spike, SpikeParams};
 
 /// An image with its mask, both indexed `[x, y, z]`, x from left to right, y from back to front and
 /// z upwards (RAS).
@@ -114,162 +75,141 @@ impl Sample {
     }
 }
 
+/// What every transform does: the contract of a member of [`Transform`].
+pub trait Augmentation {
+    /// What is drawn for one sample: plain data that can be stored and applied again.
+    type Params: Change;
+
+    /// Draws the parameters for one sample; `None` leaves the sample as it is.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Self::Params>;
+
+    /// Whether samples are all of one shape afterwards, whatever theirs was before.
+    fn fixes_shape(&self) -> bool {
+        false
+    }
+
+    /// Whether it mixes the samples of a batch, and so needs several.
+    fn mixes_batch(&self) -> bool {
+        false
+    }
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
+
+/// What drawn parameters do to a sample: change its intensities, or move its voxels.
+pub trait Change {
+    /// Changes the intensities of `sample`.
+    fn apply(&self, _sample: &mut Sample) {}
+
+    /// The movement of voxels, if it is one; all of these are applied at once, as one resampling.
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        None
+    }
+}
+
 crate::family! {
     /// A random change to a training sample.
-    pub enum Transform {
+    pub enum Transform: Augmentation, listed as "augmentations" {
         /// Mirrors image and mask.
-        "flip" => Flip(Flip),
+        "flip" => flip::Flip,
         /// Bends the intensities.
-        "gamma" => Gamma(Gamma),
+        "gamma" => gamma::Gamma,
         /// Adds noise to the image.
-        "noise" => Noise(Noise),
+        "noise" => noise::Noise,
         /// Moves image and mask.
-        "shift" => Shift(Shift),
+        "shift" => shift::Shift,
         /// Multiplies the image by a factor.
-        "brightness" => Brightness(Brightness),
+        "brightness" => brightness::Brightness,
         /// Multiplies the signal by a smooth field.
-        "bias_field" => BiasField(BiasField),
+        "bias_field" => bias_field::BiasField,
         /// Scales the image about its mean.
-        "contrast" => Contrast(Contrast),
+        "contrast" => contrast::Contrast,
         /// Blurs the image.
-        "blur" => Blur(Blur),
+        "blur" => blur::Blur,
         /// Makes the image as coarse as one of larger voxels.
-        "low_resolution" => LowResolution(LowResolution),
+        "low_resolution" => low_resolution::LowResolution,
         /// Sharpens the image's edges.
-        "sharpen" => Sharpen(Sharpen),
+        "sharpen" => sharpen::Sharpen,
         /// Bends the histogram at random points.
-        "histogram_shift" => HistogramShift(HistogramShift),
+        "histogram_shift" => histogram_shift::HistogramShift,
         /// Adds ghosts along the phase-encoding axis.
-        "ghosting" => Ghosting(Ghosting),
+        "ghosting" => ghosting::Ghosting,
         /// Adds stripes, as from spikes in k-space.
-        "spike" => Spike(Spike),
+        "spike" => spike::Spike,
         /// Makes the head move during the scan.
-        "motion" => Motion(Motion),
+        "motion" => motion::Motion,
         /// Fills boxes of the image.
-        "cutout" => Cutout(Cutout),
+        "cutout" => cutout::Cutout,
         /// Turns, scales, shears and moves image and mask.
-        "affine" => Affine(Affine),
+        "affine" => affine::Affine,
         /// Bends image and mask.
-        "elastic" => Elastic(Elastic),
+        "elastic" => elastic::Elastic,
         /// Cuts a window of fixed size out of image and mask.
-        "crop" => Crop(Crop),
+        "crop" => crop::Crop,
         /// Makes the image as coarse along one axis as thick slices are.
-        "anisotropy" => Anisotropy(Anisotropy),
+        "anisotropy" => anisotropy::Anisotropy,
         /// Mixes a sample with the next one of its batch.
-        "mixup" => Mixup(Mixup),
+        "mixup" => mixup::Mixup,
     }
 }
 
 impl Transform {
-    /// Draws the parameters for one sample; `None` leaves the sample as it is.
-    pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Drawn> {
-        match self {
-            Self::Flip(member) => member.draw(rng).map(Drawn::Flip),
-            Self::Gamma(member) => member.draw(rng).map(Drawn::Gamma),
-            Self::Noise(member) => member.draw(rng).map(Drawn::Noise),
-            Self::Shift(member) => member.draw(rng).map(Drawn::Shift),
-            Self::Brightness(member) => member.draw(rng).map(Drawn::Brightness),
-            Self::BiasField(member) => member.draw(rng).map(Drawn::BiasField),
-            Self::Contrast(member) => member.draw(rng).map(Drawn::Contrast),
-            Self::Blur(member) => member.draw(rng).map(Drawn::Blur),
-            Self::LowResolution(member) => member.draw(rng).map(Drawn::LowResolution),
-            Self::Sharpen(member) => member.draw(rng).map(Drawn::Sharpen),
-            Self::HistogramShift(member) => member.draw(rng).map(Drawn::HistogramShift),
-            Self::Ghosting(member) => member.draw(rng).map(Drawn::Ghosting),
-            Self::Spike(member) => member.draw(rng).map(Drawn::Spike),
-            Self::Motion(member) => member.draw(rng).map(Drawn::Motion),
-            Self::Cutout(member) => member.draw(rng).map(Drawn::Cutout),
-            Self::Affine(member) => member.draw(rng).map(Drawn::Affine),
-            Self::Elastic(member) => member.draw(rng).map(Drawn::Elastic),
-            Self::Crop(member) => member.draw(rng).map(Drawn::Crop),
-            Self::Anisotropy(member) => member.draw(rng).map(Drawn::Anisotropy),
-            Self::Mixup(member) => member.draw(rng).map(Drawn::Mixup),
-        }
+    /// Whether samples are all of one shape afterwards, whatever theirs was before.
+    pub fn fixes_shape(&self) -> bool {
+        with_member!(self, transform => transform.fixes_shape())
+    }
+
+    /// Whether it mixes the samples of a batch, and so needs several.
+    pub fn mixes_batch(&self) -> bool {
+        with_member!(self, transform => transform.mixes_batch())
     }
 }
 
-/// What a transform has drawn for one sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drawn {
-    /// The axes to mirror.
-    Flip(FlipParams),
-    /// The exponent.
-    Gamma(GammaParams),
-    /// The noise's strength and seed.
-    Noise(NoiseParams),
-    /// How far to move.
-    Shift(ShiftParams),
-    /// The factor.
-    Brightness(BrightnessParams),
-    /// The polynomial's coefficients.
-    BiasField(BiasFieldParams),
-    /// The factor.
-    Contrast(ContrastParams),
-    /// The standard deviations.
-    Blur(BlurParams),
-    /// The resolution.
-    LowResolution(LowResolutionParams),
-    /// The amount.
-    Sharpen(SharpenParams),
-    /// Where the control points go.
-    HistogramShift(HistogramShiftParams),
-    /// The ghosts' number and intensity.
-    Ghosting(GhostingParams),
-    /// The spikes' places and height.
-    Spike(SpikeParams),
-    /// The movements.
-    Motion(MotionParams),
-    /// The boxes.
-    Cutout(CutoutParams),
-    /// Angles, factors and distances.
-    Affine(AffineParams),
-    /// The control points' displacements.
-    Elastic(ElasticParams),
-    /// The window.
-    Crop(CropParams),
-    /// The axis and the factor.
-    Anisotropy(AnisotropyParams),
-    /// The sample's own share.
-    Mixup(MixupParams),
+/// Declares [`Drawn`], and how each member of [`Transform`] comes to be one.
+macro_rules! drawn {
+    ($($member:ident,)+) => {
+        /// What a transform has drawn for one sample.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Drawn {
+            $(
+                #[doc = concat!("What [`", stringify!($member), "`] draws.")]
+                $member(<$member as Augmentation>::Params),
+            )+
+        }
+
+        impl Transform {
+            /// Draws the parameters for one sample; `None` leaves the sample as it is.
+            pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Drawn> {
+                match self { $(Self::$member(transform) => transform.draw(rng).map(Drawn::$member),)+ }
+            }
+        }
+
+        impl Drawn {
+            fn change(&self) -> &dyn Change {
+                match self { $(Self::$member(params) => params,)+ }
+            }
+        }
+    };
 }
+
+for_members!(drawn!);
 
 impl Drawn {
     /// Changes `sample`. The shape stays as it is, but for a crop.
     pub fn apply(&self, sample: &mut Sample) {
-        match self {
-            Self::Flip(_) | Self::Shift(_) | Self::Affine(_) | Self::Elastic(_) | Self::Crop(_) => {
-                apply(std::slice::from_ref(self), sample);
-            }
-            Self::Gamma(params) => params.apply(sample),
-            Self::Noise(params) => params.apply(sample),
-            Self::Brightness(params) => params.apply(sample),
-            Self::BiasField(params) => params.apply(sample),
-            Self::Contrast(params) => params.apply(sample),
-            Self::Blur(params) => params.apply(sample),
-            Self::LowResolution(params) => params.apply(sample),
-            Self::Sharpen(params) => params.apply(sample),
-            Self::HistogramShift(params) => params.apply(sample),
-            Self::Ghosting(params) => params.apply(sample),
-            Self::Spike(params) => params.apply(sample),
-            Self::Motion(params) => params.apply(sample),
-            Self::Cutout(params) => params.apply(sample),
-            Self::Anisotropy(params) => params.apply(sample),
-            // A sample alone has nothing to be mixed with: see `mix_batch`.
-            Self::Mixup(_) => {}
+        match self.spatial() {
+            Some(_) => apply(std::slice::from_ref(self), sample),
+            None => self.change().apply(sample),
         }
     }
 
     /// What moves voxels, if this does.
     fn spatial(&self) -> Option<&dyn Spatial> {
-        match self {
-            Self::Flip(params) => Some(params),
-            Self::Shift(params) => Some(params),
-            Self::Affine(params) => Some(params),
-            Self::Elastic(params) => Some(params),
-            Self::Crop(params) => Some(params),
-            _ => None,
-        }
+        self.change().spatial()
     }
 }
 
@@ -279,7 +219,7 @@ impl Drawn {
 pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
     spatial::resample(drawn.iter().filter_map(Drawn::spatial), sample);
     for drawn in drawn.iter().filter(|drawn| drawn.spatial().is_none()) {
-        drawn.apply(sample);
+        drawn.change().apply(sample);
     }
 }
 
@@ -298,12 +238,20 @@ pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
 pub struct Augmentations(pub Vec<Transform>);
 
 impl Augmentations {
+    /// What is wrong with the transforms that the ranges of their fields do not show.
+    pub fn rules(&self) -> Vec<Fault> {
+        let transforms = self.0.iter().enumerate();
+        transforms
+            .flat_map(|(index, transform)| within(&index.to_string(), transform.rules()))
+            .collect()
+    }
+
     /// Draws the parameters of whatever is to be applied ([`apply`]) to the sample of `case` in
-    /// `epoch`. `repeat` tells apart several samples of one case in an epoch.
-    pub fn draw(&self, seed: u64, epoch: u64, case: &str, repeat: u64) -> Vec<Drawn> {
+    /// `epoch`. `draw_index` tells apart several samples of one case in an epoch.
+    pub fn draw(&self, seed: u64, epoch: u64, case: &str, draw_index: u64) -> Vec<Drawn> {
         let stream = |index, name| {
             let purpose = ["augment", case, name];
-            random::stream(seed, &purpose, &[epoch, repeat, index])
+            random::stream(seed, &purpose, &[epoch, draw_index, index])
         };
         (0..)
             .zip(&self.0)
@@ -313,19 +261,11 @@ impl Augmentations {
 }
 
 /// True with probability `p`.
-fn happens(p: f64, rng: &mut ChaCha8Rng) -> bool {
+fn chance(p: f64, rng: &mut ChaCha8Rng) -> bool {
     rng.random::<f64>() < p
 }
 
 /// A number drawn uniformly from `low` to `high`.
 fn uniform(low: f64, high: f64, rng: &mut ChaCha8Rng) -> f64 {
     low + (high - low) * rng.random::<f64>()
-}
-
-fn validate_probability(p: f64) -> Result<(), String> {
-    if (0.0..=1.0).contains(&p) {
-        Ok(())
-    } else {
-        Err(format!("p is {p} and must lie from 0 to 1"))
-    }
 }

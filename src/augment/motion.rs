@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::flip::Axis;
 use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
-use super::ranges::validate_number;
 use super::rigid::moved;
-use super::{Sample, happens, uniform, validate_probability};
+use super::{Augmentation, Change, Sample, chance, uniform};
 
 /// A head that moves during the scan: k-space is put together from segments, one after the other along
 /// the phase-encoding axis, of the image and of rigidly moved copies of it. The copy that was there
@@ -50,24 +49,11 @@ impl Default for Motion {
     }
 }
 
-impl Motion {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        if !(1..=20).contains(&self.movements) {
-            return Err(format!(
-                "movements is {} and must be from 1 to 20",
-                self.movements
-            ));
-        }
-        if self.axes.is_empty() {
-            return Err("axes must name at least one of left_right, front_back and up_down".into());
-        }
-        validate_number("degrees", self.degrees, 0.0..=180.0)?;
-        validate_number("translation", self.translation, 0.0..)
-    }
+impl Augmentation for Motion {
+    type Params = MotionParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MotionParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MotionParams> {
+        chance(self.p, rng).then(|| {
             let axis = self.axes[rng.random_range(0..self.axes.len())];
             let step = 1.0 / (self.movements + 1) as f64;
             // As in TorchIO, up to 0.3 of an interval before or after the even times.
@@ -105,8 +91,8 @@ pub struct Movement {
     pub translation: [f64; 3],
 }
 
-impl MotionParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for MotionParams {
+    fn apply(&self, sample: &mut Sample) {
         let Some([air, _]) = range(in_order(&mut sample.image)) else {
             return;
         };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{PART, in_order, mean_and_deviation, range};
 use super::math::{ln, sin_cos};
-use super::{Sample, happens, ranges::validate_number, uniform, validate_probability};
+use super::{Augmentation, Change, Sample, chance, uniform};
 
 /// Adds noise, drawn anew for each voxel, to the image.
 ///
@@ -53,15 +53,11 @@ impl Default for Noise {
     }
 }
 
-impl Noise {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        validate_probability(self.p)?;
-        validate_number("std", self.std, (Excluded(0.0), Unbounded))
-    }
+impl Augmentation for Noise {
+    type Params = NoiseParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<NoiseParams> {
-        happens(self.p, rng).then(|| NoiseParams {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<NoiseParams> {
+        chance(self.p, rng).then(|| NoiseParams {
             std: uniform(0.0, self.std, rng),
             distribution: self.distribution,
             seed: rng.random(),
@@ -80,8 +76,8 @@ pub struct NoiseParams {
     pub seed: u64,
 }
 
-impl NoiseParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for NoiseParams {
+    fn apply(&self, sample: &mut Sample) {
         let values = in_order(&mut sample.image);
         let Some([low, _]) = range(values) else {
             return;

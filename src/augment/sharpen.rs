@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gaussian::blur;
 use super::intensities::{PART, in_order, range};
-use super::ranges::{validate_number, validate_range};
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Unsharp masking: adds `amount` times what a Gaussian blur would take away. Edges overshoot, so
 /// values may leave the image's range.
@@ -38,20 +39,19 @@ impl Default for Sharpen {
     }
 }
 
-impl Sharpen {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        use std::ops::Bound::{Excluded, Included};
-        validate_probability(self.p)?;
-        validate_range("amount", self.amount, 0.0..)?;
-        validate_number("std", self.std, (Excluded(0.0), Included(100.0)))
-    }
+impl Augmentation for Sharpen {
+    type Params = SharpenParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SharpenParams> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SharpenParams> {
         let [low, high] = self.amount;
-        happens(self.p, rng).then(|| SharpenParams {
+        chance(self.p, rng).then(|| SharpenParams {
             amount: uniform(low, high, rng),
             std: self.std,
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        rising("amount", self.amount)
     }
 }
 
@@ -64,8 +64,8 @@ pub struct SharpenParams {
     pub std: f64,
 }
 
-impl SharpenParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for SharpenParams {
+    fn apply(&self, sample: &mut Sample) {
         if range(in_order(&mut sample.image)).is_none() {
             return;
         }

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
-use super::{happens, uniform, validate_probability};
+use super::{Augmentation, Change, chance, uniform};
 use crate::volume::Affine;
 
 /// Moves image and mask along all three axes, by whole voxels, so that nothing is blurred. Where
@@ -28,18 +28,11 @@ impl Default for Shift {
     }
 }
 
-impl Shift {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        if self.max > 0.0 && self.max.is_finite() {
-            Ok(())
-        } else {
-            Err(format!("max is {} and must be above 0 mm", self.max))
-        }
-    }
+impl Augmentation for Shift {
+    type Params = ShiftParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ShiftParams> {
-        happens(self.p, rng).then(|| ShiftParams {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ShiftParams> {
+        chance(self.p, rng).then(|| ShiftParams {
             offset: [(); 3].map(|()| uniform(-self.max, self.max, rng)),
         })
     }
@@ -58,6 +51,12 @@ impl Spatial for ShiftParams {
         // Beyond any grid, and still exact.
         let voxels = |a: usize| (self.offset[a] / spacing[a]).round().clamp(-1e6, 1e6);
         map.affine(Affine::diagonal([1.0; 3], [0, 1, 2].map(|a| -voxels(a))));
+    }
+}
+
+impl Change for ShiftParams {
+    fn spatial(&self) -> Option<&dyn Spatial> {
+        Some(self)
     }
 }
 

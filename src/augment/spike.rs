@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, mean_and_deviation, range};
-use super::ranges::validate_range;
-use super::{Sample, happens, uniform, validate_probability};
+use super::ranges::rising;
+use super::{Augmentation, Change, Sample, chance, uniform};
+use crate::settings::Fault;
 
 /// Stripes through the whole image, as from spikes in k-space (herringbone artefact). A spike adds a
 /// plane wave, which is known in closed form. Its amplitude is `intensity` times the image's mean
@@ -40,21 +41,11 @@ impl Default for Spike {
     }
 }
 
-impl Spike {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_probability(self.p)?;
-        let [low, high] = self.spikes;
-        if !(1 <= low && low <= high && high <= 100) {
-            return Err(format!(
-                "spikes is [{low}, {high}] and must be two numbers from 1 to 100, the first not \
-                 above the second"
-            ));
-        }
-        validate_range("intensity", self.intensity, 0.0..)
-    }
+impl Augmentation for Spike {
+    type Params = SpikeParams;
 
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SpikeParams> {
-        happens(self.p, rng).then(|| {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SpikeParams> {
+        chance(self.p, rng).then(|| {
             let [fewest, most] = self.spikes;
             let count = rng.random_range(fewest..=most);
             let [low, high] = self.intensity;
@@ -63,6 +54,12 @@ impl Spike {
                 positions: (0..count).map(|_| rng.random()).collect(),
             }
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = rising("spikes", self.spikes);
+        faults.extend(rising("intensity", self.intensity));
+        faults
     }
 }
 
@@ -75,8 +72,8 @@ pub struct SpikeParams {
     pub positions: Vec<[f64; 3]>,
 }
 
-impl SpikeParams {
-    pub(super) fn apply(&self, sample: &mut Sample) {
+impl Change for SpikeParams {
+    fn apply(&self, sample: &mut Sample) {
         let (nx, ny, nz) = sample.image.dim();
         let values = in_order(&mut sample.image);
         let Some([low, _]) = range(values) else {

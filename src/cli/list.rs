@@ -2,73 +2,50 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::Failed;
-use crate::augment::Transform;
-use crate::dataset::{Inspection, ScanFacts, Source, Split};
+use crate::dataset::{Inspection, ScanFacts};
 use crate::experiment;
-use crate::jobs::Executor;
-use crate::loss::Loss;
+use crate::families::FAMILIES;
 use crate::metric::{Better, METRICS};
-use crate::model::Model;
-use crate::optimizer::Optimizer;
-use crate::preprocess::Step;
-use crate::schedule::Schedule;
-use crate::search::{Pruner, Sampler};
 use crate::settings;
+
+/// What is listed besides the families.
+const CASES: &str = "cases";
+const METRIC_TABLE: &str = "metrics";
 
 /// List what can be named in an experiment or a sweep, or an experiment's cases.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to list.
-    #[arg(value_enum)]
-    what: What,
+    #[arg(value_parser = PossibleValuesParser::new(subjects()))]
+    what: String,
     /// The experiment, for `cases`.
     experiment: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum What {
-    Augmentations,
-    Cases,
-    Executors,
-    Losses,
-    Metrics,
-    Models,
-    Optimizers,
-    Preprocessing,
-    Pruners,
-    Samplers,
-    Schedules,
-    Sources,
-    Splits,
+/// Everything that can be listed, in order.
+fn subjects() -> Vec<&'static str> {
+    let families = FAMILIES.iter().map(|family| family.plural);
+    let mut all: Vec<&str> = families.chain([CASES, METRIC_TABLE]).collect();
+    all.sort_unstable();
+    all
 }
 
 pub(super) fn main(args: &Args) -> Result<(), Failed> {
-    match args.what {
-        What::Augmentations => members(&Transform::defaults()),
-        What::Losses => members(&Loss::defaults()),
-        What::Metrics => metrics(),
-        What::Models => members(&Model::defaults()),
-        What::Optimizers => members(&Optimizer::defaults()),
-        What::Preprocessing => members(&Step::defaults()),
-        What::Schedules => members(&Schedule::defaults()),
-        What::Sources => members(&Source::defaults()),
-        What::Splits => members(&Split::defaults()),
-        What::Samplers => members(&Sampler::defaults()),
-        What::Pruners => members(&Pruner::defaults()),
-        What::Executors => members(&Executor::defaults()),
-        What::Cases => cases(args),
+    match args.what.as_str() {
+        CASES => cases(args),
+        METRIC_TABLE => metrics(),
+        plural => {
+            let mut named = FAMILIES.iter().filter(|family| family.plural == plural);
+            named.try_for_each(|family| {
+                out!("{}", family.describe().map_err(Failed::work)?);
+                Ok(())
+            })
+        }
     }
-}
-
-/// Each member, as YAML with comments that can be copied into an experiment.
-fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), Failed> {
-    out!("{}", settings::describe(defaults).map_err(Failed::work)?);
-    Ok(())
 }
 
 /// Each metric with its unit and which values are good, as YAML with comments.

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_folder, check_there, entries, files_below, nifti_stem};
-use super::{Case, DatasetError};
+use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{FileError, read_text};
+use crate::settings::Fault;
 
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans
 /// `sub-*/[ses-*/]anat/*_T1w.nii.gz`, and their masks somewhere below a derivatives folder.
@@ -20,8 +21,10 @@ use crate::files::{FileError, read_text};
 #[serde(default, deny_unknown_fields)]
 pub struct Bids {
     /// The dataset's folder, which holds the subjects' folders.
+    #[schemars(extend("format" = "path"))]
     pub root: PathBuf,
     /// The folder below which masks are looked for; `null` for `derivatives` in `root`.
+    #[schemars(extend("format" = "path"))]
     pub derivatives: Option<PathBuf>,
     /// The suffix of the scans.
     pub suffix: String,
@@ -54,25 +57,8 @@ impl Default for Bids {
     }
 }
 
-impl Bids {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.root.as_os_str().is_empty() {
-            return Err("root must name the dataset's folder".into());
-        }
-        let word = |text: &str| !text.is_empty() && text.chars().all(char::is_alphanumeric);
-        if word(&self.suffix) && word(&self.mask) {
-            Ok(())
-        } else {
-            Err("suffix and mask must be words of letters and digits, such as T1w".into())
-        }
-    }
-
-    /// Every case, in order of its id.
-    ///
-    /// # Errors
-    ///
-    /// When a folder is missing, there is no scan, or a scan has no mask or several.
-    pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
+impl CaseSource for Bids {
+    fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         let derivatives = match &self.derivatives {
             Some(folder) => folder.clone(),
             None => self.root.join("derivatives"),
@@ -139,6 +125,20 @@ impl Bids {
         Ok(cases.into_values().collect())
     }
 
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = empty_path("root", &self.root, "root must name the dataset's folder");
+        let word = |text: &str| !text.is_empty() && text.chars().all(char::is_alphanumeric);
+        for (key, value) in [("suffix", &self.suffix), ("mask", &self.mask)] {
+            if !word(value) {
+                let message = format!("{key} must be a word of letters and digits, such as T1w");
+                faults.push(Fault::new(key, message));
+            }
+        }
+        faults
+    }
+}
+
+impl Bids {
     /// The files in the subjects' `anat` folders, in order of their path.
     fn anatomical(&self) -> Result<Vec<PathBuf>, FileError> {
         let mut files = Vec::new();

@@ -1,41 +1,54 @@
 //! Cases: where they come from, which train and which validate, and how they reach the network.
 
-mod bids;
 mod case;
 mod files_below;
 mod inspect;
 mod loader;
-mod nfbs;
-mod pairs;
 mod patch;
 mod split;
-mod table;
+
+use std::path::Path;
 
 use crate::preprocess::Inputs;
+use crate::settings::Fault;
 
-pub use bids::Bids;
 pub use case::{Case, DatasetError};
 pub use inspect::{Inspection, ScanFacts};
 pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
-pub use nfbs::Nfbs;
-pub use pairs::Pairs;
 pub use patch::Patch;
 pub use split::{
     Amount, Fold, Holdout, KFold, LeaveOneOut, Measure, Predefined, Split, SplitError, Stratify,
 };
-pub use table::Table;
+
+/// What every source does: the contract of a member of [`Source`].
+///
+/// A field that is a path says so in its schema, by `#[schemars(extend("format" = "path"))]`: it is then
+/// relative to the file that sets it.
+pub trait CaseSource {
+    /// Every case, in order of its id.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or one is incomplete; the message names the file and the remedy.
+    fn cases(&self) -> Result<Vec<Case>, DatasetError>;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// Where the cases come from.
-    pub enum Source {
+    pub enum Source: CaseSource, listed as "sources" {
         /// A folder laid out like NFBS: a scan and its brain mask in a folder per subject.
-        "nfbs" => Nfbs(Nfbs),
+        "nfbs" => nfbs::Nfbs,
         /// A dataset in BIDS, with masks among its derivatives.
-        "bids" => Bids(Bids),
+        "bids" => bids::Bids,
         /// A CSV or TSV file with a row a case.
-        "table" => Table(Table),
+        "table" => table::Table,
         /// Scans and masks whose paths follow two patterns.
-        "pairs" => Pairs(Pairs),
+        "pairs" => pairs::Pairs,
     }
 }
 
@@ -46,12 +59,15 @@ impl Source {
     ///
     /// When there are none, or one is incomplete; the message names the file and the remedy.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
-        match self {
-            Self::Nfbs(nfbs) => nfbs.cases(),
-            Self::Bids(bids) => bids.cases(),
-            Self::Table(table) => table.cases(),
-            Self::Pairs(pairs) => pairs.cases(),
-        }
+        with_member!(self, source => source.cases())
+    }
+}
+
+/// That a path is not given.
+fn empty_path(key: &str, path: &Path, message: &str) -> Vec<Fault> {
+    match path.as_os_str().is_empty() {
+        true => vec![Fault::new(key, message)],
+        false => Vec::new(),
     }
 }
 

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, files_below, nifti_stem};
-use super::{Case, DatasetError};
+use super::{Case, CaseSource, DatasetError, empty_path};
+use crate::settings::Fault;
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each
 /// subject a folder with the raw scan, the brain cut out of it and the brain's mask.
@@ -19,26 +20,14 @@ use super::{Case, DatasetError};
 #[serde(deny_unknown_fields)]
 pub struct Nfbs {
     /// The folder that holds the subjects' folders.
+    #[schemars(extend("format" = "path"))]
     pub root: PathBuf,
 }
 
 const REMEDY: &str = "Set `root` to the folder that holds the subjects' folders";
 
-impl Nfbs {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.root.as_os_str().is_empty() {
-            Err("root must name the folder that holds the subjects' folders".into())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Every case, in order of its id.
-    ///
-    /// # Errors
-    ///
-    /// When the folder is missing or empty, a scan or a mask stands alone, or two cases have one id.
-    pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
+impl CaseSource for Nfbs {
+    fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         let files = files_below(&self.root, REMEDY)?;
         let mut folders: BTreeMap<&Path, Scans> = BTreeMap::new();
         for file in files.iter().filter_map(|path| NiftiFile::new(path)) {
@@ -82,6 +71,11 @@ impl Nfbs {
             });
         }
         Ok(cases.into_values().collect())
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let message = "root must name the folder that holds the subjects' folders";
+        empty_path("root", &self.root, message)
     }
 }
 

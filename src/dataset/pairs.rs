@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
-use super::{Case, DatasetError};
+use super::{Case, CaseSource, DatasetError, empty_path};
+use crate::settings::Fault;
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`
 /// and `labelsTr/{id}.nii.gz`.
@@ -18,6 +19,7 @@ use super::{Case, DatasetError};
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
     /// The folder below which the files lie.
+    #[schemars(extend("format" = "path"))]
     pub root: PathBuf,
     /// The scans' pattern.
     pub image: String,
@@ -25,37 +27,8 @@ pub struct Pairs {
     pub mask: String,
 }
 
-impl Pairs {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.root.as_os_str().is_empty() {
-            return Err("root must name the folder below which the files lie".into());
-        }
-        let image = pattern(&self.image).map_err(|why| format!("image {why}"))?;
-        let mask = pattern(&self.mask).map_err(|why| format!("mask {why}"))?;
-        let names = |regex: &Regex| {
-            regex
-                .capture_names()
-                .flatten()
-                .any(|name| name == "subject")
-        };
-        if names(&mask) && !names(&image) {
-            return Err("image must have {subject} if mask has it".into());
-        }
-        if self.image == self.mask {
-            return Err(format!(
-                "image and mask must differ, but both are `{}`",
-                self.mask
-            ));
-        }
-        Ok(())
-    }
-
-    /// Every case, in order of its id.
-    ///
-    /// # Errors
-    ///
-    /// When nothing matches, a scan has no mask or several, or two scans have one id.
-    pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
+impl CaseSource for Pairs {
+    fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         let files = paths_below(
             &self.root,
             "Set `root` to the folder that the patterns start at",
@@ -101,6 +74,37 @@ impl Pairs {
         Ok(cases.into_values().collect())
     }
 
+    fn rules(&self) -> Vec<Fault> {
+        let message = "root must name the folder below which the files lie";
+        let mut faults = empty_path("root", &self.root, message);
+        let (image, mask) = match (pattern(&self.image), pattern(&self.mask)) {
+            (Ok(image), Ok(mask)) => (image, mask),
+            (image, mask) => {
+                let wrong = |key: &str, why: String| Fault::new(key, format!("{key} {why}"));
+                faults.extend(image.err().map(|why| wrong("image", why)));
+                faults.extend(mask.err().map(|why| wrong("mask", why)));
+                return faults;
+            }
+        };
+        let names = |regex: &Regex| {
+            regex
+                .capture_names()
+                .flatten()
+                .any(|name| name == "subject")
+        };
+        if names(&mask) && !names(&image) {
+            let message = "image must have {subject} if mask has it";
+            faults.push(Fault::new("image", message));
+        }
+        if self.image == self.mask {
+            let message = format!("image and mask must differ, but both are `{}`", self.mask);
+            faults.push(Fault::new("mask", message));
+        }
+        faults
+    }
+}
+
+impl Pairs {
     fn case(&self, image: &Match, masks: &[&Path]) -> Result<Case, DatasetError> {
         let mask = match *masks {
             [mask] => mask,

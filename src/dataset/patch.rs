@@ -6,6 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Fault;
+
 /// Trains on pieces of the cases, which may then be of different shapes. Validation and prediction see
 /// whole cases all the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,22 +35,15 @@ fn default_samples() -> usize {
 }
 
 impl Patch {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
+    /// What is wrong with the values that the ranges of the fields do not show.
+    pub fn rules(&self) -> Vec<Fault> {
         if self.size.contains(&0) {
-            return Err("patch.size must be at least 1 along each axis".into());
+            return vec![Fault::new(
+                "size",
+                "size must be at least 1 along each axis",
+            )];
         }
-        if !(0.0..=1.0).contains(&self.foreground) {
-            return Err("patch.foreground must be from 0 to 1".into());
-        }
-        if self.samples == 0 {
-            return Err("patch.samples must be at least 1".into());
-        }
-        Ok(())
+        Vec::new()
     }
 
     /// Draws a patch's first voxel. A patch stays inside the case along every axis that is long enough,

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::check_there;
-use super::{Case, DatasetError};
+use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::read_text;
+use crate::settings::Fault;
 
 /// A table of cases: a CSV file (or TSV, by its ending) with a header and a row a case.
 ///
@@ -18,28 +19,15 @@ use crate::files::read_text;
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// The file.
+    #[schemars(extend("format" = "path"))]
     pub path: PathBuf,
 }
 
 /// Columns with a meaning of their own.
 const OWN: [&str; 5] = ["id", "image", "mask", "subject", "region"];
 
-impl Table {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.path.as_os_str().is_empty() {
-            Err("path must name a CSV or TSV file".into())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Every case, in order of its id.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, a column, a cell or a file it names is missing, or an id stands
-    /// there twice. The message names the line.
-    pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
+impl CaseSource for Table {
+    fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         let text = read_text(&self.path)?;
         let text = text.trim_start_matches('\u{feff}');
         let tabs = self.path.extension().is_some_and(|end| end == "tsv");
@@ -71,6 +59,12 @@ impl Table {
         Ok(cases.into_values().map(|(_, case)| case).collect())
     }
 
+    fn rules(&self) -> Vec<Fault> {
+        empty_path("path", &self.path, "path must name a CSV or TSV file")
+    }
+}
+
+impl Table {
     fn check_header(&self, header: &csv::StringRecord) -> Result<(), DatasetError> {
         if header.is_empty() {
             let why = "it is empty. Write a header with the columns id, image and mask.";

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
 use super::Experiment;
-use crate::settings::{
-    At, ConfigError, Diagnostic, Origins, anchor_paths, apply_file, check, locate, merge,
-    parse_override, unfilled,
-};
+use crate::settings::{ConfigError, Fault, Layers, Origins, check, unfilled};
 
 /// An experiment as resolved, and where each of its values came from.
 #[derive(Clone, Debug)]
@@ -26,25 +24,24 @@ pub struct Resolved {
 /// Everything that is wrong, before any work starts: each mistake names the file, line and key, what
 /// is allowed and the nearest spelling.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> {
-    let mut values = Mapping::new();
-    let mut origins = Origins::new();
-    apply_file(path, &mut Vec::new(), &mut values, &mut origins)?;
-    for text in overrides {
-        let (mut overlay, news) = parse_override(text)?;
-        // Paths on the command line are relative to where it is given.
-        anchor_paths(&mut overlay, Path::new(""));
-        merge(&mut values, overlay, &mut origins, news);
+    let schema = schemars::schema_for!(Experiment).to_value();
+    let mut layers = Layers::new(&schema);
+    layers.add_file(path)?;
+    for flag in overrides {
+        layers.add_flag(flag)?;
     }
+    let Layers {
+        mut values,
+        origins,
+        ..
+    } = layers;
     let name = path.file_stem().map(|stem| stem.to_string_lossy());
     if let Some(name) = name.filter(|_| !values.contains_key("name")) {
         values.insert("name".into(), Value::String(name.into_owned()));
     }
-    let experiment = parse(values, &origins).map_err(|mistakes| {
+    let experiment = parse(values, &schema).map_err(|faults| {
         let file = path.display().to_string();
-        let place = |mistake: Diagnostic| mistake.placed(&file, |key| origins.get(key));
-        let mut placed: Vec<Diagnostic> = mistakes.into_iter().map(place).collect();
-        placed.sort_by(|a, b| a.order().cmp(b.order()));
-        ConfigError::Invalid(placed)
+        ConfigError::new(faults, &file, |key| origins.get(key))
     })?;
     Ok(Resolved {
         experiment,
@@ -53,13 +50,15 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Resolved, ConfigError> 
 }
 
 /// The experiment that `values` describe, or all that is wrong with them.
-fn parse(mut values: Mapping, origins: &Origins) -> Result<Experiment, Vec<Diagnostic>> {
+fn parse(mut values: Mapping, schema: &Schema) -> Result<Experiment, Vec<Fault>> {
     let whole = Value::Mapping(values.clone());
-    let mut mistakes = unfilled(&whole);
-    let schema = schemars::schema_for!(Experiment).to_value();
-    mistakes.extend(check(&whole, &schema));
+    let mut faults = unfilled(&whole);
+    faults.extend(check(&whole, schema));
     // What is left may be wrong in ways that a schema cannot tell.
-    let mut damaged: Vec<String> = mistakes.iter().map(Diagnostic::section).collect();
+    let mut damaged: Vec<String> = faults
+        .iter()
+        .map(|fault| fault.section().to_owned())
+        .collect();
     if !values.contains_key("data") {
         damaged.push("data".into());
     }
@@ -74,18 +73,17 @@ fn parse(mut values: Mapping, origins: &Origins) -> Result<Experiment, Vec<Diagn
     }
     match serde_yaml::from_value::<Experiment>(Value::Mapping(values)) {
         Ok(experiment) => {
-            let invalid = experiment.validate().into_iter();
-            let invalid = invalid.map(|(key, why)| locate(key, &why, origins));
-            mistakes.extend(invalid.filter(|mistake| !damaged.contains(&mistake.section())));
-            if mistakes.is_empty() {
+            let is_whole = |fault: &Fault| !damaged.iter().any(|key| key == fault.section());
+            faults.extend(experiment.rules().into_iter().filter(is_whole));
+            if faults.is_empty() {
                 Ok(experiment)
             } else {
-                Err(mistakes)
+                Err(faults)
             }
         }
         Err(error) => {
-            mistakes.push(Diagnostic::new("", At::Value, error.to_string()));
-            Err(mistakes)
+            faults.push(Fault::new("", error.to_string()));
+            Err(faults)
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::preprocess::Pipeline;
 use crate::schedule::Schedule;
+use crate::settings::{self, Fault, Faults, within};
 
 pub use load::{Resolved, load};
 pub use schema::schema;
@@ -75,66 +76,74 @@ fn default_seed() -> u64 {
 }
 
 impl Experiment {
-    /// Checks every value: the dotted keys of those that are wrong, and what is allowed.
-    pub fn validate(&self) -> Vec<(String, String)> {
-        let name = if ["/", "\\", ".."]
-            .iter()
-            .any(|part| self.name.contains(part))
-            || self.name.is_empty()
-            || self.name.starts_with('.')
-        {
-            let name = &self.name;
-            Err(format!(
-                "`{name}` cannot name a folder: use letters, digits, - and _"
-            ))
-        } else {
-            Ok(())
-        };
-        let mut checks = vec![
-            ("name".to_owned(), name),
-            ("data".to_owned(), self.data.validate()),
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with its dotted key, and what is allowed.
+    pub fn validate(&self) -> Result<(), Faults> {
+        settings::validate(self, Self::rules)
+    }
+
+    /// What is wrong with the values that the schema does not show.
+    pub fn rules(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !names_a_folder(&self.name) {
+            let message = format!(
+                "`{}` cannot name a folder: use letters, digits, - and _",
+                self.name
+            );
+            faults.push(Fault::new("name", message));
+        }
+        if let Err(message) = DeviceChoice::check(&self.devices) {
+            faults.push(Fault::new("devices", message));
+        }
+        faults.extend(self.mixing_rules());
+        let parts = [
+            ("data", self.data.rules()),
+            ("preprocess", self.preprocess.rules()),
+            ("augment", self.augment.rules()),
+            ("split", self.split.rules()),
+            ("model", self.model.rules()),
+            ("loss", self.loss.rules()),
+            ("optimizer", self.optimizer.rules()),
+            ("schedule", self.schedule.rules()),
+            ("train", self.train.rules()),
         ];
-        let steps = self.preprocess.0.iter().enumerate();
-        checks.extend(steps.map(|(at, step)| (format!("preprocess.{at}"), step.validate())));
-        let transforms = self.augment.0.iter().enumerate();
-        checks.extend(transforms.map(|(at, one)| (format!("augment.{at}"), one.validate())));
-        let others = [
-            ("devices", DeviceChoice::check(&self.devices)),
-            ("augment", self.check_mixup()),
-            ("split", self.split.validate()),
-            ("model", self.model.validate()),
-            ("loss", self.loss.validate()),
-            ("optimizer", self.optimizer.validate()),
-            ("schedule", self.schedule.validate()),
-            ("train", self.train.validate()),
-            ("predict", self.predict.validate()),
-            ("evaluate", self.evaluate.validate()),
-        ];
-        checks.extend(others.map(|(key, checked)| (key.to_owned(), checked)));
-        let wrong = checks.into_iter();
-        wrong
-            .filter_map(|(key, checked)| Some((key, checked.err()?)))
-            .collect()
+        let parts = parts.into_iter();
+        faults.extend(parts.flat_map(|(key, faults)| within(key, faults)));
+        faults
     }
 
     /// Whether cases must be of one shape: whole ones in one batch.
     pub fn needs_one_shape(&self) -> bool {
-        let crops = |transform: &Transform| matches!(transform, Transform::Crop(_));
-        self.train.patch.is_none() && self.train.batch_size > 1 && !self.augment.0.iter().any(crops)
+        let fixed = self.augment.0.iter().any(Transform::fixes_shape);
+        self.train.patch.is_none() && self.train.batch_size > 1 && !fixed
     }
 
-    fn check_mixup(&self) -> Result<(), String> {
-        let mixes = |transform: &Transform| matches!(transform, Transform::Mixup(_));
-        match self.augment.0.iter().filter(|item| mixes(item)).count() {
-            0 => Ok(()),
-            1 if self.train.batch_size > 1 => Ok(()),
-            1 => Err(
-                "mixup needs a train.batch_size of at least 2: samples are mixed within a batch"
-                    .into(),
+    fn mixing_rules(&self) -> Vec<Fault> {
+        let mixing: Vec<&Transform> = self
+            .augment
+            .0
+            .iter()
+            .filter(|item| item.mixes_batch())
+            .collect();
+        let message = match mixing[..] {
+            [] => return Vec::new(),
+            [_] if self.train.batch_size > 1 => return Vec::new(),
+            [one] => format!(
+                "{} needs a train.batch_size of at least 2: samples are mixed within a batch",
+                one.name()
             ),
-            _ => Err("mixup may stand in the list only once".into()),
-        }
+            [first, ..] => format!("{} may stand in the list only once", first.name()),
+        };
+        vec![Fault::new("augment", message)]
     }
+}
+
+fn names_a_folder(name: &str) -> bool {
+    let forbidden = ["/", "\\", ".."];
+    !name.is_empty() && !name.starts_with('.') && !forbidden.iter().any(|part| name.contains(part))
 }
 
 /// Length and pace of training.
@@ -208,36 +217,9 @@ impl Training {
         (cases * samples).div_ceil(self.batch_size * self.accumulate)
     }
 
-    fn validate(&self) -> Result<(), String> {
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("steps_per_epoch", self.steps_per_epoch.unwrap_or(1)),
-            ("accumulate", self.accumulate),
-            (
-                "early_stopping.patience",
-                self.early_stopping.as_ref().map_or(1, |stop| stop.patience),
-            ),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("{key} must be at least 1"));
-        }
-        if !(0.0..1.0).contains(&self.warmup) {
-            return Err("warmup must be from 0 to below 1".into());
-        }
-        let clips = [
-            ("gradient_clip", self.gradient_clip),
-            ("gradient_clip_value", self.gradient_clip_value),
-        ];
-        for (key, limit) in clips {
-            if limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
-                return Err(format!("{key} must be a number above 0, or left out"));
-            }
-        }
-        if self.ema.is_some_and(|decay| !(decay > 0.0 && decay < 1.0)) {
-            return Err("ema must lie between 0 and 1, or be left out".into());
-        }
-        self.patch.as_ref().map_or(Ok(()), Patch::validate)
+    fn rules(&self) -> Vec<Fault> {
+        let patch = self.patch.as_ref().map(Patch::rules);
+        within("patch", patch.unwrap_or_default())
     }
 }
 
@@ -270,23 +252,11 @@ impl Default for Prediction {
     }
 }
 
-impl Prediction {
-    fn validate(&self) -> Result<(), String> {
-        if self.threshold > 0.0 && self.threshold < 1.0 {
-            Ok(())
-        } else {
-            Err(format!(
-                "threshold is {} and must lie between 0 and 1",
-                self.threshold
-            ))
-        }
-    }
-}
-
 /// What the plots show besides the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reporting {
     /// A validation IoU to compare with, drawn as a line (0.86 is the published baseline).
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub reference_iou: Option<f64>,
 }

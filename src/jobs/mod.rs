@@ -9,11 +9,9 @@
 )]
 
 mod journal;
-mod local;
 mod lock;
 mod outcome;
 mod quote;
-mod slurm;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -23,24 +21,58 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use journal::{Journal, JournalError, Opened, read_journal};
-pub use local::{Auto, Local, Threads};
 pub use outcome::{Failure, Outcome};
 pub use quote::{quote, quote_command};
-pub use slurm::Slurm;
 
 use crate::files::FileError;
+use crate::settings::Fault;
 
 /// The program's exit code where Ctrl-C or SIGTERM stopped the work and the same command resumes it: what
 /// shells use, 128 plus the number of SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
+/// What every executor does: the contract of a member of [`Executor`].
+pub trait JobExecutor {
+    /// Takes over the jobs of the study in the folder `study`; see [`Executor::open`].
+    ///
+    /// # Errors
+    ///
+    /// When another process has them, or what was recorded cannot be read.
+    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError>;
+
+    /// Where the jobs of a study are; see [`Executor::states`].
+    ///
+    /// # Errors
+    ///
+    /// When what was recorded cannot be read.
+    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError>;
+
+    /// How many jobs run at once; none where a cluster decides.
+    fn workers(&self) -> Option<usize>;
+
+    /// Whether it names devices, which then count instead of those that an experiment names.
+    fn names_devices(&self) -> bool;
+
+    /// What would be done with these jobs: the command lines, or the batch script and its tasks.
+    ///
+    /// # Errors
+    ///
+    /// When a command line cannot be written for a shell.
+    fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError>;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
+
 crate::family! {
     /// Where the jobs of a sweep run.
-    pub enum Executor {
+    pub enum Executor: JobExecutor, listed as "executors" {
         /// Worker processes on this machine.
-        "local" => Local(Local),
+        "local" => local::Local,
         /// Job arrays on a cluster that runs Slurm.
-        "slurm" => Slurm(Slurm),
+        "slurm" => slurm::Slurm,
     }
 }
 
@@ -55,12 +87,9 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// When another process has them, or their record cannot be read.
-    pub fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
-        Ok(match self {
-            Self::Local(local) => Box::new(local.open(folder)?),
-            Self::Slurm(slurm) => Box::new(slurm.open(folder)?),
-        })
+    /// When another process has them, or what was recorded cannot be read.
+    pub fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        with_member!(self, executor => executor.open(study))
     }
 
     /// Where the jobs in `folder` are, to look on while another process runs them. Local jobs that ended are
@@ -68,28 +97,19 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// When the record cannot be read.
-    pub fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        match self {
-            Self::Local(_) => local::states(folder),
-            Self::Slurm(slurm) => slurm.states(folder),
-        }
+    /// When what was recorded cannot be read.
+    pub fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        with_member!(self, executor => executor.states(study))
     }
 
     /// How many jobs run at once; none where a cluster decides.
     pub fn workers(&self) -> Option<usize> {
-        match self {
-            Self::Local(local) => Some(local.workers),
-            Self::Slurm(slurm) => slurm.array_limit,
-        }
+        with_member!(self, executor => executor.workers())
     }
 
     /// Whether it names devices, which then count instead of those that an experiment names.
     pub fn names_devices(&self) -> bool {
-        match self {
-            Self::Local(local) => local.devices.iter().any(|device| device != "auto"),
-            Self::Slurm(slurm) => slurm.device != "auto",
-        }
+        with_member!(self, executor => executor.names_devices())
     }
 
     /// What would be done with these jobs: the command lines, or the batch script and its tasks.
@@ -97,11 +117,8 @@ impl Executor {
     /// # Errors
     ///
     /// When a command line cannot be written for a shell.
-    pub fn dry_run(&self, folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
-        match self {
-            Self::Local(local) => local.dry_run(jobs),
-            Self::Slurm(slurm) => slurm.dry_run(folder, jobs),
-        }
+    pub fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        with_member!(self, executor => executor.dry_run(study, jobs))
     }
 }
 

@@ -5,9 +5,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Smoothing, check_not_negative, check_weight, clipped_log_probabilities, log_probabilities,
-};
+use super::{LossTerm, Smoothing, clipped_log_probabilities, log_probabilities};
 
 /// Mean over all voxels of `-w t log p - (1 - t) log (1 - p)`.
 ///
@@ -40,23 +38,8 @@ impl Default for Bce {
     }
 }
 
-impl Bce {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_not_negative("positive_weight", self.positive_weight)?;
-        Smoothing(self.label_smoothing).validate()
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Bce {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let target = Smoothing(self.label_smoothing).apply(target);
         let (log_p, log_q) = if self.clip {
             clipped_log_probabilities(logits)

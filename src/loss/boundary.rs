@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use burn::tensor::activation::sigmoid;
 use ndarray::{Array3, ArrayView3, Zip};
 
-use super::check_weight;
+use super::LossTerm;
 use super::host::each_volume;
 use crate::volume::distance::squared_distance;
 
@@ -33,21 +33,8 @@ impl Default for Boundary {
     }
 }
 
-impl Boundary {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Boundary {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let distance = each_volume(&target, signed_distance);
         (distance * (sigmoid(logits) - target)).mean() * self.weight
     }

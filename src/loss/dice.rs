@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::overlap::{Over, Overlap};
-use super::{check_smooth, check_weight};
+use super::LossTerm;
+use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s)`, sums over the voxels of a sample, then the mean
 /// over the batch.
@@ -41,23 +41,9 @@ impl Default for Dice {
     }
 }
 
-impl Dice {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
-        let over = Over::batch_if(self.batch);
+impl LossTerm for Dice {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+        let over = Reduction::batch_if(self.batch);
         let overlap = if self.squared {
             Overlap::of_squares(logits, target, over)
         } else {

@@ -5,9 +5,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Smoothing, check_not_negative, check_weight, clipped_probabilities, log_probabilities,
-};
+use super::{LossTerm, Smoothing, clipped_probabilities, log_probabilities};
 
 /// Cross-entropy that voxels already classified well weigh little in: mean over all voxels of
 /// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)`.
@@ -46,29 +44,8 @@ impl Default for Focal {
     }
 }
 
-impl Focal {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_not_negative("gamma", self.gamma)?;
-        Smoothing(self.label_smoothing).validate()?;
-        match self.alpha {
-            Some(alpha) if !(0.0..=1.0).contains(&alpha) => {
-                Err("alpha must be from 0 to 1, or null".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Focal {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let target = Smoothing(self.label_smoothing).apply(target);
         let (foreground, background) = if self.clip {
             self.clipped(logits)
@@ -79,7 +56,9 @@ impl Focal {
         let terms = target.clone() * foreground * a + (-target + 1.0) * background * b;
         terms.mean() * -self.weight
     }
+}
 
+impl Focal {
     /// `(1 - p)^g log p` and `p^g log (1 - p)`.
     fn stable<B: Backend>(&self, logits: Tensor<B, 5>) -> (Tensor<B, 5>, Tensor<B, 5>) {
         let (log_p, log_q) = log_probabilities(logits);

@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::LossTerm;
 use super::tversky::tversky_index;
-use super::{check_not_negative, check_smooth, check_weight};
 
 /// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent
 /// below 1 goes on pushing samples that are nearly right, one above 1 leaves them alone.
@@ -47,27 +47,8 @@ impl Default for FocalTversky {
     }
 }
 
-impl FocalTversky {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_not_negative("false_positives", self.false_positives)?;
-        check_not_negative("false_negatives", self.false_negatives)?;
-        if !(self.exponent.is_finite() && self.exponent > 0.0) {
-            return Err("exponent must be a number above 0".into());
-        }
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for FocalTversky {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let prices = [self.false_positives, self.false_negatives];
         let index = tversky_index(logits, target, prices, self.smooth, self.batch);
         // An exponent below 1 has an infinite slope at 0; rounding may lead below it.

@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::overlap::{Over, Overlap};
-use super::{check_smooth, check_weight};
+use super::LossTerm;
+use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(w TP) + s) / (sum(w (P + T)) + s)` over the channels of each sample, `w = 1 / T^2`, then the
 /// mean over the batch: small structures count as much as large ones. A structure that is absent has
@@ -37,23 +37,9 @@ impl Default for GeneralizedDice {
     }
 }
 
-impl GeneralizedDice {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
-        let overlap = Overlap::of(logits, target, Over::batch_if(self.batch));
+impl LossTerm for GeneralizedDice {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch));
         // 1 or 0, in the precision of the sums: those of booleans would be the backend's, maybe half.
         let present = overlap.target.clone().sign();
         let finite = present.clone() / overlap.target.clone().square().clamp_min(f32::MIN_POSITIVE);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use burn::tensor::activation::sigmoid;
 use ndarray::{Array3, ArrayView3, Zip};
 
-use super::check_weight;
+use super::LossTerm;
 use super::host::each_volume;
 use crate::volume::distance::squared_distance;
 
@@ -38,32 +38,16 @@ impl Default for HausdorffDt {
     }
 }
 
-impl HausdorffDt {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        if self.exponent.is_finite() && self.exponent > 0.0 {
-            Ok(())
-        } else {
-            Err("exponent must be a number above 0".into())
-        }
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for HausdorffDt {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let p = sigmoid(logits);
         let powers = |mask: &Tensor<B, 5>| each_volume(mask, |mask| self.power_of_distance(mask));
         let powers = powers(&p) + powers(&target);
         ((p - target).square() * powers).mean() * self.weight
     }
+}
 
+impl HausdorffDt {
     fn power_of_distance(&self, mask: ArrayView3<'_, bool>) -> Array3<f32> {
         if mask.iter().all(|&inside| inside) || !mask.iter().any(|&inside| inside) {
             return Array3::zeros(mask.dim());

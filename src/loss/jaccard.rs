@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::overlap::{Over, Overlap};
-use super::{check_smooth, check_weight};
+use super::LossTerm;
+use super::overlap::{Overlap, Reduction};
 
 /// One minus the soft IoU: `1 - (sum(p t) + s) / (sum(p) + sum(t) - sum(p t) + s)`, sums over the
 /// voxels of a sample, then the mean over the batch.
@@ -36,23 +36,9 @@ impl Default for Jaccard {
     }
 }
 
-impl Jaccard {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
-        let overlap = Overlap::of(logits, target, Over::batch_if(self.batch));
+impl LossTerm for Jaccard {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch));
         let union = overlap.predicted.clone() + overlap.false_negatives();
         let iou = (overlap.intersection + self.smooth) / (union + self.smooth);
         (-iou.mean() + 1.0) * self.weight

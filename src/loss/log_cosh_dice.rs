@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dice, check_smooth, check_weight};
+use super::{Dice, LossTerm};
 
 /// `log(cosh(d))` of the Dice loss `d`: smooth where it is small.
 ///
@@ -33,22 +33,8 @@ impl Default for LogCoshDice {
     }
 }
 
-impl LogCoshDice {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for LogCoshDice {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let dice = Dice {
             smooth: self.smooth,
             batch: self.batch,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use rayon::prelude::*;
 
-use super::check_weight;
+use super::LossTerm;
 use super::host::{constant, values};
 
 /// A convex surrogate of one minus the IoU: the hinge errors `1 - z (2 t - 1)`, the largest first, each
@@ -33,21 +33,8 @@ impl Default for Lovasz {
     }
 }
 
-impl Lovasz {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Lovasz {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let errors = -logits * (target.clone() * 2.0 - 1.0) + 1.0;
         let [batch, channels, depth, height, width] = errors.dims();
         // Channels are ordered apart, so they go to the front.

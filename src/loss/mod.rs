@@ -1,68 +1,54 @@
 //! What training minimises: functions of logits and true masks.
 
-mod bce;
-mod boundary;
-mod dice;
-mod focal;
-mod focal_tversky;
-mod generalized_dice;
-mod hausdorff_dt;
 mod host;
-mod jaccard;
-mod log_cosh_dice;
-mod lovasz;
 mod overlap;
-mod sum;
-mod topk;
-mod tversky;
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor, s};
 
-pub use bce::Bce;
-pub use boundary::Boundary;
-pub use dice::Dice;
-pub use focal::Focal;
-pub use focal_tversky::FocalTversky;
-pub use generalized_dice::GeneralizedDice;
-pub use hausdorff_dt::HausdorffDt;
-pub use jaccard::Jaccard;
-pub use log_cosh_dice::LogCoshDice;
-pub use lovasz::Lovasz;
-pub use sum::Sum;
-pub use topk::Topk;
-pub use tversky::Tversky;
+use crate::settings::Fault;
+
+/// What every loss does: the contract of a member of [`Loss`].
+pub trait LossTerm {
+    /// The loss of a batch, times the loss' weight. All is in single precision; see [`Loss::forward`].
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1>;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// A loss.
-    pub enum Loss {
+    pub enum Loss: LossTerm, listed as "losses" {
         /// Binary cross-entropy.
-        "bce" => Bce(Bce),
+        "bce" => bce::Bce,
         /// Errors weighted by their distance from the true boundary.
-        "boundary" => Boundary(Boundary),
+        "boundary" => boundary::Boundary,
         /// One minus the soft Dice coefficient.
-        "dice" => Dice(Dice),
+        "dice" => dice::Dice,
         /// Cross-entropy that dwells on hard voxels.
-        "focal" => Focal(Focal),
+        "focal" => focal::Focal,
         /// A power of the Tversky loss.
-        "focal_tversky" => FocalTversky(FocalTversky),
+        "focal_tversky" => focal_tversky::FocalTversky,
         /// Dice with structures weighted by their size.
-        "generalized_dice" => GeneralizedDice(GeneralizedDice),
+        "generalized_dice" => generalized_dice::GeneralizedDice,
         /// Errors weighted by their distance from both boundaries.
-        "hausdorff_dt" => HausdorffDt(HausdorffDt),
+        "hausdorff_dt" => hausdorff_dt::HausdorffDt,
         /// One minus the soft IoU.
-        "jaccard" => Jaccard(Jaccard),
+        "jaccard" => jaccard::Jaccard,
         /// The logarithm of the hyperbolic cosine of the Dice loss.
-        "log_cosh_dice" => LogCoshDice(LogCoshDice),
+        "log_cosh_dice" => log_cosh_dice::LogCoshDice,
         /// A convex surrogate of one minus the IoU.
-        "lovasz" => Lovasz(Lovasz),
+        "lovasz" => lovasz::Lovasz,
         /// A sum of losses.
-        "sum" => Sum(Sum),
+        "sum" => sum::Sum,
         /// Cross-entropy of the hardest voxels alone.
-        "topk" => Topk(Topk),
+        "topk" => topk::Topk,
         /// Dice with prices for false positives and false negatives.
-        "tversky" => Tversky(Tversky),
+        "tversky" => tversky::Tversky,
     }
 }
 
@@ -87,21 +73,7 @@ impl Loss {
     pub fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let logits = logits.cast(FloatDType::F32);
         let target = target.cast(FloatDType::F32);
-        match self {
-            Self::Bce(loss) => loss.forward(logits, target),
-            Self::Boundary(loss) => loss.forward(logits, target),
-            Self::Dice(loss) => loss.forward(logits, target),
-            Self::Focal(loss) => loss.forward(logits, target),
-            Self::FocalTversky(loss) => loss.forward(logits, target),
-            Self::GeneralizedDice(loss) => loss.forward(logits, target),
-            Self::HausdorffDt(loss) => loss.forward(logits, target),
-            Self::Jaccard(loss) => loss.forward(logits, target),
-            Self::LogCoshDice(loss) => loss.forward(logits, target),
-            Self::Lovasz(loss) => loss.forward(logits, target),
-            Self::Sum(loss) => loss.forward(logits, target),
-            Self::Topk(loss) => loss.forward(logits, target),
-            Self::Tversky(loss) => loss.forward(logits, target),
-        }
+        with_member!(self, term => term.forward(logits, target))
     }
 
     /// The loss of logits of several resolutions (deep supervision): that of the first, and half as much
@@ -127,7 +99,7 @@ impl Loss {
         let weights = (0..count).map(|level| 0.5_f64.powi(level as i32));
         let all: f64 = weights.clone().sum();
         let terms = outputs.into_iter().zip(weights).map(|(logits, weight)| {
-            let target = coarser(target.clone(), logits.dims());
+            let target = subsample(target.clone(), logits.dims());
             self.forward(logits, target) * (weight / all)
         });
         match terms.reduce(|sum, term| sum + term) {
@@ -137,8 +109,8 @@ impl Loss {
     }
 }
 
-/// Every so manieth voxel of `target`, so that as many are left along each axis as `wanted` has.
-fn coarser<B: Backend>(target: Tensor<B, 5>, wanted: [usize; 5]) -> Tensor<B, 5> {
+/// Subsamples `target` by an integer stride along each axis so that it has as many voxels as `wanted`.
+fn subsample<B: Backend>(target: Tensor<B, 5>, wanted: [usize; 5]) -> Tensor<B, 5> {
     let size = target.dims();
     // Resolutions are halved and rounded up, time and again.
     let [depth, height, width] =
@@ -170,38 +142,10 @@ fn clipped_log_probabilities<B: Backend>(logits: Tensor<B, 5>) -> (Tensor<B, 5>,
 struct Smoothing(f64);
 
 impl Smoothing {
-    fn validate(&self) -> Result<(), String> {
-        if (0.0..=1.0).contains(&self.0) {
-            Ok(())
-        } else {
-            Err("label_smoothing must be from 0 to 1".into())
-        }
-    }
-
     fn apply<B: Backend>(&self, target: Tensor<B, 5>) -> Tensor<B, 5> {
         if self.0 == 0.0 {
             return target;
         }
         target * (1.0 - self.0) + 0.5 * self.0
-    }
-}
-
-fn check_smooth(smooth: f64) -> Result<(), String> {
-    if smooth > 0.0 && smooth.is_finite() {
-        Ok(())
-    } else {
-        Err("smooth must be a number above 0".into())
-    }
-}
-
-fn check_weight(weight: f64) -> Result<(), String> {
-    check_not_negative("weight", weight)
-}
-
-fn check_not_negative(field: &str, value: f64) -> Result<(), String> {
-    if value >= 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(format!("{field} must be 0 or a positive number"))
     }
 }

@@ -6,14 +6,14 @@ use burn::tensor::backend::Backend;
 
 /// What sums are taken over, besides voxels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum Reduction {
     /// Nothing: each sample counts as much as the others.
     Sample,
     /// The batch, as if it were one large sample.
     Batch,
 }
 
-impl Over {
+impl Reduction {
     pub fn batch_if(batch: bool) -> Self {
         if batch { Self::Batch } else { Self::Sample }
     }
@@ -39,22 +39,22 @@ pub struct Overlap<B: Backend> {
 }
 
 impl<B: Backend> Overlap<B> {
-    pub fn of(logits: Tensor<B, 5>, target: Tensor<B, 5>, over: Over) -> Self {
+    pub fn of(logits: Tensor<B, 5>, target: Tensor<B, 5>, reduction: Reduction) -> Self {
         let p = sigmoid(logits);
         Self {
-            intersection: over.sum(p.clone() * target.clone()),
-            predicted: over.sum(p),
-            target: over.sum(target),
+            intersection: reduction.sum(p.clone() * target.clone()),
+            predicted: reduction.sum(p),
+            target: reduction.sum(target),
         }
     }
 
     /// The sizes summed as squares.
-    pub fn of_squares(logits: Tensor<B, 5>, target: Tensor<B, 5>, over: Over) -> Self {
+    pub fn of_squares(logits: Tensor<B, 5>, target: Tensor<B, 5>, reduction: Reduction) -> Self {
         let p = sigmoid(logits);
         Self {
-            intersection: over.sum(p.clone() * target.clone()),
-            predicted: over.sum(p.square()),
-            target: over.sum(target.square()),
+            intersection: reduction.sum(p.clone() * target.clone()),
+            predicted: reduction.sum(p.square()),
+            target: reduction.sum(target.square()),
         }
     }
 

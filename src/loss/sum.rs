@@ -5,7 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bce, Dice, Loss};
+use super::{Bce, Dice, Loss, LossTerm};
+use crate::settings::{Fault, within};
 
 /// The sum of the listed losses, each times its own weight; by default Dice and cross-entropy.
 ///
@@ -20,29 +21,23 @@ impl Default for Sum {
     }
 }
 
-impl Sum {
-    /// Checks the losses.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the loss, the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.0.is_empty() {
-            return Err("list at least one loss".into());
-        }
-        self.0.iter().try_for_each(Loss::validate)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Sum {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         self.0
             .iter()
             .map(|loss| loss.forward(logits.clone(), target.clone()))
             .reduce(|sum, term| sum + term)
             // Validation refuses an empty list.
             .unwrap_or_else(|| (logits * 0.0).mean())
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        if self.0.is_empty() {
+            return vec![Fault::new("", "list at least one loss")];
+        }
+        let terms = self.0.iter().enumerate();
+        terms
+            .flat_map(|(index, loss)| within(&index.to_string(), loss.rules()))
+            .collect()
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::host::{constant, values};
-use super::{Smoothing, check_weight, log_probabilities};
+use super::{LossTerm, Smoothing, log_probabilities};
 
 /// The mean cross-entropy of the part of a batch's voxels in which it is highest.
 ///
@@ -36,25 +36,8 @@ impl Default for Topk {
     }
 }
 
-impl Topk {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        if !(self.part > 0.0 && self.part <= 1.0) {
-            return Err("part must be above 0 and at most 1".into());
-        }
-        Smoothing(self.label_smoothing).validate()
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Topk {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let target = Smoothing(self.label_smoothing).apply(target);
         let (log_p, log_q) = log_probabilities(logits);
         let losses = -(target.clone() * log_p + (-target + 1.0) * log_q);

@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::overlap::{Over, Overlap};
-use super::{check_not_negative, check_smooth, check_weight};
+use super::LossTerm;
+use super::overlap::{Overlap, Reduction};
 
 /// The Dice loss with prices for both kinds of error: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums of
 /// probabilities over the voxels of a sample, then the mean over the batch. With `a` and `b` of 1/2 it
@@ -44,24 +44,8 @@ impl Default for Tversky {
     }
 }
 
-impl Tversky {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_weight(self.weight)?;
-        check_not_negative("false_positives", self.false_positives)?;
-        check_not_negative("false_negatives", self.false_negatives)?;
-        check_smooth(self.smooth)
-    }
-
-    pub(super) fn forward<B: Backend>(
-        &self,
-        logits: Tensor<B, 5>,
-        target: Tensor<B, 5>,
-    ) -> Tensor<B, 1> {
+impl LossTerm for Tversky {
+    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
         let prices = [self.false_positives, self.false_negatives];
         let index = tversky_index(logits, target, prices, self.smooth, self.batch);
         (-index.mean() + 1.0) * self.weight
@@ -76,7 +60,7 @@ pub(super) fn tversky_index<B: Backend>(
     smooth: f64,
     batch: bool,
 ) -> Tensor<B, 2> {
-    let overlap = Overlap::of(logits, target, Over::batch_if(batch));
+    let overlap = Overlap::of(logits, target, Reduction::batch_if(batch));
     let errors = overlap.false_positives() * a + overlap.false_negatives() * b;
     let hits = overlap.intersection + smooth;
     hits.clone() / (hits + errors)

@@ -6,6 +6,7 @@
 //! not found is not a small error, and a mean that left it out would flatter. Specificity is 1 where
 //! there is no background.
 
+#[macro_use]
 mod list;
 mod overlap;
 mod surface;
@@ -14,11 +15,29 @@ use ndarray::{ArrayView3, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use list::{Better, METRICS, Metric};
+pub use list::{Better, Metric};
 pub use overlap::{Counts, Overlap, iou_soft, soft_counts};
 pub use surface::SurfaceDistances;
 
+use crate::settings::{self, Faults};
 use crate::volume::Volume;
+
+metrics! {
+    iou,
+    iou_soft,
+    dice,
+    accuracy,
+    precision,
+    recall,
+    specificity,
+    volume_similarity,
+    hausdorff,
+    hd95,
+    assd,
+    nsd,
+    volume_ml,
+    true_volume_ml,
+}
 
 /// How predicted masks are scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,15 +61,8 @@ impl Evaluation {
     /// # Errors
     ///
     /// The field that is out of range, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.nsd_tolerance >= 0.0 && self.nsd_tolerance.is_finite() {
-            Ok(())
-        } else {
-            Err(format!(
-                "nsd_tolerance is {} and must be a distance in mm, at least 0",
-                self.nsd_tolerance
-            ))
-        }
+    pub fn validate(&self) -> Result<(), Faults> {
+        settings::validate(self, |_| Vec::new())
     }
 }
 

@@ -13,7 +13,7 @@ use super::blocks::{
     BatchNorm, convolution, convolve, convolve_transposed, transposed_convolution,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::{Kernels, max_pool3d};
 
 /// The U-Net of the published skull-stripping pipeline, as its Keras code computes it: four
@@ -45,20 +45,6 @@ impl Default for Article {
             dropout: 0.05,
             as_published: true,
         }
-    }
-}
-
-impl Article {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MOST_CHANNELS).contains(&self.filters) {
-            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-        }
-        super::check_dropout(self.dropout)
     }
 }
 
@@ -94,6 +80,10 @@ impl Architecture for Article {
                 .init(device),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
     }
 }
 

@@ -13,8 +13,9 @@ use super::blocks::{
     convolution, convolve,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// A U-Net whose decoder decides, voxel by voxel, how much of a skip connection it wants: a gate between 0
 /// and 1, `sigmoid(psi(activation(g + x)))` of the decoder's features `g` and the skip connection's `x`
@@ -58,16 +59,6 @@ impl Default for AttentionUnet {
 }
 
 impl AttentionUnet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_pyramid(self.filters, self.levels, self.norm)?;
-        super::check_dropout(self.dropout)
-    }
-
     fn gate<B: Backend>(&self, channels: usize, device: &B::Device) -> Gate<B> {
         let linear = Style {
             norm: self.norm,
@@ -115,6 +106,14 @@ impl Architecture for AttentionUnet {
                 .collect(),
             head: convolution([self.filters, ends.output], 1, true, device),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.norm.rules(self.filters)
     }
 }
 

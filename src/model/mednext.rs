@@ -13,8 +13,9 @@ use super::blocks::{
     strided_convolution,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::{Kernels, pad};
+use crate::settings::Fault;
 
 /// A U-Net of ConvNeXt blocks: a large kernel for each channel on its own, then two 1x1x1 convolutions
 /// through several times as many channels, and a shortcut around them. Going down and up are such blocks,
@@ -63,34 +64,6 @@ impl Default for Mednext {
 }
 
 impl Mednext {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MOST_CHANNELS).contains(&self.filters) {
-            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-        }
-        if !(3..=9).contains(&self.kernel) || self.kernel.is_multiple_of(2) {
-            return Err("kernel must be 3, 5, 7 or 9".into());
-        }
-        let levels = self.blocks.len();
-        if !(2..=7).contains(&levels) || !self.blocks.iter().all(|n| (1..=32).contains(n)) {
-            return Err("blocks must list 2 to 7 levels of 1 to 32 blocks".into());
-        }
-        if self.expansions.len() != levels || !self.expansions.iter().all(|n| (1..=16).contains(n))
-        {
-            return Err(
-                "expansions must list a number from 1 to 16 for each level of blocks".into(),
-            );
-        }
-        self.norm
-            .check(self.filters)
-            .map_err(|why| format!("filters {why}"))?;
-        super::check_dropout(self.dropout)
-    }
-
     fn mixing<B: Backend>(
         &self,
         [input, output]: [usize; 2],
@@ -182,6 +155,28 @@ impl Architecture for Mednext {
                 .map(|level| convolution([self.filters << level, ends.output], 1, true, device))
                 .collect(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = self.norm.rules(self.filters);
+        if self.kernel.is_multiple_of(2) {
+            faults.push(Fault::new("kernel", "kernel must be 3, 5, 7 or 9"));
+        }
+        let levels = self.blocks.len();
+        if !(2..=7).contains(&levels) || !self.blocks.iter().all(|n| (1..=32).contains(n)) {
+            let message = "blocks must list 2 to 7 levels of 1 to 32 blocks";
+            faults.push(Fault::new("blocks", message));
+        }
+        if self.expansions.len() != levels || !self.expansions.iter().all(|n| (1..=16).contains(n))
+        {
+            let message = "expansions must list a number from 1 to 16 for each level of blocks";
+            faults.push(Fault::new("expansions", message));
+        }
+        faults
     }
 }
 

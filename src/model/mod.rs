@@ -9,97 +9,70 @@
 #[macro_use]
 mod network;
 
-pub mod article;
-pub mod attention_unet;
 pub mod blocks;
 pub mod init;
-pub mod mednext;
-pub mod nnunet;
-pub mod resenc_unet;
-pub mod resunet;
-pub mod segresnet;
-pub mod unet;
-pub mod unet_2d;
-pub mod unet_plus_plus;
-pub mod vnet;
 pub mod weights;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-pub use article::Article;
-pub use attention_unet::AttentionUnet;
-pub use mednext::Mednext;
-pub use nnunet::Nnunet;
-pub use resenc_unet::ResencUnet;
-pub use resunet::Resunet;
-pub use segresnet::Segresnet;
-pub use unet::Unet;
-pub use unet_2d::{Plane, Unet2d};
-pub use unet_plus_plus::UnetPlusPlus;
-pub use vnet::Vnet;
-
-use self::article::ArticleNet;
-use self::attention_unet::AttentionUnetNet;
-use self::blocks::Norm;
 use self::init::{Scheme, initialize};
-use self::mednext::MednextNet;
 use self::network::{cut, enlarge, size};
-use self::nnunet::NnunetNet;
-use self::resenc_unet::ResencUnetNet;
-use self::resunet::ResunetNet;
-use self::segresnet::SegresnetNet;
-use self::unet::UnetNet;
-use self::unet_2d::Unet2dNet;
-use self::unet_plus_plus::UnetPlusPlusNet;
-use self::vnet::VnetNet;
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// Channels of a level, however deep: as in nnU-Net (Isensee et al., 2021).
 pub const MOST_CHANNELS: usize = 320;
 
-crate::family! {
-    /// A network's architecture.
-    pub enum Model {
-        /// The published baseline.
-        "article" => Article(Article),
-        /// A modern 3-D U-Net.
-        "unet" => Unet(Unet),
-        /// A U-Net of residual units.
-        "resunet" => Resunet(Resunet),
-        /// A U-Net whose skip connections are gated by attention.
-        "attention_unet" => AttentionUnet(AttentionUnet),
-        /// A U-Net whose skip connections are nets of convolutions themselves.
-        "unet_plus_plus" => UnetPlusPlus(UnetPlusPlus),
-        /// A deep residual encoder with a light decoder.
-        "segresnet" => Segresnet(Segresnet),
-        /// A residual network of 5x5x5 kernels.
-        "vnet" => Vnet(Vnet),
-        /// nnU-Net's plain network, supervised in depth.
-        "nnunet" => Nnunet(Nnunet),
-        /// nnU-Net's network with a residual encoder.
-        "resenc_unet" => ResencUnet(ResencUnet),
-        /// A U-Net of large kernels and inverted bottlenecks.
-        "mednext" => Mednext(Mednext),
-        /// A 2-D network that sees one slice at a time.
-        "unet_2d" => Unet2d(Unet2d),
+/// What every architecture describes, a network to build: the contract of a member of [`Model`].
+pub trait Architecture {
+    /// The network.
+    type Network<B: Backend>: Module<B>;
+    /// How its convolutions' weights start.
+    const SCHEME: Scheme;
+
+    /// The network, with all convolutions' weights zero.
+    fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> Self::Network<B>;
+
+    /// Probability with which the network drops activations in training; 0 if it never does.
+    fn dropout(&self) -> f64;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
     }
 }
 
-networks! {
-    Article => ArticleNet,
-    Unet => UnetNet,
-    Resunet => ResunetNet,
-    AttentionUnet => AttentionUnetNet,
-    UnetPlusPlus => UnetPlusPlusNet,
-    Segresnet => SegresnetNet,
-    Vnet => VnetNet,
-    Nnunet => NnunetNet,
-    ResencUnet => ResencUnetNet,
-    Mednext => MednextNet,
-    Unet2d => Unet2dNet,
+crate::family! {
+    /// A network's architecture.
+    pub enum Model: Architecture, listed as "models" {
+        /// The published baseline.
+        "article" => article::Article,
+        /// A modern 3-D U-Net.
+        "unet" => unet::Unet,
+        /// A U-Net of residual units.
+        "resunet" => resunet::Resunet,
+        /// A U-Net whose skip connections are gated by attention.
+        "attention_unet" => attention_unet::AttentionUnet,
+        /// A U-Net whose skip connections are nets of convolutions themselves.
+        "unet_plus_plus" => unet_plus_plus::UnetPlusPlus,
+        /// A deep residual encoder with a light decoder.
+        "segresnet" => segresnet::Segresnet,
+        /// A residual network of 5x5x5 kernels.
+        "vnet" => vnet::Vnet,
+        /// nnU-Net's plain network, supervised in depth.
+        "nnunet" => nnunet::Nnunet,
+        /// nnU-Net's network with a residual encoder.
+        "resenc_unet" => resenc_unet::ResencUnet,
+        /// A U-Net of large kernels and inverted bottlenecks.
+        "mednext" => mednext::Mednext,
+        /// A 2-D network that sees one slice at a time.
+        "unet_2d" => unet_2d::Unet2d,
+    }
 }
+
+for_members!(networks!);
 
 impl Default for Model {
     fn default() -> Self {
@@ -126,17 +99,6 @@ impl Default for Channels {
     }
 }
 
-/// What a member of [`Model`] describes: a network to build.
-trait Architecture {
-    /// The network.
-    type Network<B: Backend>: Module<B>;
-    /// How its convolutions' weights start.
-    const SCHEME: Scheme;
-
-    /// The network, with all convolutions' weights zero.
-    fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> Self::Network<B>;
-}
-
 /// A network that segments.
 pub trait Segmentation<B: Kernels> {
     /// Each axis of images must be a multiple of this, as [`Network::forward`] sees to.
@@ -158,13 +120,10 @@ impl Model {
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Network<B> {
         self.init_for(Channels::default(), seed, device)
     }
-}
 
-impl Model {
-    /// Probability with which the network drops activations in training; members call it `dropout`.
+    /// Probability with which the network drops activations in training.
     pub fn dropout(&self) -> f64 {
-        let settings = serde_json::to_value(self).unwrap_or_default();
-        settings[self.name()]["dropout"].as_f64().unwrap_or(0.0)
+        with_member!(self, architecture => architecture.dropout())
     }
 }
 
@@ -207,23 +166,5 @@ impl<B: Backend> ModuleVisitor<B> for Count {
             &mut self.trainable
         };
         *counted += param.lazy_shape().num_elements();
-    }
-}
-
-fn check_pyramid(filters: usize, levels: usize, norm: Norm) -> Result<(), String> {
-    if !(1..=MOST_CHANNELS).contains(&filters) {
-        return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-    }
-    if !(2..=8).contains(&levels) {
-        return Err("levels must be 2 to 8".into());
-    }
-    norm.check(filters).map_err(|why| format!("filters {why}"))
-}
-
-fn check_dropout(probability: f64) -> Result<(), String> {
-    if (0.0..1.0).contains(&probability) {
-        Ok(())
-    } else {
-        Err("dropout must be from 0 to below 1".into())
     }
 }

@@ -34,11 +34,14 @@ pub(super) fn cut<B: Backend>(mut x: Tensor<B, 5>, wanted: [usize; 3]) -> Tensor
 
 /// Declares `Network`, one variant for each member of `Model`, and what is the same for all.
 macro_rules! networks {
-    ($($variant:ident => $network:ident,)+) => {
+    ($($member:ident,)+) => {
         /// A network with weights.
         #[derive(Module, Debug)]
         pub enum Network<B: Backend> {
-            $(#[doc = concat!("The network of [`", stringify!($variant), "`].")] $variant($network<B>),)+
+            $(
+                #[doc = concat!("The network of [`", stringify!($member), "`].")]
+                $member(<$member as Architecture>::Network<B>),
+            )+
         }
 
         impl Model {
@@ -46,10 +49,10 @@ macro_rules! networks {
             /// weights, which depend on `seed` alone.
             pub fn init_for<B: Backend>(&self, ends: Channels, seed: u64, device: &B::Device) -> Network<B> {
                 match self {
-                    $(Self::$variant(model) => Network::$variant(initialize(
+                    $(Self::$member(model) => Network::$member(initialize(
                         model.build(ends, device),
                         seed,
-                        <$variant as Architecture>::SCHEME,
+                        <$member as Architecture>::SCHEME,
                     )),)+
                 }
             }
@@ -73,7 +76,7 @@ macro_rules! networks {
             pub fn forward(&self, images: Tensor<B, 5>) -> Tensor<B, 5> {
                 let size = size(&images);
                 let logits = match self {
-                    $(Self::$variant(network) => network.forward(enlarge(images, network.divisors())),)+
+                    $(Self::$member(network) => network.forward(enlarge(images, network.divisors())),)+
                 };
                 cut(logits, size)
             }
@@ -84,7 +87,7 @@ macro_rules! networks {
             pub fn forward_deep(&self, images: Tensor<B, 5>) -> Vec<Tensor<B, 5>> {
                 let given = size(&images);
                 let outputs = match self {
-                    $(Self::$variant(network) => network.forward_deep(enlarge(images, network.divisors())),)+
+                    $(Self::$member(network) => network.forward_deep(enlarge(images, network.divisors())),)+
                 };
                 let Some(enlarged) = outputs.first().map(size) else {
                     return outputs;

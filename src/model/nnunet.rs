@@ -12,8 +12,9 @@ use super::blocks::{
     Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// The network that nnU-Net plans for most data: two 3x3x3 convolutions a level, of which the first one
 /// halves the resolution, each followed by a normalisation and an activation; the same going up, after a
@@ -58,16 +59,6 @@ impl Default for Nnunet {
 }
 
 impl Nnunet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_pyramid(self.filters, self.levels, self.norm)?;
-        super::check_dropout(self.dropout)
-    }
-
     /// The network along some of the axes: along the others kernels have a size of 1, and the resolution
     /// stays.
     pub(super) fn along<B: Backend>(
@@ -127,6 +118,14 @@ impl Architecture for Nnunet {
 
     fn build<B: Backend>(&self, ends: Channels, device: &B::Device) -> NnunetNet<B> {
         self.along([true; 3], ends, device)
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.norm.rules(self.filters)
     }
 }
 

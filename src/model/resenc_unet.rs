@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::blocks::{Activation, ActivationLayer, Layer, Norm, Style, Upsampling, channels};
 use super::init::Scheme;
 use super::nnunet::Decoder;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// nnU-Net's recommended network for larger GPUs: an encoder of residual blocks (two 3x3x3 convolutions
 /// each; where the resolution is halved, the shortcut takes means of 2x2x2 voxels), and a light decoder of
@@ -56,20 +57,6 @@ impl Default for ResencUnet {
 }
 
 impl ResencUnet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        let levels = self.blocks.len();
-        if !(2..=8).contains(&levels) || !self.blocks.iter().all(|n| (1..=32).contains(n)) {
-            return Err("blocks must list 2 to 8 levels of 1 to 32 blocks".into());
-        }
-        check_pyramid(self.filters, levels, self.norm)?;
-        super::check_dropout(self.dropout)
-    }
-
     fn style(&self, activation: Activation) -> Style {
         Style {
             norm: self.norm,
@@ -129,6 +116,20 @@ impl Architecture for ResencUnet {
                 device,
             ),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = self.norm.rules(self.filters);
+        let levels = self.blocks.len();
+        if !(2..=8).contains(&levels) || !self.blocks.iter().all(|n| (1..=32).contains(n)) {
+            let message = "blocks must list 2 to 8 levels of 1 to 32 blocks";
+            faults.push(Fault::new("blocks", message));
+        }
+        faults
     }
 }
 

@@ -12,8 +12,9 @@ use super::blocks::{
     Activation, Norm, Stack, Style, UpLayer, Upsampling, channels, convolve, strided_convolution,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// Strided convolutions halve and transposed ones double, each in a unit whose input is added to its
 /// output (by a strided convolution where the grids differ, a 1x1x1 one where the channels do). Nothing
@@ -75,19 +76,6 @@ const BARE: Finish = (
 );
 
 impl Resunet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_pyramid(self.filters, self.levels, self.norm)?;
-        if self.units > 8 {
-            return Err("units must be 0 to 8".into());
-        }
-        super::check_dropout(self.dropout)
-    }
-
     fn finish(&self) -> Finish {
         let style = Style {
             norm: self.norm,
@@ -162,6 +150,14 @@ impl Architecture for Resunet {
                 .collect(),
             decoder: (0..deepest).rev().map(rise).collect(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.norm.rules(self.filters)
     }
 }
 

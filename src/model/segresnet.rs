@@ -13,8 +13,9 @@ use super::blocks::{
     strided_convolution,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// Pre-activation residual blocks (normalisation, activation, 3x3x3 convolution, twice), many in the
 /// encoder and few in the decoder, which adds the skip connections instead of concatenating them.
@@ -63,35 +64,6 @@ impl Default for Segresnet {
 }
 
 impl Segresnet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MOST_CHANNELS).contains(&self.filters) {
-            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-        }
-        self.norm
-            .check(self.filters)
-            .map_err(|why| format!("filters {why}"))?;
-        if !(2..=8).contains(&self.blocks_down.len()) {
-            return Err("blocks_down must have 2 to 8 numbers".into());
-        }
-        if self.blocks_up.len() + 1 != self.blocks_down.len() {
-            return Err("blocks_up must have one number fewer than blocks_down".into());
-        }
-        for (field, blocks) in [
-            ("blocks_down", &self.blocks_down),
-            ("blocks_up", &self.blocks_up),
-        ] {
-            if blocks.iter().any(|count| !(1..=16).contains(count)) {
-                return Err(format!("{field} must be numbers from 1 to 16"));
-            }
-        }
-        super::check_dropout(self.dropout)
-    }
-
     fn style(&self) -> Style {
         Style {
             norm: self.norm,
@@ -155,6 +127,19 @@ impl Architecture for Segresnet {
             },
             dropout: DropoutConfig::new(self.dropout).init(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = self.norm.rules(self.filters);
+        if self.blocks_up.len() + 1 != self.blocks_down.len() {
+            let message = "blocks_up must have one number fewer than blocks_down";
+            faults.push(Fault::new("blocks_up", message));
+        }
+        faults
     }
 }
 

@@ -12,8 +12,9 @@ use super::blocks::{
     Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::{Kernels, max_pool3d};
+use crate::settings::Fault;
 
 /// Today's usual choices: two 3x3x3 convolutions a level, each followed by a normalisation and an
 /// activation, max pooling down, skip connections by concatenation, a 1x1x1 head.
@@ -53,16 +54,6 @@ impl Default for Unet {
 }
 
 impl Unet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_pyramid(self.filters, self.levels, self.norm)?;
-        super::check_dropout(self.dropout)
-    }
-
     fn block<B: Backend>(&self, input: usize, output: usize, device: &B::Device) -> Block<B> {
         let style = Style {
             norm: self.norm,
@@ -101,6 +92,14 @@ impl Architecture for Unet {
             head: convolution([self.filters, ends.output], 1, true, device),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.norm.rules(self.filters)
     }
 }
 

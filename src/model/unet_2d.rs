@@ -11,6 +11,7 @@ use super::init::Scheme;
 use super::nnunet::{Nnunet, NnunetNet};
 use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// nnU-Net's plain network in two dimensions. A volume's slices go through it each on its own, as if they
 /// were a batch: normalisation, too, sees one slice at a time (with `norm: batch` all of them). For data
@@ -76,15 +77,6 @@ impl Unet2d {
             upsampling: Upsampling::Transposed,
         }
     }
-
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        self.slices().validate()
-    }
 }
 
 impl Architecture for Unet2d {
@@ -100,6 +92,14 @@ impl Architecture for Unet2d {
                 Plane::Axial => 2,
             },
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.slices().rules()
     }
 }
 

@@ -11,8 +11,9 @@ use super::blocks::{
     Activation, Norm, Stack, Style, Up, Upsampling, channels, convolution, convolve,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, Segmentation, check_pyramid};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::{Kernels, max_pool3d};
+use crate::settings::Fault;
 
 /// U-Nets of all depths in one: where a U-Net hands an encoder's level on to the decoder as it is, here
 /// each level is a row of nodes, and each node (two 3x3x3 convolutions) reads all before it in the row and,
@@ -62,16 +63,6 @@ impl Default for UnetPlusPlus {
 }
 
 impl UnetPlusPlus {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_pyramid(self.filters, self.levels, self.norm)?;
-        super::check_dropout(self.dropout)
-    }
-
     fn block<B: Backend>(&self, channels: [usize; 2], device: &B::Device) -> Stack<B> {
         let style = Style {
             norm: self.norm,
@@ -117,6 +108,14 @@ impl Architecture for UnetPlusPlus {
             head: head(0),
             other_heads: (0..others).map(head).collect(),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.norm.rules(self.filters)
     }
 }
 

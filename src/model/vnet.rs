@@ -13,8 +13,9 @@ use super::blocks::{
     convolution, convolve,
 };
 use super::init::Scheme;
-use super::{Architecture, Channels, MOST_CHANNELS, Segmentation};
+use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
+use crate::settings::Fault;
 
 /// Stages of 5x5x5 convolutions whose input is added to their output, 2x2x2 convolutions of stride 2
 /// between them, down and (transposed) up. To the first stage the image itself is added, repeated for
@@ -67,35 +68,6 @@ impl Default for Vnet {
 const KERNEL: usize = 5;
 
 impl Vnet {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MOST_CHANNELS).contains(&self.filters) {
-            return Err(format!("filters must be 1 to {MOST_CHANNELS}"));
-        }
-        self.norm
-            .check(self.filters)
-            .map_err(|why| format!("filters {why}"))?;
-        if !(1..=7).contains(&self.convolutions_down.len()) {
-            return Err("convolutions_down must have 1 to 7 numbers".into());
-        }
-        if self.convolutions_up.len() != self.convolutions_down.len() {
-            return Err("convolutions_up must have as many numbers as convolutions_down".into());
-        }
-        for (field, counts) in [
-            ("convolutions_down", &self.convolutions_down),
-            ("convolutions_up", &self.convolutions_up),
-        ] {
-            if counts.iter().any(|count| !(1..=8).contains(count)) {
-                return Err(format!("{field} must be numbers from 1 to 8"));
-            }
-        }
-        super::check_dropout(self.dropout)
-    }
-
     fn style(&self) -> Style {
         Style {
             norm: self.norm,
@@ -175,6 +147,19 @@ impl Architecture for Vnet {
                 .layer(head_channels, [KERNEL; 3], [1; 3], device),
             head: convolution([ends.output, ends.output], 1, true, device),
         }
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = self.norm.rules(self.filters);
+        if self.convolutions_up.len() != self.convolutions_down.len() {
+            let message = "convolutions_up must have as many numbers as convolutions_down";
+            faults.push(Fault::new("convolutions_up", message));
+        }
+        faults
     }
 }
 

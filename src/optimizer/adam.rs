@@ -2,7 +2,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, penalty, validate_beta, validate_decay, validate_epsilon, validate_rate};
+use super::{UpdateRule, penalty};
 
 /// Each weight moves by the running mean of its gradients over the root of that of their squares.
 ///
@@ -42,17 +42,7 @@ impl Default for Adam {
     }
 }
 
-impl Adam {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_rate(self.learning_rate)?;
-        validate_beta("beta_1", self.beta_1)?;
-        validate_beta("beta_2", self.beta_2)?;
-        validate_epsilon(self.epsilon)?;
-        validate_decay(self.weight_decay)
-    }
-}
-
-impl Member for Adam {
+impl UpdateRule for Adam {
     type Rule<B: Backend> = burn::optim::Adam;
 
     fn learning_rate(&self) -> f64 {

@@ -2,7 +2,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, validate_beta, validate_decay, validate_epsilon, validate_rate};
+use super::UpdateRule;
 
 /// Adam with weight decay apart from the gradient.
 ///
@@ -42,17 +42,7 @@ impl Default for AdamW {
     }
 }
 
-impl AdamW {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_rate(self.learning_rate)?;
-        validate_beta("beta_1", self.beta_1)?;
-        validate_beta("beta_2", self.beta_2)?;
-        validate_epsilon(self.epsilon)?;
-        validate_decay(self.weight_decay)
-    }
-}
-
-impl Member for AdamW {
+impl UpdateRule for AdamW {
     type Rule<B: Backend> = burn::optim::AdamW;
 
     fn learning_rate(&self) -> f64 {

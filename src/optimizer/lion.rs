@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, validate_beta, validate_decay, validate_rate};
+use super::UpdateRule;
 
 /// Every weight moves by the learning rate itself, in the direction of the sign of a running mean of
 /// its gradients. Wants a learning rate a third to a tenth of Adam's.
@@ -42,16 +42,7 @@ impl Default for Lion {
     }
 }
 
-impl Lion {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_rate(self.learning_rate)?;
-        validate_beta("beta_1", self.beta_1)?;
-        validate_beta("beta_2", self.beta_2)?;
-        validate_decay(self.weight_decay)
-    }
-}
-
-impl Member for Lion {
+impl UpdateRule for Lion {
     type Rule<B: Backend> = LionRule;
 
     fn learning_rate(&self) -> f64 {

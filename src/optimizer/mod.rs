@@ -1,18 +1,6 @@
 //! How weights follow gradients. One file a member; most of the arithmetic is Burn's.
 
-mod adam;
-mod adamw;
-mod lion;
-mod rmsprop;
-mod sgd;
-
 use std::sync::{Arc, Mutex, MutexGuard};
-
-pub use adam::Adam;
-pub use adamw::AdamW;
-pub use lion::Lion;
-pub use rmsprop::RmsProp;
-pub use sgd::Sgd;
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -22,21 +10,42 @@ use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, Recor
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
+use crate::settings::Fault;
 use crate::sync::lock;
+
+/// What every optimiser brings: the contract of a member of [`Optimizer`].
+pub trait UpdateRule {
+    /// What happens to one tensor.
+    type Rule<B: Backend>: SimpleOptimizer<B>;
+
+    /// The learning rate that the schedule multiplies.
+    fn learning_rate(&self) -> f64;
+
+    /// The weight decay, and whether norms and biases have it too.
+    fn weight_decay(&self) -> (f64, bool);
+
+    /// The rule with this weight decay.
+    fn rule<B: Backend>(&self, weight_decay: f64) -> Self::Rule<B>;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// The optimiser.
-    pub enum Optimizer {
+    pub enum Optimizer: UpdateRule, listed as "optimizers" {
         /// A running mean of gradients over the root of that of their squares.
-        "adam" => Adam(Adam),
+        "adam" => adam::Adam,
         /// Adam with weight decay of its own.
-        "adamw" => AdamW(AdamW),
+        "adamw" => adamw::AdamW,
         /// The sign of a running mean of gradients.
-        "lion" => Lion(Lion),
+        "lion" => lion::Lion,
         /// Gradients over the root of a running mean of their squares.
-        "rmsprop" => RmsProp(RmsProp),
+        "rmsprop" => rmsprop::RmsProp,
         /// Stochastic gradient descent, with momentum.
-        "sgd" => Sgd(Sgd),
+        "sgd" => sgd::Sgd,
     }
 }
 
@@ -46,105 +55,46 @@ impl Default for Optimizer {
     }
 }
 
-/// A member of [`Optimizer`].
-trait Member {
-    /// What happens to one tensor.
-    type Rule<B: Backend>: SimpleOptimizer<B>;
-
-    fn learning_rate(&self) -> f64;
-
-    /// The weight decay, and whether norms and biases have it too.
-    fn weight_decay(&self) -> (f64, bool);
-
-    fn rule<B: Backend>(&self, weight_decay: f64) -> Self::Rule<B>;
-
-    fn start<B: AutodiffBackend, M: AutodiffModule<B>>(
-        &self,
-    ) -> Halves<Self::Rule<B::InnerBackend>, B, M> {
-        let (decay, of_norms) = self.weight_decay();
-        Halves {
-            weights: self.rule(decay).into(),
-            rest: self.rule(if of_norms { decay } else { 0.0 }).into(),
-        }
-    }
-}
-
 fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
     (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
-}
-
-fn validate_rate(learning_rate: f64) -> Result<(), String> {
-    if learning_rate.is_finite() && learning_rate > 0.0 {
-        Ok(())
-    } else {
-        Err("learning_rate must be above 0".into())
-    }
-}
-
-fn validate_decay(weight_decay: f64) -> Result<(), String> {
-    if weight_decay.is_finite() && weight_decay >= 0.0 {
-        Ok(())
-    } else {
-        Err("weight_decay must be at least 0".into())
-    }
-}
-
-fn validate_beta(name: &str, beta: f64) -> Result<(), String> {
-    if (0.0..1.0).contains(&beta) {
-        Ok(())
-    } else {
-        Err(format!("{name} must be at least 0 and below 1"))
-    }
-}
-
-fn validate_epsilon(epsilon: f64) -> Result<(), String> {
-    if epsilon.is_finite() && epsilon > 0.0 {
-        Ok(())
-    } else {
-        Err("epsilon must be above 0".into())
-    }
 }
 
 /// An optimiser in the middle of a run. Clones share one state, so that whoever saves a checkpoint
 /// sees what the learner's copy has accumulated.
 pub struct OptimizerState<B: AutodiffBackend, M: AutodiffModule<B>>(Arc<Mutex<Running<B, M>>>);
 
-/// Declares the running state of each member, and what runs the same for all.
+/// Declares the running state of each member.
 macro_rules! running {
-    ($($variant:ident($rule:ty),)+) => {
+    ($($member:ident,)+) => {
         enum Running<B: AutodiffBackend, M: AutodiffModule<B>> {
-            $($variant(Halves<$rule, B, M>),)+
+            $($member(Halves<<$member as UpdateRule>::Rule<B::InnerBackend>, B, M>),)+
         }
 
         impl Optimizer {
-            /// The learning rate that the schedule multiplies.
-            pub fn learning_rate(&self) -> f64 {
-                match self { $(Self::$variant(member) => member.learning_rate(),)+ }
-            }
-
             /// The optimiser at the start of a run.
             pub fn init<B: AutodiffBackend, M: AutodiffModule<B>>(&self) -> OptimizerState<B, M> {
                 OptimizerState(Arc::new(Mutex::new(match self {
-                    $(Self::$variant(member) => Running::$variant(member.start()),)+
+                    $(Self::$member(member) => Running::$member(Halves::of(member)),)+
                 })))
             }
         }
 
-        /// Runs `$body` with `$optimizer` bound to whichever optimiser is running.
-        macro_rules! each {
-            ($running:expr, $optimizer:ident => $body:expr) => {
-                match $running { $(Running::$variant($optimizer) => $body,)+ }
+        /// Does the same with whichever optimiser is running.
+        macro_rules! with_running {
+            ($running:expr, $optimizer:ident => $work:expr) => {
+                match $running { $(Running::$member($optimizer) => $work,)+ }
             };
         }
     };
 }
 
-running! {
-    Adam(burn::optim::Adam),
-    AdamW(burn::optim::AdamW),
-    Lion(lion::LionRule),
-    RmsProp(burn::optim::RmsProp),
-    Sgd(burn::optim::Sgd<B::InnerBackend>),
+for_members!(running!);
+
+impl Optimizer {
+    /// The learning rate that the schedule multiplies.
+    pub fn learning_rate(&self) -> f64 {
+        with_member!(self, member => member.learning_rate())
+    }
 }
 
 /// One rule for convolutions' weights and one for norms and biases, which may differ in their weight
@@ -160,6 +110,16 @@ where
     B: AutodiffBackend,
     M: AutodiffModule<B>,
 {
+    /// Both at the start of a run.
+    fn of(member: &impl UpdateRule<Rule<B::InnerBackend> = O>) -> Self {
+        let (decay, of_norms) = member.weight_decay();
+        let rule = |decay: f64| member.rule::<B::InnerBackend>(decay);
+        Self {
+            weights: rule(decay).into(),
+            rest: rule(if of_norms { decay } else { 0.0 }).into(),
+        }
+    }
+
     fn step(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
         use burn::optim::Optimizer as _;
         let mut rest = Rest {
@@ -216,7 +176,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> OptimizerState<B, M> {
     ///
     /// When Burn cannot serialise it.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecorderError> {
-        each!(&*self.running(), optimizer => optimizer.to_bytes())
+        with_running!(&*self.running(), optimizer => optimizer.to_bytes())
     }
 
     /// Continues from what [`to_bytes`](Self::to_bytes) gave.
@@ -225,7 +185,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> OptimizerState<B, M> {
     ///
     /// When the bytes are damaged or from another optimiser.
     pub fn load_bytes(&self, bytes: Vec<u8>, device: &B::Device) -> Result<(), RecorderError> {
-        each!(&mut *self.running(), optimizer => optimizer.load_bytes(bytes, device))
+        with_running!(&mut *self.running(), optimizer => optimizer.load_bytes(bytes, device))
     }
 }
 
@@ -242,7 +202,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> burn::optim::Optimizer<M, B>
     type Record = ();
 
     fn step(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        each!(&mut *self.running(), optimizer => optimizer.step(lr, module, grads))
+        with_running!(&mut *self.running(), optimizer => optimizer.step(lr, module, grads))
     }
 
     fn step_multi(&mut self, _lr: f64, _module: M, _grads: MultiGradientsParams) -> M {

@@ -2,7 +2,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, penalty, validate_beta, validate_decay, validate_epsilon, validate_rate};
+use super::{UpdateRule, penalty};
 
 /// Each gradient over the root of the running mean of its squares, with momentum.
 ///
@@ -45,17 +45,7 @@ impl Default for RmsProp {
     }
 }
 
-impl RmsProp {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_rate(self.learning_rate)?;
-        validate_beta("smoothing", self.smoothing)?;
-        validate_beta("momentum", self.momentum)?;
-        validate_epsilon(self.epsilon)?;
-        validate_decay(self.weight_decay)
-    }
-}
-
-impl Member for RmsProp {
+impl UpdateRule for RmsProp {
     type Rule<B: Backend> = burn::optim::RmsProp;
 
     fn learning_rate(&self) -> f64 {

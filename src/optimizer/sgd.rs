@@ -3,7 +3,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, penalty, validate_beta, validate_decay, validate_rate};
+use super::{UpdateRule, penalty};
 
 /// Stochastic gradient descent, with Nesterov's or plain momentum.
 ///
@@ -38,15 +38,7 @@ impl Default for Sgd {
     }
 }
 
-impl Sgd {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        validate_rate(self.learning_rate)?;
-        validate_beta("momentum", self.momentum)?;
-        validate_decay(self.weight_decay)
-    }
-}
-
-impl Member for Sgd {
+impl UpdateRule for Sgd {
     type Rule<B: Backend> = burn::optim::Sgd<B>;
 
     fn learning_rate(&self) -> f64 {

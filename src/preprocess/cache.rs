@@ -404,7 +404,7 @@ fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError
         }
     }
     for path in pipeline.files() {
-        hash.update(digest(path)?);
+        hash.update(digest(&path)?);
     }
     hash.update(serde_json::to_vec(pipeline).unwrap_or_else(|why| {
         unreachable!("steps are plain structs of numbers, words and lists: {why}")

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::over::Over;
-use super::{Prepared, PreprocessError};
 use crate::statistics::intensities::percentiles;
+use super::voxel_selection::VoxelSelection;
+use super::{CaseStep, Prepared, PreprocessError};
+use crate::settings::Fault;
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +19,7 @@ pub struct Clip {
     #[schemars(range(min = 0.0, max = 100.0))]
     pub upper_percentile: f64,
     /// Which voxels the percentiles are taken over; all are clipped.
-    pub over: Over,
+    pub over: VoxelSelection,
 }
 
 impl Default for Clip {
@@ -26,37 +27,31 @@ impl Default for Clip {
         Self {
             lower_percentile: 0.5,
             upper_percentile: 99.5,
-            over: Over::Whole,
+            over: VoxelSelection::Whole,
         }
     }
 }
 
-impl Clip {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        check_percentiles(self.lower_percentile, self.upper_percentile)
-    }
-
-    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
-        let values = self.over.values(case, "clip")?;
+impl CaseStep for Clip {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+        let values = self.over.values(&case, "clip")?;
         let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         let clipped = |value: f32| f64::from(value).clamp(low, high) as f32;
         case.image.change(clipped);
-        Ok(())
+        Ok(case)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        percentile_rules(self.lower_percentile, self.upper_percentile)
     }
 }
 
-/// Checks that two percentiles are some, in order.
-pub(super) fn check_percentiles(lower: f64, upper: f64) -> Result<(), String> {
-    if 0.0 <= lower && lower < upper && upper <= 100.0 {
-        return Ok(());
+/// What is wrong with two percentiles: they must be in order.
+pub(super) fn percentile_rules(lower: f64, upper: f64) -> Vec<Fault> {
+    if lower < upper {
+        return Vec::new();
     }
-    Err(format!(
-        "lower_percentile must be below upper_percentile, both from 0 to 100, not {lower} and \
-         {upper}"
-    ))
+    let message =
+        format!("lower_percentile must be below upper_percentile, not {lower} and {upper}");
+    vec![Fault::new("lower_percentile", message)]
 }

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Centre, Prepared, PreprocessError};
+use super::resample::shape_rules;
+use super::{CaseStep, Centre, Prepared, PreprocessError};
+use crate::settings::Fault;
 
 /// Brings image, mask and region to a shape by cutting off voxels or adding zeros at the ends of
 /// each axis. What is left stays where it is in the world.
@@ -25,17 +27,8 @@ impl Default for CropPad {
     }
 }
 
-impl CropPad {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        super::resample::check_shape(self.shape)
-    }
-
-    pub(super) fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+impl CaseStep for CropPad {
+    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
         let refused = |why: &str| PreprocessError::Step {
             step: "crop_pad",
             why: why.into(),
@@ -63,5 +56,9 @@ impl CropPad {
             mask: case.mask.map(|mask| mask.cut(first, self.shape)),
             region: case.region.map(|region| region.cut(first, self.shape)),
         })
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        shape_rules(self.shape)
     }
 }

@@ -2,18 +2,9 @@
 
 pub mod cache;
 mod centre;
-mod clip;
-mod crop_pad;
 mod inputs;
-pub mod n4;
-mod nan_to_zero;
-mod nyul;
 mod otsu;
-mod over;
-mod reorient;
-mod resample;
-mod rescale;
-mod zscore;
+mod voxel_selection;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,61 +13,77 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::settings::{self, Fault, Faults, within};
 use crate::volume::{Volume, VolumeError};
 
 pub use centre::Centre;
-pub use clip::Clip;
-pub use crop_pad::CropPad;
 pub use inputs::{Inputs, Raw, check_pair};
-pub use n4::N4;
-pub use nan_to_zero::NanToZero;
-pub use nyul::Nyul;
-pub use over::Over;
-pub use reorient::Reorient;
-pub use resample::Resample;
-pub use rescale::Rescale;
-pub use zscore::Zscore;
+pub use voxel_selection::VoxelSelection;
 
-crate::family! {
-    /// One step of preprocessing.
-    pub enum Step {
-        /// Sets voxels that are infinite or not a number to 0.
-        "nan_to_zero" => NanToZero(NanToZero),
-        /// Corrects the slow brightness drift of MRI (N4ITK).
-        "n4" => N4(N4),
-        /// Permutes and flips the axes.
-        "reorient" => Reorient(Reorient),
-        /// Moves image and mask onto another grid.
-        "resample" => Resample(Resample),
-        /// Cuts off or adds voxels at the edges.
-        "crop_pad" => CropPad(CropPad),
-        /// Clips the intensities to percentiles.
-        "clip" => Clip(Clip),
-        /// Maps the intensities linearly onto a range.
-        "rescale" => Rescale(Rescale),
-        /// Shifts and scales the intensities to mean 0 and standard deviation 1.
-        "zscore" => Zscore(Zscore),
-        /// Maps the intensities' percentiles onto landmarks learnt from the training cases.
-        "nyul" => Nyul(Nyul),
+/// What every step does: the contract of a member of [`Step`].
+///
+/// The mask is what the network shall learn: at prediction time there is none, so no intensity step may
+/// look at it. The region is there at both times.
+///
+/// A field that is a path says so in its schema, by `#[schemars(extend("format" = "path"))]`: it is then
+/// relative to the file that sets it, and results depend on what the file at the path holds.
+pub trait CaseStep {
+    /// The case after the step.
+    ///
+    /// # Errors
+    ///
+    /// When the step cannot do its work on this case.
+    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError>;
+
+    /// Whether scans with voxels that are infinite or not a number can be given to it.
+    fn repairs_voxels(&self) -> bool {
+        false
+    }
+
+    /// Whether it has to learn from the training cases before it can be applied.
+    fn must_learn(&self) -> bool {
+        false
+    }
+
+    /// Learns from the training cases as the steps before leave them; there is at least one.
+    ///
+    /// # Errors
+    ///
+    /// The first case that cannot be had, or that it cannot learn from.
+    fn learn(
+        &mut self,
+        _cases: &mut dyn Iterator<Item = Result<Prepared, PreprocessError>>,
+    ) -> Result<(), PreprocessError> {
+        Ok(())
+    }
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
     }
 }
 
-impl Step {
-    /// The mask is what the network shall learn: at prediction time there is none, so no intensity
-    /// step may look at it. The region is there at both times.
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
-        match self {
-            Self::Reorient(step) => return Ok(step.apply(&case)),
-            Self::Resample(step) => return step.apply(case),
-            Self::CropPad(step) => return step.apply(case),
-            Self::NanToZero(step) => step.apply(&mut case),
-            Self::N4(step) => case.image = step.corrected(&case)?.image,
-            Self::Clip(step) => step.apply(&mut case)?,
-            Self::Rescale(step) => step.apply(&mut case)?,
-            Self::Zscore(step) => step.apply(&mut case)?,
-            Self::Nyul(step) => step.apply(&mut case)?,
-        }
-        Ok(case)
+crate::family! {
+    /// One step of preprocessing.
+    pub enum Step: CaseStep, listed as "preprocessing" {
+        /// Sets voxels that are infinite or not a number to 0.
+        "nan_to_zero" => nan_to_zero::NanToZero,
+        /// Corrects the slow brightness drift of MRI (N4ITK).
+        "n4" => pub n4::N4,
+        /// Permutes and flips the axes.
+        "reorient" => reorient::Reorient,
+        /// Moves image and mask onto another grid.
+        "resample" => resample::Resample,
+        /// Cuts off or adds voxels at the edges.
+        "crop_pad" => crop_pad::CropPad,
+        /// Clips the intensities to percentiles.
+        "clip" => clip::Clip,
+        /// Maps the intensities linearly onto a range.
+        "rescale" => rescale::Rescale,
+        /// Shifts and scales the intensities to mean 0 and standard deviation 1.
+        "zscore" => zscore::Zscore,
+        /// Maps the intensities' percentiles onto landmarks learnt from the training cases.
+        "nyul" => nyul::Nyul,
     }
 }
 
@@ -118,13 +125,21 @@ pub struct StepTime {
 pub struct Pipeline(pub Vec<Step>);
 
 impl Pipeline {
+    /// What is wrong with the steps that the ranges of their fields do not show.
+    pub fn rules(&self) -> Vec<Fault> {
+        let steps = self.0.iter().enumerate();
+        steps
+            .flat_map(|(index, step)| within(&index.to_string(), step.rules()))
+            .collect()
+    }
+
     /// Checks every step's values.
     ///
     /// # Errors
     ///
-    /// A sentence that names the step, the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        self.0.iter().try_for_each(Step::validate)
+    /// Each field that is wrong, and what it may be.
+    pub fn validate(&self) -> Result<(), Faults> {
+        settings::validate(self, Self::rules)
     }
 
     /// Takes a case through all steps.
@@ -146,13 +161,14 @@ impl Pipeline {
         &self,
         mut case: Prepared,
     ) -> Result<(Prepared, Vec<StepTime>), PreprocessError> {
-        if !matches!(self.0.first(), Some(Step::NanToZero(_))) {
+        let repairs = |step: &Step| with_member!(step, step => step.repairs_voxels());
+        if !self.0.first().is_some_and(repairs) {
             check_finite(&case.image)?;
         }
         let mut times = Vec::with_capacity(self.0.len());
         for step in &self.0 {
             let started = Instant::now();
-            case = step.apply(case)?;
+            case = with_member!(step, step => step.apply(case))?;
             times.push(StepTime {
                 step: step.name(),
                 time: started.elapsed(),
@@ -170,34 +186,20 @@ impl Pipeline {
     }
 
     /// The files that steps read besides the case: what a result depends on.
-    pub fn files(&self) -> Vec<&Path> {
-        self.0
-            .iter()
-            .filter_map(|step| match step {
-                Step::Resample(resample) => resample.onto.as_deref(),
-                _ => None,
-            })
-            .collect()
+    pub fn files(&self) -> Vec<PathBuf> {
+        settings::paths(self)
     }
 
     /// The pipeline with relative paths taken from `folder`.
-    pub fn anchored(mut self, folder: &Path) -> Self {
-        for step in &mut self.0 {
-            if let Step::Resample(Resample {
-                onto: Some(path), ..
-            }) = step
-            {
-                *path = folder.join(&*path);
-            }
-        }
-        self
+    pub fn anchored(self, folder: &Path) -> Self {
+        settings::anchored(self, folder)
     }
 
     /// The position of the first step that has to learn from the training cases before it can be
     /// applied.
     pub fn first_to_learn(&self) -> Option<usize> {
-        let learns = |step: &Step| matches!(step, Step::Nyul(nyul) if nyul.landmarks.is_none());
-        self.0.iter().position(learns)
+        let must_learn = |step: &Step| with_member!(step, step => step.must_learn());
+        self.0.iter().position(must_learn)
     }
 
     /// The pipeline with its first step that learns taught by `cases`: the training cases as the
@@ -208,12 +210,10 @@ impl Pipeline {
     /// The first case that cannot be had, or that the step cannot learn from.
     pub fn learnt(
         mut self,
-        cases: impl Iterator<Item = Result<Prepared, PreprocessError>>,
+        mut cases: impl Iterator<Item = Result<Prepared, PreprocessError>>,
     ) -> Result<Self, PreprocessError> {
-        if let Some(at) = self.first_to_learn()
-            && let Step::Nyul(nyul) = &self.0[at]
-        {
-            self.0[at] = Step::Nyul(nyul.learn(cases)?);
+        if let Some(at) = self.first_to_learn() {
+            with_member!(&mut self.0[at], step => step.learn(&mut cases))?;
         }
         Ok(self)
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Prepared;
+use super::{CaseStep, Prepared, PreprocessError};
 
 /// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
 /// are refused otherwise.
@@ -11,18 +11,14 @@ use super::Prepared;
 #[serde(default, deny_unknown_fields)]
 pub struct NanToZero {}
 
-impl NanToZero {
-    /// Checks the values: there are none.
-    ///
-    /// # Errors
-    ///
-    /// None.
-    pub fn validate(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn apply(&self, case: &mut Prepared) {
+impl CaseStep for NanToZero {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
         let repaired = |value: f32| if value.is_finite() { value } else { 0.0 };
         case.image.change(repaired);
+        Ok(case)
+    }
+
+    fn repairs_voxels(&self) -> bool {
+        true
     }
 }

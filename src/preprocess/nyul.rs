@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::over::Over;
-use super::{Prepared, PreprocessError};
 use crate::statistics::intensities::percentiles;
+use super::voxel_selection::VoxelSelection;
+use super::{CaseStep, Prepared, PreprocessError};
+use crate::settings::Fault;
 
 /// Maps each scan's percentiles onto standard landmarks, piecewise linearly (Nyúl, Udupa and Zhang
 /// 2000, "New variants of a method of MRI scale standardization", IEEE TMI 19(2)), as TorchIO does.
@@ -20,7 +21,7 @@ pub struct Nyul {
     /// `null` to learn it from the training cases.
     pub landmarks: Option<Vec<f64>>,
     /// Which voxels the percentiles are taken over; all are mapped.
-    pub over: Over,
+    pub over: VoxelSelection,
 }
 
 const PERCENTILES: [f64; 13] = [
@@ -36,36 +37,11 @@ const STANDARD: (f64, f64) = (0.0, 100.0);
 /// Percentiles nearer to each other than this are one.
 const LEAST_GAP: f64 = 1e-5;
 
-impl Nyul {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        let Some(landmarks) = &self.landmarks else {
-            return Ok(());
-        };
-        let rising = landmarks.is_sorted() && landmarks.iter().all(|value| value.is_finite());
-        if landmarks.len() == PERCENTILES.len() && rising {
-            return Ok(());
-        }
-        Err(format!(
-            "landmarks must be {} numbers in rising order, or null to learn them from the training \
-             cases",
-            PERCENTILES.len()
-        ))
-    }
-
-    /// The same step with the landmarks of `cases`, of which there must be one.
-    ///
-    /// # Errors
-    ///
-    /// The first case that cannot be had, or whose percentiles all are one.
-    pub(super) fn learn(
-        &self,
-        cases: impl Iterator<Item = Result<Prepared, PreprocessError>>,
-    ) -> Result<Self, PreprocessError> {
+impl CaseStep for Nyul {
+    fn learn(
+        &mut self,
+        cases: &mut dyn Iterator<Item = Result<Prepared, PreprocessError>>,
+    ) -> Result<(), PreprocessError> {
         let mut sums = [0.0; PERCENTILES.len()];
         let mut count = 0.0;
         for case in cases {
@@ -85,13 +61,11 @@ impl Nyul {
             }
             count += 1.0;
         }
-        Ok(Self {
-            landmarks: Some(sums.map(|sum| sum / count).to_vec()),
-            over: self.over,
-        })
+        self.landmarks = Some(sums.map(|sum| sum / count).to_vec());
+        Ok(())
     }
 
-    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
         let landmarks = self
             .landmarks
             .as_ref()
@@ -102,7 +76,7 @@ impl Nyul {
                       from the config.yaml of the run"
                         .into(),
             })?;
-        let percentiles = self.percentiles(case)?;
+        let percentiles = self.percentiles(&case)?;
         let from = MAPPED.map(|i| percentiles[i]);
         let onto = MAPPED.map(|i| landmarks[i]);
         let lines: [(f64, f64); MAPPED.len() - 1] = std::array::from_fn(|i| {
@@ -122,9 +96,29 @@ impl Nyul {
             (slope * value + intercept) as f32
         };
         case.image.change(mapped);
-        Ok(())
+        Ok(case)
     }
 
+    fn must_learn(&self) -> bool {
+        self.landmarks.is_none()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let fits =
+            |landmarks: &Vec<f64>| landmarks.len() == PERCENTILES.len() && landmarks.is_sorted();
+        if self.landmarks.as_ref().is_none_or(fits) {
+            return Vec::new();
+        }
+        let message = format!(
+            "landmarks must be {} numbers in rising order, or null to learn them from the training \
+             cases",
+            PERCENTILES.len()
+        );
+        vec![Fault::new("landmarks", message)]
+    }
+}
+
+impl Nyul {
     fn percentiles(&self, case: &Prepared) -> Result<[f64; PERCENTILES.len()], PreprocessError> {
         let values = self.over.values(case, "nyul")?;
         Ok(percentiles(values, PERCENTILES))

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Prepared;
+use super::{CaseStep, Prepared, PreprocessError};
 use crate::volume::orientation::{AxisCodes, reoriented};
 
 /// Permutes and flips the axes so that they run as asked, without touching a value: what is where
@@ -16,24 +16,15 @@ pub struct Reorient {
     pub axes: AxisCodes,
 }
 
-impl Reorient {
-    /// Checks the values: reading has.
-    ///
-    /// # Errors
-    ///
-    /// None.
-    pub fn validate(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn apply(&self, case: &Prepared) -> Prepared {
-        Prepared {
+impl CaseStep for Reorient {
+    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+        Ok(Prepared {
             image: reoriented(&case.image, self.axes),
             mask: case.mask.as_ref().map(|mask| reoriented(mask, self.axes)),
             region: case
                 .region
                 .as_ref()
                 .map(|region| reoriented(region, self.axes)),
-        }
+        })
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Centre, Prepared, PreprocessError};
+use super::{CaseStep, Centre, Prepared, PreprocessError};
+use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
 use crate::volume::resample::{Interpolation, resample, resample_mask};
 use crate::volume::{Grid, Volume};
@@ -27,6 +28,7 @@ pub struct Resample {
     pub centre: Centre,
     /// An image whose grid is taken instead, relative to the experiment's file. `spacing`, `shape`
     /// and `centre` are then left out.
+    #[schemars(extend("format" = "path"))]
     pub onto: Option<PathBuf>,
     /// How the image's values between voxels are made.
     pub interpolation: Interpolation,
@@ -50,44 +52,8 @@ impl Default for Resample {
 /// More voxels than this in one grid are a mistake in the configuration (4 GiB of float32).
 const MOST_VOXELS: usize = 1 << 30;
 
-impl Resample {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !self.spacing.iter().all(|mm| (0.01..=100.0).contains(mm)) {
-            return Err(format!(
-                "spacing must be from 0.01 to 100 mm, not {:?}",
-                self.spacing
-            ));
-        }
-        let usual = Self::default();
-        let own_grid = (self.spacing, self.shape, self.centre);
-        if self.onto.is_some() && own_grid != (usual.spacing, usual.shape, usual.centre) {
-            return Err(
-                "onto takes the grid of an image: leave out spacing, shape and centre".into(),
-            );
-        }
-        self.shape.map_or(Ok(()), check_shape)
-    }
-
-    /// The grid that an image is moved onto.
-    ///
-    /// # Errors
-    ///
-    /// When the image whose grid is to be taken cannot be read.
-    fn grid(&self, image: &Volume<f32>) -> Result<Grid, PreprocessError> {
-        Ok(match (&self.onto, self.shape, self.centre) {
-            (Some(path), ..) => read_scan(path)?.volume.grid(),
-            (None, None, _) => Grid::covering(&image.grid(), self.spacing),
-            (None, Some(shape), Centre::World) => Grid::centred_on_world(shape, self.spacing),
-            (None, Some(shape), centre) => Grid::centred_on(centre.of(image), shape, self.spacing),
-        })
-    }
-
-    pub(super) fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+impl CaseStep for Resample {
+    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
         let refused = |why: String| PreprocessError::Step {
             step: "resample",
             why,
@@ -125,19 +91,51 @@ impl Resample {
                 .map(|region| resample(&region, &grid, Interpolation::Nearest, false)),
         })
     }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !self.spacing.iter().all(|mm| (0.01..=100.0).contains(mm)) {
+            let message = format!(
+                "spacing must be from 0.01 to 100 mm, not {:?}",
+                self.spacing
+            );
+            faults.push(Fault::new("spacing", message));
+        }
+        let usual = Self::default();
+        let own_grid = (self.spacing, self.shape, self.centre);
+        if self.onto.is_some() && own_grid != (usual.spacing, usual.shape, usual.centre) {
+            let message = "onto takes the grid of an image: leave out spacing, shape and centre";
+            faults.push(Fault::new("onto", message));
+        }
+        faults.extend(self.shape.into_iter().flat_map(shape_rules));
+        faults
+    }
 }
 
-/// Checks that a grid of this shape fits into memory.
-pub(super) fn check_shape(shape: [usize; 3]) -> Result<(), String> {
-    if !shape.iter().all(|n| (1..=4096).contains(n)) {
-        return Err(format!(
-            "shape must be from 1 to 4096 voxels along each axis, not {shape:?}"
-        ));
+impl Resample {
+    /// The grid that an image is moved onto.
+    ///
+    /// # Errors
+    ///
+    /// When the image whose grid is to be taken cannot be read.
+    fn grid(&self, image: &Volume<f32>) -> Result<Grid, PreprocessError> {
+        Ok(match (&self.onto, self.shape, self.centre) {
+            (Some(path), ..) => read_scan(path)?.volume.grid(),
+            (None, None, _) => Grid::covering(&image.grid(), self.spacing),
+            (None, Some(shape), Centre::World) => Grid::centred_on_world(shape, self.spacing),
+            (None, Some(shape), centre) => Grid::centred_on(centre.of(image), shape, self.spacing),
+        })
     }
-    if shape.iter().product::<usize>() > MOST_VOXELS {
-        return Err(format!(
-            "shape must be at most 2^30 voxels in all, not {shape:?}"
-        ));
-    }
-    Ok(())
+}
+
+/// What is wrong with a grid's shape: it must fit into memory.
+pub(super) fn shape_rules(shape: [usize; 3]) -> Vec<Fault> {
+    let message = if !shape.iter().all(|n| (1..=4096).contains(n)) {
+        format!("shape must be from 1 to 4096 voxels along each axis, not {shape:?}")
+    } else if shape.iter().product::<usize>() > MOST_VOXELS {
+        format!("shape must be at most 2^30 voxels in all, not {shape:?}")
+    } else {
+        return Vec::new();
+    };
+    vec![Fault::new("shape", message)]
 }

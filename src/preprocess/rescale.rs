@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clip::check_percentiles;
-use super::over::Over;
-use super::{Prepared, PreprocessError};
+use super::clip::percentile_rules;
 use crate::statistics::intensities::percentiles;
+use super::voxel_selection::VoxelSelection;
+use super::{CaseStep, Prepared, PreprocessError};
+use crate::settings::Fault;
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
 ///
@@ -41,24 +42,9 @@ impl Default for Rescale {
     }
 }
 
-impl Rescale {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(self.min.is_finite() && self.max.is_finite() && self.min < self.max) {
-            return Err(format!(
-                "min must be below max, not {} and {}",
-                self.min, self.max
-            ));
-        }
-        check_percentiles(self.lower_percentile, self.upper_percentile)
-    }
-
-    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
-        let values = Over::Whole.values(case, "rescale")?;
+impl CaseStep for Rescale {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+        let values = VoxelSelection::Whole.values(&case, "rescale")?;
         let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         // In ITK's order of operations, on which the cut to whole numbers depends.
         let scale = if high > low {
@@ -76,7 +62,16 @@ impl Rescale {
             case.image
                 .change(|value| within(mapped(value), min, max) as f32);
         }
-        Ok(())
+        Ok(case)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = percentile_rules(self.lower_percentile, self.upper_percentile);
+        if self.min >= self.max {
+            let message = format!("min must be below max, not {} and {}", self.min, self.max);
+            faults.push(Fault::new("min", message));
+        }
+        faults
     }
 }
 

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::over::Over;
-use super::{Prepared, PreprocessError};
 use crate::statistics::intensities::mean_and_deviation;
+use super::voxel_selection::VoxelSelection;
+use super::{CaseStep, Prepared, PreprocessError};
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
 /// squares over n, not n - 1).
@@ -14,21 +14,12 @@ use crate::statistics::intensities::mean_and_deviation;
 pub struct Zscore {
     /// Which voxels the mean and the deviation are taken over. All are changed, but with
     /// `foreground`, which leaves those at 0 as they are.
-    pub over: Over,
+    pub over: VoxelSelection,
 }
 
-impl Zscore {
-    /// Checks the values: all are allowed.
-    ///
-    /// # Errors
-    ///
-    /// None.
-    pub fn validate(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
-        let values = self.over.values(case, "zscore")?;
+impl CaseStep for Zscore {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+        let values = self.over.values(&case, "zscore")?;
         let (mean, deviation) = mean_and_deviation(&values);
         if deviation <= 0.0 {
             return Err(PreprocessError::Step {
@@ -39,10 +30,10 @@ impl Zscore {
             });
         }
         let changed = |value: f32| match self.over {
-            Over::Foreground if value == 0.0 => value,
+            VoxelSelection::Foreground if value == 0.0 => value,
             _ => ((f64::from(value) - mean) / deviation) as f32,
         };
         case.image.change(changed);
-        Ok(())
+        Ok(case)
     }
 }

@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Moment, RateSchedule};
+
 /// The learning rate never moves.
 ///
 /// Reference: the published Python pipeline trains so.
@@ -8,8 +10,12 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Constant {}
 
-impl Constant {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        Ok(())
+impl RateSchedule for Constant {
+    fn factor(&self, _at: Moment, _validation_ious: &[f64]) -> f64 {
+        1.0
+    }
+
+    fn depends_on_length(&self) -> bool {
+        false
     }
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, anneal};
+use super::{Moment, RateSchedule, anneal};
 
 /// Half a cosine from 1 down to a floor, once over the run or several times with a jump back to 1
 /// between (warm restarts).
@@ -31,26 +31,15 @@ impl Default for Cosine {
     }
 }
 
-impl Cosine {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if !(self.floor > 0.0 && self.floor <= 1.0) {
-            return Err("floor must be above 0 and at most 1".into());
-        }
-        if self.cycles == 0 {
-            return Err("cycles must be at least 1".into());
-        }
-        if !(self.growth.is_finite() && self.growth >= 1.0) {
-            return Err("growth must be at least 1".into());
-        }
-        Ok(())
-    }
-
-    pub(super) fn factor(&self, at: Moment) -> f64 {
+impl RateSchedule for Cosine {
+    fn factor(&self, at: Moment, _validation_ious: &[f64]) -> f64 {
         let (start, end) = self.cycle(at);
         let last = (end - 1.0 - start).max(1.0);
         anneal(1.0, self.floor, ((at.step - start) / last).min(1.0))
     }
+}
 
+impl Cosine {
     /// First step of the cycle that `at` lies in, and of the one after it. All but the first begin
     /// at whole steps.
     fn cycle(&self, at: Moment) -> (f64, f64) {

@@ -1,43 +1,7 @@
 //! How the learning rate moves over a run. One file a member: a pure function of the step, or of the
 //! validation so far.
 
-mod constant;
-mod cosine;
-mod one_cycle;
-mod plateau;
-mod poly;
-mod step;
-
-pub use constant::Constant;
-pub use cosine::Cosine;
-pub use one_cycle::OneCycle;
-pub use plateau::Plateau;
-pub use poly::Poly;
-pub use step::Step;
-
-crate::family! {
-    /// The course of the learning rate, as a factor on the optimiser's `learning_rate`.
-    pub enum Schedule {
-        /// Always the same.
-        "constant" => Constant(Constant),
-        /// Half a cosine down, once or with warm restarts.
-        "cosine" => Cosine(Cosine),
-        /// Up and down to almost nothing, once over the run.
-        "one_cycle" => OneCycle(OneCycle),
-        /// Down when the validation IoU no longer rises.
-        "plateau" => Plateau(Plateau),
-        /// Down to nothing, all through the run.
-        "poly" => Poly(Poly),
-        /// Down by a factor every so many epochs.
-        "step" => Step(Step),
-    }
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self::Cosine(Cosine::default())
-    }
-}
+use crate::settings::Fault;
 
 /// Where in a run a step lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,35 +14,69 @@ pub struct Moment {
     pub epoch: f64,
 }
 
+/// What every schedule says: the contract of a member of [`Schedule`].
+pub trait RateSchedule {
+    /// The factor on the learning rate at a moment of the run, after epochs with these validation
+    /// IoUs, which are there if [`needs_validation_history`](Self::needs_validation_history).
+    fn factor(&self, at: Moment, validation_ious: &[f64]) -> f64;
+
+    /// Whether the factors depend on how long the whole run is, so that a longer run is another one
+    /// from its first step.
+    fn depends_on_length(&self) -> bool {
+        true
+    }
+
+    /// Whether the factors depend on the validation so far.
+    fn needs_validation_history(&self) -> bool {
+        false
+    }
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
+
+crate::family! {
+    /// The course of the learning rate, as a factor on the optimiser's `learning_rate`.
+    pub enum Schedule: RateSchedule, listed as "schedules" {
+        /// Always the same.
+        "constant" => constant::Constant,
+        /// Half a cosine down, once or with warm restarts.
+        "cosine" => cosine::Cosine,
+        /// Up and down to almost nothing, once over the run.
+        "one_cycle" => one_cycle::OneCycle,
+        /// Down when the validation IoU no longer rises.
+        "plateau" => plateau::Plateau,
+        /// Down to nothing, all through the run.
+        "poly" => poly::Poly,
+        /// Down by a factor every so many epochs.
+        "step" => step::Step,
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Cosine(Cosine::default())
+    }
+}
+
 impl Schedule {
     /// The factor on the learning rate at a moment of the run, after epochs with these validation
     /// IoUs.
     pub fn factor(&self, at: Moment, validation_ious: &[f64]) -> f64 {
-        match self {
-            Self::Constant(_) => 1.0,
-            Self::Cosine(member) => member.factor(at),
-            Self::OneCycle(member) => member.factor(at),
-            Self::Plateau(member) => member.factor(validation_ious),
-            Self::Poly(member) => member.factor(at),
-            Self::Step(member) => member.factor(at),
-        }
+        with_member!(self, schedule => schedule.factor(at, validation_ious))
     }
 
     /// Whether the factors depend on how long the whole run is, so that a longer run is another one
     /// from its first step.
     pub fn depends_on_length(&self) -> bool {
-        match self {
-            Self::Constant(_) | Self::Plateau(_) | Self::Step(_) => false,
-            Self::Cosine(_) | Self::OneCycle(_) | Self::Poly(_) => true,
-        }
+        with_member!(self, schedule => schedule.depends_on_length())
     }
-}
 
-fn validate_factor(factor: f64) -> Result<(), String> {
-    if factor > 0.0 && factor <= 1.0 {
-        Ok(())
-    } else {
-        Err("factor must be above 0 and at most 1".into())
+    /// Whether the factors depend on the validation so far.
+    pub fn needs_validation_history(&self) -> bool {
+        with_member!(self, schedule => schedule.needs_validation_history())
     }
 }
 

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, anneal};
+use super::{Moment, RateSchedule, anneal};
 
 /// Half a cosine up from `1 / start_divisor` to 1, then one down to
 /// `1 / (start_divisor * end_divisor)`.
@@ -31,19 +31,8 @@ impl Default for OneCycle {
     }
 }
 
-impl OneCycle {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if !(self.rise > 0.0 && self.rise < 1.0) {
-            return Err("rise must lie between 0 and 1".into());
-        }
-        let divisors = [self.start_divisor, self.end_divisor];
-        if !divisors.iter().all(|d| d.is_finite() && *d >= 1.0) {
-            return Err("start_divisor and end_divisor must be at least 1".into());
-        }
-        Ok(())
-    }
-
-    pub(super) fn factor(&self, at: Moment) -> f64 {
+impl RateSchedule for OneCycle {
+    fn factor(&self, at: Moment, _validation_ious: &[f64]) -> f64 {
         let first = 1.0 / self.start_divisor;
         let last = first / self.end_divisor;
         // The step of the peak, as PyTorch counts it.

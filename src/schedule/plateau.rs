@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Moment, RateSchedule};
+
 /// Multiplies the learning rate by a factor whenever the validation IoU has not risen for some epochs.
 ///
 /// Reference: PyTorch's `ReduceLROnPlateau` (mode `max`, relative threshold).
@@ -34,20 +36,8 @@ impl Default for Plateau {
     }
 }
 
-impl Plateau {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        super::validate_factor(self.factor)?;
-        if !(self.threshold.is_finite() && self.threshold >= 0.0) {
-            return Err("threshold must be at least 0".into());
-        }
-        if !(self.floor > 0.0 && self.floor <= 1.0) {
-            return Err("floor must be above 0 and at most 1".into());
-        }
-        Ok(())
-    }
-
-    /// The factor after epochs with these validation IoUs.
-    pub(super) fn factor(&self, validation_ious: &[f64]) -> f64 {
+impl RateSchedule for Plateau {
+    fn factor(&self, _at: Moment, validation_ious: &[f64]) -> f64 {
         let mut factor: f64 = 1.0;
         let mut best = f64::NEG_INFINITY;
         let (mut flat, mut rest) = (0, 0);
@@ -69,5 +59,13 @@ impl Plateau {
             }
         }
         factor
+    }
+
+    fn depends_on_length(&self) -> bool {
+        false
+    }
+
+    fn needs_validation_history(&self) -> bool {
+        true
     }
 }

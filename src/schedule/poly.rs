@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{Moment, RateSchedule};
 
 /// `(1 - step / steps) ^ power`: falls all through the run.
 ///
@@ -20,16 +20,8 @@ impl Default for Poly {
     }
 }
 
-impl Poly {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.power.is_finite() && self.power > 0.0 {
-            Ok(())
-        } else {
-            Err("power must be above 0".into())
-        }
-    }
-
-    pub(super) fn factor(&self, at: Moment) -> f64 {
+impl RateSchedule for Poly {
+    fn factor(&self, at: Moment, _validation_ious: &[f64]) -> f64 {
         (1.0 - at.step / at.total).powf(self.power)
     }
 }

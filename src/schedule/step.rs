@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{Moment, RateSchedule};
 
 /// Multiplies the learning rate by a factor every so many epochs.
 ///
@@ -26,16 +26,13 @@ impl Default for Step {
     }
 }
 
-impl Step {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.epochs == 0 {
-            return Err("epochs must be at least 1".into());
-        }
-        super::validate_factor(self.factor)
-    }
-
-    pub(super) fn factor(&self, at: Moment) -> f64 {
+impl RateSchedule for Step {
+    fn factor(&self, at: Moment, _validation_ious: &[f64]) -> f64 {
         let drops = (at.step / at.epoch).floor() / self.epochs as f64;
         self.factor.powi(drops.floor() as i32)
+    }
+
+    fn depends_on_length(&self) -> bool {
+        false
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::nearest;
+use crate::settings::{Fault, nearest};
 
 /// The metric of each epoch by which trials are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,23 +53,20 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// Checks that the metric is one of those that runs have.
-    ///
-    /// # Errors
-    ///
-    /// The metrics that there are, and the nearest of them.
-    pub fn validate(&self, metrics: &[&str]) -> Result<(), String> {
+    /// What is wrong with the values that the schema does not show: `metrics` are those that runs have.
+    pub(crate) fn rules(&self, metrics: &[&str]) -> Vec<Fault> {
         let metric = self.metric.as_str();
         if metrics.contains(&metric) {
-            return Ok(());
+            return Vec::new();
         }
         let hint = nearest(metric, metrics)
             .map(|name| format!(" Did you mean `{name}`?"))
             .unwrap_or_default();
-        Err(format!(
+        let message = format!(
             "metric is `{metric}`, which is not a metric of metrics.csv.{hint} Allowed: {}",
             metrics.join(", ")
-        ))
+        );
+        vec![Fault::new("metric", message)]
     }
 }
 

@@ -1,71 +1,114 @@
-//! Every mistake in an experiment's values, found by walking them along the JSON schema.
+//! Every fault of values, found by walking them along a JSON schema.
 
 use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
-use super::diagnostic::{At, Diagnostic};
+use super::fault::{At, Fault, child_key};
+use super::shape::Shape;
 use super::spelling::nearest;
 
 /// All that is wrong with `values`, in their order.
-pub fn check(values: &Value, schema: &Schema) -> Vec<Diagnostic> {
-    let mut walk = Walk {
-        root: schema,
-        mistakes: Vec::new(),
-    };
-    walk.value(values, schema, "");
-    walk.mistakes
+pub fn check(values: &Value, schema: &Schema) -> Vec<Fault> {
+    let mut walk = Walk::default();
+    walk.value(values, Shape::of(schema), "");
+    walk.findings.into_iter().map(Finding::fault).collect()
 }
 
-struct Walk<'a> {
-    root: &'a Schema,
-    mistakes: Vec<Diagnostic>,
+#[derive(Default)]
+struct Walk {
+    findings: Vec<Finding>,
 }
 
-impl<'a> Walk<'a> {
-    fn say(&mut self, key: &str, at: At, why: String) {
-        self.mistakes.push(Diagnostic::new(key, at, why));
+/// What is wrong at one place.
+struct Finding {
+    key: String,
+    at: At,
+    wrong: Wrong,
+}
+
+enum Wrong {
+    /// The value is none of what it may be.
+    Unfit {
+        wanted: Vec<String>,
+        /// How the sentence ends: what there is instead.
+        end: String,
+    },
+    /// Anything else, as a sentence.
+    Other(String),
+}
+
+impl Finding {
+    fn fault(self) -> Fault {
+        let message = match self.wrong {
+            Wrong::Unfit { wanted, end } => {
+                format!("{} must be {}{end}", last(&self.key), wanted.join(" or "))
+            }
+            Wrong::Other(message) => message,
+        };
+        Fault {
+            path: self.key,
+            message,
+            at: self.at,
+        }
+    }
+}
+
+impl Walk {
+    fn report(&mut self, key: &str, at: At, message: String) {
+        self.add(key, at, Wrong::Other(message));
     }
 
-    fn value(&mut self, value: &Value, schema: &'a Schema, key: &str) {
+    fn unfit(&mut self, key: &str, wanted: Vec<String>, end: String) {
+        self.add(key, At::Value, Wrong::Unfit { wanted, end });
+    }
+
+    fn add(&mut self, key: &str, at: At, wrong: Wrong) {
+        self.findings.push(Finding {
+            key: key.to_owned(),
+            at,
+            wrong,
+        });
+    }
+
+    fn value(&mut self, value: &Value, shape: Shape<'_>, key: &str) {
         if asks_environment(value) {
             return;
         }
-        let referred = schema
-            .get("$ref")
-            .and_then(Schema::as_str)
-            .and_then(|to| self.root.pointer(to.strip_prefix('#')?));
-        if let Some(referred) = referred {
+        if let Some(referred) = shape.referred() {
             self.value(value, referred, key);
-        } else if let Some(members) = members(schema) {
+        } else if let Some(members) = shape.members() {
             self.member(value, &members, key);
-        } else if let Some(forms) = forms(schema) {
-            self.one_of(value, forms, key);
-        } else if self.fits_type(value, schema, key) {
-            match value {
-                Value::Mapping(map) => self.map(map, schema, key),
-                Value::Sequence(items) => self.list(items, schema, key),
-                _ => {}
+        } else if let Some(forms) = shape.forms().filter(|_| !has_properties(shape)) {
+            self.one_of(value, shape, forms, key);
+        } else if self.fits_type(value, shape.schema, key) {
+            if let Value::Mapping(map) = value {
+                self.map(map, shape, key);
             }
+        } else {
+            return;
         }
-        self.range(value, schema, key);
+        if let Value::Sequence(items) = value {
+            self.list(items, shape, key);
+        }
+        self.range(value, shape.schema, key);
     }
 
     /// A member of a family: its name, or a map of its name to its settings.
-    fn member(&mut self, value: &Value, members: &[(&'a str, &'a Schema)], key: &str) {
+    fn member(&mut self, value: &Value, members: &[(&str, Shape<'_>)], key: &str) {
         let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
         let settings = |name: &str| members.iter().find(|(known, _)| *known == name);
         match value {
             Value::String(name) if settings(name).is_some() => {}
-            Value::String(name) => self.say(key, At::Value, unknown("name", name, &names)),
+            Value::String(name) => self.report(key, At::Value, unknown("name", name, &names)),
             Value::Mapping(map) => {
                 let known = map.iter().filter_map(|(name, value)| {
-                    settings(name.as_str()?).map(|(name, schema)| (*name, *schema, value))
+                    settings(name.as_str()?).map(|(name, shape)| (*name, *shape, value))
                 });
                 let known: Vec<_> = known.collect();
                 for name in map.keys().filter_map(Value::as_str) {
                     if settings(name).is_none() {
                         let why = unknown("name", name, &names);
-                        self.say(&below(key, name), At::Key, why);
+                        self.report(&child_key(key, name), At::Key, why);
                     }
                 }
                 if let [(first, ..), (second, ..), ..] = known[..] {
@@ -77,76 +120,68 @@ impl<'a> Walk<'a> {
                             ""
                         }
                     );
-                    self.say(&below(key, second), At::Key, why);
+                    self.report(&child_key(key, second), At::Key, why);
                 }
                 if map.is_empty() {
                     let why = format!("{} is empty. Choose one of {}", last(key), names.join(", "));
-                    self.say(key, At::Value, why);
+                    self.report(key, At::Value, why);
                 }
-                for (name, schema, value) in known {
+                for (name, shape, value) in known {
                     if !value.is_null() {
-                        self.value(value, schema, &below(key, name));
+                        self.value(value, shape, &child_key(key, name));
                     }
                 }
             }
             other => {
-                let why = format!(
-                    "{} must be one of {}, as a name or a one-key map{}",
-                    last(key),
-                    names.join(", "),
-                    but(other)
-                );
-                self.say(key, At::Value, why);
+                let names = names.join(", ");
+                let wanted = format!("one of {names}, as a name or a one-key map");
+                self.unfit(key, vec![wanted], but(other));
             }
         }
     }
 
-    /// A value of several forms: what is said is about the form that it comes nearest to.
-    fn one_of(&mut self, value: &Value, forms: &'a [Schema], key: &str) {
+    /// A value of several forms: what is reported is about the form that it comes nearest to.
+    fn one_of(&mut self, value: &Value, shape: Shape<'_>, forms: &[Schema], key: &str) {
         let names: Vec<&str> = forms.iter().filter_map(name).collect();
         if names.len() == forms.len() {
             match value {
                 Value::String(text) if names.contains(&text.as_str()) => {}
-                Value::String(text) => self.say(key, At::Value, unknown("name", text, &names)),
+                Value::String(text) => self.report(key, At::Value, unknown("name", text, &names)),
                 other => {
-                    let names = names.join(", ");
-                    let why = format!("{} must be one of {names}, not {}", last(key), shown(other));
-                    self.say(key, At::Value, why);
+                    let wanted = match names[..] {
+                        [only] => format!("`{only}`"),
+                        _ => format!("one of {}", names.join(", ")),
+                    };
+                    self.unfit(key, vec![wanted], format!(", not {}", display(other)));
                 }
             }
             return;
         }
-        let mut inside: Option<Vec<Diagnostic>> = None;
+        let mut inside: Option<Vec<Finding>> = None;
         let mut kinds = Vec::new();
         for form in forms {
-            let mut walk = Walk {
-                root: self.root,
-                mistakes: Vec::new(),
-            };
-            walk.value(value, form, key);
-            match walk.mistakes.as_slice() {
+            let mut walk = Self::default();
+            walk.value(value, shape.at(form), key);
+            match walk.findings.as_mut_slice() {
                 [] => return,
                 // Not of this form at all.
-                [only] if only.key == key => kinds.push(only.why.clone()),
-                _ => inside = Some(walk.mistakes),
+                [
+                    Finding {
+                        key: at,
+                        wrong: Wrong::Unfit { wanted, .. },
+                        ..
+                    },
+                ] if at == key => kinds.append(wanted),
+                _ => inside = Some(walk.findings),
             }
         }
-        if let Some(mistakes) = inside {
-            self.mistakes.extend(mistakes);
-            return;
+        match inside {
+            Some(findings) => self.findings.extend(findings),
+            None => {
+                kinds.retain(|kind| kind != in_words("null"));
+                self.unfit(key, kinds, but(value));
+            }
         }
-        let (start, end) = (format!("{} must be ", last(key)), but(value));
-        let kinds: Vec<&str> = kinds
-            .iter()
-            .map(|why| why.strip_prefix(&start).unwrap_or(why))
-            .map(|why| why.strip_suffix(&end).unwrap_or(why))
-            .filter(|kind| *kind != in_words("null"))
-            .collect();
-        self.say(
-            key,
-            At::Value,
-            format!("{start}{}{end}", kinds.join(" or ")),
-        );
     }
 
     fn fits_type(&mut self, value: &Value, schema: &Schema, key: &str) -> bool {
@@ -159,7 +194,7 @@ impl<'a> Walk<'a> {
             "null" => value.is_null(),
             "boolean" => value.is_bool(),
             "integer" => value.is_i64() || value.is_u64(),
-            "number" => value.as_f64().is_some_and(|number| !number.is_nan()),
+            "number" => value.as_f64().is_some_and(f64::is_finite),
             "string" => value.is_string(),
             "array" => value.is_sequence(),
             "object" => value.is_mapping(),
@@ -168,25 +203,28 @@ impl<'a> Walk<'a> {
         if types.iter().any(fits) {
             return true;
         }
-        let wanted: Vec<&str> = types.iter().map(|kind| in_words(kind)).collect();
-        let mut why = format!(
-            "{} must be {}{}",
-            last(key),
-            wanted.join(" or "),
-            but(value)
-        );
+        let wanted = types.iter().map(|kind| in_words(kind).to_owned()).collect();
+        let mut end = but(value);
         if types.contains(&"string") && (value.is_number() || value.is_bool()) {
-            why += ": put it in quotes";
+            end += ": put it in quotes";
         }
-        self.say(key, At::Value, why);
+        self.unfit(key, wanted, end);
         false
     }
 
-    fn map(&mut self, map: &Mapping, schema: &'a Schema, key: &str) {
-        let Some(properties) = schema.get("properties").and_then(Schema::as_object) else {
-            if schema.get("additionalProperties") == Some(&Schema::Bool(false)) {
-                for name in map.keys().filter_map(Value::as_str) {
-                    self.say(&below(key, name), At::Key, unknown("key", name, &[]));
+    fn map(&mut self, map: &Mapping, shape: Shape<'_>, key: &str) {
+        let additional = shape.schema.get("additionalProperties");
+        let properties = shape.schema.get("properties").and_then(Schema::as_object);
+        let Some(properties) = properties else {
+            for (name, value) in map {
+                let name = key_name(name);
+                match additional {
+                    Some(Schema::Bool(false)) => {
+                        let why = unknown("key", &name, &[]);
+                        self.report(&child_key(key, &name), At::Key, why);
+                    }
+                    Some(each) => self.value(value, shape.at(each), &child_key(key, &name)),
+                    None => {}
                 }
             }
             return;
@@ -194,14 +232,14 @@ impl<'a> Walk<'a> {
         let mut allowed: Vec<&str> = properties.keys().map(String::as_str).collect();
         allowed.sort_unstable();
         for (name, value) in map {
-            let name = name.as_str().map_or_else(|| shown(name), str::to_owned);
-            let path = below(key, &name);
+            let name = key_name(name);
+            let path = child_key(key, &name);
             match properties.get(&name) {
-                Some(schema) => self.value(value, schema, &path),
-                None => self.say(&path, At::Key, unknown("key", &name, &allowed)),
+                Some(schema) => self.value(value, shape.at(schema), &path),
+                None => self.report(&path, At::Key, unknown("key", &name, &allowed)),
             }
         }
-        let required = schema.get("required").and_then(Schema::as_array);
+        let required = shape.schema.get("required").and_then(Schema::as_array);
         for name in required.into_iter().flatten().filter_map(Schema::as_str) {
             if !map.contains_key(name) {
                 let what = properties
@@ -209,7 +247,7 @@ impl<'a> Walk<'a> {
                     .and_then(|schema| schema.get("description")?.as_str())
                     .map(|what| format!(" {}", what.replace('\n', " ")))
                     .unwrap_or_default();
-                self.say(
+                self.report(
                     key,
                     At::Key,
                     format!("the key `{name}` is missing here.{what}"),
@@ -218,8 +256,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn list(&mut self, items: &[Value], schema: &'a Schema, key: &str) {
-        let size = |name: &str| schema.get(name).and_then(Schema::as_u64);
+    fn list(&mut self, items: &[Value], shape: Shape<'_>, key: &str) {
+        let size = |name: &str| shape.schema.get(name).and_then(Schema::as_u64);
         let (least, most) = (size("minItems"), size("maxItems"));
         let count = items.len() as u64;
         if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
@@ -235,17 +273,26 @@ impl<'a> Walk<'a> {
                     )
                 }
             };
-            let why = format!("{} must have {wanted} items, not {count}", last(key));
-            self.say(key, At::Value, why);
+            let items = if wanted.ends_with(" 1") || wanted == "1" {
+                "item"
+            } else {
+                "items"
+            };
+            let why = format!("{} must have {wanted} {items}, not {count}", last(key));
+            self.report(key, At::Value, why);
         }
-        if let Some(schema) = schema.get("items") {
+        if let Some(schema) = shape.schema.get("items") {
             for (index, item) in items.iter().enumerate() {
-                self.value(item, schema, &below(key, &index.to_string()));
+                self.value(item, shape.at(schema), &child_key(key, &index.to_string()));
             }
         }
     }
 
+    /// A number's range; where one number may stand for a list of them, it is each item's.
     fn range(&mut self, value: &Value, schema: &Schema, key: &str) {
+        for (index, item) in value.as_sequence().into_iter().flatten().enumerate() {
+            self.range(item, schema, &child_key(key, &index.to_string()));
+        }
         let Some(number) = value.as_f64() else { return };
         let bound = |name: &str| schema.get(name).and_then(Schema::as_f64);
         let broken = [
@@ -256,34 +303,15 @@ impl<'a> Walk<'a> {
         ];
         for (name, words, outside) in broken {
             if let Some(bound) = bound(name).filter(|bound| outside(&number, bound)) {
-                let why = format!(
-                    "{} must be {words} {bound}, not {}",
-                    last(key),
-                    shown(value)
-                );
-                self.say(key, At::Value, why);
+                let end = format!(", not {}", display(value));
+                self.unfit(key, vec![format!("{words} {bound}")], end);
             }
         }
     }
 }
 
-/// A family's members and their settings, if `schema` is a family.
-fn members(schema: &Schema) -> Option<Vec<(&str, &Schema)>> {
-    let forms = schema.get("oneOf")?.as_array()?;
-    let found: Vec<(&str, &Schema)> = forms
-        .iter()
-        .filter_map(|form| form.get("properties")?.as_object())
-        .filter(|properties| properties.len() == 1)
-        .filter_map(|properties| properties.iter().next())
-        .filter(|(_, settings)| settings.get("type") != Some(&Schema::from("null")))
-        .map(|(name, settings)| (name.as_str(), settings))
-        .collect();
-    (!found.is_empty()).then_some(found)
-}
-
-fn forms(schema: &Schema) -> Option<&[Schema]> {
-    let forms = schema.get("oneOf").or_else(|| schema.get("anyOf"))?;
-    forms.as_array().map(Vec::as_slice)
+fn has_properties(shape: Shape<'_>) -> bool {
+    shape.schema.get("properties").is_some()
 }
 
 fn name(form: &Schema) -> Option<&str> {
@@ -324,11 +352,11 @@ fn in_words(kind: &str) -> &'static str {
 fn but(value: &Value) -> String {
     match value {
         Value::Null => ", but nothing is written".into(),
-        other => format!(", not {}", shown(other)),
+        other => format!(", not {}", display(other)),
     }
 }
 
-fn shown(value: &Value) -> String {
+fn display(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::Bool(_) | Value::Number(_) => serde_yaml::to_string(value)
@@ -342,12 +370,9 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn below(key: &str, name: &str) -> String {
-    if key.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{key}.{name}")
-    }
+/// A key of a map as text.
+fn key_name(key: &Value) -> String {
+    key.as_str().map_or_else(|| display(key), str::to_owned)
 }
 
 /// What people call the value at `key`: `p`, or `item 2 of scale`.

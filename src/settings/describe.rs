@@ -1,38 +1,37 @@
 //! A family's members in words: what `calvaria list` prints.
 
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde::Serialize;
 use serde_json::Value;
+
+use super::family::Family;
 
 /// Columns of a line.
 const WIDTH: usize = 100;
 
-/// Every member with its definition, its reference, and each setting's meaning, range and default: as
-/// YAML with comments that can be copied into an experiment.
-///
-/// # Errors
-///
-/// When a default cannot be written as YAML.
-pub fn describe<F: JsonSchema + Serialize>(defaults: &[F]) -> Result<String, serde_yaml::Error> {
-    let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
-    let schema = settings.into_generator().into_root_schema_for::<F>();
-    let mut text = String::new();
-    for member in defaults {
-        let value = serde_yaml::to_value(member)?;
-        let map = value.as_mapping().into_iter().flatten();
-        for (name, values) in map.filter_map(|(name, values)| Some((name.as_str()?, values))) {
-            if !text.is_empty() {
-                text.push('\n');
+impl Family {
+    /// Every member with its definition, its reference, and each setting's meaning, range and default: as
+    /// YAML with comments that can be copied into an experiment.
+    ///
+    /// # Errors
+    ///
+    /// When a default cannot be written as YAML.
+    pub fn describe(&self) -> Result<String, serde_yaml::Error> {
+        let schema = (self.schema)();
+        let mut text = String::new();
+        for member in (self.defaults)()? {
+            let map = member.as_mapping().into_iter().flatten();
+            for (name, values) in map.filter_map(|(name, values)| Some((name.as_str()?, values))) {
+                if !text.is_empty() {
+                    text.push('\n');
+                }
+                text += &describe_member(name, values, form(&schema, name))?;
             }
-            text += &describe_member(name, values, form(&schema, name))?;
         }
+        Ok(text)
     }
-    Ok(text)
 }
 
 /// The schema of a member written as a map of its name.
-fn form<'a>(schema: &'a schemars::Schema, name: &str) -> Option<&'a Value> {
+fn form<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     let forms = schema.get("oneOf")?.as_array()?;
     forms.iter().find(|form| {
         form.pointer("/properties")
@@ -47,9 +46,9 @@ fn describe_member(
 ) -> Result<String, serde_yaml::Error> {
     let settings = form.and_then(|form| form.get("properties")?.get(name));
     let mut text = String::new();
-    let said = [form, settings].into_iter().flatten().map(description);
-    let said = said.collect::<Vec<_>>().join("\n\n");
-    let mut paragraphs: Vec<&str> = said.split("\n\n").collect();
+    let descriptions = [form, settings].into_iter().flatten().map(description);
+    let whole = descriptions.collect::<Vec<_>>().join("\n\n");
+    let mut paragraphs: Vec<&str> = whole.split("\n\n").collect();
     // Some members need no more words than their line in the list.
     paragraphs.dedup();
     for paragraph in paragraphs {

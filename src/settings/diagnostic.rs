@@ -1,8 +1,10 @@
-//! One thing that is wrong with a configuration, and where it stands.
+//! A fault of a configuration, and where it stands.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+use super::fault::{At, Fault};
 
 /// A file as read, to quote from.
 #[derive(Debug, PartialEq)]
@@ -27,7 +29,7 @@ pub enum Origin {
         /// The characters of its value.
         value: Range<usize>,
     },
-    /// On the command line.
+    /// On the command line, as this `key=value`.
     Flag(String),
 }
 
@@ -36,68 +38,65 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, .. } => write!(f, "{}:{line}", file.name),
-            Self::Flag(flag) => f.write_str(flag),
+            Self::Flag(flag) => write!(f, "--set {flag}"),
         }
     }
 }
 
-/// Which part of an entry is wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum At {
-    /// Its key.
-    Key,
-    /// Its value.
-    Value,
-}
-
-/// What is wrong, and where.
+/// A fault, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// The dotted key that it is about.
-    pub key: String,
-    /// What is wrong and what would be right.
-    pub why: String,
-    at: At,
+    /// What is wrong.
+    pub fault: Fault,
     /// `file:line:column (key)`, and the line with a caret under the place.
     place: String,
     quote: String,
+    /// What set the value on the command line, if that did.
+    flag: Option<String>,
     /// File and character.
     order: (String, usize),
 }
 
-impl Diagnostic {
-    /// A mistake at `key`.
-    pub fn new(key: &str, at: At, why: impl Into<String>) -> Self {
+impl From<Fault> for Diagnostic {
+    /// The fault before its place is known.
+    fn from(fault: Fault) -> Self {
         Self {
-            key: key.to_owned(),
-            why: why.into(),
-            at,
-            place: key.to_owned(),
+            place: fault.path.clone(),
+            fault,
             quote: String::new(),
+            flag: None,
             order: Default::default(),
         }
     }
+}
 
-    /// A mistake of which nothing better than its place is known.
-    pub fn at(place: impl Into<String>, why: impl Into<String>) -> Self {
-        let mut mistake = Self::new("", At::Key, why);
-        mistake.place = place.into();
-        mistake
+impl Diagnostic {
+    /// A fault of which nothing better than its place is known.
+    pub fn at(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            ..Fault::of_key("", message).into()
+        }
     }
 
-    /// A mistake at these characters of a file.
-    pub fn quoted(file: &Text, characters: Range<usize>, why: impl Into<String>) -> Self {
-        let mut mistake = Self::new("", At::Key, why);
-        mistake.quote(file, characters);
-        mistake
+    /// A fault at these characters of a file.
+    pub fn quoted(file: &Text, characters: Range<usize>, message: impl Into<String>) -> Self {
+        let mut diagnostic = Self::at("", message);
+        diagnostic.quote(file, characters);
+        diagnostic
     }
 
-    /// The mistake with its place, looked up by `origin` for its key or the nearest one around it.
-    pub fn placed<'o>(mut self, file: &str, origin: impl Fn(&str) -> Option<&'o Origin>) -> Self {
-        let mut around = self.key.as_str();
+    /// The fault with its place, looked up by `origin` for its key or the nearest one around it.
+    pub fn with_location<'o>(
+        mut self,
+        file: &str,
+        origin: impl Fn(&str) -> Option<&'o Origin>,
+    ) -> Self {
+        let key = self.fault.path.clone();
+        let mut around = key.as_str();
         let found = loop {
             if let Some(origin) = origin(around) {
-                break Some((origin.clone(), around == self.key));
+                break Some(origin);
             }
             match around.rsplit_once('.') {
                 Some((shorter, _)) => around = shorter,
@@ -105,35 +104,50 @@ impl Diagnostic {
             }
         };
         match found {
-            Some((Origin::Flag(flag), _)) => self.place = format!("{flag} ({})", self.key),
-            Some((
-                Origin::File {
-                    file, key, value, ..
-                },
-                exact,
-            )) => {
-                let here = if exact && self.at == At::Value {
+            Some(Origin::Flag(flag)) => {
+                self.place = format!("{} ({key})", Origin::Flag(flag.clone()));
+                self.flag = Some(flag.clone());
+            }
+            Some(Origin::File {
+                file,
+                key: of_key,
+                value,
+                ..
+            }) => {
+                let exact = around == key;
+                let here = if exact && self.fault.at == At::Value {
                     value
                 } else {
-                    key
+                    of_key
                 };
-                self.quote(&file, here);
-                self.place = format!("{} ({})", self.place, self.key);
+                self.quote(file, here.clone());
+                self.place = format!("{} ({key})", self.place);
             }
-            None if self.key.is_empty() => self.place = file.to_owned(),
-            None => self.place = format!("{file} ({})", self.key),
+            None if key.is_empty() => self.place = file.to_owned(),
+            None => self.place = format!("{file} ({key})"),
         }
         self
     }
 
-    /// The first part of the key.
-    pub fn section(&self) -> String {
-        self.key.split('.').next().unwrap_or_default().to_owned()
+    /// What is wrong with a value that was set on the command line, named by its `key=value` alone.
+    pub fn of_flag(&self) -> Option<String> {
+        let flag = self.flag.as_ref()?;
+        Some(format!("{flag} ({}): {}", self.fault.path, self.sentence()))
     }
 
-    /// By what mistakes are told in the order in which they stand.
+    /// What sorts diagnostics in the order in which they stand.
     pub fn order(&self) -> &(String, usize) {
         &self.order
+    }
+
+    fn sentence(&self) -> String {
+        let message = &self.fault.message;
+        let stop = if message.ends_with(['.', '?', '!']) {
+            ""
+        } else {
+            "."
+        };
+        format!("{message}{stop}")
     }
 
     fn quote(&mut self, file: &Text, characters: Range<usize>) {
@@ -163,12 +177,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stop = if self.why.ends_with(['.', '?', '!']) {
-            ""
-        } else {
-            "."
-        };
-        write!(f, "{}: {}{stop}{}", self.place, self.why, self.quote)
+        write!(f, "{}: {}{}", self.place, self.sentence(), self.quote)
     }
 }
 
@@ -182,9 +191,9 @@ mod tests {
             name: "a.yaml".into(),
             text: "näme: x\nmodel: {unet: {filtres: 2}}\n".into(),
         };
-        let mistake = Diagnostic::quoted(&file, 23..30, "unknown key `filtres`");
+        let diagnostic = Diagnostic::quoted(&file, 23..30, "unknown key `filtres`");
         assert_eq!(
-            mistake.to_string(),
+            diagnostic.to_string(),
             "a.yaml:2:16: unknown key `filtres`.\n  \
              2 | model: {unet: {filtres: 2}}\n    \
                |                ^^^^^^^"

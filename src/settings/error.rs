@@ -1,8 +1,9 @@
-//! What is said when a configuration cannot be used: everything that is wrong, and where.
+//! Why a configuration cannot be used: everything that is wrong, and where.
 
 use thiserror::Error;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Origin};
+use super::fault::Fault;
 use crate::files::FileError;
 
 /// A configuration cannot be used. The message names the file, the line and the key.
@@ -16,16 +17,31 @@ pub enum ConfigError {
     Invalid(Vec<Diagnostic>),
 }
 
-impl From<Diagnostic> for ConfigError {
-    fn from(mistake: Diagnostic) -> Self {
-        Self::Invalid(vec![mistake])
+impl ConfigError {
+    /// These faults in the order in which they stand, each with its place, which `origin` knows, or else
+    /// with the file's name.
+    pub fn new<'o>(
+        faults: Vec<Fault>,
+        file: &str,
+        origin: impl Fn(&str) -> Option<&'o Origin>,
+    ) -> Self {
+        let place = |fault: Fault| Diagnostic::from(fault).with_location(file, &origin);
+        let mut diagnostics: Vec<Diagnostic> = faults.into_iter().map(place).collect();
+        diagnostics.sort_by(|a, b| a.order().cmp(b.order()));
+        Self::Invalid(diagnostics)
     }
 }
 
-fn paragraphs(mistakes: &[Diagnostic]) -> String {
-    let mut said: Vec<String> = mistakes.iter().map(Diagnostic::to_string).collect();
-    if said.len() > 1 {
-        said.push(format!("{} mistakes in all.", mistakes.len()));
+impl From<Diagnostic> for ConfigError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Invalid(vec![diagnostic])
     }
-    said.join("\nerror: ")
+}
+
+fn paragraphs(diagnostics: &[Diagnostic]) -> String {
+    let mut messages: Vec<String> = diagnostics.iter().map(Diagnostic::to_string).collect();
+    if messages.len() > 1 {
+        messages.push(format!("{} mistakes in all.", messages.len()));
+    }
+    messages.join("\nerror: ")
 }

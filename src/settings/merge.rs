@@ -1,39 +1,56 @@
 //! Laying one set of values over another: maps merge deeply; lists and family members are
 //! replaced.
 
+use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
 use super::diagnostic::{Diagnostic, Origin};
 use super::error::ConfigError;
-use super::source::{Origins, fill_environment, yaml_error};
+use super::fault::child_key;
+use super::shape::Shape;
+use super::source::{Origins, fill_environment, parse_yaml};
 
-/// Keys whose value is one member of a family: setting another member replaces the first.
-const FAMILIES: &[&str] = &["data", "split", "model", "loss", "optimizer", "schedule"];
-
-/// Lays `overlay` over `base`. Origins of what is replaced go, those of the overlay come.
-pub fn merge(base: &mut Mapping, overlay: Mapping, origins: &mut Origins, news: Origins) {
-    for (key, value) in overlay {
-        let name = key.as_str().unwrap_or_default().to_owned();
-        let replaces_member = FAMILIES.contains(&name.as_str())
-            && base
-                .get(&key)
-                .is_some_and(|old| member(old) != member(&value));
-        if replaces_member {
-            base.remove(&key);
-            forget(origins, &name);
-        }
-        lay(base, key, value, &name, origins);
-    }
-    origins.extend(news);
+/// Lays `upper` over `base`, both of which the schema describes: it tells which keys are families, whose
+/// members replace each other. Origins of what is replaced go, those of the upper values come.
+pub fn merge(
+    base: &mut Mapping,
+    upper: Mapping,
+    origins: &mut Origins,
+    new_origins: Origins,
+    schema: &Schema,
+) {
+    overlay_map(base, upper, "", origins, Some(Shape::of(schema)));
+    origins.extend(new_origins);
 }
 
-fn lay(base: &mut Mapping, key: Value, value: Value, path: &str, origins: &mut Origins) {
+fn overlay_map(
+    base: &mut Mapping,
+    upper: Mapping,
+    path: &str,
+    origins: &mut Origins,
+    shape: Option<Shape<'_>>,
+) {
+    for (key, value) in upper {
+        let name = key.as_str().unwrap_or_default().to_owned();
+        let inner = shape.and_then(|shape| shape.property(&name));
+        overlay(base, key, value, &child_key(path, &name), origins, inner);
+    }
+}
+
+fn overlay(
+    base: &mut Mapping,
+    key: Value,
+    value: Value,
+    path: &str,
+    origins: &mut Origins,
+    shape: Option<Shape<'_>>,
+) {
+    let is_family = shape.is_some_and(Shape::is_family);
     match (base.get_mut(&key), value) {
-        (Some(Value::Mapping(old)), Value::Mapping(new)) => {
-            for (name, value) in new {
-                let below = format!("{path}.{}", name.as_str().unwrap_or_default());
-                lay(old, name, value, &below, origins);
-            }
+        (Some(Value::Mapping(old)), Value::Mapping(new))
+            if !is_family || member_of(old) == member_of(&new) =>
+        {
+            overlay_map(old, new, path, origins, shape);
         }
         // `unet` over `{unet: {…}}` is the same member with nothing changed.
         (Some(old @ Value::Mapping(_)), new @ Value::String(_)) if member(old) == member(&new) => {}
@@ -47,17 +64,24 @@ fn lay(base: &mut Mapping, key: Value, value: Value, path: &str, origins: &mut O
 fn member(value: &Value) -> Option<&str> {
     match value {
         Value::String(name) => Some(name),
-        Value::Mapping(map) if map.len() == 1 => map.keys().next()?.as_str(),
+        Value::Mapping(map) => member_of(map),
+        _ => None,
+    }
+}
+
+fn member_of(map: &Mapping) -> Option<&str> {
+    match map.len() {
+        1 => map.keys().next()?.as_str(),
         _ => None,
     }
 }
 
 fn forget(origins: &mut Origins, path: &str) {
-    let below = format!("{path}.");
-    origins.retain(|key, _| key != path && !key.starts_with(&below));
+    let inside = format!("{path}.");
+    origins.retain(|key, _| key != path && !key.starts_with(&inside));
 }
 
-/// Parses `a.b.c=value` (the value is YAML) into the overlay that it means.
+/// Parses `a.b.c=value` (the value is YAML) into the values that it means.
 ///
 /// # Errors
 ///
@@ -70,30 +94,40 @@ pub fn parse_override(text: &str) -> Result<(Mapping, Origins), ConfigError> {
     if path.split('.').any(|key| key.trim().is_empty()) {
         return Err(Diagnostic::at(place(), "the key is empty or has an empty part").into());
     }
-    let mut value: Value =
-        serde_yaml::from_str(value).map_err(|error| Diagnostic::at(place(), yaml_error(&error)))?;
+    let mut value =
+        parse_yaml(value).map_err(|error| Diagnostic::at(place(), error.to_string()))?;
     fill_environment(&mut value);
     for key in path.split('.').rev() {
         let mut map = Mapping::new();
         map.insert(key.trim().into(), value);
         value = Value::Mapping(map);
     }
-    let overlay = match value {
+    let upper = match value {
         Value::Mapping(map) => map,
         _ => Mapping::new(),
     };
-    let origin = Origin::Flag(place());
-    Ok((overlay, Origins::from([(path.trim().to_owned(), origin)])))
+    let origin = Origin::Flag(text.to_owned());
+    Ok((upper, Origins::from([(path.trim().to_owned(), origin)])))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn merged(base: &str, overlay: &str) -> String {
+    fn merged(base: &str, upper: &str) -> String {
         let mut base: Mapping = serde_yaml::from_str(base).unwrap();
-        let overlay = serde_yaml::from_str(overlay).unwrap();
-        merge(&mut base, overlay, &mut Origins::new(), Origins::new());
+        let upper = serde_yaml::from_str(upper).unwrap();
+        let family = json!({"oneOf": [
+            {"const": "unet"},
+            {"properties": {"unet": {"type": "object"}}},
+            {"const": "article"},
+            {"properties": {"article": {"type": "object"}}},
+        ]});
+        let schema = json!({"properties": {"model": family, "train": {"type": "object"}}});
+        let origins = &mut Origins::new();
+        merge(&mut base, upper, origins, Origins::new(), &schema);
         serde_yaml::to_string(&base).unwrap().trim().to_owned()
     }
 
@@ -124,14 +158,17 @@ mod tests {
             ),
             "model:\n  unet:\n    filters: 8\n    levels: 3"
         );
-        assert_eq!(merged("{loss: dice}", "{loss: bce}"), "loss: bce");
+        assert_eq!(
+            merged("{model: unet}", "{model: article}"),
+            "model: article"
+        );
     }
 
     #[test]
     fn an_override_needs_a_key_and_a_value() {
-        let (overlay, _) = parse_override("a.b=[1, 2]").unwrap();
+        let (upper, _) = parse_override("a.b=[1, 2]").unwrap();
         assert_eq!(
-            serde_yaml::to_string(&overlay).unwrap(),
+            serde_yaml::to_string(&upper).unwrap(),
             "a:\n  b:\n  - 1\n  - 2\n"
         );
         assert!(parse_override("a.b").is_err());

@@ -6,10 +6,15 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, YamlData};
+use serde::de::IgnoredAny;
+use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
+use thiserror::Error;
 
-use super::diagnostic::{At, Diagnostic, Origin, Text};
+use super::diagnostic::{Diagnostic, Origin, Text};
 use super::error::ConfigError;
+use super::fault::{Fault, child_key};
+use super::paths::anchor_paths;
 use crate::files::read_text;
 
 /// Dotted path of a value, such as `model.unet.filters` or `augment.1.gamma`, to where it was set.
@@ -26,19 +31,21 @@ pub struct Source {
 }
 
 /// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
-/// where it has them (whoever extends the file may set the key to something else); paths of the data
-/// source, the split and preprocessing steps, which are relative to the file's folder, become absolute.
+/// where it has them (whoever extends the file may set the key to something else); what `schema` calls a
+/// path is relative to the file's folder and becomes absolute.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or parsed, or is not a map.
-pub fn read(path: &Path) -> Result<Source, ConfigError> {
+pub fn read(path: &Path, schema: &Schema) -> Result<Source, ConfigError> {
     let file = Arc::new(Text {
-        name: shown(path),
+        name: display(path),
         text: read_text(path)?,
     });
-    let mut value: Value =
-        serde_yaml::from_str(&file.text).map_err(|error| not_yaml(&file, &error))?;
+    let mut value = parse_yaml(&file.text).map_err(|error| match error.character {
+        Some(at) => Diagnostic::quoted(&file, at..at + 1, error.to_string()),
+        None => Diagnostic::at(&file.name, error.to_string()),
+    })?;
     let mut origins = origins(&file);
     fill_environment(&mut value);
     let mut values = match value {
@@ -54,7 +61,7 @@ pub fn read(path: &Path) -> Result<Source, ConfigError> {
         .into_iter()
         .map(|(base, origin)| (folder.join(base), origin))
         .collect();
-    anchor_paths(&mut values, folder);
+    anchor_paths(&mut values, schema, folder);
     Ok(Source {
         values,
         origins,
@@ -62,44 +69,50 @@ pub fn read(path: &Path) -> Result<Source, ConfigError> {
     })
 }
 
-fn not_yaml(file: &Text, error: &serde_yaml::Error) -> Diagnostic {
-    let why = yaml_error(error);
-    let place = match why.split_once("duplicate entry with key \"") {
-        Some((_, rest)) => second(&file.text, rest.trim_end_matches('"')),
-        None => error.location().map(|at| at.index()),
+/// A text that is not YAML.
+#[derive(Debug, Error)]
+#[error("not valid YAML: {message}")]
+pub struct NotYaml {
+    message: String,
+    /// Where, if that is known.
+    character: Option<usize>,
+}
+
+/// Parses a text as YAML.
+pub fn parse_yaml(text: &str) -> Result<Value, NotYaml> {
+    serde_yaml::from_str(text).map_err(|error| NotYaml {
+        message: message(&error),
+        character: character(text, &error),
+    })
+}
+
+/// What is wrong, without the place, which the error knows.
+fn message(error: &serde_yaml::Error) -> String {
+    let whole = error.to_string();
+    let Some(at) = error.location() else {
+        return whole;
     };
-    match place.and_then(|byte| file.text.get(..byte)) {
-        Some(before) => {
-            let character = before.chars().count();
-            Diagnostic::quoted(file, character..character + 1, why)
+    let place = format!(" at line {} column {}", at.line(), at.column());
+    match whole.split_once(&place) {
+        Some((message, _)) => message.to_owned(),
+        None => whole,
+    }
+}
+
+fn character(text: &str, error: &serde_yaml::Error) -> Option<usize> {
+    let is_well_formed = serde_yaml::from_str::<IgnoredAny>(text).is_ok();
+    match MarkedYaml::load_from_str(text) {
+        // A key stands twice: this parser points at the second, the other at the map.
+        Err(error) if is_well_formed => Some(error.marker().index()),
+        _ => {
+            let before = text.get(..error.location()?.index())?;
+            Some(before.chars().count())
         }
-        None => Diagnostic::at(&file.name, why),
     }
-}
-
-/// The byte at which `key` is set for the second time, where it is set just twice.
-fn second(text: &str, key: &str) -> Option<usize> {
-    let pattern = format!(r#"(?m)^\s*["']?({})["']?\s*:"#, regex::escape(key));
-    let pattern = regex::Regex::new(&pattern).ok()?;
-    let places: Vec<usize> = pattern
-        .captures_iter(text)
-        .filter_map(|found| Some(found.get(1)?.start()))
-        .collect();
-    match places[..] {
-        [_, second] => Some(second),
-        _ => None,
-    }
-}
-
-/// What the parser says, without its own words for the place.
-pub fn yaml_error(error: &serde_yaml::Error) -> String {
-    let said = error.to_string();
-    let why = said.split(" at line ").next().unwrap_or(&said);
-    format!("not valid YAML: {why}")
 }
 
 /// The path for people: `experiments/../configs` reads `configs`.
-fn shown(path: &Path) -> String {
+fn display(path: &Path) -> String {
     let mut short = PathBuf::new();
     for part in path.components() {
         let follows_a_folder = matches!(short.components().next_back(), Some(Component::Normal(_)));
@@ -131,53 +144,14 @@ fn take_extends(
         match (name, origin) {
             (Value::String(name), Some(origin)) => found.push((name, origin.clone())),
             _ => {
-                let why = "extends must be a file name or a list of file names";
-                let mistake = Diagnostic::new(&key, At::Value, why);
-                return Err(mistake.placed(&file.name, |key| origins.get(key)).into());
+                let fault = Fault::new(key, "extends must be a file name or a list of file names");
+                let place = |key: &str| origins.get(key);
+                return Err(ConfigError::new(vec![fault], &file.name, place));
             }
         }
     }
     origins.retain(|key, _| key.split('.').next() != Some("extends"));
     Ok(found)
-}
-
-/// The keys of sources, splits and preprocessing steps that are paths.
-const PATH_KEYS: [&str; 4] = ["root", "path", "derivatives", "onto"];
-
-/// Makes the paths of the data source, the split and preprocessing steps, which are relative to `folder`,
-/// absolute.
-pub fn anchor_paths(values: &mut Mapping, folder: &Path) {
-    for key in ["data", "split"] {
-        if let Some(member) = values.get_mut(key) {
-            anchor_member(member, folder);
-        }
-    }
-    if let Some(Value::Sequence(steps)) = values.get_mut("preprocess") {
-        for step in steps {
-            anchor_member(step, folder);
-        }
-    }
-}
-
-/// Makes the paths of a family's member absolute, so that a run's own config.yaml means the same
-/// place. A path that cannot be made absolute is left for others to report.
-fn anchor_member(member: &mut Value, folder: &Path) {
-    let Value::Mapping(member) = member else {
-        return;
-    };
-    for fields in member.values_mut().filter_map(Value::as_mapping_mut) {
-        for key in PATH_KEYS {
-            if let Some(Value::String(path)) = fields.get_mut(key)
-                && !path.contains("${")
-            {
-                let anchored = folder.join(&*path);
-                *path = std::path::absolute(&anchored)
-                    .unwrap_or(anchored)
-                    .display()
-                    .to_string();
-            }
-        }
-    }
 }
 
 /// Fills in every `${NAME}` that the environment has; [`unfilled`] finds the others.
@@ -195,33 +169,27 @@ pub fn fill_environment(value: &mut Value) {
 }
 
 /// Every value that still asks for an environment variable, and what to do.
-pub fn unfilled(value: &Value) -> Vec<Diagnostic> {
+pub fn unfilled(value: &Value) -> Vec<Fault> {
     let mut found = Vec::new();
     find_unfilled(value, "", &mut found);
     found
 }
 
-fn find_unfilled(value: &Value, key: &str, found: &mut Vec<Diagnostic>) {
-    let below = |name: &str| {
-        if key.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{key}.{name}")
-        }
-    };
+fn find_unfilled(value: &Value, key: &str, found: &mut Vec<Fault>) {
     match value {
         Value::String(text) => {
             let open = expand(text).err();
-            found.extend(open.map(|why| Diagnostic::new(key, At::Value, why)));
+            found.extend(open.map(|message| Fault::new(key, message)));
         }
         Value::Sequence(items) => {
             for (index, item) in items.iter().enumerate() {
-                find_unfilled(item, &below(&index.to_string()), found);
+                find_unfilled(item, &child_key(key, &index.to_string()), found);
             }
         }
         Value::Mapping(entries) => {
             for (name, item) in entries {
-                find_unfilled(item, &below(name.as_str().unwrap_or_default()), found);
+                let name = name.as_str().unwrap_or_default();
+                find_unfilled(item, &child_key(key, name), found);
             }
         }
         _ => {}
@@ -272,11 +240,7 @@ fn collect(node: &MarkedYaml<'_>, key: &str, file: &Arc<Text>, found: &mut Origi
     let characters =
         |node: &MarkedYaml<'_>| -> Range<usize> { node.span.start.index()..node.span.end.index() };
     let mut visit = |name: &str, at: &MarkedYaml<'_>, child: &MarkedYaml<'_>| {
-        let path = if key.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{key}.{name}")
-        };
+        let path = child_key(key, name);
         let origin = Origin::File {
             file: Arc::clone(file),
             line: at.span.start.line(),
@@ -325,10 +289,10 @@ mod tests {
     #[test]
     fn paths_are_shown_without_detours() {
         assert_eq!(
-            shown(Path::new("experiments/../configs/base.yaml")),
+            display(Path::new("experiments/../configs/base.yaml")),
             "configs/base.yaml"
         );
-        assert_eq!(shown(Path::new("../../a.yaml")), "../../a.yaml");
+        assert_eq!(display(Path::new("../../a.yaml")), "../../a.yaml");
     }
 
     #[test]

@@ -69,22 +69,6 @@ pub struct Usage {
 }
 
 impl Budget {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.trials == Some(0) {
-            return Err("trials must be at least 1".into());
-        }
-        if self
-            .hours
-            .is_some_and(|hours| !(hours > 0.0 && hours.is_finite()))
-        {
-            return Err("hours must be above 0".into());
-        }
-        match self.failures {
-            0 => Err("failures must be at least 1".into()),
-            _ => Ok(()),
-        }
-    }
-
     /// The used part of it, human-readable.
     pub fn used(&self, usage: &Usage) -> String {
         let of =

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_yaml::Mapping;
+use serde_yaml::{Mapping, Value};
 
 use super::budget::Budget;
 use super::error::SweepError;
@@ -13,7 +13,7 @@ use crate::jobs::Executor;
 use crate::layout::Epoch;
 use crate::search::parameter::brief;
 use crate::search::{Assignment, Objective, Pruner, Sampler, Space};
-use crate::settings::read_as;
+use crate::settings::{self, Fault, Faults, read_as, within};
 
 /// Most points of a grid.
 const LARGEST_GRID: u128 = 1_000_000;
@@ -104,7 +104,7 @@ impl Sweep {
     ///
     /// All mistakes in it, each with the file, line and key, and the allowed values.
     pub fn load(path: &Path) -> Result<Self, SweepError> {
-        let mut sweep: Self = read_as(path, Self::validate)?;
+        let mut sweep: Self = read_as(path, Self::rules)?;
         if sweep.name.is_empty() {
             sweep.name = path
                 .file_stem()
@@ -120,36 +120,33 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// The first wrong key and the allowed values.
-    pub fn validate(&self) -> Result<(), (&'static str, String)> {
-        let checks = [
+    /// Everything that is wrong, each with its dotted key, and what is allowed.
+    pub fn validate(&self) -> Result<(), Faults> {
+        settings::validate(self, Self::rules)
+    }
+
+    /// What is wrong with the values that the schema does not show.
+    fn rules(&self) -> Vec<Fault> {
+        let own = [
             ("name", self.check_name()),
-            ("space", self.check_space()),
-            ("set", self.check_set()),
             ("seeds", no_repeats(&self.seeds)),
             ("folds", self.check_folds()),
-            (
-                "sampler",
-                self.sampler.validate().and_then(|()| self.check_sampler()),
-            ),
-            ("pruner", self.pruner.validate()),
-            ("objective", self.objective.validate(&Epoch::METRICS)),
-            (
-                "budget",
-                self.budget.validate().and_then(|()| self.check_budget()),
-            ),
-            ("executor", self.executor.validate()),
-            (
-                "parallelism",
-                match self.parallelism {
-                    0 => Err("must be at least 1".into()),
-                    _ => Ok(()),
-                },
-            ),
+            ("sampler", self.check_sampler()),
+            ("budget", self.check_budget()),
         ];
-        checks
-            .into_iter()
-            .try_for_each(|(key, checked)| checked.map_err(|why| (key, why)))
+        let parts = [
+            ("space", self.space_rules()),
+            ("set", self.set_rules()),
+            ("sampler", self.sampler.rules()),
+            ("pruner", self.pruner.rules()),
+            ("objective", self.objective.rules(&Epoch::METRICS)),
+            ("executor", self.executor.rules()),
+        ];
+        let own = own.into_iter();
+        let own = own.filter_map(|(key, checked)| Some(Fault::new(key, checked.err()?)));
+        let parts = parts.into_iter();
+        own.chain(parts.flat_map(|(key, faults)| within(key, faults)))
+            .collect()
     }
 
     fn check_name(&self) -> Result<(), String> {
@@ -164,8 +161,8 @@ impl Sweep {
 
     /// The settings that decide which runs a trial has, and where, are the same for all trials and have keys of
     /// their own.
-    fn check_space(&self) -> Result<(), String> {
-        self.space.parameters().try_for_each(|(key, _)| {
+    fn space_rules(&self) -> Vec<Fault> {
+        let refused = |key: &str| {
             let remedy = match section(key) {
                 "seed" => "every trial runs with each of `seeds`, such as `seeds: [1, 2, 3]`",
                 "name" => "a trial is named by its number. The sweep's own `name` names its folder",
@@ -173,21 +170,24 @@ impl Sweep {
                     "trials are compared run by run, on the same folds. Choose one under `set`"
                 }
                 "devices" => "`executor` says where trials run: local.devices or slurm.device",
-                _ => return Ok(()),
+                _ => return None,
             };
-            Err(format!("{key} cannot vary: {remedy}"))
-        })
+            Some(Fault::new(key, format!("{key} cannot vary: {remedy}")))
+        };
+        let keys = self.space.parameters().map(|(key, _)| key);
+        keys.filter_map(refused).collect()
     }
 
-    fn check_set(&self) -> Result<(), String> {
-        self.set.keys().try_for_each(|key| {
+    fn set_rules(&self) -> Vec<Fault> {
+        let refused = |key: &Value| {
             let Some(key) = key.as_str() else {
-                return Err("must be dotted keys of the experiment to values".into());
+                let message = "must be dotted keys of the experiment to values";
+                return Some(Fault::new("", message));
             };
             if self.space.get(key).is_some() {
-                return Err(format!(
-                    "{key} is set and varies in space as well: remove it from one of them"
-                ));
+                let message =
+                    format!("{key} is set and varies in space as well: remove it from one of them");
+                return Some(Fault::new(key, message));
             }
             let remedy = match section(key) {
                 "seed" => "give the sweep `seeds` instead, such as `seeds: [1]`",
@@ -195,10 +195,11 @@ impl Sweep {
                 "devices" if self.executor.names_devices() => {
                     "`executor` names other devices. Remove one of them"
                 }
-                _ => return Ok(()),
+                _ => return None,
             };
-            Err(format!("{key} cannot be set: {remedy}"))
-        })
+            Some(Fault::new(key, format!("{key} cannot be set: {remedy}")))
+        };
+        self.set.keys().filter_map(refused).collect()
     }
 
     fn check_folds(&self) -> Result<(), String> {
@@ -212,7 +213,7 @@ impl Sweep {
     }
 
     fn check_sampler(&self) -> Result<(), String> {
-        if !matches!(self.sampler, Sampler::Grid(_)) {
+        if !self.sampler.is_exhaustive() {
             return Ok(());
         }
         match self.space.grid_size() {
@@ -228,7 +229,7 @@ impl Sweep {
     }
 
     fn check_budget(&self) -> Result<(), String> {
-        let endless = !matches!(self.sampler, Sampler::Grid(_)) && self.budget.trials.is_none();
+        let endless = !self.sampler.is_exhaustive() && self.budget.trials.is_none();
         match endless && self.budget.hours.is_none() {
             true => Err(format!(
                 "{} never ends: give trials or hours",

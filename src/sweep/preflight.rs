@@ -18,30 +18,32 @@ pub(super) fn mistakes(
     parts: &[RunKey],
     runs: impl Fn(&Experiment) -> Result<Vec<RunKey>, RunError>,
 ) -> Vec<String> {
-    let check = |assignment: &Assignment, key: &str| {
+    let check = |assignment: &Assignment, key: &str, value: &Value| {
         let loaded = experiment::load(&sweep.experiment_path(), &sweep.overrides(assignment));
-        let experiment = loaded.map_err(messages)?.experiment;
+        let experiment = loaded
+            .map_err(|error| messages(error, key, value))?
+            .experiment;
         if section(key) != "data" {
             return Ok(());
         }
-        match runs(&experiment) {
-            Ok(found) if found == parts => Ok(()),
-            Ok(_) => Err(vec![
-                "its trials would have other runs than the rest, and could not be compared".into(),
-            ]),
-            Err(why) => Err(vec![why.to_string()]),
-        }
+        let message = match runs(&experiment) {
+            Ok(found) if found == parts => return Ok(()),
+            Ok(_) => "its trials would have other runs than the others, and could not be compared"
+                .to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(vec![with_value(key, value, &message)])
     };
     let mut found: Vec<String> = Vec::new();
     for (key, parameter) in sweep.space.parameters() {
         for value in parameter.domain.ends() {
             let tried = assignments_around(&sweep.space, key, parameter, &value);
-            let mut wrong = tried.iter().map(|trial| check(trial, key).err());
-            let Some(Some(messages)) = wrong.next() else {
+            let mut wrong = tried.iter().map(|trial| check(trial, key, &value).err());
+            let Some(Some(first)) = wrong.next() else {
                 continue;
             };
             if wrong.all(|wrong| wrong.is_some()) {
-                found.extend(messages.iter().map(|why| with_value(key, &value, why)));
+                found.extend(first);
             }
         }
     }
@@ -93,17 +95,20 @@ fn add_conditions(space: &Space, parameter: &Parameter, needed: &mut Assignment)
     }
 }
 
-fn messages(error: ConfigError) -> Vec<String> {
+/// Why a trial's experiment is wrong, each with the value that makes it so.
+fn messages(error: ConfigError, key: &str, value: &Value) -> Vec<String> {
     match error {
-        ConfigError::Invalid(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
-        other => vec![other.to_string()],
+        ConfigError::Invalid(diagnostics) => diagnostics
+            .iter()
+            .map(|one| {
+                one.of_flag()
+                    .unwrap_or_else(|| with_value(key, value, &one.to_string()))
+            })
+            .collect(),
+        other => vec![with_value(key, value, &other.to_string())],
     }
 }
 
-/// The message with the value that causes it, unless it names that already.
-fn with_value(key: &str, value: &Value, why: &str) -> String {
-    match why.strip_prefix("--set ") {
-        Some(named) => named.to_owned(),
-        None => format!("{key}={}: {why}", to_inline_yaml(value)),
-    }
+fn with_value(key: &str, value: &Value, message: &str) -> String {
+    format!("{key}={}: {message}", to_inline_yaml(value))
 }

@@ -36,16 +36,12 @@ impl LearningRate {
         if step < warmup {
             return (step + 1.0) / (warmup + 1.0);
         }
-        let validation_ious: Vec<f64> = match self.schedule {
-            Schedule::Plateau(_) => {
-                let progress = lock(&self.progress);
-                progress
-                    .history
-                    .iter()
-                    .map(|row| row.validation_iou)
-                    .collect()
-            }
-            _ => Vec::new(),
+        let validation_ious: Vec<f64> = if self.schedule.needs_validation_history() {
+            let progress = lock(&self.progress);
+            let rows = progress.history.iter();
+            rows.map(|row| row.validation_iou).collect()
+        } else {
+            Vec::new()
         };
         let at = Moment {
             step: step - warmup,

@@ -4,7 +4,7 @@ use super::Lattice;
 use crate::volume::{Affine, Grid};
 
 /// The grid of the moved sample, and the way from its voxels to positions in the sample before, in voxels.
-pub(in crate::augment) struct Map {
+pub struct Map {
     grid: Grid,
     /// The way back of one change after the other: to be walked from the last to the first.
     steps: Vec<Step>,

@@ -17,10 +17,10 @@ use rayon::prelude::*;
 use super::Sample;
 
 pub(super) use lattice::Lattice;
-pub(super) use map::Map;
+pub use map::Map;
 
 /// A drawn change that moves voxels.
-pub(super) trait Spatial {
+pub trait Spatial {
     /// Composes `map`, which holds what comes before, with this change.
     fn compose(&self, map: &mut Map);
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Units;
 use super::stratify::Stratify;
-use super::{Fold, SplitError, balance, check_column};
+use super::{Fold, SplitError, SplitMethod, balance, column_rules};
 use crate::dataset::Case;
+use crate::settings::Fault;
 
 /// One fold: subjects drawn at random validate, the others train. With `stratify`, drawn subjects
 /// are then swapped for others as long as that brings the validation cases nearer to having the same
@@ -55,24 +56,8 @@ impl Default for Holdout {
     }
 }
 
-impl Holdout {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        check_column("group", self.group.as_deref())?;
-        self.stratify.as_ref().map_or(Ok(()), Stratify::validate)?;
-        let (allowed, said) = match self.validation {
-            Amount::Count(count) => (count >= 1, count.to_string()),
-            Amount::Fraction(part) => (0.0 < part && part < 1.0, format!("{part:?}")),
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(format!(
-                "validation is {said} and must be a whole number of subjects, at least 1, or a fraction of them between 0 and 1"
-            ))
-        }
-    }
-
-    pub(super) fn folds(&self, cases: &[&Case], seed: u64) -> Result<Vec<Fold>, SplitError> {
+impl SplitMethod for Holdout {
+    fn folds(&self, cases: &[&Case], seed: u64) -> Result<Vec<Fold>, SplitError> {
         let units = Units::of(cases, self.group.as_deref())?;
         let count = self.count(units.len());
         if count == 0 || count >= units.len() {
@@ -91,6 +76,18 @@ impl Holdout {
         Ok(vec![units.fold(0, &validation)])
     }
 
+    fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = column_rules("group", self.group.as_deref());
+        faults.extend(self.stratify.iter().flat_map(Stratify::rules));
+        faults
+    }
+}
+
+impl Holdout {
     /// How many of `units` validate.
     fn count(&self, units: usize) -> usize {
         match self.validation {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::group::Units;
 use super::stratify::Stratify;
-use super::{Fold, SplitError, balance, check_column};
+use super::{Fold, SplitError, SplitMethod, balance, column_rules};
 use crate::dataset::Case;
+use crate::settings::Fault;
 
 /// Cross-validation: subjects in random order are cut into k parts of as equal a number of subjects
 /// as can be, and each part validates once while the others train.
@@ -54,19 +55,8 @@ impl Default for KFold {
     }
 }
 
-impl KFold {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        check_column("group", self.group.as_deref())?;
-        self.stratify.as_ref().map_or(Ok(()), Stratify::validate)?;
-        for (key, value, least) in [("k", self.k, 2), ("repeats", self.repeats, 1)] {
-            if value < least {
-                return Err(format!("{key} is {value} and must be at least {least}"));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn folds(&self, cases: &[&Case], seed: u64) -> Result<Vec<Fold>, SplitError> {
+impl SplitMethod for KFold {
+    fn folds(&self, cases: &[&Case], seed: u64) -> Result<Vec<Fold>, SplitError> {
         let units = Units::of(cases, self.group.as_deref())?;
         let (k, count) = (self.k, units.len());
         if !(2..=count).contains(&k) {
@@ -93,5 +83,15 @@ impl KFold {
             }
         }
         Ok(folds)
+    }
+
+    fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = column_rules("group", self.group.as_deref());
+        faults.extend(self.stratify.iter().flat_map(Stratify::rules));
+        faults
     }
 }

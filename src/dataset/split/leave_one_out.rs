@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::Units;
-use super::{Fold, SplitError, check_column};
+use super::{Fold, SplitError, SplitMethod, column_rules};
 use crate::dataset::Case;
+use crate::settings::Fault;
 
 /// Cross-validation with a fold for every subject, or for every group (leave one site out): it alone
 /// validates, all others train. Folds are in order of the subjects' names, a group standing where the
@@ -21,12 +22,8 @@ pub struct LeaveOneOut {
     pub group: Option<String>,
 }
 
-impl LeaveOneOut {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        check_column("group", self.group.as_deref())
-    }
-
-    pub(super) fn folds(&self, cases: &[&Case]) -> Result<Vec<Fold>, SplitError> {
+impl SplitMethod for LeaveOneOut {
+    fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let units = Units::of(cases, self.group.as_deref())?;
         if units.len() < 2 {
             let remedy = "Two are the least: one to validate, one to train. Add data";
@@ -34,5 +31,13 @@ impl LeaveOneOut {
         }
         let folds = (0..units.len()).map(|unit| units.fold(unit, &[unit]));
         Ok(folds.collect())
+    }
+
+    fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        column_rules("group", self.group.as_deref())
     }
 }

@@ -8,35 +8,54 @@ mod check;
 mod error;
 mod fold_file;
 mod group;
-mod holdout;
-mod kfold;
-mod leave_one_out;
-mod predefined;
 mod stratify;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Case;
+use crate::settings::Fault;
 
 pub use error::SplitError;
-pub use holdout::{Amount, Holdout};
-pub use kfold::KFold;
-pub use leave_one_out::LeaveOneOut;
-pub use predefined::Predefined;
 pub use stratify::{Measure, Stratify};
+
+/// What every split does: the contract of a member of [`Split`].
+pub trait SplitMethod {
+    /// Splits `cases`, which are in order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// When there are too few subjects for every fold to train and to validate, or a column or file
+    /// that is split by is missing or wrong.
+    fn folds(&self, cases: &[&Case], seed: u64) -> Result<Vec<Fold>, SplitError>;
+
+    /// The column whose values stay on one side, if there is one.
+    fn group(&self) -> Option<&str>;
+
+    /// The file that defines the folds, if one does.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// Which cases train and which validate. Subjects are split, not cases: all cases of a subject
     /// stand on the same side, and so do all subjects of a group where `group` names a column.
-    pub enum Split {
+    pub enum Split: SplitMethod, listed as "splits" {
         /// Some subjects validate, the rest train.
-        "holdout" => Holdout(Holdout),
+        "holdout" => holdout::Holdout,
         /// Each subject validates once, in one of k folds; repeated, if so asked.
-        "kfold" => KFold(KFold),
+        "kfold" => kfold::KFold,
         /// A fold for every subject or group, in which it alone validates.
-        "leave_one_out" => LeaveOneOut(LeaveOneOut),
+        "leave_one_out" => leave_one_out::LeaveOneOut,
         /// Folds that a file defines: an earlier run's, nnU-Net's, a table's.
-        "file" => Predefined(Predefined),
+        "file" => predefined::Predefined,
     }
 }
 
@@ -68,29 +87,28 @@ impl Split {
     pub fn folds(&self, cases: &[Case], seed: u64) -> Result<Vec<Fold>, SplitError> {
         let mut cases: Vec<&Case> = cases.iter().collect();
         cases.sort_by(|a, b| a.id.cmp(&b.id));
-        let (folds, group) = match self {
-            Self::Holdout(holdout) => (holdout.folds(&cases, seed)?, &holdout.group),
-            Self::KFold(kfold) => (kfold.folds(&cases, seed)?, &kfold.group),
-            Self::LeaveOneOut(one) => (one.folds(&cases)?, &one.group),
-            Self::Predefined(file) => (file.folds(&cases)?, &file.group),
-        };
-        check::check(&folds, &cases, group.as_deref(), &self.origin())?;
+        let folds = with_member!(self, method => method.folds(&cases, seed))?;
+        let group = with_member!(self, method => method.group());
+        check::check(&folds, &cases, group, &self.origin())?;
         Ok(folds)
     }
 
-    /// Where the folds come from, for people.
+    /// Where the folds come from, in words.
     fn origin(&self) -> String {
-        match self {
-            Self::Predefined(file) => file.path.display().to_string(),
-            drawn => format!("split {}", drawn.name()),
+        match with_member!(self, method => method.file()) {
+            Some(file) => file.display().to_string(),
+            None => format!("split {}", self.name()),
         }
     }
 }
 
-/// Checks a setting that names a column, if it is set.
-fn check_column(key: &str, column: Option<&str>) -> Result<(), String> {
+/// What is wrong with a setting that names a column, if it is set.
+fn column_rules(key: &str, column: Option<&str>) -> Vec<Fault> {
     match column {
-        Some("") => Err(format!("{key} must name a column, or be left out")),
-        _ => Ok(()),
+        Some("") => {
+            let message = format!("{key} must name a column, or be left out");
+            vec![Fault::new(key, message)]
+        }
+        _ => Vec::new(),
     }
 }

@@ -1,16 +1,16 @@
 //! Folds that a file defines.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fold_file::{ENDINGS, Written};
-use super::{Fold, SplitError, check_column};
+use super::{Fold, SplitError, SplitMethod, column_rules};
 use crate::dataset::Case;
 use crate::files::read_text;
-use crate::settings::nearest;
+use crate::settings::{Fault, nearest};
 
 /// Folds that a file defines. Nothing is drawn, so the seed does not matter. The file's name says what it
 /// holds.
@@ -33,6 +33,7 @@ use crate::settings::nearest;
 #[serde(deny_unknown_fields)]
 pub struct Predefined {
     /// The file. A relative path starts at the folder of the experiment's file.
+    #[schemars(extend("format" = "path"))]
     pub path: PathBuf,
     /// A column: it is an error if subjects that share a value stand on both sides of a fold (a family,
     /// a scanner).
@@ -43,25 +44,8 @@ pub struct Predefined {
     pub skip_unlisted: bool,
 }
 
-impl Predefined {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        check_column("group", self.group.as_deref())?;
-        if ENDINGS.contains(&self.ending()) {
-            Ok(())
-        } else {
-            let endings = ENDINGS.join(", .");
-            Err(format!(
-                "path must name a file that ends in one of .{endings}"
-            ))
-        }
-    }
-
-    fn ending(&self) -> &str {
-        let ending = self.path.extension();
-        ending.and_then(|ending| ending.to_str()).unwrap_or("")
-    }
-
-    pub(super) fn folds(&self, cases: &[&Case]) -> Result<Vec<Fold>, SplitError> {
+impl SplitMethod for Predefined {
+    fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let text = read_text(&self.path)?;
         let text = text.trim_start_matches('\u{feff}');
         let folds = Written::read(text, self.ending());
@@ -70,6 +54,31 @@ impl Predefined {
             path: self.path.clone(),
             why,
         })
+    }
+
+    fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = column_rules("group", self.group.as_deref());
+        if !ENDINGS.contains(&self.ending()) {
+            let endings = ENDINGS.join(", .");
+            let message = format!("path must name a file that ends in one of .{endings}");
+            faults.push(Fault::new("path", message));
+        }
+        faults
+    }
+}
+
+impl Predefined {
+    fn ending(&self) -> &str {
+        let ending = self.path.extension();
+        ending.and_then(|ending| ending.to_str()).unwrap_or("")
     }
 
     fn checked(&self, written: Vec<Written>, cases: &[&Case]) -> Result<Vec<Fold>, String> {

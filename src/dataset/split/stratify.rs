@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::{Units, value_of};
-use super::{SplitError, check_column};
+use super::{SplitError, column_rules};
 use crate::dataset::Case;
+use crate::settings::Fault;
 use crate::volume::VolumeError;
 use crate::volume::nifti::read_mask;
 
@@ -41,10 +42,10 @@ pub enum Measure {
 const MOST_BINS: usize = 10;
 
 impl Stratify {
-    pub(super) fn validate(&self) -> Result<(), String> {
+    pub(super) fn rules(&self) -> Vec<Fault> {
         match self {
-            Self::Measure(_) => Ok(()),
-            Self::Column { column } => check_column("stratify.column", Some(column)),
+            Self::Measure(_) => Vec::new(),
+            Self::Column { column } => column_rules("stratify.column", Some(column)),
         }
     }
 

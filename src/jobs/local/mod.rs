@@ -8,11 +8,11 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutorError, Job, quote_command};
+use super::{ExecutorError, Job, JobExecutor, JobId, Pool, State, quote_command};
 use crate::device::DeviceChoice;
+use crate::settings::Fault;
 use pool::LocalPool;
-
-pub(super) use worker::states;
+use worker::states;
 
 /// Worker processes on this machine, each with its share of the processor or a GPU of its own. A worker
 /// that dies fails its own job and nothing else.
@@ -75,50 +75,8 @@ impl Default for Local {
     }
 }
 
-impl Local {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        if self.workers == 0 {
-            return Err("workers must be at least 1".into());
-        }
-        if self.threads == Threads::Count(0) {
-            return Err("threads must be auto or at least 1".into());
-        }
-        if self.devices.is_empty() {
-            return Err("devices must name at least one".into());
-        }
-        self.devices
-            .iter()
-            .try_for_each(|device| validate_device(device))?;
-        if self
-            .memory
-            .is_some_and(|gib| !(gib.is_finite() && gib > 0.0))
-        {
-            return Err("memory must be above 0".into());
-        }
-        if !(0.0..=86400.0).contains(&self.grace) {
-            return Err("grace must lie in 0..=86400".into());
-        }
-        Ok(())
-    }
-
-    /// The threads of each worker.
-    fn thread_count(&self) -> usize {
-        match self.threads {
-            Threads::Count(count) => count,
-            Threads::Auto(_) => {
-                let all = std::thread::available_parallelism().map_or(1, usize::from);
-                (all / self.workers).max(1)
-            }
-        }
-    }
-
-    fn device(&self, slot: usize) -> &str {
-        self.devices
-            .get(slot % self.devices.len().max(1))
-            .map_or("auto", String::as_str)
-    }
-
-    pub(super) fn dry_run(&self, jobs: &[Job]) -> Result<String, ExecutorError> {
+impl JobExecutor for Local {
+    fn dry_run(&self, _study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
         let threads = self.thread_count();
         let line = |(index, job): (usize, &Job)| {
             let slot = index % self.workers.max(1);
@@ -139,12 +97,51 @@ impl Local {
         jobs.iter().enumerate().map(line).collect()
     }
 
-    pub(super) fn open(&self, home: &Path) -> Result<LocalPool, ExecutorError> {
-        LocalPool::open(self, home)
+    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        Ok(Box::new(LocalPool::open(self, study)?))
+    }
+
+    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        states(study)
+    }
+
+    fn workers(&self) -> Option<usize> {
+        Some(self.workers)
+    }
+
+    fn names_devices(&self) -> bool {
+        self.devices.iter().any(|device| device != "auto")
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let devices = self.devices.iter().enumerate();
+        devices
+            .filter_map(|(index, device)| device_fault(&format!("devices.{index}"), device))
+            .collect()
     }
 }
 
-/// Whether `device` is what `--device` takes.
-pub(super) fn validate_device(device: &str) -> Result<(), String> {
-    device.parse::<DeviceChoice>().map(|_| ())
+impl Local {
+    /// The threads of each worker.
+    fn thread_count(&self) -> usize {
+        match self.threads {
+            Threads::Count(count) => count,
+            Threads::Auto(_) => {
+                let all = std::thread::available_parallelism().map_or(1, usize::from);
+                (all / self.workers).max(1)
+            }
+        }
+    }
+
+    fn device(&self, slot: usize) -> &str {
+        self.devices
+            .get(slot % self.devices.len().max(1))
+            .map_or("auto", String::as_str)
+    }
+}
+
+/// What is wrong with the device at `key`, which must be what `--device` takes.
+pub(super) fn device_fault(key: &str, device: &str) -> Option<Fault> {
+    let message = device.parse::<DeviceChoice>().err()?;
+    Some(Fault::new(key, message))
 }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::local::validate_device;
-use super::{ExecutorError, Job, JobId, State};
+use super::local::device_fault;
+use super::{ExecutorError, Job, JobExecutor, JobId, Pool, State};
+use crate::settings::Fault;
 use pool::SlurmPool;
 
 /// Job arrays on a cluster that runs Slurm, one task per job. The arrays run without this program: it may end
@@ -118,51 +119,70 @@ const OURS: [&str; 13] = [
 ];
 const OURS_SHORT: [&str; 6] = ["-a", "-D", "-e", "-J", "-o", "-W"];
 
-impl Slurm {
-    pub(super) fn validate(&self) -> Result<(), String> {
+impl JobExecutor for Slurm {
+    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        Ok(Box::new(SlurmPool::open(self, study)?))
+    }
+
+    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        pool::states(self, study)
+    }
+
+    fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        let array = script::Array::new(self, study, 1);
+        let script = array.script(jobs.len())?;
+        let table = array.table(jobs)?;
+        let mut text = format!("# {}\n", array.script_path().display());
+        text.push_str(&String::from_utf8_lossy(&script));
+        text.push_str(&format!("\n# {}\n", array.table_path().display()));
+        text.push_str(&String::from_utf8_lossy(&table));
+        Ok(text)
+    }
+
+    fn workers(&self) -> Option<usize> {
+        self.array_limit
+    }
+
+    fn names_devices(&self) -> bool {
+        self.device != "auto"
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || "\"'\\#".contains(c);
         for (key, _, value) in self.options() {
-            if value.is_empty()
-                || value
-                    .chars()
-                    .any(|c| c.is_whitespace() || c.is_control() || "\"'\\#".contains(c))
-            {
-                return Err(format!(
+            if value.is_empty() || value.contains(is_odd) {
+                let message = format!(
                     "{key} must be without spaces, quotes, backslashes and #, and not empty"
-                ));
+                );
+                faults.push(Fault::new(key, message));
             }
         }
         if self.time.as_deref().is_some_and(|time| !is_time(time)) {
-            return Err("time must be such as 90 (minutes), 04:00:00 or 1-12 (days-hours)".into());
+            let message = "time must be such as 90 (minutes), 04:00:00 or 1-12 (days-hours)";
+            faults.push(Fault::new("time", message));
         }
         if self
             .memory
             .as_deref()
             .is_some_and(|memory| !is_memory(memory))
         {
-            return Err("memory must be a number with K, M, G or T, such as 32G".into());
+            let message = "memory must be a number with K, M, G or T, such as 32G";
+            faults.push(Fault::new("memory", message));
         }
-        if self.cpus == 0 {
-            return Err("cpus must be at least 1".into());
-        }
-        validate_device(&self.device)?;
-        if self.array_limit == Some(0) {
-            return Err("array_limit must be at least 1".into());
-        }
-        self.extra
-            .iter()
-            .try_for_each(|option| validate_extra(option))?;
+        faults.extend(device_fault("device", &self.device));
+        let options = self.extra.iter().enumerate();
+        faults.extend(options.filter_map(|(index, option)| {
+            Some(Fault::new(format!("extra.{index}"), refused(option)?))
+        }));
         if self.setup.iter().any(|line| line.contains('\0')) {
-            return Err("setup must hold no NUL character".into());
+            faults.push(Fault::new("setup", "setup must hold no NUL character"));
         }
-        if !(10..=65535).contains(&self.save_time) {
-            return Err("save_time must lie in 10..=65535".into());
-        }
-        if !(0.1..=3600.0).contains(&self.poll) {
-            return Err("poll must lie in 0.1..=3600".into());
-        }
-        Ok(())
+        faults
     }
+}
 
+impl Slurm {
     /// The options that are set: key, option of sbatch, value.
     fn options(&self) -> Vec<(&'static str, &'static str, &str)> {
         let all = [
@@ -180,25 +200,6 @@ impl Slurm {
             .filter_map(|(key, option, value)| Some((key, option, value.as_deref()?)))
             .collect()
     }
-
-    pub(super) fn open(&self, home: &Path) -> Result<SlurmPool, ExecutorError> {
-        SlurmPool::open(self, home)
-    }
-
-    pub(super) fn states(&self, home: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        pool::states(self, home)
-    }
-
-    pub(super) fn dry_run(&self, home: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
-        let array = script::Array::new(self, home, 1);
-        let script = array.script(jobs.len())?;
-        let table = array.table(jobs)?;
-        let mut text = format!("# {}\n", array.script_path().display());
-        text.push_str(&String::from_utf8_lossy(&script));
-        text.push_str(&format!("\n# {}\n", array.table_path().display()));
-        text.push_str(&String::from_utf8_lossy(&table));
-        Ok(text)
-    }
 }
 
 /// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours` and so on.
@@ -215,22 +216,19 @@ fn is_memory(text: &str) -> bool {
     !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
 }
 
-fn validate_extra(option: &str) -> Result<(), String> {
+/// Why an option of sbatch is refused, if it is.
+fn refused(option: &str) -> Option<String> {
     let name = option.split(['=', ' ']).next().unwrap_or_default();
     if !name.starts_with('-') || option.chars().any(char::is_control) {
-        return Err(format!(
+        return Some(format!(
             "extra must list options of sbatch, such as --exclusive; `{option}` is none"
         ));
     }
     let short = OURS_SHORT
         .iter()
         .any(|ours| !name.starts_with("--") && name.starts_with(ours));
-    if short || OURS.contains(&name) {
-        return Err(format!(
-            "extra must leave {name} alone: the executor sets it"
-        ));
-    }
-    Ok(())
+    (short || OURS.contains(&name))
+        .then(|| format!("extra must leave {name} alone: the executor sets it"))
 }
 
 #[cfg(test)]
@@ -240,11 +238,11 @@ mod tests {
     #[test]
     fn what_slurm_would_misread_is_refused_by_name() {
         let refused = |slurm: Slurm, key: &str| {
-            let why = slurm.validate().unwrap_err();
-            assert!(why.contains(key), "{why}");
+            let faults = slurm.rules();
+            assert!(faults[0].path.starts_with(key), "{faults:?}");
         };
         let default = Slurm::default;
-        assert_eq!(default().validate(), Ok(()));
+        assert_eq!(default().rules(), []);
         refused(
             Slurm {
                 partition: Some("gpu\n#SBATCH -w x".into()),
@@ -297,22 +295,16 @@ mod tests {
             );
         }
         for time in ["90", "90:00", "04:00:00", "1-12", "1-12:30:00"] {
-            assert_eq!(
-                Slurm {
-                    time: Some(time.into()),
-                    ..default()
-                }
-                .validate(),
-                Ok(())
-            );
-        }
-        assert_eq!(
-            Slurm {
-                extra: vec!["--exclusive".into()],
+            let slurm = Slurm {
+                time: Some(time.into()),
                 ..default()
-            }
-            .validate(),
-            Ok(())
-        );
+            };
+            assert_eq!(slurm.rules(), []);
+        }
+        let slurm = Slurm {
+            extra: vec!["--exclusive".into()],
+            ..default()
+        };
+        assert_eq!(slurm.rules(), []);
     }
 }

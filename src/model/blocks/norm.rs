@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{Affine, Kernels};
+use crate::settings::Fault;
 
 /// Channels that share their statistics in [`Norm::Group`], and groups in [`Norm::EightGroups`].
 const EIGHT: usize = 8;
@@ -49,19 +50,15 @@ impl Norm {
         Some(NormLayer::Group(GroupNorm::new(channels, groups, device)))
     }
 
-    /// Checks that `channels` can be normalised so.
-    ///
-    /// # Errors
-    ///
-    /// What `channels` must be.
-    pub fn check(self, channels: usize) -> Result<(), String> {
+    /// What is wrong with a first level of so many `filters`, of which all levels' channels are multiples.
+    pub fn rules(self, filters: usize) -> Vec<Fault> {
         let grouped = matches!(self, Self::Group | Self::EightGroups);
-        if grouped && !channels.is_multiple_of(EIGHT) {
-            return Err(format!(
-                "must be a multiple of {EIGHT} with norm: group or eight_groups"
-            ));
+        if grouped && !filters.is_multiple_of(EIGHT) {
+            let message =
+                format!("filters must be a multiple of {EIGHT} with norm: group or eight_groups");
+            return vec![Fault::new("filters", message)];
         }
-        Ok(())
+        Vec::new()
     }
 }
 

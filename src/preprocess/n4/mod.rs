@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Prepared, PreprocessError, otsu};
+use super::{CaseStep, Prepared, PreprocessError, otsu};
+use crate::settings::{Fault, Faults, validate};
 use crate::volume::Volume;
 use fit::Fit;
 
@@ -108,7 +109,7 @@ pub struct Corrected {
 pub enum N4Error {
     /// A setting is out of its range.
     #[error("{0}")]
-    Settings(String),
+    Settings(Faults),
     /// Less than two voxels along an axis are left after shrinking.
     #[error(
         "an image of {shape:?} voxels is too small for shrink_factor {shrink_factor}: every axis \
@@ -156,59 +157,44 @@ pub enum N4Error {
 /// The most control points along each axis of the last level: 16 MiB of them.
 const MOST_CONTROL_POINTS: usize = 128;
 
-impl N4 {
-    /// Checks the values.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that names the field and its allowed range.
-    pub fn validate(&self) -> Result<(), String> {
-        if self.shrink_factor == 0 {
-            return Err("shrink_factor must be at least 1, not 0".into());
-        }
+impl CaseStep for N4 {
+    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+        let corrected = self.correct(&case.image, case.region.as_ref());
+        let corrected = corrected.map_err(|error| PreprocessError::Step {
+            step: "n4",
+            why: error.to_string(),
+        })?;
+        case.image = corrected.image;
+        Ok(case)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
         let order = self.spline_order;
-        if !(2..=4).contains(&order) {
-            return Err(format!("spline_order must be from 2 to 4, not {order}"));
-        }
         if !(order + 1..=MOST_CONTROL_POINTS).contains(&self.control_points) {
-            return Err(format!(
+            let message = format!(
                 "control_points must be from {} (spline_order + 1) to {MOST_CONTROL_POINTS}, not {}",
                 order + 1,
                 self.control_points
-            ));
+            );
+            return vec![Fault::new("control_points", message)];
         }
         let spans = |points: usize| points - order;
         let doublings = (spans(MOST_CONTROL_POINTS) / spans(self.control_points)).ilog2();
         let most_levels = 1 + doublings as usize;
-        if !(1..=most_levels).contains(&self.iterations.len()) {
-            return Err(format!(
-                "iterations must have from 1 to {most_levels} levels where control_points is {} \
-                 (every level doubles the spline's spans), not {}",
-                self.control_points,
-                self.iterations.len()
-            ));
+        if (1..=most_levels).contains(&self.iterations.len()) {
+            return Vec::new();
         }
-        if !(2..=4096).contains(&self.bins) {
-            return Err(format!("bins must be from 2 to 4096, not {}", self.bins));
-        }
-        if !(0.0..=1.0).contains(&self.convergence_threshold) {
-            return Err(format!(
-                "convergence_threshold must be from 0 to 1, not {}",
-                self.convergence_threshold
-            ));
-        }
-        if !(0.001..=10.0).contains(&self.fwhm) {
-            return Err(format!("fwhm must be from 0.001 to 10, not {}", self.fwhm));
-        }
-        if !(1e-9..=1e9).contains(&self.wiener_noise) {
-            return Err(format!(
-                "wiener_noise must be from 1e-9 to 1e9, not {}",
-                self.wiener_noise
-            ));
-        }
-        Ok(())
+        let message = format!(
+            "iterations must have from 1 to {most_levels} levels where control_points is {} \
+             (every level doubles the spline's spans), not {}",
+            self.control_points,
+            self.iterations.len()
+        );
+        vec![Fault::new("iterations", message)]
     }
+}
 
+impl N4 {
     /// Estimates the bias field of `image` and divides by it. The result is the same at any number
     /// of threads. `region` is used by the mask of that name alone.
     ///
@@ -222,7 +208,7 @@ impl N4 {
         image: &Volume<f32>,
         region: Option<&Volume<f32>>,
     ) -> Result<Corrected, N4Error> {
-        self.validate().map_err(N4Error::Settings)?;
+        validate(self, CaseStep::rules).map_err(N4Error::Settings)?;
         let shape = image.shape();
         if shape.iter().any(|n| n / 2 < self.shrink_factor) {
             return Err(N4Error::TooSmall {
@@ -268,15 +254,6 @@ impl N4 {
             3 => self.divide::<4>(image, voxels, fit),
             _ => self.divide::<5>(image, voxels, fit),
         })
-    }
-
-    /// Corrects a case's image, within its region where the mask is that.
-    pub(super) fn corrected(&self, case: &Prepared) -> Result<Corrected, PreprocessError> {
-        self.correct(&case.image, case.region.as_ref())
-            .map_err(|error| PreprocessError::Step {
-                step: "n4",
-                why: error.to_string(),
-            })
     }
 
     /// Fits the field and divides `image` by it, whose `voxels` are given in C order.
@@ -385,16 +362,14 @@ mod tests {
         for (name, spoil) in refused {
             let mut settings = N4::default();
             spoil(&mut settings);
-            assert!(settings.validate().unwrap_err().starts_with(name));
+            let Faults(faults) = validate(&settings, CaseStep::rules).unwrap_err();
+            assert_eq!(faults[0].path, name);
         }
-        assert_eq!(N4::default().validate(), Ok(()));
-        assert_eq!(
-            N4 {
-                iterations: vec![1; 7],
-                ..N4::default()
-            }
-            .validate(),
-            Ok(())
-        );
+        assert_eq!(validate(&N4::default(), CaseStep::rules), Ok(()));
+        let most = N4 {
+            iterations: vec![1; 7],
+            ..N4::default()
+        };
+        assert_eq!(validate(&most, CaseStep::rules), Ok(()));
     }
 }

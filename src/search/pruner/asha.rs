@@ -1,8 +1,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Rival;
+use super::{PruningRule, Rival};
 use crate::search::objective::Goal;
+use crate::settings::Fault;
 
 /// Asynchronous successive halving: at each rung a trial goes on if it is among the best `1 / reduction` of
 /// those that have reached the rung so far, itself included, or the best of fewer than `reduction`; else
@@ -30,26 +31,15 @@ impl Default for Asha {
     }
 }
 
-impl Asha {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        let rising = self.rungs.windows(2).all(|pair| pair[0] < pair[1]);
-        if self.rungs.first().is_none_or(|first| *first == 0) || !rising {
-            return Err("rungs must be epochs in rising order, the first at least 1".into());
-        }
-        match self.reduction {
-            0 | 1 => Err("reduction must be at least 2".into()),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn after(&self, decided: Option<usize>) -> Option<usize> {
+impl PruningRule for Asha {
+    fn due(&self, decided: Option<usize>) -> Option<usize> {
         self.rungs
             .iter()
             .copied()
             .find(|rung| decided.is_none_or(|epoch| *rung > epoch))
     }
 
-    pub(super) fn cutoff(&self, value: f64, rivals: &[Rival], goal: Goal) -> Option<f64> {
+    fn cutoff(&self, value: f64, rivals: &[Rival], goal: Goal) -> Option<f64> {
         let values = rivals.iter().map(|rival| rival.value).chain([value]);
         let mut losses: Vec<f64> = values
             .filter(|value| !value.is_nan())
@@ -62,5 +52,16 @@ impl Asha {
             .get(promoted - 1)
             .or(losses.last())
             .map(|loss| goal.loss(*loss))
+    }
+
+    fn last_needed(&self) -> Option<usize> {
+        self.rungs.last().copied()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        if self.rungs.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Vec::new();
+        }
+        vec![Fault::new("rungs", "rungs must be epochs in rising order")]
     }
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Rival;
+use super::{PruningRule, Rival};
 use crate::search::objective::Goal;
 
 /// Stops a trial whose objective is worse than the median of what the trials that finished had at the
@@ -32,21 +32,12 @@ impl Default for Median {
     }
 }
 
-impl Median {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        for (key, value) in [("startup", self.startup), ("interval", self.interval)] {
-            if value == 0 {
-                return Err(format!("{key} must be at least 1"));
-            }
-        }
-        Ok(())
+impl PruningRule for Median {
+    fn due(&self, decided: Option<usize>) -> Option<usize> {
+        Some(decided.map_or(self.warmup + 1, |epoch| epoch + self.interval))
     }
 
-    pub(super) fn after(&self, decided: Option<usize>) -> usize {
-        decided.map_or(self.warmup + 1, |epoch| epoch + self.interval)
-    }
-
-    pub(super) fn cutoff(&self, rivals: &[Rival], goal: Goal) -> Option<f64> {
+    fn cutoff(&self, _value: f64, rivals: &[Rival], goal: Goal) -> Option<f64> {
         let mut losses: Vec<f64> = rivals
             .iter()
             .filter(|rival| rival.finished)
@@ -62,5 +53,9 @@ impl Median {
             _ => 0.5 * (losses[middle - 1] + losses[middle]),
         };
         Some(goal.loss(median))
+    }
+
+    fn last_needed(&self) -> Option<usize> {
+        self.due(None)
     }
 }

@@ -2,32 +2,43 @@
 //! that the trial and the others had there. Of a trial of several runs it looks at the first alone, so that
 //! what it decides does not depend on which of them runs faster.
 
-mod asha;
-mod median;
-mod none;
-
 use super::objective::Goal;
+use crate::settings::Fault;
 
-pub use asha::Asha;
-pub use median::Median;
-pub use none::NoPruner;
+/// What every pruner does: the contract of a member of [`Pruner`].
+pub trait PruningRule {
+    /// The first epoch that is still to be decided; `decided` is the last one that was.
+    fn due(&self, decided: Option<usize>) -> Option<usize>;
+
+    /// The epoch that a run must go beyond for all its decisions to save something; none where nothing is
+    /// ever decided.
+    fn last_needed(&self) -> Option<usize>;
+
+    /// The worst value that goes on, given the others that have come as far; none where any does.
+    fn cutoff(&self, value: f64, rivals: &[Rival], goal: Goal) -> Option<f64>;
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// Which trials are stopped early. A trial of several runs is judged by its first (the first seed, the
     /// first fold), compared with the first runs of the others.
-    pub enum Pruner {
+    pub enum Pruner: PruningRule, listed as "pruners" {
         /// Every trial runs to its end.
-        "none" => None(NoPruner),
+        "none" => none::NoPruner,
         /// Stops trials that are worse than half of those that finished were at the same epoch.
-        "median" => Median(Median),
+        "median" => median::Median,
         /// Stops all but the best few of those that have come as far.
-        "asha" => Asha(Asha),
+        "asha" => asha::Asha,
     }
 }
 
 impl Default for Pruner {
     fn default() -> Self {
-        Self::None(NoPruner::default())
+        Self::NoPruner(NoPruner::default())
     }
 }
 
@@ -53,23 +64,16 @@ impl Pruner {
     /// The first epoch, up to the one reached, that is still to be decided. `decided` is the last one
     /// that was.
     pub fn due(&self, reached: usize, decided: Option<usize>) -> Option<usize> {
-        let epoch = match self {
-            Self::None(_) => None,
-            Self::Median(median) => Some(median.after(decided)),
-            Self::Asha(asha) => asha.after(decided),
-        };
+        let epoch = with_member!(self, rule => rule.due(decided));
         epoch.filter(|epoch| *epoch <= reached)
     }
 
     /// Whether a trial with this objective stops, given the others that have come as far.
     pub fn judge(&self, value: f64, rivals: &[Rival], goal: Goal) -> Verdict {
-        let cutoff = match self {
-            Self::None(_) => None,
-            Self::Median(median) => median.cutoff(rivals, goal),
-            Self::Asha(asha) => asha.cutoff(value, rivals, goal),
-        };
-        let stop = !matches!(self, Self::None(_)) && value.is_nan()
-            || cutoff.is_some_and(|cutoff| goal.is_better(cutoff, value));
+        let cutoff = with_member!(self, rule => rule.cutoff(value, rivals, goal));
+        let decides = with_member!(self, rule => rule.last_needed().is_some());
+        let stop =
+            decides && value.is_nan() || cutoff.is_some_and(|cutoff| goal.is_better(cutoff, value));
         Verdict { stop, cutoff }
     }
 
@@ -79,10 +83,8 @@ impl Pruner {
     ///
     /// When a decision would come too late to save anything.
     pub fn check_epochs(&self, epochs: usize) -> Result<(), String> {
-        let last = match self {
-            Self::None(_) => return Ok(()),
-            Self::Median(median) => median.after(None),
-            Self::Asha(asha) => asha.rungs.last().copied().unwrap_or(0),
+        let Some(last) = with_member!(self, rule => rule.last_needed()) else {
+            return Ok(());
         };
         match last < epochs {
             true => Ok(()),

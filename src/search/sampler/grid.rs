@@ -1,6 +1,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Observation, SamplingMethod, TrialSeed};
+use crate::search::space::{Assignment, Space};
+
 /// Every combination of every parameter's values, the last parameter varying fastest. Ranges need
 /// `points`. Where parameters differ much in importance, random search finds better values in as many
 /// trials.
@@ -10,8 +13,17 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Grid {}
 
-impl Grid {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        Ok(())
+impl SamplingMethod for Grid {
+    fn propose(
+        &self,
+        space: &Space,
+        trial: TrialSeed,
+        _seen: &[Observation<'_>],
+    ) -> Option<Assignment> {
+        space.grid_point(trial.number as u128)
+    }
+
+    fn is_exhaustive(&self) -> bool {
+        true
     }
 }

@@ -1,29 +1,44 @@
 //! What to try next. A proposal depends on the sweep's seed, the trial's number and the results that it
 //! sees, and on nothing else.
 
-mod grid;
 mod parzen;
-mod random;
-mod tpe;
 
 use std::collections::HashSet;
 
 use super::parameter::to_inline_yaml;
 use super::space::{Assignment, Space};
+use crate::settings::Fault;
 
-pub use grid::Grid;
-pub use random::Random;
-pub use tpe::Tpe;
+/// What every sampler does: the contract of a member of [`Sampler`].
+pub trait SamplingMethod {
+    /// The parameters of a trial, given the trials before it in order; see [`Sampler::propose`].
+    fn propose(
+        &self,
+        space: &Space,
+        trial: TrialSeed,
+        seen: &[Observation<'_>],
+    ) -> Option<Assignment>;
+
+    /// Whether it tries every combination, and then ends; ranges then need a number of points.
+    fn is_exhaustive(&self) -> bool {
+        false
+    }
+
+    /// What is wrong with the values that the ranges of the fields do not show.
+    fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+}
 
 crate::family! {
     /// How the next trial's parameters are chosen.
-    pub enum Sampler {
+    pub enum Sampler: SamplingMethod, listed as "samplers" {
         /// Every combination, in order.
-        "grid" => Grid(Grid),
+        "grid" => grid::Grid,
         /// Evenly at random.
-        "random" => Random(Random),
+        "random" => random::Random,
         /// At random, more and more often where results were good.
-        "tpe" => Tpe(Tpe),
+        "tpe" => tpe::Tpe,
     }
 }
 
@@ -79,53 +94,64 @@ impl Sampler {
         number: usize,
         seen: &[Observation<'_>],
     ) -> Option<Assignment> {
-        if let Self::Grid(_) = self {
-            return space.grid_point(number as u128);
-        }
-        let tried: HashSet<String> = seen.iter().map(|trial| key(trial.assignment)).collect();
-        let is_new = |assignment: &Assignment| !tried.contains(&key(assignment));
-        let drawn = (0..REDRAWS).map(|redraw| {
-            let stream = Stream {
-                seed,
-                number,
-                redraw,
-            };
-            match self {
-                Self::Tpe(tpe) => tpe.propose(space, stream, seen),
-                Self::Grid(_) | Self::Random(_) => random::propose(space, stream),
-            }
-        });
-        // In a space of a few assignments the last ones are hard to draw.
-        let left = || {
-            (0..=tried.len() as u128)
-                .map_while(|point| space.grid_point(point))
-                .find(is_new)
-        };
-        drawn
-            .into_iter()
-            .find(is_new)
-            .or_else(|| space.grid_size().and_then(|_| left()))
+        let trial = TrialSeed { seed, number };
+        with_member!(self, method => method.propose(space, trial, seen))
     }
+
+    /// Whether it tries every combination, and then ends; ranges then need a number of points.
+    pub fn is_exhaustive(&self) -> bool {
+        with_member!(self, method => method.is_exhaustive())
+    }
+}
+
+/// What `draw` draws, again and again until it repeats no earlier trial; none when everything in the
+/// space has been tried.
+fn draw_new(
+    space: &Space,
+    trial: TrialSeed,
+    seen: &[Observation<'_>],
+    draw: impl Fn(Stream) -> Assignment,
+) -> Option<Assignment> {
+    let tried: HashSet<String> = seen.iter().map(|trial| key(trial.assignment)).collect();
+    let is_new = |assignment: &Assignment| !tried.contains(&key(assignment));
+    let mut drawn = (0..REDRAWS).map(|redraw| draw(Stream { trial, redraw }));
+    // In a space of a few assignments the last ones are hard to draw.
+    let left = || {
+        (0..=tried.len() as u128)
+            .map_while(|point| space.grid_point(point))
+            .find(is_new)
+    };
+    drawn
+        .find(is_new)
+        .or_else(|| space.grid_size().and_then(|_| left()))
 }
 
 fn key(assignment: &Assignment) -> String {
     to_inline_yaml(&assignment.clone().into())
 }
 
+/// What names the random streams of a trial.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialSeed {
+    /// The sweep's seed.
+    pub seed: u64,
+    /// The trial.
+    pub number: usize,
+}
+
 /// What names the random stream of a proposal.
 #[derive(Clone, Copy)]
 struct Stream {
-    seed: u64,
-    number: usize,
+    trial: TrialSeed,
     redraw: u64,
 }
 
 impl Stream {
     fn of(self, purpose: &str, key: &str) -> rand_chacha::ChaCha8Rng {
         crate::random::stream(
-            self.seed,
+            self.trial.seed,
             &["sweep", purpose, key],
-            &[self.number as u64, self.redraw],
+            &[self.trial.number as u64, self.redraw],
         )
     }
 }

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Stream;
+use super::{Observation, SamplingMethod, Stream, TrialSeed, draw_new};
 use crate::search::space::{Assignment, Space};
 
 /// Every parameter evenly at random, whatever came of other trials. A parameter's draws do not change when
@@ -12,12 +12,18 @@ use crate::search::space::{Assignment, Space};
 #[serde(deny_unknown_fields)]
 pub struct Random {}
 
-impl Random {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        Ok(())
+impl SamplingMethod for Random {
+    fn propose(
+        &self,
+        space: &Space,
+        trial: TrialSeed,
+        seen: &[Observation<'_>],
+    ) -> Option<Assignment> {
+        draw_new(space, trial, seen, |stream| draw(space, stream))
     }
 }
 
-pub(super) fn propose(space: &Space, stream: Stream) -> Assignment {
+/// Every parameter evenly at random.
+pub(super) fn draw(space: &Space, stream: Stream) -> Assignment {
     space.assign(|key, parameter| parameter.domain.draw(&mut stream.of("random", key)))
 }

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parzen::Parzen;
-use super::{Observation, Outcome, Stream, random};
+use super::{Observation, Outcome, SamplingMethod, Stream, TrialSeed, draw_new, random};
 use crate::search::parameter::Parameter;
 use crate::search::space::{Assignment, Space};
 
@@ -39,28 +39,25 @@ impl Default for Tpe {
     }
 }
 
-impl Tpe {
-    pub(super) fn validate(&self) -> Result<(), String> {
-        for (key, value) in [("startup", self.startup), ("candidates", self.candidates)] {
-            if value == 0 {
-                return Err(format!("{key} must be at least 1"));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn propose(
+impl SamplingMethod for Tpe {
+    fn propose(
         &self,
         space: &Space,
-        stream: Stream,
+        trial: TrialSeed,
         seen: &[Observation<'_>],
-    ) -> Assignment {
+    ) -> Option<Assignment> {
+        draw_new(space, trial, seen, |stream| self.draw(space, stream, seen))
+    }
+}
+
+impl Tpe {
+    fn draw(&self, space: &Space, stream: Stream, seen: &[Observation<'_>]) -> Assignment {
         let ended = seen
             .iter()
             .filter(|trial| rank(&trial.outcome).is_some())
             .count();
         if ended < self.startup {
-            return random::propose(space, stream);
+            return random::draw(space, stream);
         }
         let (good, bad) = self.split(seen, ended);
         let mut assignment = Assignment::new();

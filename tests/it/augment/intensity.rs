@@ -424,46 +424,46 @@ fn mixup_draws_from_a_beta_distribution() {
 #[test]
 fn values_out_of_range_are_refused_by_name() {
     for (yaml, said) in [
-        ("gamma: {range: [0.7, 21]}", "gamma: range"),
-        ("gamma: {range: [0, 1]}", "gamma: range"),
-        ("brightness: {factor: [0.5, .inf]}", "brightness: factor"),
-        ("contrast: {factor: [0, 1]}", "contrast: factor"),
-        ("contrast: {factor: [1.2, 0.8]}", "contrast: factor"),
-        ("blur: {std: [-1, 1]}", "blur: std"),
-        ("blur: {std: [1, 101]}", "blur: std"),
-        ("sharpen: {amount: [-0.1, 1]}", "sharpen: amount"),
-        ("sharpen: {std: 0}", "sharpen: std"),
-        ("bias_field: {coefficient: 0}", "bias_field: coefficient"),
-        ("bias_field: {order: 7}", "bias_field: order"),
+        ("gamma: {range: [0.7, 21]}", "gamma.range"),
+        ("gamma: {range: [0, 1]}", "gamma.range"),
+        ("brightness: {factor: [0.5, .inf]}", "brightness.factor"),
+        ("contrast: {factor: [0, 1]}", "contrast.factor"),
+        ("contrast: {factor: [1.2, 0.8]}", "contrast.factor"),
+        ("blur: {std: [-1, 1]}", "blur.std"),
+        ("blur: {std: [1, 101]}", "blur.std"),
+        ("sharpen: {amount: [-0.1, 1]}", "sharpen.amount"),
+        ("sharpen: {std: 0}", "sharpen.std"),
+        ("bias_field: {coefficient: 0}", "bias_field.coefficient"),
+        ("bias_field: {order: 7}", "bias_field.order"),
         (
             "histogram_shift: {control_points: [2, 5]}",
-            "histogram_shift: control_points",
+            "histogram_shift.control_points",
         ),
         (
             "histogram_shift: {control_points: [9, 5]}",
-            "histogram_shift: control_points",
+            "histogram_shift.control_points",
         ),
-        ("ghosting: {ghosts: [0, 5]}", "ghosting: ghosts"),
-        ("ghosting: {intensity: [0.5, 1.1]}", "ghosting: intensity"),
-        ("ghosting: {restore: -0.1}", "ghosting: restore"),
-        ("ghosting: {axes: []}", "ghosting: axes"),
-        ("spike: {spikes: [0, 1]}", "spike: spikes"),
-        ("spike: {intensity: [.nan, 1]}", "spike: intensity"),
-        ("motion: {movements: 0}", "motion: movements"),
-        ("motion: {degrees: 181}", "motion: degrees"),
-        ("motion: {translation: -1}", "motion: translation"),
-        ("motion: {axes: []}", "motion: axes"),
-        ("cutout: {boxes: [0, 1]}", "cutout: boxes"),
-        ("cutout: {size: [0, 10]}", "cutout: size"),
+        ("ghosting: {ghosts: [0, 5]}", "ghosting.ghosts"),
+        ("ghosting: {intensity: [0.5, 1.1]}", "ghosting.intensity"),
+        ("ghosting: {restore: -0.1}", "ghosting.restore"),
+        ("ghosting: {axes: []}", "ghosting.axes"),
+        ("spike: {spikes: [0, 1]}", "spike.spikes"),
+        ("spike: {intensity: [.nan, 1]}", "spike.intensity"),
+        ("motion: {movements: 0}", "motion.movements"),
+        ("motion: {degrees: 181}", "motion.degrees"),
+        ("motion: {translation: -1}", "motion.translation"),
+        ("motion: {axes: []}", "motion.axes"),
+        ("cutout: {boxes: [0, 1]}", "cutout.boxes"),
+        ("cutout: {size: [0, 10]}", "cutout.size"),
         (
             "low_resolution: {scale: [0.5, 1.1]}",
-            "low_resolution: scale",
+            "low_resolution.scale",
         ),
-        ("mixup: {alpha: 0}", "mixup: alpha"),
+        ("mixup: {alpha: 0}", "mixup.alpha"),
     ] {
         let transform: Transform = serde_yaml::from_str(yaml).unwrap();
-        let why = transform.validate().unwrap_err();
-        assert!(why.starts_with(said), "{yaml}: {why}");
+        let faults = transform.validate().unwrap_err().0;
+        assert!(faults[0].path.starts_with(said), "{yaml}: {faults:?}");
     }
 }
 

@@ -255,11 +255,9 @@ fn defaults_are_valid_and_read_back_from_yaml() {
 fn a_probability_outside_0_to_1_is_refused_by_name() {
     for p in [-0.1, 1.5, f64::NAN] {
         for transform in transforms(p) {
-            let why = transform.validate().unwrap_err();
-            assert!(
-                why.starts_with(&format!("{}: p is", transform.name())),
-                "{why}"
-            );
+            let faults = transform.validate().unwrap_err().0;
+            let path = format!("{}.p", transform.name());
+            assert!(faults.iter().any(|fault| fault.path == path), "{faults:?}");
         }
     }
 }
@@ -267,35 +265,35 @@ fn a_probability_outside_0_to_1_is_refused_by_name() {
 #[test]
 fn a_list_says_which_item_is_out_of_range() {
     let refused = [
-        ("{gamma: {log_gamma: 0}}", "gamma: log_gamma"),
-        ("{gamma: {log_gamma: 3.1}}", "gamma: log_gamma"),
-        ("{noise: {std: -0.1}}", "noise: std"),
-        ("{noise: {std: .inf}}", "noise: std"),
-        ("{shift: {max: .nan}}", "shift: max"),
-        ("{shift: {max: 0}}", "shift: max"),
-        ("{affine: {rotate: 181}}", "affine: rotate"),
-        ("{affine: {rotate: [1, -2, 3]}}", "affine: rotate"),
-        ("{affine: {scale: [1.2, 0.9]}}", "affine: scale"),
-        ("{affine: {scale: [0, 1]}}", "affine: scale"),
-        ("{affine: {shear: 61}}", "affine: shear"),
-        ("{affine: {translate: .inf}}", "affine: translate"),
-        ("{elastic: {control_points: 3}}", "elastic: control_points"),
-        ("{elastic: {control_points: 4}}", "elastic: locked_borders"),
-        ("{elastic: {locked_borders: 3}}", "elastic: locked_borders"),
+        ("{gamma: {log_gamma: 0}}", "gamma.log_gamma"),
+        ("{gamma: {log_gamma: 3.1}}", "gamma.log_gamma"),
+        ("{noise: {std: -0.1}}", "noise.std"),
+        ("{noise: {std: .inf}}", "noise.std"),
+        ("{shift: {max: .nan}}", "shift.max"),
+        ("{shift: {max: 0}}", "shift.max"),
+        ("{affine: {rotate: 181}}", "affine.rotate"),
+        ("{affine: {rotate: [1, -2, 3]}}", "affine.rotate"),
+        ("{affine: {scale: [1.2, 0.9]}}", "affine.scale"),
+        ("{affine: {scale: [0, 1]}}", "affine.scale"),
+        ("{affine: {shear: 61}}", "affine.shear"),
+        ("{affine: {translate: .inf}}", "affine.translate"),
+        ("{elastic: {control_points: 3}}", "elastic.control_points"),
+        ("{elastic: {control_points: 4}}", "elastic.locked_borders"),
+        ("{elastic: {locked_borders: 3}}", "elastic.locked_borders"),
         (
             "{elastic: {max_displacement: 0}}",
-            "elastic: max_displacement",
+            "elastic.max_displacement",
         ),
-        ("{crop: {shape: [0, 1, 1]}}", "crop: shape"),
-        ("{anisotropy: {axes: []}}", "anisotropy: axes"),
-        ("{anisotropy: {factor: [0.9, 2]}}", "anisotropy: factor"),
-        ("{brightness: {factor: [1.2, 0.8]}}", "brightness: factor"),
-        ("{brightness: {factor: [0, 1]}}", "brightness: factor"),
+        ("{crop: {shape: [0, 1, 1]}}", "crop.shape"),
+        ("{anisotropy: {axes: []}}", "anisotropy.axes"),
+        ("{anisotropy: {factor: [0.9, 2]}}", "anisotropy.factor"),
+        ("{brightness: {factor: [1.2, 0.8]}}", "brightness.factor"),
+        ("{brightness: {factor: [0, 1]}}", "brightness.factor"),
     ];
     for (item, said) in refused {
         let augment: Augmentations = serde_yaml::from_str(&format!("[flip, {item}]")).unwrap();
-        let why = augment.0[1].validate().unwrap_err();
-        assert!(why.starts_with(said), "{item}: {why}");
+        let faults = augment.0[1].validate().unwrap_err().0;
+        assert!(faults[0].path.starts_with(said), "{item}: {faults:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::dataset::{Bids, Source};
+use calvaria::dataset::{Bids, CaseSource, Source};
 
 use super::helpers::{folder, said, shown, write};
 
@@ -132,8 +132,8 @@ fn other_suffixes_find_other_bids_scans_and_masks() {
         suffix: "_T1w.nii".into(),
         ..other
     };
-    let why = Source::Bids(wrong).validate().unwrap_err();
-    assert!(why.contains("suffix and mask must be words"), "{why}");
+    let why = Source::Bids(wrong).validate().unwrap_err().to_string();
+    assert!(why.contains("bids.suffix: suffix must be a word"), "{why}");
 }
 
 #[test]

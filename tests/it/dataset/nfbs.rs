@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use calvaria::dataset::{Case, Nfbs};
+use calvaria::dataset::{Case, CaseSource, Nfbs};
 
 /// A data folder with empty files of these names.
 fn folder(files: &[&str]) -> tempfile::TempDir {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::dataset::{Pairs, Source};
+use calvaria::dataset::{CaseSource, Pairs, Source};
 
 use super::helpers::{folder, said, shown, write};
 
@@ -174,7 +174,7 @@ fn patterns_are_checked_before_any_work() {
         ("{id}.nii", "{id}.nii", "image and mask must differ"),
     ] {
         let source = Source::Pairs(pairs(Path::new("data"), image, mask));
-        let why = source.validate().unwrap_err();
+        let why = source.validate().unwrap_err().to_string();
         assert!(why.contains(reason), "{why}");
     }
 }

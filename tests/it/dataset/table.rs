@@ -1,6 +1,6 @@
 //! Cases from a table.
 
-use calvaria::dataset::{Source, Table};
+use calvaria::dataset::{CaseSource, Source, Table};
 
 use super::helpers::{folder, said, shown, write};
 

@@ -443,38 +443,39 @@ fn wrong_settings_are_refused_by_name() {
                 workers: 0,
                 ..Local::default()
             },
-            "local: workers must be at least 1",
+            "local.workers: workers must be at least 1, not 0",
         ),
         (
             Local {
                 threads: Threads::Count(0),
                 ..Local::default()
             },
-            "local: threads must be auto or at least 1",
+            "local.threads: threads must be `auto` or at least 1, not 0",
         ),
         (
             Local {
                 devices: vec![],
                 ..Local::default()
             },
-            "local: devices must name at least one",
+            "local.devices: devices must have at least 1 item, not 0",
         ),
         (
             Local {
                 memory: Some(0.0),
                 ..Local::default()
             },
-            "local: memory must be above 0",
+            "local.memory: memory must be above 0, not 0.0",
         ),
         (
             Local {
                 grace: -1.0,
                 ..Local::default()
             },
-            "local: grace must lie in 0..=86400",
+            "local.grace: grace must be at least 0, not -1.0",
         ),
     ] {
-        assert_eq!(Executor::Local(local).validate(), Err(why.into()));
+        let faults = Executor::Local(local).validate().unwrap_err();
+        assert_eq!(faults.to_string(), why);
     }
     let read = |yaml: &str| serde_yaml::from_str::<Executor>(yaml);
     assert_eq!(read("local").unwrap(), Executor::default());

@@ -300,10 +300,10 @@ fn values_out_of_range_are_refused_by_name() {
         ("{focal: {alpha: 1.5}}", "alpha"),
         ("{focal: {gamma: -2.0}}", "gamma"),
         ("{sum: []}", "at least one"),
-        ("{sum: [{bce: {weight: .nan}}]}", "sum: bce: weight"),
+        ("{sum: [{bce: {weight: .nan}}]}", "sum.0.bce.weight"),
     ] {
         let loss: Loss = serde_yaml::from_str(yaml).unwrap();
-        let why = loss.validate().unwrap_err();
+        let why = loss.validate().unwrap_err().to_string();
         assert!(why.contains(field), "{yaml}: {why}");
     }
 }

@@ -252,8 +252,8 @@ fn a_voxel_is_within_its_own_size_whatever_float32_made_of_it() {
 #[test]
 fn a_tolerance_below_zero_or_without_a_number_is_refused() {
     for nsd_tolerance in [-1e-9, f64::NAN, f64::INFINITY] {
-        let why = Evaluation { nsd_tolerance }.validate().unwrap_err();
-        assert!(why.contains("nsd_tolerance"), "{why}");
+        let faults = Evaluation { nsd_tolerance }.validate().unwrap_err().0;
+        assert_eq!(faults[0].path, "nsd_tolerance");
     }
     assert_eq!(Evaluation { nsd_tolerance: 0.0 }.validate(), Ok(()));
 }

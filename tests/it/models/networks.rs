@@ -552,7 +552,8 @@ fn settings_out_of_range_are_refused_by_name() {
         ("{vnet: {convolutions_up: [0, 2, 1, 1]}}", "convolutions_up"),
     ] {
         let model: Model = serde_yaml::from_str(yaml).unwrap();
-        let why = model.validate().unwrap_err();
-        assert!(why.contains(field), "{yaml}: {why}");
+        let faults = model.validate().unwrap_err().0;
+        let path = &faults[0].path;
+        assert!(path.contains(&format!(".{field}")), "{yaml}: {faults:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Networks that compute in bf16: the same but for its rounding, with weights and results in f32.
 
+use crate::common::{calvaria, noise, toy_workplace};
 use burn::backend::{Autodiff, Flex};
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
@@ -8,7 +9,6 @@ use calvaria::kernel::Precision;
 use calvaria::layout::RunFolder;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
-use common::{calvaria, noise, toy_workplace};
 
 type Ad = Autodiff<Flex>;
 

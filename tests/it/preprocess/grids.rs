@@ -197,7 +197,8 @@ fn values_out_of_range_are_refused_before_any_work() {
         let why = serde_yaml::from_str::<Pipeline>(yaml)
             .unwrap()
             .validate()
-            .unwrap_err();
+            .unwrap_err()
+            .to_string();
         assert!(why.contains(field), "{yaml}: {why}");
     }
     assert!(serde_yaml::from_str::<Pipeline>("[{resample: {spacings: [2, 2, 2]}}]").is_err());

@@ -203,7 +203,10 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
         (
             "{int: {low: 8, high: 32, step: 8, log: false}}",
             "{int: [1.5, 2]}",
-            &["[low, high] or {low: "],
+            &[
+                "(space.model.unet.filters.int.0)",
+                "a whole number, not 1.5",
+            ],
         ),
         (
             "seed: 7",

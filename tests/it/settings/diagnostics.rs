@@ -89,6 +89,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     ("one fold", "split: {kfold: {k: 1}}", &[]),
+    ("a reference in percent", "report: {reference_iou: 86}", &[]),
     // What only the experiment as a whole tells.
     (
         "mixup alone",

@@ -1,23 +1,11 @@
-//! What holds for every member of every family: it explains itself, and its ranges are those that it
-//! is checked against.
+//! What holds for every member of every family: it explains itself, and refuses what lies outside the
+//! ranges that it states.
 
-use std::fmt::Debug;
-
-use calvaria::augment::Transform;
-use calvaria::dataset::Split;
-use calvaria::jobs::Executor;
-use calvaria::loss::Loss;
-use calvaria::model::Model;
+use calvaria::families::FAMILIES;
 use calvaria::optimizer::Optimizer;
-use calvaria::preprocess::Step;
-use calvaria::schedule::Schedule;
-use calvaria::search::{Pruner, Sampler};
-use calvaria::settings::describe;
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use calvaria::settings::{Family, Faults};
 use serde_json::{Value, json};
+use serde_yaml::Mapping;
 
 /// A member's name, its defaults and its settings' schema.
 struct Member {
@@ -26,40 +14,57 @@ struct Member {
     schema: Value,
 }
 
-fn members<F: JsonSchema + Serialize>(defaults: &[F]) -> Vec<Member> {
-    let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
-    let family = settings
-        .into_generator()
-        .into_root_schema_for::<F>()
-        .to_value();
-    let forms = family["oneOf"].as_array().unwrap();
-    defaults
-        .iter()
-        .map(|member| {
-            let yaml = serde_json::to_value(member).unwrap();
-            let (name, defaults) = yaml.as_object().unwrap().iter().next().unwrap();
-            let schema = forms
-                .iter()
-                .find_map(|form| form.get("properties")?.get(name))
-                .unwrap_or_else(|| panic!("{name} is not in the schema"));
-            Member {
-                name: name.clone(),
-                defaults: defaults.clone(),
-                schema: schema.clone(),
-            }
-        })
+impl Member {
+    fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let properties = self.schema.get("properties");
+        properties.and_then(Value::as_object).into_iter().flatten()
+    }
+
+    fn defaults(&self) -> Value {
+        json!({ &*self.name: self.defaults })
+    }
+
+    /// The defaults, but for one field.
+    fn with(&self, field: &str, value: &Value) -> Value {
+        let mut settings = self.defaults.clone();
+        settings[field] = value.clone();
+        json!({ &*self.name: settings })
+    }
+}
+
+fn members(family: &Family) -> Vec<Member> {
+    let schema = (family.schema)();
+    let forms = schema["oneOf"].as_array().unwrap();
+    let member = |yaml: serde_yaml::Value| {
+        let value = serde_json::to_value(yaml).unwrap();
+        let (name, defaults) = value.as_object().unwrap().iter().next().unwrap();
+        let schema = forms
+            .iter()
+            .find_map(|form| form.get("properties")?.get(name))
+            .unwrap_or_else(|| panic!("{name} is not in the schema"));
+        Member {
+            name: name.clone(),
+            defaults: defaults.clone(),
+            schema: schema.clone(),
+        }
+    };
+    (family.defaults)()
+        .unwrap()
+        .into_iter()
+        .map(member)
         .collect()
 }
 
-fn fields(member: &Member) -> impl Iterator<Item = (&String, &Value)> {
-    let properties = member.schema.get("properties");
-    properties.and_then(Value::as_object).into_iter().flatten()
+/// Reads a member and checks it; none if it cannot be read.
+fn validated(family: &Family, member: &Value) -> Option<Result<(), Faults>> {
+    let values = serde_yaml::to_value(member).unwrap();
+    (family.read)(values).ok()
 }
 
-/// Values just outside the field's range, and whether they are whole numbers.
-fn outside(field: &Value) -> Vec<Value> {
-    let whole = field["type"].to_string().contains("integer");
-    let bound = |key: &str| field.get(key).and_then(Value::as_f64);
+/// Values just outside a number's range.
+fn outside(schema: &Value) -> Vec<Value> {
+    let whole = schema["type"].to_string().contains("integer");
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     let number = |value: f64| {
         if whole {
             json!(value as u64)
@@ -89,99 +94,100 @@ fn outside(field: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn check<F: JsonSchema + Serialize + DeserializeOwned + Debug>(
-    defaults: &[F],
-    validate: impl Fn(&F) -> Result<(), String>,
-) {
-    for member in members(defaults) {
-        for (field, schema) in fields(&member) {
-            let what = format!("{}.{field}", member.name);
-            assert!(schema.get("description").is_some(), "{what} has no comment");
-            for value in outside(schema) {
-                let mut settings = member.defaults.clone();
-                settings[field] = value.clone();
-                let yaml = json!({ member.name.clone(): settings });
-                // Deserialisation may refuse it, too.
-                let Ok(wrong) = serde_json::from_value::<F>(yaml) else {
-                    continue;
-                };
-                match validate(&wrong) {
-                    Ok(()) => panic!("{what}: {value} is outside its range but not refused"),
-                    Err(why) => assert!(why.contains(field), "{what}: {value}: {why}"),
-                }
-            }
-        }
+/// Values of a field that are just outside: of a number, and of the first item of a list.
+fn wrong_values(schema: &Value, default: &Value) -> Vec<Value> {
+    let mut found = outside(schema);
+    if let (Some(item), Some(list)) = (schema.get("items"), default.as_array()) {
+        let replaced = |value: Value| {
+            let mut list = list.clone();
+            *list.first_mut()? = value;
+            Some(Value::Array(list))
+        };
+        found.extend(outside(item).into_iter().filter_map(replaced));
     }
-    for (member, name) in defaults.iter().zip(members(defaults)) {
-        // Where a setting is required, there are no defaults to be right.
-        if name.schema.get("required").is_none() {
-            assert_eq!(validate(member), Ok(()), "the defaults of {}", name.name);
-        }
-    }
+    found
 }
 
 #[test]
 fn values_outside_a_stated_range_are_refused_by_name() {
-    check(&Loss::defaults(), Loss::validate);
-    check(&Model::defaults(), Model::validate);
-    check(&Transform::defaults(), Transform::validate);
-    check(&Optimizer::defaults(), Optimizer::validate);
-    check(&Schedule::defaults(), Schedule::validate);
-    check(&Split::defaults(), Split::validate);
-    check(&Step::defaults(), Step::validate);
-    check(&Sampler::defaults(), Sampler::validate);
-    check(&Pruner::defaults(), Pruner::validate);
-    check(&Executor::defaults(), Executor::validate);
+    let mut bounds = 0;
+    for family in &FAMILIES {
+        for member in members(family) {
+            for (field, schema) in member.fields() {
+                let what = format!("{}.{field}", member.name);
+                assert!(schema.get("description").is_some(), "{what} has no comment");
+                for value in wrong_values(schema, &member.defaults[field]) {
+                    // Deserialisation may refuse it, too.
+                    let Some(checked) = validated(family, &member.with(field, &value)) else {
+                        continue;
+                    };
+                    let Err(Faults(faults)) = checked else {
+                        panic!("{what}: {value} is outside its range but not refused");
+                    };
+                    let named = |path: &str| path == what || path.starts_with(&format!("{what}."));
+                    assert!(
+                        faults.iter().any(|fault| named(&fault.path)),
+                        "{what}: {value}: {faults:?}"
+                    );
+                    bounds += 1;
+                }
+            }
+        }
+    }
+    assert!(bounds > 150, "only {bounds} bounds");
 }
 
-fn assert_referenced<F: JsonSchema + Serialize>(defaults: &[F]) {
-    for member in members(defaults) {
-        let description = member.schema["description"].as_str().unwrap_or_default();
-        let last = description.split("\n\n").last().unwrap_or_default();
-        assert!(last.starts_with("Reference: "), "{}: {last}", member.name);
+#[test]
+fn defaults_are_valid_where_nothing_is_required() {
+    // A source has no folder by default.
+    for family in FAMILIES.iter().filter(|one| one.plural != "sources") {
+        for member in members(family) {
+            if member.schema.get("required").is_none() {
+                let checked = validated(family, &member.defaults());
+                assert_eq!(checked, Some(Ok(())), "the defaults of {}", member.name);
+            }
+        }
     }
 }
 
 #[test]
 fn every_method_names_its_reference() {
-    assert_referenced(&Loss::defaults());
-    assert_referenced(&Model::defaults());
-    assert_referenced(&Transform::defaults());
-    assert_referenced(&Optimizer::defaults());
-    assert_referenced(&Schedule::defaults());
-    assert_referenced(&Split::defaults());
-}
-
-fn assert_copyable<F: JsonSchema + Serialize + DeserializeOwned + PartialEq + Debug>(
-    defaults: &[F],
-) {
-    let listed = describe(defaults).unwrap();
-    let listed: serde_yaml::Mapping = serde_yaml::from_str(&listed).unwrap();
-    assert_eq!(listed.len(), defaults.len());
-    for (member, (name, settings)) in defaults.iter().zip(listed) {
-        let one = serde_yaml::Mapping::from_iter([(name, settings)]);
-        let read: F = serde_yaml::from_value(one.into()).unwrap();
-        assert_eq!(&read, member);
+    let methods = [
+        "augmentations",
+        "losses",
+        "models",
+        "optimizers",
+        "samplers",
+        "schedules",
+        "splits",
+    ];
+    for family in FAMILIES.iter().filter(|one| methods.contains(&one.plural)) {
+        for member in members(family) {
+            let description = member.schema["description"].as_str().unwrap_or_default();
+            let last = description.split("\n\n").last().unwrap_or_default();
+            assert!(last.starts_with("Reference: "), "{}: {last}", member.name);
+        }
     }
 }
 
 #[test]
 fn what_is_listed_can_be_copied_into_an_experiment() {
-    assert_copyable(&Loss::defaults());
-    assert_copyable(&Model::defaults());
-    assert_copyable(&Transform::defaults());
-    assert_copyable(&Optimizer::defaults());
-    assert_copyable(&Schedule::defaults());
-    assert_copyable(&Split::defaults());
-    assert_copyable(&Step::defaults());
-    assert_copyable(&Sampler::defaults());
-    assert_copyable(&Pruner::defaults());
-    assert_copyable(&Executor::defaults());
+    for family in &FAMILIES {
+        let listed: Mapping = serde_yaml::from_str(&family.describe().unwrap()).unwrap();
+        let members = members(family);
+        assert_eq!(listed.len(), family.names.len(), "{}", family.plural);
+        for (member, (name, settings)) in members.iter().zip(listed) {
+            let listed = Mapping::from_iter([(name, settings)]);
+            let listed = serde_json::to_value(listed).unwrap();
+            assert_eq!(listed, member.defaults());
+            assert!(validated(family, &listed).is_some(), "{}", member.name);
+        }
+    }
 }
 
 #[test]
 fn a_listing_says_what_a_setting_means_its_range_and_its_default() {
-    let listed = describe(&Optimizer::defaults()).unwrap();
+    let listed = Optimizer::FAMILY.describe().unwrap();
     let adam = listed.split("\n\n").next().unwrap();
     assert!(adam.contains("# Reference: Kingma & Ba"), "{adam}");
     let beta = "  # Decay of the running mean of gradients. (at least 0, below 1)\n  beta_1: 0.9\n";

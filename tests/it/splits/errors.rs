@@ -69,14 +69,17 @@ fn too_few_subjects_are_an_error_with_the_numbers() {
 fn values_out_of_range_are_refused() {
     let refused = |yaml: &str| -> String {
         let split: Split = serde_yaml::from_str(yaml).unwrap();
-        split.validate().unwrap_err()
+        split.validate().unwrap_err().to_string()
     };
     for wrong in ["0", "0.0", "1.0", "1.5", "-3", ".nan"] {
         let why = refused(&format!("holdout: {{validation: {wrong}}}"));
-        assert!(why.starts_with("holdout: validation is"), "{why}");
+        assert!(
+            why.starts_with("holdout.validation: validation must be"),
+            "{why}"
+        );
     }
-    assert!(refused("kfold: {k: 1}").contains("k is 1"));
-    assert!(refused("kfold: {repeats: 0}").contains("repeats is 0"));
+    assert!(refused("kfold: {k: 1}").contains("k must be at least 2, not 1"));
+    assert!(refused("kfold: {repeats: 0}").contains("repeats must be at least 1"));
     assert!(refused("kfold: {group: ''}").contains("group must name a column"));
     assert!(refused("holdout: {stratify: {column: ''}}").contains("stratify.column must"));
     assert!(refused("leave_one_out: {group: ''}").contains("group must name a column"));

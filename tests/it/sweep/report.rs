@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use crate::common::repository;
 use calvaria::sweep::study::Decision;
 use calvaria::sweep::{Definition, Next, RunKey, Study, Sweep, write_report};
-use common::repository;
 use serde_yaml::Value;
 
 const PART: RunKey = RunKey {

@@ -11,7 +11,7 @@ use crate::statistics::intensities::mean_and_deviation;
 /// Which voxels a step takes its statistics over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Over {
+pub enum VoxelSelection {
     /// All voxels.
     #[default]
     Whole,
@@ -24,7 +24,7 @@ pub enum Over {
     Region,
 }
 
-impl Over {
+impl VoxelSelection {
     /// The intensities of the voxels that count, in C order; there is at least one. Not copied where
     /// all count.
     ///

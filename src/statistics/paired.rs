@@ -119,15 +119,3 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     }
     raised
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_deviation_is_the_samples() {
-        assert_eq!(mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).0, 2.5);
-        assert!((mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).1 - 1.290_994_448_735_805_6).abs() < 1e-15);
-        assert_eq!(mean_and_sd(&[0.9]), (0.9, 0.0));
-    }
-}

@@ -8,7 +8,8 @@ use calvaria::kernel::Precision;
 use calvaria::layout::RunFolder;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
-use common::{calvaria, noise, toy_workplace};
+
+use crate::common::{calvaria, noise, toy_workplace};
 
 type Ad = Autodiff<Flex>;
 

@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use calvaria::layout::RunFolder;
-use common::{calvaria, toy_workplace};
 use predicates::str::contains;
 use rand::RngExt;
 

@@ -65,11 +65,11 @@ pub fn write_experiment(
     ];
     let mut links: Vec<(String, String)> = (runs.iter())
         .filter_map(|run| {
-            let report = RunFolder::new(&run.folder).report();
-            let place = report.strip_prefix(home).ok()?;
+            let page = RunFolder::new(&run.folder).report();
+            let page = page.strip_prefix(home).ok()?;
             Some((
                 format!("report of {}", run.variant),
-                place.display().to_string(),
+                page.display().to_string(),
             ))
         })
         .collect();

@@ -21,7 +21,7 @@ pub enum ReportError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A run's table could not be read.
+    /// A run's `metrics.csv` or `cases.csv` could not be read.
     #[error(transparent)]
     Table(#[from] TableError),
     /// A plot could not be made.

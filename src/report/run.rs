@@ -241,10 +241,10 @@ fn overlay(highlight: &Highlight) -> Overlay<'_> {
     }
 }
 
-/// What a run ran on in its last session.
+/// The environment of a run's last session.
 pub(super) fn environment(run: &RunFolder) -> Result<Vec<(String, String)>, ReportError> {
     let text = read_text(&run.environment())?;
-    // The run wrote this file itself; one that was edited into something else is shown as it is.
+    // A file that somebody edited is shown as it is.
     let record: Value = match serde_json::from_str(&text) {
         Ok(record) => record,
         Err(_) => return Ok(vec![("environment.json".into(), text)]),

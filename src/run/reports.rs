@@ -38,7 +38,7 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     let (mut summaries, mut experiments) = (Vec::new(), Vec::new());
     for run in &runs {
         let mut summary = RunSummary::read(&run.summary())?;
-        // The folder may have been moved since.
+        // The folder may have been moved after the run.
         summary.folder = run.path().to_owned();
         let config = read_text(&run.config())?;
         let experiment: Experiment = serde_yaml::from_str(&config)

@@ -273,7 +273,7 @@ fn trials(home: &SweepFolder, history: &History, rows: &[Row<'_>]) -> Table {
     }
 }
 
-/// Why trials failed, if any did.
+/// The errors of failed trials; none if no trial failed.
 fn failures(home: &SweepFolder, history: &History) -> Option<Table> {
     let row = |trial: &Trial| match &trial.status {
         Status::Failed { error } => Some(vec![
@@ -297,7 +297,7 @@ fn gist(error: &str) -> &str {
     message.or(error.lines().next()).unwrap_or_default()
 }
 
-/// A trial's name, which leads to its report, or to its folder where there is none.
+/// A trial's name with a link to its page, or to its folder if there is no page.
 fn name(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
     let folder = trial.folder();
     let names = match history.definition.parts[..] {
@@ -377,7 +377,7 @@ fn shares(found: &Importances) -> Table {
     }
 }
 
-/// The table, and the report of every run that has one.
+/// Links to the table of trials and to the page of every run that has one.
 fn links(home: &SweepFolder, history: &History) -> Vec<(String, String)> {
     let table = home.link(&home.table());
     let mut links = Vec::from_iter(table.map(|name| (name.clone(), name)));

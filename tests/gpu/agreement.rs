@@ -26,7 +26,8 @@ use calvaria::model::Model;
 use calvaria::predict::Predictor;
 use calvaria::preprocess::Inputs;
 use calvaria::run::{self, Options};
-use common::{noise, toy_workplace};
+
+use crate::common::{calvaria, noise, toy_workplace};
 
 type Cpu = Autodiff<Flex>;
 

@@ -10,6 +10,8 @@ use calvaria::layout::RunFolder;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 
+use crate::common::{calvaria, noise, toy_workplace};
+
 type Ad = Autodiff<Flex>;
 
 const MODELS: &str = "

@@ -8,6 +8,8 @@ use calvaria::sweep::study::Decision;
 use calvaria::sweep::{Definition, Next, RunKey, Study, Sweep, write_report};
 use serde_yaml::Value;
 
+use crate::common::repository;
+
 const PART: RunKey = RunKey {
     seed: 1,
     fold: None,
@@ -99,11 +101,11 @@ fn importance_is_drawn_with_its_caveat() {
     let home = tempfile::tempdir().unwrap();
     let html = report(home.path(), sweep("budget: {trials: 12}"));
     let svg = fs::read_to_string(home.path().join("plots/importance.svg")).unwrap();
-    let said = text(&svg).join(" ");
+    let drawn = text(&svg).join(" ");
     let caveat = "by a random forest fitted to 10 finished trials. It is unreliable after few trials, and shows \
                   association, not cause.";
-    assert!(said.contains(caveat), "{said}");
-    assert!(said.contains("rate") && said.contains("only together"));
+    assert!(drawn.contains(caveat), "{drawn}");
+    assert!(drawn.contains("rate") && drawn.contains("only together"));
     assert!(home.path().join("plots/importance.png").is_file());
     // The picture stands under the heading, before the table.
     let section = html

@@ -145,7 +145,7 @@ fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
 
 /// At parallelism 3: of all trials that run, the one that has come least far goes on by an epoch.
 fn work_in_parallel(folder: &Path, definition: &Definition) {
-    let mut study = Study::open(folder, definition).unwrap();
+    let mut study = open(folder, definition).unwrap();
     let mut running: BTreeMap<usize, (TrialStart, usize)> = BTreeMap::new();
     loop {
         while running.len() < 3 {

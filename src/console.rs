@@ -108,6 +108,16 @@ impl Console {
         }
     }
 
+    /// Says what to beware of, also where nothing else is said.
+    pub fn warn(&self, warning: &str) {
+        let line = format!("warning: {warning}");
+        self.log(&line);
+        self.bar.suspend(|| {
+            // Nobody may be listening, which is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+
     /// Says a line to those who want to know everything.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {

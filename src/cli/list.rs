@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Failed;
+use super::CliError;
 use crate::augment::Transform;
 use crate::dataset::{Inspection, ScanFacts, Source, Split};
 use crate::experiment;
@@ -47,7 +47,7 @@ enum What {
     Splits,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     match args.what {
         What::Augmentations => members(&Transform::defaults()),
         What::Losses => members(&Loss::defaults()),
@@ -66,13 +66,13 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
 }
 
 /// Each member, as YAML with comments that can be copied into an experiment.
-fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), Failed> {
-    out!("{}", settings::describe(defaults).map_err(Failed::work)?);
+fn members<T: JsonSchema + Serialize>(defaults: &[T]) -> Result<(), CliError> {
+    out!("{}", settings::describe(defaults).map_err(CliError::work)?);
     Ok(())
 }
 
 /// Each metric with its unit and which values are good, as YAML with comments.
-fn metrics() -> Result<(), Failed> {
+fn metrics() -> Result<(), CliError> {
     for metric in METRICS {
         let better = match metric.better {
             Better::Higher => "higher",
@@ -94,12 +94,12 @@ fn metrics() -> Result<(), Failed> {
     Ok(())
 }
 
-fn cases(args: &Args) -> Result<(), Failed> {
+fn cases(args: &Args) -> Result<(), CliError> {
     let path = args.experiment.as_ref().ok_or_else(|| {
-        Failed::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
+        CliError::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
-    let resolved = experiment::load(path, &[]).map_err(Failed::input)?;
-    let cases = resolved.experiment.data.cases().map_err(Failed::input)?;
+    let resolved = experiment::load(path, &[]).map_err(CliError::input)?;
+    let cases = resolved.experiment.data.cases().map_err(CliError::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());
     let header = [
@@ -142,7 +142,7 @@ fn cases(args: &Args) -> Result<(), Failed> {
     let wrong = inspected.iter().filter(|found| !found.problems.is_empty());
     match wrong.count() {
         0 => Ok(()),
-        wrong => Err(Failed::input(format!(
+        wrong => Err(CliError::input(format!(
             "{wrong} of {} cases have problems (last column).",
             cases.len()
         ))),

@@ -28,11 +28,12 @@ mod augment;
 mod bench;
 mod check;
 mod compare;
+mod completions;
 mod config;
-mod device;
 mod devices;
 mod evaluate;
 mod list;
+mod man;
 mod predict;
 mod prepare;
 mod preprocess;
@@ -84,7 +85,7 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Compare runs or experiments case by case.
     Compare(compare::Args),
-    /// Run fixed-seed experiments again and tell which of their stored numbers moved.
+    /// Run fixed-seed experiments again and compare their results with those stored.
     Check(check::Args),
     /// Write the reports of finished runs anew.
     Report(report::Args),
@@ -100,16 +101,20 @@ enum Command {
     Devices(devices::Args),
     /// Show or check experiment files.
     Config(config::Args),
+    /// Print the completions of a shell.
+    Completions(completions::Args),
+    /// Write the manual pages.
+    Man(man::Args),
 }
 
 /// A command that ended badly: what to say, and the exit code.
 #[derive(Debug)]
-pub struct Failed {
+pub struct CliError {
     message: String,
     code: u8,
 }
 
-impl Failed {
+impl CliError {
     /// The work itself failed: exit code 1.
     fn work(error: impl std::fmt::Display) -> Self {
         Self {
@@ -126,7 +131,7 @@ impl Failed {
         }
     }
 
-    /// It was asked to stop, and the same command goes on: exit code 130.
+    /// It was asked to stop, and the same command resumes: exit code 130.
     fn interrupted(error: impl std::fmt::Display) -> Self {
         Self {
             message: error.to_string(),
@@ -145,7 +150,7 @@ impl Failed {
 }
 
 /// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong, 130 it was
-/// interrupted (Ctrl-C, SIGTERM) and the same command goes on.
+/// interrupted (Ctrl-C, SIGTERM) and the same command resumes.
 pub fn main() -> ExitCode {
     keep_memory();
     let cli = Cli::parse();
@@ -169,6 +174,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&args),
         Command::Devices(args) => devices::main(&args),
         Command::Config(args) => config::main(&args),
+        Command::Completions(args) => completions::main(&args),
+        Command::Man(args) => man::main(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -197,6 +204,11 @@ fn warn(scan: &Path, warnings: &[String], quiet: bool) {
     for warning in warnings.iter().filter(|_| !quiet) {
         errln!("warning: {}: {warning}.", scan.display());
     }
+}
+
+/// Says what to beware of on a device.
+fn warn_of_device(warning: &str) {
+    errln!("warning: {warning}");
 }
 
 /// An interrupter that Ctrl-C and SIGTERM trip; a second signal ends the program at once.

@@ -1,4 +1,4 @@
-//! Locks on files: who holds one lives.
+//! Locks on files: a held lock means that its process is alive.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

@@ -23,6 +23,7 @@ pub mod leaderboard;
 pub mod log;
 mod preflight;
 mod report;
+mod run;
 pub mod study;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use error::SweepError;
 pub use event::Part;
 pub use history::{History, Status, Trial};
 pub use report::write_report;
+pub use run::{Options, SweepRunError, Swept, preview, run};
 pub use study::{Launch, Next, Study};
 
 use crate::jobs::Executor;

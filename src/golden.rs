@@ -87,7 +87,11 @@ impl CheckError {
 
     /// Whether the input or the command line is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Folder(_) | Self::Run { .. } | Self::Results(_))
+        match self {
+            Self::Device(error) => error.is_input(),
+            Self::Folder(_) | Self::Run { .. } | Self::Results(_) => false,
+            _ => true,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::CliError;
 use crate::bench::{BenchError, BenchOptions, Timed, time};
-use crate::device::{DeviceChoice, DeviceError};
+use crate::device::DeviceChoice;
 use crate::experiment;
 
 /// Time training steps and predictions of an experiment's network, on random voxels: whether it fits
@@ -47,7 +47,7 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
     };
     let timed = time(&resolved.experiment, &options, super::warn_of_device);
     let timed = timed.map_err(|error| match error {
-        BenchError::Device(DeviceError::Panic(_)) => CliError::work(error),
+        BenchError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),
     })?;
     if args.json {

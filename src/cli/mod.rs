@@ -48,6 +48,7 @@ use burn_train::Interrupter;
 use clap::{Parser, Subcommand};
 
 use crate::console::Verbosity;
+use crate::device::catch_device_panic;
 use crate::jobs::INTERRUPTED;
 use crate::kernel::keep_memory;
 use crate::run::RunError;
@@ -159,7 +160,8 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let done = match cli.command {
+    // A panic that nobody caught becomes a sentence as well.
+    let done = catch_device_panic(|| match cli.command {
         Command::Run(args) => run::main(&args, verbosity),
         Command::Prepare(args) => prepare::main(&args, verbosity),
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
@@ -176,8 +178,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::main(&args),
         Command::Completions(args) => completions::main(&args),
         Command::Man(args) => man::main(&args),
-    };
-    match done {
+    });
+    match done.unwrap_or_else(|panic| Err(CliError::work(panic))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             errln!("error: {}", failed.message);

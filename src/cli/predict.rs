@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use crate::device::{DeviceChoice, DeviceError};
+use crate::device::DeviceChoice;
 use crate::evaluate::volume_ml;
 use crate::predict::{OutputFiles, PredictError, Predictor};
 use crate::preprocess::Inputs;
@@ -39,7 +39,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
     let predictor = Predictor::open(&args.run, &args.device, super::warn_of_device);
     let predictor = predictor.map_err(|error| match error {
-        PredictError::Device(DeviceError::Panic(_)) => CliError::work(error),
+        PredictError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),
     })?;
     for path in &args.scans {

@@ -18,9 +18,23 @@ pub trait DeviceJob {
 ///
 /// # Errors
 ///
-/// When the work panics: see [`catch_device_panic`].
+/// When a GPU fails: see [`guard`].
 pub fn run_on<J: DeviceJob>(devices: &[DeviceName], job: J) -> Result<J::Output, DevicePanic> {
-    catch_device_panic(|| dispatch(devices, job))
+    let device = devices.first().copied().unwrap_or(DeviceName::Cpu);
+    guard(device, || dispatch(devices, job))
+}
+
+/// Runs `work` that `device` has a part in.
+///
+/// # Errors
+///
+/// When a GPU fails: what panics with it becomes an error, see [`catch_device_panic`]. On the processor a panic
+/// is a mistake in the program, and left alone.
+pub fn guard<T>(device: DeviceName, work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
+    match device {
+        DeviceName::Cpu => Ok(work()),
+        DeviceName::Cuda(_) | DeviceName::Vulkan(_) => catch_device_panic(work),
+    }
 }
 
 #[cfg(not(test))]

@@ -41,3 +41,10 @@ pub enum DeviceError {
     #[error(transparent)]
     Panic(#[from] DevicePanic),
 }
+
+impl DeviceError {
+    /// Whether the choice of devices is at fault, rather than their work.
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::Panic(_))
+    }
+}

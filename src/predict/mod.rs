@@ -11,7 +11,7 @@ use thiserror::Error;
 pub use brain::{OutputFiles, cut_out};
 pub use component::keep_largest;
 
-use crate::device::{DeviceChoice, DeviceError, DeviceName, DevicePanic, resolve_one};
+use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
 use crate::model::weights::WeightsError;
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
@@ -38,12 +38,9 @@ pub enum PredictError {
     /// The scan cannot be preprocessed.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
-    /// The device cannot be used.
+    /// The device cannot be used, or failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The device failed.
-    #[error(transparent)]
-    Panic(#[from] DevicePanic),
     /// The device returned something other than a probability per voxel.
     #[error("the network's output could not be read from the device: {0}")]
     Output(String),

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::Array3;
 
 use super::PredictError;
-use crate::device::{DeviceJob, DeviceName, catch_device_panic, run_on};
+use crate::device::{DeviceError, DeviceJob, DeviceName, guard, run_on};
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, TrainingBackend};
 use crate::model;
@@ -28,13 +28,15 @@ pub(super) fn load(
     let job = Load {
         experiment,
         weights,
+        name: device,
     };
-    Ok(run_on(&[device], job)??)
+    Ok(run_on(&[device], job).map_err(DeviceError::from)??)
 }
 
 struct Load<'a> {
     experiment: &'a Experiment,
     weights: &'a Path,
+    name: DeviceName,
 }
 
 impl DeviceJob for Load<'_> {
@@ -46,6 +48,7 @@ impl DeviceJob for Load<'_> {
         Ok(Box::new(OnDevice::<B::InnerBackend> {
             network: weights::load(network, self.weights, device)?,
             device: device.clone(),
+            name: self.name,
         }))
     }
 }
@@ -53,17 +56,19 @@ impl DeviceJob for Load<'_> {
 struct OnDevice<B: Kernels> {
     network: model::Network<B>,
     device: B::Device,
+    name: DeviceName,
 }
 
 impl<B: Kernels> Network for OnDevice<B> {
     fn probabilities(&self, image: &Array3<f32>) -> Result<Array3<f32>, PredictError> {
         let (x, y, z) = image.dim();
         let data = TensorData::new(image.iter().copied().collect(), [1, 1, x, y, z]);
-        let values: Vec<f32> = catch_device_panic(|| {
+        let values: Vec<f32> = guard(self.name, || {
             let input = Tensor::<B, 5>::from_data(data, &self.device);
             let logits = self.network.forward(input);
             sigmoid(logits).into_data().iter::<f32>().collect()
-        })?;
+        })
+        .map_err(DeviceError::from)?;
         Array3::from_shape_vec((x, y, z), values)
             .map_err(|error| PredictError::Output(error.to_string()))
     }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::dataset::{DatasetError, SplitError};
-use crate::device::{DeviceError, DevicePanic};
+use crate::device::DeviceError;
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::predict::PredictError;
@@ -17,9 +17,6 @@ pub enum RunError {
     /// The devices cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// Work ended in a panic.
-    #[error(transparent)]
-    Panic(#[from] DevicePanic),
     /// The cases cannot be found.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -63,13 +60,10 @@ impl RunError {
 
     /// Whether the input or the configuration is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
-        matches!(
-            self,
-            Self::Device(_)
-                | Self::Dataset(_)
-                | Self::Split(_)
-                | Self::Preprocess(_)
-                | Self::Setup(_)
-        )
+        match self {
+            Self::Device(error) => error.is_input(),
+            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_) => true,
+            _ => false,
+        }
     }
 }

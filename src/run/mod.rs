@@ -24,7 +24,7 @@ pub use reports::write_reports;
 pub use summary::{RunSummary, mean_over_runs};
 
 use crate::console::{Console, Verbosity};
-use crate::device::{DeviceChoice, DeviceName, catch_device_panic, check_precision, resolve};
+use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
 use crate::experiment::Experiment;
 use crate::files::{FileError, create_folder, write_atomic};
 use crate::preprocess::Pipeline;
@@ -78,14 +78,13 @@ impl Default for Options {
 /// Runs every seed and fold asked for and returns their summaries. What a run has finished is not done
 /// again; an unfinished one resumes.
 ///
-/// Runs in one process wait for each other: see [`catch_device_panic`].
+/// Runs on GPUs in one process wait for each other: see [`crate::device::catch_device_panic`].
 ///
 /// # Errors
 ///
 /// The first thing that goes wrong. Input and configuration are checked before training starts.
 pub fn run(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>, RunError> {
-    let done = catch_device_panic(|| run_all(experiment, options));
-    let done = done.unwrap_or_else(|panic| Err(panic.into()));
+    let done = run_all(experiment, options);
     if let Err(error) = &done {
         options.console.finish();
         options.console.log(&format!("error: {error}"));

@@ -21,7 +21,10 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let ending = path.extension().unwrap_or_default();
         if path.is_dir() {
             find(&path, found)?;
-        } else if ["css", "js", "rs", "sh", "ttf"].iter().any(|known| ending == *known) {
+        } else if ["css", "js", "rs", "sh", "ttf"]
+            .iter()
+            .any(|known| ending == *known)
+        {
             found.push(path);
         }
     }

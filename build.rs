@@ -1,17 +1,31 @@
-//! Tells the program which commit it is built from, for `environment.json`.
+//! Tells the program what it is built from, for `environment.json`: a fingerprint of its sources, by which it
+//! knows whether a checkout is the one that it came from, and Burn's version.
+//!
+//! Nothing here depends on git, so that a commit does not build anything anew.
 
-use std::process::Command;
+use std::path::Path;
 
-fn main() {
-    for changed in [".git/HEAD", ".git/index", "src", "Cargo.toml", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={changed}");
+#[path = "src/run/sources.rs"]
+mod sources;
+
+fn main() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in sources::files(root)? {
+        println!("cargo::rerun-if-changed={}", file.display());
     }
-    let commit = Command::new("git")
-        .args(["describe", "--always", "--dirty", "--abbrev=12"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .unwrap_or_else(|| "unknown".into());
-    println!("cargo::rustc-env=CALVARIA_COMMIT={}", commit.trim());
+    let fingerprint = sources::fingerprint(root)?;
+    println!("cargo::rustc-env=CALVARIA_SOURCES={fingerprint}");
+    let lock = std::fs::read_to_string(root.join("Cargo.lock"))?;
+    let burn = lock.split("[[package]]").find_map(|package| {
+        let value = |key: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(key))?;
+            line.strip_prefix(" = \"")?.strip_suffix('"')
+        };
+        (value("name") == Some("burn")).then(|| value("version"))?
+    });
+    println!(
+        "cargo::rustc-env=CALVARIA_BURN={}",
+        burn.unwrap_or("unknown")
+    );
+    Ok(())
 }

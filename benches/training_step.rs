@@ -8,24 +8,18 @@
 
 use std::time::Instant;
 
-use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex};
 use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Distribution, ElementConversion, Tensor};
-use calvaria::kernel::TrainingBackend;
+use calvaria::kernel::with_checkpointing;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 
-fn main() {
-    if std::env::args().any(|argument| argument == "checkpointing") {
-        measure::<Autodiff<Flex, BalancedCheckpointing>>();
-    } else {
-        measure::<Autodiff<Flex>>();
-    }
-}
+type B = Autodiff<Flex>;
 
-fn measure<B: TrainingBackend>() {
+fn main() {
+    let checkpointing = std::env::args().any(|argument| argument == "checkpointing");
     let numbers: Vec<usize> = std::env::args()
         .filter_map(|argument| argument.parse().ok())
         .collect();
@@ -40,7 +34,7 @@ fn measure<B: TrainingBackend>() {
     let yaml = format!("{{unet: {{filters: {filters}, levels: 5, norm: batch}}}}");
     let model: Model = serde_yaml::from_str(&yaml).expect("a valid model");
     let loss: Loss = serde_yaml::from_str("{sum: [dice, bce]}").expect("a valid loss");
-    let device = B::Device::default();
+    let device = Default::default();
     let mut network = model.init::<B>(0, &device);
     let mut adam = AdamConfig::new().init();
     let x = Tensor::<B, 5>::random([n, 1, d, h, w], Distribution::Normal(0.0, 1.0), &device);
@@ -49,7 +43,9 @@ fn measure<B: TrainingBackend>() {
     // The first is to warm up.
     for step in 0..=steps {
         let started = Instant::now();
-        let value = loss.forward(network.forward(x.clone()), target.clone());
+        let value = with_checkpointing(checkpointing, || {
+            loss.forward(network.forward(x.clone()), target.clone())
+        });
         losses.push(value.clone().into_scalar().elem::<f32>());
         let between = Instant::now();
         let gradients = GradientsParams::from_grads(value.backward(), &network);

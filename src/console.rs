@@ -108,6 +108,16 @@ impl Console {
         }
     }
 
+    /// Prints a warning, also in quiet mode.
+    pub fn warn(&self, warning: &str) {
+        let line = format!("warning: {warning}");
+        self.log(&line);
+        self.bar.suspend(|| {
+            // Nobody may be listening, which is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+    }
+
     /// Prints a line if verbose output is wanted.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {

@@ -1,4 +1,4 @@
-//! Golden results: what experiments with a fixed seed came to once, and whether they still do.
+//! Golden results: stored results of fixed-seed experiments, and what changed since.
 //!
 //! Beside each golden experiment `NAME.yaml` lies `NAME.json` with every metric of every epoch and
 //! case. On the platform on which it was made every digit must be the same; elsewhere, and on a
@@ -11,16 +11,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::device::{self, DeviceChoice, DeviceError, resolve_one};
+use crate::experiment::{self, Resolved};
 use crate::files::{FileError, hex, read_text, write_json};
 use crate::kernel::instruction_set;
 use crate::layout::{RunFolder, Table, TableError};
-use crate::run::RunSummary;
+use crate::run::{self, Options, RunError, RunSummary};
+use crate::settings::ConfigError;
 
 /// How far an epoch's metric may be from the stored one on another platform, as a part of it (of 1,
 /// where it is smaller). A voxel at the threshold that changes sides moves an IoU in steps.
 const TOLERANCE: f64 = 0.005;
 
-/// Columns that say how long something took, not what it came to.
+/// Columns that say how long something took, not its result.
 const TIMES: [&str; 1] = ["seconds"];
 
 /// Golden results cannot be used.
@@ -50,10 +53,146 @@ pub enum GoldenError {
     },
 }
 
+/// Golden experiments could not be run or compared.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// Results are to be stored without a reason.
+    #[error("--update wants a reason that whoever reads the stored numbers will understand.")]
+    Reason,
+    /// Stored results cannot be used.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
+    /// An experiment is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The folder for the runs cannot be made.
+    #[error("a temporary folder cannot be made: {0}. Make room on the disk, or set TMPDIR.")]
+    Folder(#[from] std::io::Error),
+    /// An experiment could not be run.
+    #[error("{experiment}: {source}")]
+    Run {
+        /// Its name.
+        experiment: String,
+        /// Why.
+        source: RunError,
+    },
+    /// New results could not be stored, or a run's not be read.
+    #[error(transparent)]
+    Results(GoldenError),
+}
+
+impl CheckError {
+    /// Whether the user asked to stop.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Run { source, .. } if source.is_interruption())
+    }
+
+    /// Whether the input or the command line is at fault, rather than the work.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Device(error) => error.is_input(),
+            Self::Folder(_) | Self::Run { .. } | Self::Results(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Which golden experiments to run, and where.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// The folder with the experiments (NAME.yaml) and their results (NAME.json).
+    pub folder: PathBuf,
+    /// Only these of the folder's experiments; all if empty.
+    pub names: Vec<String>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Store the results where they differ, and why they are right.
+    pub update: Option<String>,
+}
+
+/// An experiment that was run again.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Its results now.
+    pub now: Golden,
+    /// Those that were stored, if any were.
+    pub stored: Option<Golden>,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+impl Checked {
+    /// Whether anything differs, or nothing was stored.
+    pub fn is_different(&self) -> bool {
+        self.stored.is_none() || !self.differences.is_empty()
+    }
+}
+
+/// Runs golden experiments again in a temporary folder and compares their results with those stored, or
+/// stores them. `report` is called with each as it is done. Of `run` the interrupter and the console are used.
+///
+/// # Errors
+///
+/// When an experiment, stored results or the device cannot be used, or a run fails.
+pub fn check(
+    options: &CheckOptions,
+    run: &Options,
+    mut report: impl FnMut(&Checked),
+) -> Result<(), CheckError> {
+    let reason = options.update.as_deref();
+    if reason.is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(CheckError::Reason);
+    }
+    let files = experiments(&options.folder, &options.names)?;
+    let loaded = files.iter().map(|file| experiment::load(file, &[]));
+    let loaded: Vec<Resolved> = loaded.collect::<Result<_, _>>()?;
+    let device = resolve_one(&options.device, |warning| run.console.warn(warning))?;
+    let results = tempfile::tempdir()?;
+    let run = Options {
+        results: results.path().to_owned(),
+        device: DeviceChoice::Named(vec![device]),
+        ..run.clone()
+    };
+    for (file, Resolved { experiment, .. }) in files.iter().zip(&loaded) {
+        let runs = run::run(experiment, &run).map_err(|source| CheckError::Run {
+            experiment: experiment.name.clone(),
+            source,
+        })?;
+        let now = Golden::of(&runs, &device::names(&[device])).map_err(CheckError::Results)?;
+        report(&compare_or_store(file, now, reason)?);
+    }
+    Ok(())
+}
+
+fn compare_or_store(file: &Path, now: Golden, reason: Option<&str>) -> Result<Checked, CheckError> {
+    let stored = Golden::stored(file)?;
+    let differences = (stored.as_ref()).map_or_else(Vec::new, |stored| stored.diff(&now));
+    let name = file.file_stem().unwrap_or_default();
+    let checked = Checked {
+        name: name.to_string_lossy().into_owned(),
+        now,
+        stored,
+        differences,
+    };
+    if let (true, Some(reason)) = (checked.is_different(), reason) {
+        let now = Golden {
+            reason: reason.to_owned(),
+            ..checked.now.clone()
+        };
+        now.store(file).map_err(CheckError::Results)?;
+    }
+    Ok(checked)
+}
+
 /// Metric to value, as written in the tables.
 pub type Row = BTreeMap<String, String>;
 
-/// What an experiment came to.
+/// The results of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
@@ -121,7 +260,7 @@ pub fn experiments(folder: &Path, asked: &[String]) -> Result<Vec<PathBuf>, Gold
 }
 
 impl Golden {
-    /// What these finished runs came to.
+    /// The results of these finished runs.
     ///
     /// # Errors
     ///
@@ -173,12 +312,12 @@ impl Golden {
     }
 
     /// What is different `now`.
-    pub fn moved(&self, now: &Self) -> Vec<Moved> {
+    pub fn diff(&self, now: &Self) -> Vec<Difference> {
         let exact = self.platform == now.platform;
         let rows: BTreeMap<&String, ()> = (self.rows.keys().chain(now.rows.keys()))
             .map(|row| (row, ()))
             .collect();
-        let mut moved = Vec::new();
+        let mut differences = Vec::new();
         for row in rows.into_keys() {
             if !exact && row.contains(" case ") {
                 continue;
@@ -190,26 +329,26 @@ impl Golden {
                 .map(|metric| (metric, ()))
                 .collect();
             for metric in metrics.into_keys() {
-                let change = Moved {
+                let difference = Difference {
                     row: row.clone(),
                     metric: metric.clone(),
                     before: before.get(metric).cloned(),
                     after: after.get(metric).cloned(),
                 };
-                if !change.is_allowed(exact) {
-                    moved.push(change);
+                if !difference.is_allowed(exact) {
+                    differences.push(difference);
                 }
             }
         }
-        // What moved first in time tells most.
-        moved.sort_by_key(|change| change.row.contains(" case "));
-        moved
+        // What differs first in time tells most.
+        differences.sort_by_key(|difference| difference.row.contains(" case "));
+        differences
     }
 }
 
 /// A number that is not what it was.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Moved {
+pub struct Difference {
     /// `seed-42 epoch 3`.
     pub row: String,
     /// The metric.
@@ -220,7 +359,7 @@ pub struct Moved {
     pub after: Option<String>,
 }
 
-impl Moved {
+impl Difference {
     /// By how much, where both are numbers.
     pub fn by(&self) -> Option<f64> {
         let number = |text: &Option<String>| text.as_ref()?.parse::<f64>().ok();
@@ -271,13 +410,13 @@ mod tests {
     #[test]
     fn every_digit_counts_on_the_same_platform() {
         let stored = golden("cpu x", "0.5000000000000001", "inf");
-        assert_eq!(stored.moved(&stored), []);
-        let moved = stored.moved(&golden("cpu x", "0.5000000000000002", "inf"));
-        assert_eq!(moved.len(), 1);
-        assert!(moved[0].by().unwrap() > 0.0);
+        assert_eq!(stored.diff(&stored), []);
+        let differences = stored.diff(&golden("cpu x", "0.5000000000000002", "inf"));
+        assert_eq!(differences.len(), 1);
+        assert!(differences[0].by().unwrap() > 0.0);
         assert_eq!(
             stored
-                .moved(&golden("cpu x", "0.5000000000000001", "3"))
+                .diff(&golden("cpu x", "0.5000000000000001", "3"))
                 .len(),
             1
         );
@@ -286,9 +425,9 @@ mod tests {
     #[test]
     fn elsewhere_the_epochs_may_differ_a_little() {
         let stored = golden("cpu x", "0.5", "12");
-        assert_eq!(stored.moved(&golden("cpu y", "0.5049", "24")), []);
-        assert_eq!(stored.moved(&golden("cpu y", "0.5051", "12")).len(), 1);
-        assert_eq!(stored.moved(&golden("cpu y", "NaN", "12")).len(), 1);
+        assert_eq!(stored.diff(&golden("cpu y", "0.5049", "24")), []);
+        assert_eq!(stored.diff(&golden("cpu y", "0.5051", "12")).len(), 1);
+        assert_eq!(stored.diff(&golden("cpu y", "NaN", "12")).len(), 1);
     }
 
     #[test]
@@ -297,8 +436,11 @@ mod tests {
         let mut now = stored.clone();
         let row = now.rows.remove("seed-1 epoch 1").unwrap();
         now.rows.insert("seed-1 epoch 2".into(), row);
-        let moved = stored.moved(&now);
-        assert_eq!(moved.len(), 2);
-        assert_eq!((&moved[0].after, &moved[1].before), (&None, &None));
+        let differences = stored.diff(&now);
+        assert_eq!(differences.len(), 2);
+        assert_eq!(
+            (&differences[0].after, &differences[1].before),
+            (&None, &None)
+        );
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | one file a subcommand, each a thin layer over the library |
 //! | [`golden`] | stored results of fixed-seed experiments, and what changed since |
+//! | [`bench`] | how long an experiment's network takes |
 //! | [`sweep`] | many trials of one experiment: the driver, the study's record, its pages |
 //! | [`search`] | space, samplers, pruners, importance: mathematics |
 //! | [`jobs`] | where command lines run: worker processes, Slurm |
@@ -22,7 +23,7 @@
 //! | [`model`], [`loss`], [`metric`], [`augment`], [`preprocess`], [`optimizer`], [`schedule`] | the families that an experiment names: one file a member |
 //! | [`plot`] | curves, overlays, contact sheets: knows volumes, nothing of runs |
 //! | [`kernel`] | the operations of a 3-D U-Net, on the CPU our own: an extension of Burn's backends |
-//! | [`device`] | what devices are called, which are there, why one cannot be used |
+//! | [`device`] | what devices are called, which are there, why one cannot be used; where generic code meets a backend |
 //! | [`volume`] | voxels with an affine, NIfTI files, resampling |
 //! | [`settings`] | YAML files that build on each other, and what is wrong with them: knows no domain |
 //! | [`layout`] | the files of a results folder, by name; typed readers of its tables |
@@ -31,7 +32,8 @@
 #![warn(missing_docs)]
 
 pub mod augment;
-// Chooses the backends, whose code for all networks the unit tests need not wait for.
+pub mod bench;
+// The unit tests need no command line, and are built sooner without one.
 #[cfg(not(test))]
 pub mod cli;
 pub mod console;
@@ -64,3 +66,7 @@ pub mod sync;
 pub mod track;
 pub mod train;
 pub mod volume;
+
+pub use experiment::load;
+pub use predict::Predictor;
+pub use run::{Options, run};

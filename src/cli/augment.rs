@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Failed, Results};
+use super::{CliError, Results};
 use crate::augment::{Drawn, Sample};
 use crate::console::{Console, Verbosity};
-use crate::dataset::{Case, Order, Sampling, TrainingCase};
-use crate::experiment::{self, Experiment};
+use crate::dataset::{Order, Sampling};
+use crate::experiment;
 use crate::plot::{ContactSheet, SlicePlane, Tile};
-use crate::run::Preparation;
-use crate::settings::nearest;
+use crate::run::{Preparation, prepare_case};
 
 /// Draw what augmentation makes of a case, as a contact sheet.
 ///
@@ -77,17 +76,20 @@ struct Listed<'a> {
     drawn: &'a [Drawn],
 }
 
-pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
-    let resolved = experiment::load(&args.experiment, &args.overrides).map_err(Failed::input)?;
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
+    let resolved = experiment::load(&args.experiment, &args.overrides).map_err(CliError::input)?;
     let experiment = &resolved.experiment;
     if experiment.augment.0.is_empty() {
-        return Err(Failed::input(format!(
+        return Err(CliError::input(format!(
             "{} has no augmentations. Give it some, such as --set augment=[flip, gamma]; `calvaria \
-             list augmentations` says what there is.",
+             list augmentations` lists them.",
             args.experiment.display()
         )));
     }
-    let case = prepared(args, experiment, verbosity)?;
+    let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
+    let mut preparation = Preparation::new(&args.results.results, &interrupter, &console);
+    let case = prepare_case(experiment, args.case.as_deref(), &mut preparation);
+    let case = case.map_err(|error| CliError::of_run(&error))?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => PathBuf::from(format!(
@@ -96,7 +98,7 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
         )),
     };
     if output.extension().is_none_or(|ending| ending != "png") {
-        return Err(Failed::input(format!(
+        return Err(CliError::input(format!(
             "the sheet is a PNG, so its name must end in .png: {}",
             output.display()
         )));
@@ -114,11 +116,11 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
     });
     let (plain, _) = case
         .sample(&sampling(Order::Sequential), 0, 0)
-        .map_err(Failed::work)?;
+        .map_err(CliError::work)?;
     let mut tiles = vec![tile(plain, "as prepared".into(), &[])];
     let mut all_drawn = Vec::new();
     for epoch in 1..=args.n {
-        let (sample, drawn) = case.sample(&augmented, epoch, 0).map_err(Failed::work)?;
+        let (sample, drawn) = case.sample(&augmented, epoch, 0).map_err(CliError::work)?;
         tiles.push(tile(sample, format!("epoch {epoch}"), &drawn));
         all_drawn.push(drawn);
     }
@@ -127,7 +129,7 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
         planes: args.plane.slices(),
         tiles,
     };
-    sheet.save(&output).map_err(Failed::work)?;
+    sheet.save(&output).map_err(CliError::work)?;
     if args.json {
         let tiles = (1..)
             .zip(&all_drawn)
@@ -140,7 +142,7 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
         };
         outln!(
             "{}",
-            serde_json::to_string_pretty(&listing).map_err(Failed::work)?
+            serde_json::to_string_pretty(&listing).map_err(CliError::work)?
         );
         return Ok(());
     }
@@ -154,56 +156,6 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
         outln!("{}: {line}", tile.heading);
     }
     Ok(())
-}
-
-/// The case asked for, preprocessed as training on the first fold would.
-fn prepared(
-    args: &Args,
-    experiment: &Experiment,
-    verbosity: Verbosity,
-) -> Result<TrainingCase, Failed> {
-    let cases = experiment.data.cases().map_err(Failed::input)?;
-    let folds = experiment
-        .split
-        .folds(&cases, experiment.seed)
-        .map_err(Failed::input)?;
-    let training = folds
-        .into_iter()
-        .next()
-        .map(|fold| fold.train)
-        .unwrap_or_default();
-    let id = match (&args.case, training.first()) {
-        (Some(id), _) => id.as_str(),
-        (None, Some(first)) => first.as_str(),
-        (None, None) => return Err(Failed::input("the split leaves no case to train on")),
-    };
-    let Some(case) = cases.iter().find(|case| case.id == id) else {
-        let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
-        let suggestion =
-            nearest(id, &ids).map_or(String::new(), |id| format!(" Did you mean {id}?"));
-        return Err(Failed::input(format!(
-            "there is no case {id} among the {} of this experiment.{suggestion} `calvaria list cases` \
-             names them all.",
-            ids.len()
-        )));
-    };
-    let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
-    let mut preparation = Preparation::new(&args.results.results, &interrupter, &console);
-    let learnt_from: Vec<&Case> = cases
-        .iter()
-        .filter(|case| training.contains(&case.id))
-        .collect();
-    let pipeline = preparation
-        .learn(experiment.preprocess.clone(), &learnt_from)
-        .map_err(Failed::input)?;
-    let data = preparation
-        .prepare(std::slice::from_ref(case), &pipeline, false)
-        .map_err(Failed::input)?;
-    let prepared = data
-        .select(std::slice::from_ref(&case.id))
-        .into_iter()
-        .next();
-    prepared.ok_or_else(|| Failed::work(format!("case {} was not prepared", case.id)))
 }
 
 fn tile(sample: Sample, heading: String, drawn: &[Drawn]) -> Tile {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failed;
+use super::CliError;
 use crate::evaluate::compare::{Comparison, Scores, compare, metric};
 
 /// Compare runs or experiments case by case, and say whether the data can tell them apart.
@@ -25,14 +25,14 @@ pub struct Args {
     seed: u64,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     let metrics = args.metrics.iter().map(|name| metric(name));
-    let metrics: Vec<_> = metrics.collect::<Result<_, _>>().map_err(Failed::input)?;
+    let metrics: Vec<_> = metrics.collect::<Result<_, _>>().map_err(CliError::input)?;
     let experiments = args.runs.iter().map(|folder| Scores::read(folder));
     let experiments: Vec<_> = experiments
         .collect::<Result<_, _>>()
-        .map_err(Failed::input)?;
-    let comparisons = compare(&experiments, &metrics, args.seed).map_err(Failed::input)?;
+        .map_err(CliError::input)?;
+    let comparisons = compare(&experiments, &metrics, args.seed).map_err(CliError::input)?;
     table(&comparisons);
     for comparison in &comparisons {
         outln!("{comparison}");

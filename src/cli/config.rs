@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Failed;
+use super::CliError;
 use crate::experiment;
 use crate::sweep::Sweep;
 
@@ -45,14 +45,14 @@ enum Kind {
     Sweep,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     match &args.command {
         Command::Show {
             experiment,
             overrides,
         } => {
-            let resolved = experiment::load(experiment, overrides).map_err(Failed::input)?;
-            let yaml = serde_yaml::to_string(&resolved.experiment).map_err(Failed::work)?;
+            let resolved = experiment::load(experiment, overrides).map_err(CliError::input)?;
+            let yaml = serde_yaml::to_string(&resolved.experiment).map_err(CliError::work)?;
             out!("{yaml}");
             outln!("\n# Set by (all else are defaults):");
             let mut origins = resolved.origins.iter().peekable();
@@ -73,7 +73,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
                 Kind::Experiment => experiment::schema(),
                 Kind::Sweep => schemars::schema_for!(Sweep),
             };
-            let schema = serde_json::to_string_pretty(&schema).map_err(Failed::work)?;
+            let schema = serde_json::to_string_pretty(&schema).map_err(CliError::work)?;
             outln!("{schema}");
             Ok(())
         }
@@ -87,7 +87,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
                 outln!("{} files are all right.", experiments.len());
                 Ok(())
             } else {
-                Err(Failed::input(mistakes.join("\nerror: ")))
+                Err(CliError::input(mistakes.join("\nerror: ")))
             }
         }
     }

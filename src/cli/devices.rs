@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Failed;
-use crate::device::{Found, inventory, probe};
+use super::CliError;
+use crate::device::{DeviceInfo, inventory, probe};
 
 /// List the devices that experiments can run on, or why they cannot.
 #[derive(Debug, clap::Args)]
@@ -17,19 +17,19 @@ pub struct Args {
 #[derive(Serialize)]
 struct Tried {
     #[serde(flatten)]
-    found: Found,
+    device: DeviceInfo,
     /// Why it cannot be used, if it cannot.
     problem: Option<String>,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     let mut devices = Vec::new();
     for (kind, found) in inventory() {
         match found {
             Ok(found) => {
-                for found in found {
-                    let problem = probe(found.name).err();
-                    let tried = Tried { found, problem };
+                for device in found {
+                    let problem = probe(device.name).err();
+                    let tried = Tried { device, problem };
                     if !args.json {
                         show(&tried);
                     }
@@ -41,24 +41,24 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
         }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&devices).map_err(Failed::work)?;
+        let text = serde_json::to_string_pretty(&devices).map_err(CliError::work)?;
         outln!("{text}");
     }
     Ok(())
 }
 
-fn show(Tried { found, problem }: &Tried) {
-    let memory = found.memory.map_or_else(String::new, |bytes| {
+fn show(Tried { device, problem }: &Tried) {
+    let memory = device.memory.map_or_else(String::new, |bytes| {
         format!(", {:.0} GiB", bytes as f64 / f64::powi(2.0, 30))
     });
     outln!(
         "{:<10}{}{memory}, {}",
-        found.name.to_string(),
-        found.model,
-        found.details
+        device.name.to_string(),
+        device.model,
+        device.details
     );
-    if let Some(caution) = &found.caution {
-        outln!("{:<10}{caution}", "");
+    if let Some(warning) = &device.warning {
+        outln!("{:<10}{warning}", "");
     }
     if let Some(why) = problem {
         outln!("{:<10}cannot be used: {why}", "");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failed;
+use super::CliError;
 use crate::evaluate::evaluate_files;
 use crate::metric::{Evaluation, METRICS};
 
@@ -18,12 +18,13 @@ pub struct Args {
     nsd_tolerance: f64,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     let settings = Evaluation {
         nsd_tolerance: args.nsd_tolerance,
     };
-    settings.validate().map_err(Failed::input)?;
-    let scored = evaluate_files(&args.prediction, &args.truth, &settings).map_err(Failed::input)?;
+    settings.validate().map_err(CliError::input)?;
+    let scored =
+        evaluate_files(&args.prediction, &args.truth, &settings).map_err(CliError::input)?;
     for (name, value) in &scored.scores {
         let unit = METRICS.iter().find(|metric| metric.name == *name);
         let unit = unit.map_or("", |metric| metric.unit);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
 
-use super::Failed;
+use super::CliError;
 use crate::dataset::{Inspection, ScanFacts};
 use crate::experiment;
 use crate::families::FAMILIES;
@@ -34,14 +34,14 @@ fn subjects() -> Vec<&'static str> {
     all
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     match args.what.as_str() {
         CASES => cases(args),
         METRIC_TABLE => metrics(),
         plural => {
             let mut named = FAMILIES.iter().filter(|family| family.plural == plural);
             named.try_for_each(|family| {
-                out!("{}", family.describe().map_err(Failed::work)?);
+                out!("{}", family.describe().map_err(CliError::work)?);
                 Ok(())
             })
         }
@@ -49,7 +49,7 @@ pub(super) fn main(args: &Args) -> Result<(), Failed> {
 }
 
 /// Each metric with its unit and which values are good, as YAML with comments.
-fn metrics() -> Result<(), Failed> {
+fn metrics() -> Result<(), CliError> {
     for metric in METRICS {
         let better = match metric.better {
             Better::Higher => "higher",
@@ -71,12 +71,12 @@ fn metrics() -> Result<(), Failed> {
     Ok(())
 }
 
-fn cases(args: &Args) -> Result<(), Failed> {
+fn cases(args: &Args) -> Result<(), CliError> {
     let path = args.experiment.as_ref().ok_or_else(|| {
-        Failed::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
+        CliError::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
-    let resolved = experiment::load(path, &[]).map_err(Failed::input)?;
-    let cases = resolved.experiment.data.cases().map_err(Failed::input)?;
+    let resolved = experiment::load(path, &[]).map_err(CliError::input)?;
+    let cases = resolved.experiment.data.cases().map_err(CliError::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());
     let header = [
@@ -119,7 +119,7 @@ fn cases(args: &Args) -> Result<(), Failed> {
     let wrong = inspected.iter().filter(|found| !found.problems.is_empty());
     match wrong.count() {
         0 => Ok(()),
-        wrong => Err(Failed::input(format!(
+        wrong => Err(CliError::input(format!(
             "{wrong} of {} cases have problems (last column).",
             cases.len()
         ))),

@@ -28,11 +28,12 @@ mod augment;
 mod bench;
 mod check;
 mod compare;
+mod completions;
 mod config;
-mod device;
 mod devices;
 mod evaluate;
 mod list;
+mod man;
 mod predict;
 mod prepare;
 mod preprocess;
@@ -47,6 +48,7 @@ use burn_train::Interrupter;
 use clap::{Parser, Subcommand};
 
 use crate::console::Verbosity;
+use crate::device::catch_device_panic;
 use crate::jobs::INTERRUPTED;
 use crate::kernel::keep_memory;
 use crate::run::RunError;
@@ -84,7 +86,7 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Compare runs or experiments case by case.
     Compare(compare::Args),
-    /// Run fixed-seed experiments again and tell which of their stored numbers moved.
+    /// Run fixed-seed experiments again and compare their results with those stored.
     Check(check::Args),
     /// Write the reports of finished runs anew.
     Report(report::Args),
@@ -100,16 +102,20 @@ enum Command {
     Devices(devices::Args),
     /// Show or check experiment files.
     Config(config::Args),
+    /// Print the completions of a shell.
+    Completions(completions::Args),
+    /// Write the manual pages.
+    Man(man::Args),
 }
 
 /// A command that ended badly: what to say, and the exit code.
 #[derive(Debug)]
-pub struct Failed {
+pub struct CliError {
     message: String,
     code: u8,
 }
 
-impl Failed {
+impl CliError {
     /// The work itself failed: exit code 1.
     fn work(error: impl std::fmt::Display) -> Self {
         Self {
@@ -126,7 +132,7 @@ impl Failed {
         }
     }
 
-    /// It was asked to stop, and the same command goes on: exit code 130.
+    /// It was asked to stop, and the same command resumes: exit code 130.
     fn interrupted(error: impl std::fmt::Display) -> Self {
         Self {
             message: error.to_string(),
@@ -145,7 +151,7 @@ impl Failed {
 }
 
 /// Runs the program. Exit codes: 0 done, 1 the work failed, 2 the input or config is wrong, 130 it was
-/// interrupted (Ctrl-C, SIGTERM) and the same command goes on.
+/// interrupted (Ctrl-C, SIGTERM) and the same command resumes.
 pub fn main() -> ExitCode {
     keep_memory();
     let cli = Cli::parse();
@@ -154,7 +160,8 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let done = match cli.command {
+    // A panic that nobody caught becomes a sentence as well.
+    let done = catch_device_panic(|| match cli.command {
         Command::Run(args) => run::main(&args, verbosity),
         Command::Prepare(args) => prepare::main(&args, verbosity),
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
@@ -169,8 +176,10 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&args),
         Command::Devices(args) => devices::main(&args),
         Command::Config(args) => config::main(&args),
-    };
-    match done {
+        Command::Completions(args) => completions::main(&args),
+        Command::Man(args) => man::main(&args),
+    });
+    match done.unwrap_or_else(|panic| Err(CliError::work(panic))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             errln!("error: {}", failed.message);
@@ -197,6 +206,11 @@ fn warn(scan: &Path, warnings: &[String], quiet: bool) {
     for warning in warnings.iter().filter(|_| !quiet) {
         errln!("warning: {}: {warning}.", scan.display());
     }
+}
+
+/// Says what to beware of on a device.
+fn warn_of_device(warning: &str) {
+    errln!("warning: {warning}");
 }
 
 /// An interrupter that Ctrl-C and SIGTERM trip; a second signal ends the program at once.

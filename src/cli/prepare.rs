@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Failed, Results};
+use super::{CliError, Results};
 use crate::console::{Console, Verbosity};
 use crate::experiment;
 use crate::preprocess::cache::{Cache, Entry};
@@ -28,14 +28,14 @@ pub struct Args {
     results: Results,
 }
 
-pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     let results = &args.results.results;
     let (interrupter, console) = (super::interrupter(), Console::new(verbosity));
     let mut preparation = Preparation::new(results, &interrupter, &console);
     for experiment in &args.experiments {
-        let resolved = experiment::load(experiment, &args.overrides).map_err(Failed::input)?;
+        let resolved = experiment::load(experiment, &args.overrides).map_err(CliError::input)?;
         run::prepare(&resolved.experiment, &mut preparation)
-            .map_err(|error| Failed::of_run(&error))?;
+            .map_err(|error| CliError::of_run(&error))?;
     }
     if !args.list && !args.prune {
         return Ok(());
@@ -46,11 +46,11 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
         false => !used(entry),
     };
     let cache = Cache::new(results.join("cache"));
-    let mut entries = cache.entries().map_err(Failed::work)?;
+    let mut entries = cache.entries().map_err(CliError::work)?;
     if args.prune {
         let (mut count, mut bytes) = (0, 0);
         for entry in entries.extract_if(.., |entry| unneeded(entry)) {
-            if entry.remove().map_err(Failed::work)? {
+            if entry.remove().map_err(CliError::work)? {
                 (count, bytes) = (count + 1, bytes + entry.bytes);
             }
         }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::Failed;
+use super::CliError;
 use crate::files::read_text;
-use crate::preprocess::{Inputs, Pipeline, Prepared, PreprocessError, Step};
+use crate::preprocess::{Inputs, Pipeline, PreprocessError, Step};
 use crate::volume::nifti::{Dtype, Encoding, check_output_name, write_image};
 
 /// Apply preprocessing steps to one NIfTI file.
@@ -51,10 +51,10 @@ impl FromStr for OutputType {
     }
 }
 
-pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let pipeline = parse(&args.steps)?;
     for output in std::iter::once(&args.output).chain(&args.save_bias) {
-        check_output_name(output).map_err(Failed::input)?;
+        check_output_name(output).map_err(CliError::input)?;
     }
     let say_time = |what: &str, time: Duration| {
         if !quiet {
@@ -63,18 +63,25 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
     };
     let started = Instant::now();
     let inputs = Inputs::scan(&args.input, args.region.as_deref());
-    let raw = inputs.read().map_err(Failed::input)?;
+    let raw = inputs.read().map_err(CliError::input)?;
     say_time("read", started.elapsed());
     super::warn(&args.input, &raw.warnings, quiet);
     let failed =
-        |error: PreprocessError| Failed::input(format!("{}: {error}", args.input.display()));
+        |error: PreprocessError| CliError::input(format!("{}: {error}", args.input.display()));
     let done = match &args.save_bias {
         None => {
             let (done, times) = pipeline.apply_timed(raw.case).map_err(failed)?;
             times.iter().for_each(|step| say_time(step.step, step.time));
             done
         }
-        Some(path) => apply_saving_bias(pipeline, raw.case, path, failed)?,
+        Some(path) => {
+            let done = pipeline.apply_with_bias(raw.case).map_err(failed)?;
+            let (done, bias) = done.ok_or_else(|| {
+                CliError::input("--save-bias needs exactly one n4 step among the STEPS")
+            })?;
+            write_image(path, &bias, Dtype::Float32).map_err(CliError::input)?;
+            done
+        }
     };
     let encoding = match args.dtype {
         OutputType::Same => raw.encoding,
@@ -84,46 +91,15 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), Failed> {
         },
     };
     let started = Instant::now();
-    write_image(&args.output, &done.image, encoding).map_err(Failed::input)?;
+    write_image(&args.output, &done.image, encoding).map_err(CliError::input)?;
     say_time("write", started.elapsed());
     Ok(())
 }
 
-fn apply_saving_bias(
-    Pipeline(mut steps): Pipeline,
-    case: Prepared,
-    path: &Path,
-    failed: impl Fn(PreprocessError) -> Failed,
-) -> Result<Prepared, Failed> {
-    let is_n4 = |step: &Step| matches!(step, Step::N4(_));
-    let only = steps.iter().filter(|step| is_n4(step)).count() == 1;
-    let Some(at) = steps.iter().position(is_n4).filter(|_| only) else {
-        return Err(Failed::input(
-            "--save-bias needs exactly one n4 step among the STEPS",
-        ));
-    };
-    let after = Pipeline(steps.split_off(at + 1));
-    let Some(Step::N4(n4)) = steps.pop() else {
-        unreachable!("the step at that place is n4");
-    };
-    let case = Pipeline(steps).apply(case).map_err(&failed)?;
-    let corrected = n4
-        .correct(&case.image, case.region.as_ref())
-        .map_err(|error| {
-            failed(PreprocessError::Step {
-                step: "n4",
-                why: error.to_string(),
-            })
-        })?;
-    write_image(path, &corrected.log_bias, Dtype::Float32).map_err(Failed::input)?;
-    let image = corrected.image;
-    after.apply(Prepared { image, ..case }).map_err(&failed)
-}
-
-fn parse(steps: &str) -> Result<Pipeline, Failed> {
+fn parse(steps: &str) -> Result<Pipeline, CliError> {
     let file = Path::new(steps);
     let (text, place) = if file.is_file() {
-        (read_text(file).map_err(Failed::input)?, steps)
+        (read_text(file).map_err(CliError::input)?, steps)
     } else {
         (steps.to_owned(), "STEPS")
     };
@@ -134,10 +110,10 @@ fn parse(steps: &str) -> Result<Pipeline, Failed> {
             Err(_) if text.trim_start().starts_with(['-', '[']) => Err(list),
             Err(single) => Err(single),
         })
-        .map_err(|error| Failed::input(format!("{place}: {error}")))?;
+        .map_err(|error| CliError::input(format!("{place}: {error}")))?;
     pipeline
         .validate()
-        .map_err(|why| Failed::input(format!("{place}: {why}")))?;
+        .map_err(|why| CliError::input(format!("{place}: {why}")))?;
     Ok(match file.parent() {
         Some(folder) if file.is_file() => pipeline.anchored(folder),
         _ => pipeline,

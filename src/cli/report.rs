@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failed;
+use super::CliError;
 use crate::run;
 
 /// Write report.html anew from what finished runs left.
@@ -13,9 +13,9 @@ pub struct Args {
     folders: Vec<PathBuf>,
 }
 
-pub(super) fn main(args: &Args) -> Result<(), Failed> {
+pub(super) fn main(args: &Args) -> Result<(), CliError> {
     for folder in &args.folders {
-        for page in run::write_reports(folder).map_err(Failed::input)? {
+        for page in run::write_reports(folder).map_err(CliError::input)? {
             outln!("{}", page.display());
         }
     }

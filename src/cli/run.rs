@@ -1,20 +1,14 @@
 //! `calvaria run`.
 
-use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, NoCheckpointing};
 use std::path::{Path, PathBuf};
 
-use burn_train::Interrupter;
-
-use super::device::{on_device, resolve};
-use super::{Failed, Results};
+use super::{CliError, Results};
 use crate::console::{Console, Verbosity};
-use crate::dataset::Fold;
 use crate::device::DeviceChoice;
-use crate::experiment::{self, Resolved};
-use crate::kernel::TrainingBackend;
+use crate::experiment::{self, Experiment, Resolved};
 use crate::layout::RunFolder;
-use crate::run::{self, Options, RunSummary, over_all};
-use crate::settings;
+use crate::run::{self, Options, RunSummary, mean_over_runs};
+use crate::settings::ConfigError;
 
 /// Run experiments: prepare the data, train, score and report.
 #[derive(Debug, clap::Args)]
@@ -35,10 +29,8 @@ pub struct Args {
     /// Run only these folds of the split (numbered from 0), or all.
     #[arg(long, default_value = "all", value_name = "all|FOLD,…")]
     folds: Folds,
-    /// Continue an unfinished run (this is also what happens without the flag).
-    #[arg(long, conflicts_with = "force")]
-    resume: bool,
-    /// Start over, replacing finished or unfinished runs of the same name.
+    /// Start over, replacing finished or unfinished runs of the same name. Without it a finished run is left as
+    /// it is, and an unfinished one resumes.
     #[arg(long)]
     force: bool,
     /// Check everything that can be checked without training, the split too if the data are
@@ -50,30 +42,22 @@ pub struct Args {
 }
 
 impl Args {
-    /// How to run the experiment in `file`. A run's own config.yaml means that run: of its split, the
-    /// fold that is noted beside it.
-    fn options(&self, file: &Path, device: &str) -> Options {
-        let run = RunFolder::new(file.parent().unwrap_or(Path::new("")));
-        let own = file == run.config();
-        let folds = match (own, self.folds.0.is_empty()) {
-            (true, true) => read_fold(&run.split()),
-            _ => self.folds.0.clone(),
-        };
+    /// How to run the experiment in `file`: a run's own config.yaml means exactly that run.
+    fn options(&self, file: &Path, verbosity: Verbosity) -> Options {
         Options {
             results: self.results.results.clone(),
             force: self.force,
             seeds: self.seeds.clone(),
-            folds,
+            folds: match self.folds.0.is_empty() {
+                true => run::recorded_folds(file),
+                false => self.folds.0.clone(),
+            },
+            device: self.device.clone(),
             command: std::env::args().collect(),
-            device: device.to_owned(),
+            console: Console::new(verbosity),
+            ..Options::default()
         }
     }
-}
-
-fn read_fold(split: &Path) -> Vec<usize> {
-    let text = std::fs::read_to_string(split).ok();
-    let fold = text.and_then(|text| serde_json::from_str::<Fold>(&text).ok());
-    fold.map(|fold| fold.index).into_iter().collect()
 }
 
 #[derive(Clone, Debug)]
@@ -94,76 +78,49 @@ impl std::str::FromStr for Folds {
     }
 }
 
-pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
-    let resolved: Vec<(&Path, Resolved)> = args
-        .experiments
-        .iter()
-        .map(|path| Ok((path.as_path(), experiment::load(path, &args.overrides)?)))
-        .collect::<Result<_, settings::ConfigError>>()
-        .map_err(Failed::input)?;
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
+    let load = |file: &PathBuf| Ok((file.clone(), experiment::load(file, &args.overrides)?));
+    let loaded = args.experiments.iter().map(load);
+    let loaded: Vec<(PathBuf, Resolved)> = loaded
+        .collect::<Result<_, ConfigError>>()
+        .map_err(CliError::input)?;
     if args.dry_run {
-        for (path, resolved) in &resolved {
-            dry_run(path, resolved, args)?;
+        for (file, Resolved { experiment, .. }) in &loaded {
+            dry_run(file, experiment, &args.options(file, verbosity))?;
         }
         return Ok(());
     }
     let interrupter = super::interrupter();
-    for (path, resolved) in &resolved {
-        let work = (args, *path, resolved, &interrupter);
-        let named = &resolved.experiment.devices;
-        let devices = match &args.device {
-            DeviceChoice::Auto if !named.is_empty() => resolve(&DeviceChoice::Named(named.clone())),
-            choice => resolve(choice),
-        }?;
-        if resolved.experiment.train.checkpointing {
-            on_device!(&devices, BalancedCheckpointing, run_one(work, verbosity))?;
-        } else {
-            on_device!(&devices, NoCheckpointing, run_one(work, verbosity))?;
-        }
+    for (file, Resolved { experiment, .. }) in &loaded {
+        let options = Options {
+            interrupter: interrupter.clone(),
+            ..args.options(file, verbosity)
+        };
+        let summaries = run::run(experiment, &options).map_err(|error| CliError::of_run(&error))?;
+        show(&experiment.name, &summaries);
     }
     Ok(())
 }
 
-fn dry_run(path: &Path, resolved: &Resolved, args: &Args) -> Result<(), Failed> {
-    let experiment = &resolved.experiment;
+fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<(), CliError> {
     let data = match experiment.data.cases() {
         Ok(cases) => {
-            let options = args.options(path, "");
-            let runs = run::variants(experiment, &options, &cases).map_err(Failed::input)?;
+            let runs = run::variants(experiment, options, &cases).map_err(CliError::input)?;
             format!("{} cases, {} runs", cases.len(), runs.len())
         }
         Err(why) => format!("not checked: {why}"),
     };
-    let network = experiment
-        .model
-        .init::<burn::backend::Flex>(experiment.seed, &Default::default());
+    let network =
+        (experiment.model).init::<burn::backend::Flex>(experiment.seed, &Default::default());
     outln!(
         "{}: {} with {} parameters, {} epochs of batches of {}: all right.",
-        path.display(),
+        file.display(),
         experiment.model.name(),
         network.parameter_count(),
         experiment.train.epochs,
         experiment.train.batch_size,
     );
     outln!("  data: {data}");
-    Ok(())
-}
-
-fn run_one<B: TrainingBackend>(
-    (args, path, resolved, interrupter): (&Args, &Path, &Resolved, &Interrupter),
-    verbosity: Verbosity,
-    devices: &[B::Device],
-    names: &str,
-) -> Result<(), Failed> {
-    let options = args.options(path, names);
-    let console = Console::new(verbosity);
-    let summaries =
-        run::run::<B>(resolved, &options, devices, interrupter, &console).map_err(|error| {
-            console.finish();
-            console.log(&format!("error: {error}"));
-            Failed::of_run(&error)
-        })?;
-    show(&resolved.experiment.name, &summaries);
     Ok(())
 }
 
@@ -191,7 +148,7 @@ fn show(name: &str, summaries: &[RunSummary]) {
     }
     if summaries.len() > 1 {
         outln!("\n{name}: {} runs, mean ± sd", summaries.len());
-        for (label, value) in over_all(summaries) {
+        for (label, value) in mean_over_runs(summaries) {
             outln!("  {label:<24}{value}");
         }
     }

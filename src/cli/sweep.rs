@@ -2,23 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use burn_train::Interrupter;
 use clap::Subcommand;
 
-use super::{Failed, Results};
+use super::{CliError, Results};
 use crate::console::{Console, Verbosity};
 use crate::jobs::{JobId, State, read_journal};
 use crate::layout::SweepFolder;
 use crate::sweep::event::{Entry, Event};
 use crate::sweep::{
-    Budget, Definition, Driver, History, RunKey, Status, Stop, Sweep, SweepError, in_words,
-    write_report,
+    Budget, Definition, History, Options, RunKey, Status, Stop, Sweep, SweepError, SweepRunError,
+    Swept, in_words, preview, run,
 };
 
 /// Trials of the leaderboard that are shown.
 const SHOWN: usize = 10;
 
-/// Search for better settings: many trials of one experiment, each an ordinary run. A sweep that was
-/// stopped or killed goes on with the same command.
+/// Search for better settings: many trials of one experiment, each an ordinary run. The same command resumes
+/// a sweep that was stopped or killed.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
@@ -27,13 +28,10 @@ pub struct Args {
     /// The sweep's file.
     #[arg(required = true, value_name = "SWEEP")]
     sweep: Option<PathBuf>,
-    /// Go on with the study (this is also what happens without the flag).
-    #[arg(long)]
-    resume: bool,
     /// Show the first trial's runs as they would be started, and start nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Run the trials that failed again, under their own numbers: when what their errors say was put right.
+    /// Run the trials that failed again, under their own numbers, after you have fixed the cause.
     #[arg(long, conflicts_with = "dry_run")]
     retry_failed: bool,
     #[command(flatten)]
@@ -42,87 +40,88 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look on: the trials so far, also while the sweep is at work.
+    /// Show the trials so far, also while the sweep is at work.
     Status {
         /// The sweep's folder, such as results/sweep-loss.
         folder: PathBuf,
     },
 }
 
-pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), Failed> {
+pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     match (&args.command, &args.sweep) {
         (Some(Command::Status { folder }), _) => status(folder),
         (None, Some(file)) => work(args, file, verbosity),
-        (None, None) => Err(Failed::input("name a sweep's file")),
+        (None, None) => Err(CliError::input("name a sweep's file")),
     }
 }
 
-fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), Failed> {
-    let sweep = Sweep::load(file).map_err(Failed::input)?;
-    let home = std::path::absolute(args.results.results.join(&sweep.name)).map_err(Failed::work)?;
-    let definition = Definition::resolve(sweep).map_err(Failed::input)?;
-    let program = std::env::current_exe().map_err(Failed::work)?;
+fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), CliError> {
+    let sweep = Sweep::load(file).map_err(CliError::input)?;
+    let definition = Definition::resolve(sweep).map_err(CliError::input)?;
+    let mut options = Options {
+        results: args.results.results.clone(),
+        program: std::env::current_exe().map_err(CliError::work)?,
+        retry_failed: args.retry_failed,
+        interrupter: Interrupter::new(),
+        console: Console::new(verbosity),
+    };
+    let failed = |error: SweepRunError| match error {
+        _ if error.is_input() => CliError::input(error),
+        _ => CliError::work(error),
+    };
     if args.dry_run {
-        let jobs = Driver::preview(&home, &definition, &program).map_err(Failed::input)?;
-        outln!("{jobs}");
+        outln!("{}", preview(&definition, &options).map_err(failed)?);
         return Ok(());
     }
-    let console = Console::new(verbosity);
-    let interrupter = super::interrupter();
-    let mut driver = Driver::open(&home, &definition, &program).map_err(Failed::input)?;
-    for notice in driver.notices() {
-        console.say(&format!("warning: {notice}"));
-    }
+    options.interrupter = super::interrupter();
+    let Swept {
+        home,
+        history,
+        stop,
+    } = run(&definition, &options).map_err(failed)?;
+    show(&history);
     let folder = SweepFolder::new(&home);
-    console.log_to(&folder.log()).map_err(Failed::work)?;
-    if args.retry_failed {
-        let count = driver.retry_failed().map_err(Failed::work)?;
-        console.say(&format!("{count} failed trials run again."));
-    }
-    let ended = driver
-        .work(|| interrupter.should_stop(), |line| console.say(line))
-        .map_err(Failed::work)?;
-    show(driver.history());
-    write_report(&home, driver.history()).map_err(Failed::work)?;
     outln!("\n  table   {}", folder.table().display());
     outln!("  report  {}", folder.report().display());
-    match ended {
+    match stop {
         Some(stop @ Stop::Failures(_)) => {
-            Err(Failed::work(format!("the sweep was given up: {stop}.")))
+            Err(CliError::work(format!("the sweep was given up: {stop}.")))
         }
-        Some(stop) if driver.history().best().is_none() => Err(Failed::work(format!(
+        Some(stop) if history.best().is_none() => Err(CliError::work(format!(
             "the sweep has ended, and no trial finished: {stop}."
         ))),
         Some(stop) => {
-            console.say(&format!("The sweep has ended: {stop}."));
+            options
+                .console
+                .say(&format!("The sweep has ended: {stop}."));
             Ok(())
         }
-        None => Err(Failed::interrupted(
+        None => Err(CliError::interrupted(
             "stopped; what was done is saved. The same command continues it.",
         )),
     }
 }
 
-fn status(folder: &Path) -> Result<(), Failed> {
+fn status(folder: &Path) -> Result<(), CliError> {
     let record = SweepFolder::new(folder).record();
     if !record.is_file() {
-        return Err(Failed::input(no_sweep(folder)));
+        return Err(CliError::input(no_sweep(folder)));
     }
     let entries: Vec<Entry> =
-        read_journal(&record).map_err(|error| Failed::input(SweepError::from(error)))?;
+        read_journal(&record).map_err(|error| CliError::input(SweepError::from(error)))?;
     if entries.is_empty() {
-        return Err(Failed::input(no_sweep(folder)));
+        return Err(CliError::input(no_sweep(folder)));
     }
-    let history = History::read(&record).map_err(Failed::input)?;
+    let history = History::read(&record).map_err(CliError::input)?;
     show(&history);
     let budget = last_budget(&entries).unwrap_or(&history.definition.sweep.budget);
     outln!("\nUsed: {}", budget.used(&history.usage(None)));
     let states = history.definition.sweep.executor.states(folder);
-    show_work(&history, &states.map_err(Failed::input)?);
+    show_work(&history, &states.map_err(CliError::input)?);
     Ok(())
 }
 
-/// What is said of a folder that is no sweep's, with those in it that are.
+/// The message for a folder that is no sweep's, with the sweeps in it.
 fn no_sweep(folder: &Path) -> String {
     let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut sweeps: Vec<String> = (inside.map(|entry| entry.path()))
@@ -221,6 +220,6 @@ fn show(history: &History) {
                 outln!("  {:<40}{share:>5.1} % ± {sd:.1}", one.key);
             }
         }
-        Err(why) => outln!("\nNothing can be said of the parameters' importance: {why}."),
+        Err(why) => outln!("\nThe parameters' importance is not known: {why}."),
     }
 }

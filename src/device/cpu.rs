@@ -1,17 +1,17 @@
 //! The processor.
 
-use super::{DeviceName, Found};
+use super::{DeviceInfo, DeviceName};
 use crate::kernel::instruction_set;
 
-pub(super) fn found() -> Found {
+pub(super) fn found() -> DeviceInfo {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Found {
+    DeviceInfo {
         name: DeviceName::Cpu,
         model: model(),
         memory: memory(),
         details: format!("{threads} threads, {}", instruction_set()),
         automatic: true,
-        caution: None,
+        warning: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use cudarc::driver::{CudaContext, DriverError};
 
-use super::guard::{explain, guard_strictly};
-use super::{DeviceName, Found, Inventory, guard};
+use super::panic::{catch_any_panic, explain};
+use super::{DeviceInfo, DeviceName, Inventory, catch_device_panic};
 
 /// How many GPUs there are.
 pub(super) fn count() -> Result<usize, String> {
@@ -17,33 +17,33 @@ pub(super) fn count() -> Result<usize, String> {
 
 pub(super) fn list() -> Inventory {
     // One that another program has for itself does not hide the others.
-    let silent = |index, why| Found {
+    let silent = |index, why| DeviceInfo {
         name: DeviceName::Cuda(index),
         model: "a GPU that does not answer".into(),
         memory: None,
         details: why,
         automatic: false,
-        caution: None,
+        warning: None,
     };
     let found = (0..count()?)
         .map(|index| answer(|| describe(index)).unwrap_or_else(|why| silent(index, why)));
     Ok(found.collect())
 }
 
-fn describe(index: usize) -> Result<Found, DriverError> {
+fn describe(index: usize) -> Result<DeviceInfo, DriverError> {
     let context = CudaContext::new(index)?;
     let (major, minor) = context.compute_capability()?;
     let mut details = format!("compute capability {major}.{minor}");
     if let Some(driver) = driver() {
         details += &format!(", driver {driver}");
     }
-    Ok(Found {
+    Ok(DeviceInfo {
         name: DeviceName::Cuda(index),
         model: context.name()?,
         memory: Some(context.total_mem()? as u64),
         details,
         automatic: true,
-        caution: None,
+        warning: None,
     })
 }
 
@@ -58,9 +58,9 @@ fn driver() -> Option<String> {
 /// What the driver answers. Without a driver cudarc panics.
 fn answer<T>(ask: impl FnOnce() -> Result<T, DriverError>) -> Result<T, String> {
     // The driver is asked for an error's text, too.
-    match guard(|| ask().map_err(|error| format!("{error:?}"))) {
+    match catch_device_panic(|| ask().map_err(|error| format!("{error:?}"))) {
         Ok(answer) => answer.map_err(|said| explain(&said)),
-        Err(broken) => Err(broken.to_string()),
+        Err(panic) => Err(panic.to_string()),
     }
 }
 
@@ -73,5 +73,5 @@ pub(super) fn probe(index: usize) -> Result<(), String> {
             .try_into_data()
             .map(|data| data.iter::<f32>().sum::<f32>())
     };
-    super::summed(guard_strictly(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
+    super::summed(catch_any_panic(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
 }

@@ -1,27 +1,32 @@
 //! Where networks are computed: what devices are called, which are there, and why one cannot be used.
 //!
 //! Burn panics where a GPU, its driver or its memory is not as it should be, in threads of its own as
-//! well; here those panics become sentences ([`guard`]).
+//! well; here those panics become errors ([`catch_device_panic`]). Work that is generic over Burn's backends meets
+//! the one it runs on in [`run_on`].
 
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
-mod guard;
+mod dispatch;
+mod error;
 mod name;
+mod panic;
 #[cfg(feature = "vulkan")]
 mod vulkan;
 
 use serde::Serialize;
 
 pub use cpu::{model as cpu_model, peak_memory_mib};
-pub use guard::{Broken, guard};
+pub use dispatch::{DeviceJob, check_precision, guard, run_on};
+pub use error::DeviceError;
 pub use name::{DeviceChoice, DeviceName};
+pub use panic::{DevicePanic, catch_device_panic};
 #[cfg(feature = "vulkan")]
 pub use vulkan::device as vulkan_device;
 
 /// A device that is there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Found {
+pub struct DeviceInfo {
     /// Its name.
     pub name: DeviceName,
     /// The maker's name of it.
@@ -33,11 +38,11 @@ pub struct Found {
     /// Whether `auto` would take it.
     pub automatic: bool,
     /// What its user has to beware of.
-    pub caution: Option<String>,
+    pub warning: Option<String>,
 }
 
 /// The devices of a kind, or why none can be used.
-pub type Inventory = Result<Vec<Found>, String>;
+pub type Inventory = Result<Vec<DeviceInfo>, String>;
 
 /// All kinds of devices and what there is of each, the best kind first.
 pub fn inventory() -> Vec<(&'static str, Inventory)> {
@@ -54,11 +59,11 @@ pub fn gpu_model(name: DeviceName) -> Option<String> {
 }
 
 /// What a user of the device has to beware of.
-pub fn caution(name: DeviceName) -> Option<String> {
-    gpu(name)?.caution
+fn warning(name: DeviceName) -> Option<String> {
+    gpu(name)?.warning
 }
 
-fn gpu(name: DeviceName) -> Option<Found> {
+fn gpu(name: DeviceName) -> Option<DeviceInfo> {
     let all = match name {
         DeviceName::Cpu => return None,
         DeviceName::Cuda(_) => cuda(),
@@ -95,24 +100,66 @@ fn not_built(what: &str, feature: &str) -> String {
     )
 }
 
-/// The devices that `choice` means, each of which is there and does a small sum.
+/// The devices that `choice` means, each of which is there and does a small sum. `warn` gets a sentence for
+/// each GPU that `auto` passes over, and for what to beware of on one that is named.
 ///
 /// # Errors
 ///
-/// Which device cannot be used, why, and what to do.
-pub fn resolve(choice: &DeviceChoice) -> Result<Vec<DeviceName>, String> {
+/// When a device cannot be used, or they cannot share the work.
+pub fn resolve(
+    choice: &DeviceChoice,
+    mut warn: impl FnMut(&str),
+) -> Result<Vec<DeviceName>, DeviceError> {
     let names = match choice {
-        DeviceChoice::Auto => return Ok(vec![automatic().0]),
         DeviceChoice::Named(names) => names,
+        DeviceChoice::Auto => {
+            let (device, passed_over) = automatic();
+            for why in passed_over {
+                warn(&format!("{why} Continuing on {device}."));
+            }
+            return Ok(vec![device]);
+        }
     };
-    for &name in names {
-        usable(name).map_err(|why| format!("the device {name} cannot be used: {why}"))?;
+    let first = *names.first().ok_or(DeviceError::None)?;
+    for &device in names {
+        if device.kind() != first.kind() {
+            let other = device;
+            return Err(DeviceError::Mixed { first, other });
+        }
+        usable(device).map_err(|why| DeviceError::Unusable { device, why })?;
+        if let Some(warning) = warning(device) {
+            warn(&format!("{device}: {warning}"));
+        }
     }
     Ok(names.clone())
 }
 
+/// The one device that `choice` means, for work that is not shared: see [`resolve`].
+///
+/// # Errors
+///
+/// When it cannot be used, or several are named.
+pub fn resolve_one(
+    choice: &DeviceChoice,
+    warn: impl FnMut(&str),
+) -> Result<DeviceName, DeviceError> {
+    let devices = resolve(choice, warn)?;
+    match devices[..] {
+        [device] => Ok(device),
+        _ => Err(DeviceError::TooMany {
+            count: devices.len(),
+        }),
+    }
+}
+
+/// How results name `devices`.
+pub fn names(devices: &[DeviceName]) -> String {
+    let names: Vec<String> = devices.iter().map(DeviceName::to_string).collect();
+    names.join(",")
+}
+
 /// The first GPU that works, or the processor; and of each GPU before it why it does not work.
-pub fn automatic() -> (DeviceName, Vec<String>) {
+fn automatic() -> (DeviceName, Vec<String>) {
     let mut candidates = Vec::new();
     if count("cuda").is_ok() {
         candidates.push(DeviceName::Cuda(0));
@@ -183,14 +230,14 @@ pub fn probe(name: DeviceName) -> Result<(), String> {
     }
 }
 
-/// What a sum of eight ones says of the device that did it.
+/// Whether a device that was to add eight ones works.
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
-fn summed(sum: Result<Result<f32, String>, Broken>) -> Result<(), String> {
+fn summed(sum: Result<Result<f32, String>, DevicePanic>) -> Result<(), String> {
     match sum {
         Ok(Ok(8.0)) => Ok(()),
-        Ok(Ok(other)) => Err(format!("it says that eight ones are {other}.")),
-        Ok(Err(said)) => Err(guard::explain(&said)),
-        Err(broken) => Err(broken.to_string()),
+        Ok(Ok(other)) => Err(format!("a test sum gave {other} instead of 8.")),
+        Ok(Err(said)) => Err(panic::explain(&said)),
+        Err(panic) => Err(panic.to_string()),
     }
 }
 

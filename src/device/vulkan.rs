@@ -6,17 +6,17 @@ use burn::tensor::Tensor;
 use burn_wgpu::{WgpuDevice, graphics, init_setup};
 use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
-use super::guard::guard_strictly;
-use super::{DeviceName, Found, Inventory, guard};
+use super::panic::catch_any_panic;
+use super::{DeviceInfo, DeviceName, Inventory, catch_device_panic};
 
 /// The devices that are already set up.
 static READY: Mutex<Vec<WgpuDevice>> = Mutex::new(Vec::new());
 
 pub(super) fn list() -> Inventory {
-    let found: Vec<Found> = adapters()?
+    let found: Vec<DeviceInfo> = adapters()?
         .into_iter()
         .enumerate()
-        .map(|(index, (device, info))| Found {
+        .map(|(index, (device, info))| DeviceInfo {
             name: DeviceName::Vulkan(index),
             model: info.name,
             memory: None,
@@ -29,7 +29,7 @@ pub(super) fn list() -> Inventory {
             .trim_end()
             .to_owned(),
             automatic: matches!(device, WgpuDevice::DiscreteGpu(_)),
-            caution: (device == WgpuDevice::Cpu).then(|| LOOPS_END.into()),
+            warning: (device == WgpuDevice::Cpu).then(|| LOOPS_END.into()),
         })
         .collect();
     if found.is_empty() {
@@ -66,14 +66,14 @@ fn adapters() -> Result<Adapters, String> {
 }
 
 fn ask() -> Result<Adapters, String> {
-    let all = guard(|| {
+    let all = catch_device_panic(|| {
         let instance = Instance::new(InstanceDescriptor {
             backends: Backends::VULKAN,
             ..InstanceDescriptor::new_without_display_handle()
         });
         futures_lite::future::block_on(instance.enumerate_adapters(Backends::VULKAN))
     });
-    let all = all.map_err(|broken| broken.to_string())?;
+    let all = all.map_err(|panic| panic.to_string())?;
     let infos: Vec<_> = all.iter().map(wgpu::Adapter::get_info).collect();
     let of_type = |wanted: DeviceType| infos.iter().filter(move |info| info.device_type == wanted);
     let number = |wanted, name: fn(usize) -> WgpuDevice| {
@@ -114,5 +114,5 @@ pub(super) fn probe(index: usize) -> Result<(), String> {
             .try_into_data()
             .map(|data| data.iter::<f32>().sum::<f32>())
     };
-    super::summed(guard_strictly(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
+    super::summed(catch_any_panic(sum).map(|sum| sum.map_err(|error| format!("{error:?}"))))
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::dataset::Case;
-use crate::kernel::Kernels;
 use crate::layout::CaseScores;
 use crate::metric::{self, Evaluation};
-use crate::predict::{PredictError, Predicted, Predictor};
+use crate::predict::{PredictError, Predictor};
+use crate::preprocess::Inputs;
 use crate::volume::nifti::read_mask;
 use crate::volume::{Volume, VolumeError};
 
@@ -44,33 +44,45 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     voxels as f64 * mask.voxel_volume_ml()
 }
 
-/// Segments a case's raw scan and scores it on its own grid.
+/// Segments the prepared image of a case and scores its mask, which is returned as well, on the case's own
+/// grid.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or the scan not segmented.
-pub fn evaluate_case<B: Kernels>(
-    predictor: &Predictor<B>,
+/// When a file cannot be read or the image not segmented.
+pub fn evaluate_case(
+    predictor: &Predictor,
     case: &Case,
+    prepared: &Volume<f32>,
     settings: &Evaluation,
-) -> Result<(CaseScores, Segmented), EvaluateError> {
-    let raw = case.inputs().read().map_err(PredictError::from)?;
-    let image = raw.case.image.clone();
-    let Some(truth) = raw.case.mask.clone() else {
-        unreachable!("a case's inputs always name its mask");
-    };
-    let predicted = predictor.predict(raw.case)?;
+) -> Result<(CaseScores, Volume<u8>), EvaluateError> {
+    let (image, truth) = read_native(case)?;
+    let native = image.grid();
+    drop(image);
+    let predicted = predictor.predict_prepared(prepared, &native)?;
     let probability = Some(&predicted.probability);
     let scores = CaseScores::new(
         &case.id,
         metric::all(&predicted.mask, &truth, probability, settings),
     );
-    let segmented = Segmented {
-        image,
-        truth,
-        predicted,
+    Ok((scores, predicted.mask))
+}
+
+/// A case's raw scan and its true mask.
+///
+/// # Errors
+///
+/// When a file cannot be read or the two do not fit each other.
+pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateError> {
+    let inputs = Inputs {
+        region: None,
+        ..case.inputs()
     };
-    Ok((scores, segmented))
+    let raw = inputs.read().map_err(PredictError::from)?;
+    let Some(truth) = raw.case.mask else {
+        unreachable!("a case's inputs always name its mask");
+    };
+    Ok((raw.case.image, truth))
 }
 
 /// A scan with its true and its predicted mask.
@@ -80,8 +92,8 @@ pub struct Segmented {
     pub image: Volume<f32>,
     /// The true mask.
     pub truth: Volume<u8>,
-    /// The prediction.
-    pub predicted: Predicted,
+    /// The predicted mask.
+    pub prediction: Volume<u8>,
 }
 
 /// Scores one mask file against another.

@@ -6,7 +6,7 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
 use burn::backend::autodiff::checkpoint::state::BackwardStates;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
@@ -15,50 +15,44 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{DType, FloatDType, Tensor, TensorPrimitive};
 use burn::tensor::{activation, module};
 
+use super::checkpointing::{is_on, keeping, recomputing};
 use super::flex::{self, PlainAffine, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
 use super::{Affine, BatchNormed, Kernels};
 
-type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
+type Tracked = FloatTensor<Autodiff<Flex>>;
 
-fn primitive<C: CheckpointStrategy, const D: usize>(
-    tensor: Tensor<Autodiff<Flex, C>, D>,
-) -> Tracked<C> {
+fn primitive<const D: usize>(tensor: Tensor<Autodiff<Flex>, D>) -> Tracked {
     let mut tracked = tensor.cast(FloatDType::F32).into_primitive().tensor();
     tracked.primitive = contiguous(tracked.primitive);
     tracked
 }
 
-fn wrap<C: CheckpointStrategy, const D: usize>(
-    primitive: Tracked<C>,
-    dtype: DType,
-) -> Tensor<Autodiff<Flex, C>, D> {
-    let tensor: Tensor<Autodiff<Flex, C>, D> =
+fn wrap<const D: usize>(primitive: Tracked, dtype: DType) -> Tensor<Autodiff<Flex>, D> {
+    let tensor: Tensor<Autodiff<Flex>, D> =
         Tensor::from_primitive(TensorPrimitive::Float(primitive));
     tensor.cast(dtype)
 }
 
 /// A constant on the tape.
-fn constant<C: CheckpointStrategy, const D: usize>(
-    primitive: FlexTensor,
-) -> Tensor<Autodiff<Flex, C>, D> {
+fn constant<const D: usize>(primitive: FlexTensor) -> Tensor<Autodiff<Flex>, D> {
     let plain: Tensor<Flex, D> = Tensor::from_primitive(TensorPrimitive::Float(primitive));
     Tensor::from_inner(plain)
 }
 
 /// An operation on the tape, apart from the tensors that it is applied to.
 trait Operation: Clone + Send + std::fmt::Debug + 'static {
-    /// Whether the output is cheap to make again, so that gradient checkpointing need not keep it.
-    const CHEAP: bool;
+    /// Whether the output is cheap to compute, so that gradient checkpointing need not keep it.
+    const RECOMPUTED: bool;
 
     /// Whether the gradients depend on the parents' values.
-    const LOOKS_BACK: bool;
+    const NEEDS_INPUTS: bool;
 
     /// The output.
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor;
 
     /// The gradient with respect to each parent for which one is wanted, given that with respect to
-    /// the output. There are no `parents` if the operation does not look back.
+    /// the output. There are no `parents` if the operation does not need its inputs.
     fn gradients(
         &self,
         parents: &[FlexTensor],
@@ -83,7 +77,7 @@ impl<T: Operation, const N: usize> Backward<Flex, N> for Step<T> {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (operation, nodes) = ops.state;
         let mut parents = Vec::new();
-        if T::LOOKS_BACK {
+        if T::NEEDS_INPUTS {
             let kept = nodes.map(|node| checkpointer.retrieve_node_output::<FlexTensor>(node));
             parents.extend(kept.map(contiguous));
         }
@@ -97,14 +91,14 @@ impl<T: Operation, const N: usize> Backward<Flex, N> for Step<T> {
     }
 }
 
-/// Makes the output of a cheap operation again.
+/// Computes the output of a cheap operation again.
 #[derive(Debug)]
-struct Again<T, const N: usize> {
+struct Recompute<T, const N: usize> {
     operation: T,
     parents: [NodeId; N],
 }
 
-impl<T: Operation, const N: usize> RetroForward for Again<T, N> {
+impl<T: Operation, const N: usize> RetroForward for Recompute<T, N> {
     fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
         let parents = self
             .parents
@@ -115,26 +109,25 @@ impl<T: Operation, const N: usize> RetroForward for Again<T, N> {
 }
 
 /// Applies an operation, and puts it on the tape.
-fn record<C: CheckpointStrategy, T: Operation, const N: usize>(
-    parents: [&Tracked<C>; N],
-    operation: T,
-) -> Tracked<C> {
+fn record<T: Operation, const N: usize>(parents: [&Tracked; N], operation: T) -> Tracked {
     let output = operation.forward(&parents.map(|parent| parent.primitive.clone()));
     let nodes = parents.map(|parent| parent.node.clone());
     let ids = parents.map(|parent| parent.node.id);
-    let step = Backward::<Flex, N>::prepare::<C>(Step(PhantomData), nodes);
-    let prepared = if T::CHEAP {
-        let again = Again {
+    let step = Backward::<Flex, N>::prepare::<BalancedCheckpointing>(Step(PhantomData), nodes);
+    let prepared = if T::RECOMPUTED && is_on() {
+        let recompute = Recompute {
             operation: operation.clone(),
             parents: ids,
         };
-        step.memory_bound().retro_forward(again).parents(parents)
+        step.memory_bound()
+            .retro_forward(recompute)
+            .parents(parents)
     } else {
         step.compute_bound()
     };
     match prepared.stateful() {
         OpsKind::Tracked(mut prepared) => {
-            if T::LOOKS_BACK {
+            if T::NEEDS_INPUTS {
                 for parent in parents {
                     prepared.checkpoint(parent);
                 }
@@ -159,8 +152,8 @@ struct Convolution {
 }
 
 impl Operation for Convolution {
-    const CHEAP: bool = false;
-    const LOOKS_BACK: bool = true;
+    const RECOMPUTED: bool = false;
+    const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::convolve(&parents[0], &parents[1], parents.get(2), &self.options)
@@ -188,8 +181,8 @@ struct TransposedConvolution {
 }
 
 impl Operation for TransposedConvolution {
-    const CHEAP: bool = false;
-    const LOOKS_BACK: bool = true;
+    const RECOMPUTED: bool = false;
+    const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::convolve_transposed(&parents[0], &parents[1], parents.get(2), &self.options)
@@ -217,8 +210,8 @@ struct Joining {
 }
 
 impl Operation for Joining {
-    const CHEAP: bool = true;
-    const LOOKS_BACK: bool = false;
+    const RECOMPUTED: bool = true;
+    const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::join(&parents[0], &parents[1])
@@ -240,8 +233,8 @@ impl Operation for Joining {
 struct MaxPool;
 
 impl Operation for MaxPool {
-    const CHEAP: bool = true;
-    const LOOKS_BACK: bool = true;
+    const RECOMPUTED: bool = true;
+    const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::max_pool(&parents[0])
@@ -263,8 +256,8 @@ struct AvgPool {
 }
 
 impl Operation for AvgPool {
-    const CHEAP: bool = true;
-    const LOOKS_BACK: bool = false;
+    const RECOMPUTED: bool = true;
+    const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::avg_pool(&parents[0])
@@ -286,8 +279,8 @@ struct Upsampling {
 }
 
 impl Operation for Upsampling {
-    const CHEAP: bool = true;
-    const LOOKS_BACK: bool = false;
+    const RECOMPUTED: bool = true;
+    const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         flex::upsample(&parents[0])
@@ -324,8 +317,8 @@ impl Normalisation {
 }
 
 impl Operation for Normalisation {
-    const CHEAP: bool = true;
-    const LOOKS_BACK: bool = true;
+    const RECOMPUTED: bool = true;
+    const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
         let affine = self.affine(parents);
@@ -349,7 +342,7 @@ impl Operation for Normalisation {
     }
 }
 
-impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+impl Kernels for Autodiff<Flex> {
     fn conv3d(
         x: Tensor<Self, 5>,
         weight: Tensor<Self, 5>,
@@ -364,8 +357,8 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let operation = Convolution { options };
         wrap(
             match &bias {
-                Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
-                None => record::<C, _, _>([&x, &weight], operation),
+                Some(bias) => record([&x, &weight, bias], operation),
+                None => record([&x, &weight], operation),
             },
             dtype,
         )
@@ -385,45 +378,42 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let operation = TransposedConvolution { options };
         wrap(
             match &bias {
-                Some(bias) => record::<C, _, _>([&x, &weight, bias], operation),
-                None => record::<C, _, _>([&x, &weight], operation),
+                Some(bias) => record([&x, &weight, bias], operation),
+                None => record([&x, &weight], operation),
             },
             dtype,
         )
     }
 
     fn gelu(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
-        activation::gelu(x)
+        match is_on() {
+            false => activation::gelu(x),
+            true => keeping(activation::gelu(recomputing(x))),
+        }
     }
 
     fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = first.dtype();
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
-        wrap(
-            record::<C, _, _>([&first, &second], Joining { shapes }),
-            dtype,
-        )
+        wrap(record([&first, &second], Joining { shapes }), dtype)
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = x.dtype();
-        wrap(record::<C, _, _>([&primitive(x)], MaxPool), dtype)
+        wrap(record([&primitive(x)], MaxPool), dtype)
     }
 
     fn avg_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = x.dtype();
         let shape = x.dims();
-        wrap(record::<C, _, _>([&primitive(x)], AvgPool { shape }), dtype)
+        wrap(record([&primitive(x)], AvgPool { shape }), dtype)
     }
 
     fn upsample_trilinear(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = x.dtype();
         let shape = x.dims();
-        wrap(
-            record::<C, _, _>([&primitive(x)], Upsampling { shape }),
-            dtype,
-        )
+        wrap(record([&primitive(x)], Upsampling { shape }), dtype)
     }
 
     fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
@@ -443,11 +433,11 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     }
 }
 
-fn normalised<C: CheckpointStrategy>(
-    x: Tensor<Autodiff<Flex, C>, 5>,
+fn normalised(
+    x: Tensor<Autodiff<Flex>, 5>,
     sets: Sets,
-    affine: Affine<Autodiff<Flex, C>>,
-) -> (Tracked<C>, Moments) {
+    affine: Affine<Autodiff<Flex>>,
+) -> (Tracked, Moments) {
     let x = primitive(x);
     let (weight, bias) = (primitive(affine.weight), primitive(affine.bias));
     let moments = flex::moments(&x.primitive, sets);
@@ -457,5 +447,5 @@ fn normalised<C: CheckpointStrategy>(
         epsilon: affine.epsilon,
         slope: affine.slope,
     };
-    (record::<C, _, _>([&x, &weight, &bias], operation), moments)
+    (record([&x, &weight, &bias], operation), moments)
 }

@@ -4,10 +4,12 @@
 //! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.
 
 mod autodiff;
+mod checkpointing;
 mod concat_channels;
 mod conv3d;
 mod conv_transpose3d;
 mod flex;
+mod gpu;
 mod memory;
 mod normalise;
 mod parallel;
@@ -16,12 +18,12 @@ mod precision;
 pub mod reference;
 mod upsample;
 
-#[cfg(any(feature = "cuda", feature = "vulkan"))]
-use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
+pub use checkpointing::with_checkpointing;
+pub use gpu::Gpu;
 pub use memory::keep_memory;
 pub use precision::Precision;
 pub use reference::{activate, pad};
@@ -137,18 +139,6 @@ pub struct BatchNormed<B: Backend> {
 pub trait TrainingBackend: AutodiffBackend<InnerBackend: Kernels> + Kernels {}
 
 impl<B: AutodiffBackend<InnerBackend: Kernels> + Kernels> TrainingBackend for B {}
-
-#[cfg(feature = "cuda")]
-impl Kernels for burn_cuda::Cuda {}
-
-#[cfg(feature = "cuda")]
-impl<C: CheckpointStrategy> Kernels for Autodiff<burn_cuda::Cuda, C> {}
-
-#[cfg(feature = "vulkan")]
-impl Kernels for burn_wgpu::Vulkan {}
-
-#[cfg(feature = "vulkan")]
-impl<C: CheckpointStrategy> Kernels for Autodiff<burn_wgpu::Vulkan, C> {}
 
 /// The largest value of each block of 2x2x2 voxels: [`Kernels::max_pool3d`].
 pub fn max_pool3d<B: Kernels>(x: Tensor<B, 5>) -> Tensor<B, 5> {

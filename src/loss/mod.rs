@@ -95,17 +95,28 @@ impl Loss {
         outputs: Vec<Tensor<B, 5>>,
         target: Tensor<B, 5>,
     ) -> Tensor<B, 1> {
-        let count = outputs.len().saturating_sub(1).max(1);
-        let weights = (0..count).map(|level| 0.5_f64.powi(level as i32));
-        let all: f64 = weights.clone().sum();
-        let terms = outputs.into_iter().zip(weights).map(|(logits, weight)| {
-            let target = subsample(target.clone(), logits.dims());
-            self.forward(logits, target) * (weight / all)
-        });
-        match terms.reduce(|sum, term| sum + term) {
-            Some(loss) => loss,
-            None => panic!("deep supervision of no outputs"),
-        }
+        supervise(outputs, target, |logits, target| {
+            self.forward(logits, target)
+        })
+    }
+}
+
+/// `loss` of logits of several resolutions: see [`Loss::forward_deep`].
+pub(crate) fn supervise<B: Backend>(
+    outputs: Vec<Tensor<B, 5>>,
+    target: Tensor<B, 5>,
+    loss: impl Fn(Tensor<B, 5>, Tensor<B, 5>) -> Tensor<B, 1>,
+) -> Tensor<B, 1> {
+    let count = outputs.len().saturating_sub(1).max(1);
+    let weights = (0..count).map(|level| 0.5_f64.powi(level as i32));
+    let all: f64 = weights.clone().sum();
+    let terms = outputs.into_iter().zip(weights).map(|(logits, weight)| {
+        let target = subsample(target.clone(), logits.dims());
+        loss(logits, target) * (weight / all)
+    });
+    match terms.reduce(|sum, term| sum + term) {
+        Some(loss) => loss,
+        None => panic!("deep supervision of no outputs"),
     }
 }
 

@@ -1,26 +1,26 @@
 //! From a raw scan to a mask on the scan's own grid.
 
+mod brain;
 mod component;
+mod network;
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::activation::sigmoid;
-use burn::tensor::{Tensor, TensorData};
-use ndarray::Array3;
 use thiserror::Error;
 
+pub use brain::{OutputFiles, cut_out};
 pub use component::keep_largest;
 
+use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
-use crate::kernel::Kernels;
 use crate::layout::RunFolder;
-use crate::model::Network;
-use crate::model::weights::{self, WeightsError};
+use crate::model::weights::WeightsError;
 use crate::preprocess::{Pipeline, Prepared, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
-use crate::volume::{Grid, Volume};
+use crate::volume::{Grid, Volume, VolumeError};
+use network::Network;
 
 /// A scan could not be segmented.
 #[derive(Debug, Error)]
@@ -39,17 +39,22 @@ pub enum PredictError {
     /// The scan cannot be preprocessed.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
+    /// The device cannot be used, or failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The device returned something other than a probability per voxel.
     #[error("the network's output could not be read from the device: {0}")]
-    Device(String),
+    Output(String),
+    /// A result cannot be written.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
 }
 
 /// A trained network with everything that comes before and after it.
-pub struct Predictor<B: Kernels> {
-    network: Network<B>,
+pub struct Predictor {
+    network: Box<dyn Network>,
     pipeline: Pipeline,
     settings: Prediction,
-    device: B::Device,
 }
 
 /// A segmented scan, on the scan's own grid.
@@ -61,13 +66,19 @@ pub struct Predicted {
     pub mask: Volume<u8>,
 }
 
-impl<B: Kernels> Predictor<B> {
-    /// The best network of the run in `folder`.
+impl Predictor {
+    /// The best network of the run in `folder`, on one device. `warn` gets a sentence for what to beware of
+    /// on it.
     ///
     /// # Errors
     ///
-    /// When the folder is not a run's or its weights cannot be read.
-    pub fn from_run(folder: &Path, device: &B::Device) -> Result<Self, PredictError> {
+    /// When the device cannot be used, the folder is not a run's or its weights cannot be read.
+    pub fn open(
+        folder: &Path,
+        device: &DeviceChoice,
+        warn: impl FnMut(&str),
+    ) -> Result<Self, PredictError> {
+        let device = resolve_one(device, warn)?;
         let resolved =
             experiment::load(&RunFolder::new(folder).config(), &[]).map_err(|source| {
                 PredictError::Config {
@@ -75,29 +86,24 @@ impl<B: Kernels> Predictor<B> {
                     source,
                 }
             })?;
-        Self::new(
-            &resolved.experiment,
-            &Checkpoints::of(folder).best(),
-            device,
-        )
+        let weights = Checkpoints::of(folder).best();
+        Self::new(&resolved.experiment, &weights, device)
     }
 
     /// The network of `experiment` with the weights in `weights`.
     ///
     /// # Errors
     ///
-    /// When the weights cannot be read or are another network's.
+    /// When the weights cannot be read or are another network's, or the device fails.
     pub fn new(
         experiment: &Experiment,
         weights: &Path,
-        device: &B::Device,
+        device: DeviceName,
     ) -> Result<Self, PredictError> {
-        let network = experiment.model.init::<B>(experiment.seed, device);
         Ok(Self {
-            network: weights::load(network, weights, device)?,
+            network: network::load(experiment, weights, device)?,
             pipeline: experiment.preprocess.clone(),
             settings: experiment.predict.clone(),
-            device: device.clone(),
         })
     }
 
@@ -105,7 +111,7 @@ impl<B: Kernels> Predictor<B> {
     ///
     /// # Errors
     ///
-    /// When the scan cannot be preprocessed, such as one that is constant.
+    /// When the scan cannot be preprocessed, such as one that is constant, or the device fails.
     pub fn predict(&self, scan: Prepared) -> Result<Predicted, PredictError> {
         let native = scan.image.grid();
         let prepared = self.pipeline.apply(Prepared { mask: None, ..scan })?;
@@ -123,7 +129,7 @@ impl<B: Kernels> Predictor<B> {
         native: &Grid,
     ) -> Result<Predicted, PredictError> {
         let probability = Volume {
-            voxels: self.probabilities(&image.voxels)?,
+            voxels: self.network.probabilities(&image.voxels)?,
             affine: image.affine,
         };
         let probability = resample(&probability, native, Interpolation::Linear, false);
@@ -139,16 +145,5 @@ impl<B: Kernels> Predictor<B> {
             },
             probability,
         })
-    }
-
-    fn probabilities(&self, image: &Array3<f32>) -> Result<Array3<f32>, PredictError> {
-        let (x, y, z) = image.dim();
-        let data = TensorData::new(image.iter().copied().collect(), [1, 1, x, y, z]);
-        let logits = self
-            .network
-            .forward(Tensor::<B, 5>::from_data(data, &self.device));
-        let values: Vec<f32> = sigmoid(logits).into_data().iter::<f32>().collect();
-        Array3::from_shape_vec((x, y, z), values)
-            .map_err(|error| PredictError::Device(error.to_string()))
     }
 }

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Inputs, Pipeline, Prepared, PreprocessError, Raw, StepTime};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
-use crate::volume::VolumeError;
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
+use crate::volume::{Affine, Volume, VolumeError};
 
 /// Raised whenever a step's results change, so that nothing made by older code is used.
 const VERSION: u32 = 2;
@@ -51,6 +51,8 @@ pub struct Record {
     pub source: PathBuf,
     /// Voxels of the prepared image along each axis.
     pub shape: [usize; 3],
+    /// Its affine, which its file keeps in single precision alone.
+    affine: [[f64; 4]; 4],
     /// The names of the steps it went through.
     pub steps: Vec<String>,
     /// What was doubtful about the scan.
@@ -128,6 +130,19 @@ impl CachedCase {
         })
     }
 
+    /// Reads the image as the pipeline made it: its place in double precision, unlike [`Self::load`]'s.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or damaged.
+    pub fn load_image(&self) -> Result<Volume<f32>, VolumeError> {
+        let record = self.checked_record()?;
+        Ok(Volume {
+            affine: Affine(record.affine),
+            ..read_image(&self.image)?
+        })
+    }
+
     fn checked_record(&self) -> Result<Record, VolumeError> {
         let damaged = |path: &Path, what: &str| VolumeError::Malformed {
             path: path.to_owned(),
@@ -165,6 +180,7 @@ impl CachedCase {
             case: inputs.id.to_owned(),
             source: std::path::absolute(inputs.image).unwrap_or_else(|_| inputs.image.to_owned()),
             shape: case.image.shape(),
+            affine: case.image.affine.0,
             steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
             warnings: warnings.to_owned(),
             version: VERSION,

@@ -1,5 +1,6 @@
 //! Preprocessing: what is done to a scan before a network sees it, one step a file.
 
+mod bias;
 pub mod cache;
 mod centre;
 mod inputs;

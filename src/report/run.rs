@@ -231,7 +231,7 @@ fn overlay(highlight: &Highlight) -> Overlay<'_> {
     Overlay {
         image: &segmented.image,
         truth: &segmented.truth,
-        prediction: &segmented.predicted.mask,
+        prediction: &segmented.prediction,
         title: format!(
             "{} ({} of the validation cases): IoU {:.3}",
             highlight.scores.case,

@@ -1,29 +1,18 @@
-//! Whether devices can do the work of an experiment.
+//! Whether several devices can share the work of an experiment.
+
+use burn::backend::Flex;
 
 use crate::experiment::Experiment;
-use crate::kernel::TrainingBackend;
 
-pub(super) const NO_DEVICE: &str = "no device was named to run on.";
-
-/// Whether the `devices` compute in the precision wanted, each of a step's batches finds one of them, none is
-/// idle, and the step is the one that a single device would have made.
-pub(super) fn check_devices<B: TrainingBackend>(
-    experiment: &Experiment,
-    devices: &[B::Device],
-) -> Result<(), String> {
-    for device in devices {
-        experiment.train.precision.check::<B>(device)?;
+/// Whether each of a step's batches finds one of `count` devices, none is idle, and the step is the one that a
+/// single device would have made.
+pub(super) fn check_sharing(experiment: &Experiment, count: usize) -> Result<(), String> {
+    if count < 2 {
+        return Ok(());
     }
-    let (first, count) = match devices {
-        [] => return Err(NO_DEVICE.into()),
-        [_] => return Ok(()),
-        [first, ..] => (first, devices.len()),
-    };
     let accumulate = experiment.train.accumulate;
     let (model, dropout) = (experiment.model.name(), experiment.model.dropout());
-    let network = experiment
-        .model
-        .init::<B::InnerBackend>(experiment.seed, first);
+    let network = (experiment.model).init::<Flex>(experiment.seed, &Default::default());
     if network.has_running_statistics() {
         return Err(format!(
             "{model} is normalised over batches, and its running statistics are not shared between \

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cpu_time::ProcessTime;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Options;
-use crate::device::{cpu_model, gpu_model, peak_memory_mib};
+use super::commit::commit;
+use crate::device::{self, DeviceName, cpu_model, gpu_model, peak_memory_mib};
 use crate::files::{FileError, write_json};
 use crate::kernel::instruction_set;
 use crate::preprocess::cache::InputDigests;
@@ -20,7 +20,7 @@ use crate::preprocess::cache::InputDigests;
 pub struct Environment {
     /// What each case was read from: the SHA-256 of its files.
     pub inputs: BTreeMap<String, InputDigests>,
-    /// Each start of the run, and what it came to use: one, unless the run was interrupted.
+    /// Each start of the run, and what it used: one, unless the run was interrupted.
     pub sessions: Vec<Session>,
     #[serde(skip)]
     since: Since,
@@ -32,7 +32,7 @@ pub struct Environment {
 pub struct Session {
     /// The program's version.
     pub version: String,
-    /// The commit that it was built from, with `-dirty` after it if files had changed.
+    /// The commit that it was built from, with `-dirty` after it if files had changed, or `unknown`.
     pub commit: String,
     /// Cargo features that it was built with.
     pub features: Vec<String>,
@@ -69,13 +69,9 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            commit: env!("CALVARIA_COMMIT").into(),
-            features: if cfg!(feature = "cuda") {
-                vec!["cuda".into()]
-            } else {
-                Vec::new()
-            },
-            burn: "0.21.0".into(),
+            commit: commit().into(),
+            features: features(),
+            burn: env!("CALVARIA_BURN").into(),
             device: String::new(),
             gpu: None,
             cpu: cpu_model(),
@@ -94,17 +90,32 @@ impl Default for Session {
     }
 }
 
+/// The cargo features that are built in.
+fn features() -> Vec<String> {
+    let all = [
+        ("cuda", cfg!(feature = "cuda")),
+        ("vulkan", cfg!(feature = "vulkan")),
+    ];
+    let built = all.into_iter().filter(|(_, built)| *built);
+    built.map(|(name, _)| name.to_owned()).collect()
+}
+
 /// The counters when the session started.
 #[derive(Clone, Debug)]
 struct Since {
     wall: Instant,
-    cpu: ProcessTime,
+    cpu: Duration,
     energy: Option<f64>,
 }
 
 impl Environment {
     /// Starts a session of the run whose record is, or will be, in `file`.
-    pub fn start(file: &Path, options: &Options, inputs: BTreeMap<String, InputDigests>) -> Self {
+    pub fn start(
+        file: &Path,
+        devices: &[DeviceName],
+        command: &[String],
+        inputs: BTreeMap<String, InputDigests>,
+    ) -> Self {
         #[derive(Deserialize)]
         struct Earlier {
             sessions: Vec<Session>,
@@ -115,9 +126,9 @@ impl Environment {
             .and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok())
             .map_or_else(Vec::new, |earlier| earlier.sessions);
         sessions.push(Session {
-            device: options.device.clone(),
-            gpu: gpus(&options.device),
-            command: options.command.clone(),
+            device: device::names(devices),
+            gpu: gpus(devices),
+            command: command.to_vec(),
             ..Session::default()
         });
         Self {
@@ -125,7 +136,7 @@ impl Environment {
             sessions,
             since: Since {
                 wall: Instant::now(),
-                cpu: ProcessTime::now(),
+                cpu: cpu_time(),
                 energy: energy(),
             },
         }
@@ -156,7 +167,7 @@ impl Environment {
         let since = &self.since;
         if let Some(session) = self.sessions.last_mut() {
             session.wall_seconds = since.wall.elapsed().as_secs_f64();
-            session.cpu_seconds = since.cpu.elapsed().as_secs_f64();
+            session.cpu_seconds = (cpu_time() - since.cpu).as_secs_f64();
             session.peak_memory_mib = peak_memory_mib();
             let used = energy().zip(since.energy).map(|(now, then)| now - then);
             // The counter starts again from 0 now and then.
@@ -166,11 +177,16 @@ impl Environment {
     }
 }
 
-/// What the makers call the GPUs of `devices`, such as `cuda:0,cuda:1`.
-fn gpus(devices: &str) -> Option<String> {
-    let names = devices.split(',').filter_map(|name| name.parse().ok());
-    let models: Vec<String> = names.filter_map(gpu_model).collect();
+/// What the makers call the GPUs among `devices`.
+fn gpus(devices: &[DeviceName]) -> Option<String> {
+    let models: Vec<String> = devices.iter().copied().filter_map(gpu_model).collect();
     (!models.is_empty()).then(|| models.join(", "))
+}
+
+/// Processor time of this process so far, of all its threads.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// The energy counters of all processor packages together, in joules.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::dataset::{DatasetError, SplitError};
+use crate::device::DeviceError;
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::predict::PredictError;
@@ -13,6 +14,9 @@ use crate::train::TrainError;
 /// An experiment could not be run.
 #[derive(Debug, Error)]
 pub enum RunError {
+    /// The devices cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The cases cannot be found.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -29,7 +33,7 @@ pub enum RunError {
     #[error("{0}")]
     Setup(String),
     /// The user asked to stop while the cases were prepared.
-    #[error("stopped while preparing; prepared cases are kept for the next time.")]
+    #[error("stopped while preparing; prepared cases are kept; the same command resumes.")]
     Interrupted,
     /// Training failed or was interrupted.
     #[error(transparent)]
@@ -46,7 +50,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether the user asked to stop: nothing failed, and the same command goes on.
+    /// Whether the user asked to stop: nothing failed, and the same command resumes.
     pub fn is_interruption(&self) -> bool {
         matches!(
             self,
@@ -56,9 +60,10 @@ impl RunError {
 
     /// Whether the input or the configuration is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
-        matches!(
-            self,
-            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_)
-        )
+        match self {
+            Self::Device(error) => error.is_input(),
+            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_) => true,
+            _ => false,
+        }
     }
 }

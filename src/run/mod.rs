@@ -1,12 +1,15 @@
 //! A whole experiment: find the cases, prepare them, train every seed and fold, score, report.
 
+mod commit;
 mod devices;
 mod environment;
 mod error;
 mod plan;
 mod prepare;
 mod reports;
+mod score;
 mod single;
+mod sources;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -15,22 +18,23 @@ use burn_train::Interrupter;
 
 pub use environment::{Environment, Session};
 pub use error::RunError;
-pub use plan::{parts, variants};
-pub use prepare::{Preparation, PreparedData};
+pub use plan::{parts, recorded_folds, variants};
+pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
-pub use summary::{RunSummary, over_all};
+pub use summary::{RunSummary, mean_over_runs};
 
-use crate::console::Console;
-use crate::experiment::{Experiment, Resolved};
+use crate::console::{Console, Verbosity};
+use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
+use crate::experiment::Experiment;
 use crate::files::{FileError, create_folder, write_atomic};
-use crate::kernel::TrainingBackend;
 use crate::preprocess::Pipeline;
-use devices::check_devices;
+use crate::train::OwnLoss;
+use devices::check_sharing;
 use plan::plan;
 use reports::write_experiment;
 
 /// How to run an experiment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// The folder under which runs are kept.
     pub results: PathBuf,
@@ -40,32 +44,63 @@ pub struct Options {
     pub seeds: Vec<u64>,
     /// Folds to run; all if empty.
     pub folds: Vec<usize>,
+    /// Where to compute: the first device does the work, and more than one share the batches of each
+    /// training step. With [`DeviceChoice::Auto`] the experiment's own `devices` are taken if it names any.
+    pub device: DeviceChoice,
+    /// Trained on instead of the experiment's loss, where it is given. A run's config.yaml does not name it: give
+    /// the experiment a `name` of its own.
+    pub own_loss: Option<OwnLoss>,
     /// What the program was called with, for the record.
     pub command: Vec<String>,
-    /// The devices' names, for the record.
-    pub device: String,
+    /// Stops the run after the current step when told to; the same call resumes it.
+    pub interrupter: Interrupter,
+    /// Where progress is shown.
+    pub console: Console,
 }
 
-/// Runs every seed and fold asked for and returns their summaries. The first device does the work, and
-/// more than one share the batches of each training step.
+impl Default for Options {
+    /// As `calvaria run` without options, but silent.
+    fn default() -> Self {
+        Self {
+            results: "results".into(),
+            force: false,
+            seeds: Vec::new(),
+            folds: Vec::new(),
+            device: DeviceChoice::Auto,
+            own_loss: None,
+            command: Vec::new(),
+            interrupter: Interrupter::new(),
+            console: Console::new(Verbosity::Quiet),
+        }
+    }
+}
+
+/// Runs every seed and fold asked for and returns their summaries. What a run has finished is not done
+/// again; an unfinished one resumes.
+///
+/// Runs on GPUs in one process wait for each other: see [`crate::device::catch_device_panic`].
 ///
 /// # Errors
 ///
 /// The first thing that goes wrong. Input and configuration are checked before training starts.
-pub fn run<B: TrainingBackend>(
-    resolved: &Resolved,
-    options: &Options,
-    devices: &[B::Device],
-    interrupter: &Interrupter,
-    console: &Console,
-) -> Result<Vec<RunSummary>, RunError> {
-    let experiment = &resolved.experiment;
-    check_devices::<B>(experiment, devices).map_err(RunError::Setup)?;
+pub fn run(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>, RunError> {
+    let done = run_all(experiment, options);
+    if let Err(error) = &done {
+        options.console.finish();
+        options.console.log(&format!("error: {error}"));
+        options.console.end_log();
+    }
+    done
+}
+
+fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>, RunError> {
+    let console = &options.console;
+    let devices = choose_devices(experiment, options)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
     check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
-    let mut preparation = Preparation::new(&options.results, interrupter, console);
+    let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
     let alike = experiment.needs_one_shape();
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
@@ -84,13 +119,26 @@ pub fn run<B: TrainingBackend>(
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
         }
-        summaries.push(run.complete::<B>(&prepared, options, devices, interrupter, console)?);
+        summaries.push(run.complete(&prepared, options, &devices)?);
         data = Some((pipeline, prepared));
     }
     if runs.len() > 1 {
         write_experiment(&home, experiment, &summaries)?;
     }
     Ok(summaries)
+}
+
+/// The devices to run on, which can do this experiment's work.
+fn choose_devices(experiment: &Experiment, options: &Options) -> Result<Vec<DeviceName>, RunError> {
+    let own = DeviceChoice::Named(experiment.devices.clone());
+    let choice = match &options.device {
+        DeviceChoice::Auto if !experiment.devices.is_empty() => &own,
+        choice => choice,
+    };
+    let devices = resolve(choice, |warning| options.console.warn(warning))?;
+    check_precision(experiment.train.precision, &devices)?;
+    check_sharing(experiment, devices.len()).map_err(RunError::Setup)?;
+    Ok(devices)
 }
 
 /// Preprocesses every case of an experiment as its runs (all folds of its seed) would, into the

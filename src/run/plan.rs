@@ -1,8 +1,10 @@
 //! Which runs an experiment is: each of its seeds, on each fold.
 
+use std::path::Path;
+
 use super::single::Run;
 use super::{Options, RunError};
-use crate::dataset::Case;
+use crate::dataset::{Case, Fold};
 use crate::experiment::Experiment;
 
 /// The runs asked for, in the order in which they are run.
@@ -38,7 +40,7 @@ pub(super) fn plan(
             runs.push(Run {
                 experiment: Experiment {
                     seed,
-                    // Where a run was computed is told by its environment.json; it may go on elsewhere.
+                    // Where a run was computed is told by its environment.json; it may be resumed elsewhere.
                     devices: Vec::new(),
                     ..experiment.clone()
                 },
@@ -81,4 +83,15 @@ pub fn parts(
         (run.experiment.seed, fold)
     };
     Ok(runs.iter().map(part).collect())
+}
+
+/// The fold of the run that `file` is the `config.yaml` of, as noted beside it; none for another experiment's
+/// file.
+pub fn recorded_folds(file: &Path) -> Vec<usize> {
+    if file.file_name().is_none_or(|name| name != "config.yaml") {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string(file.with_file_name("split.json")).ok();
+    let fold = text.and_then(|text| serde_json::from_str::<Fold>(&text).ok());
+    fold.map(|fold| fold.index).into_iter().collect()
 }

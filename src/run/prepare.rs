@@ -11,8 +11,10 @@ use rayon::prelude::*;
 use super::RunError;
 use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
+use crate::experiment::Experiment;
 use crate::preprocess::cache::{Cache, CachedCase, FromCache, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
+use crate::settings::nearest;
 
 /// The cases of an experiment, ready for the network.
 pub struct PreparedData {
@@ -38,11 +40,10 @@ impl PreparedData {
             .collect()
     }
 
-    /// The raw files of the cases with these ids, in this order.
-    pub fn sources(&self, ids: &[String]) -> Vec<&Case> {
-        ids.iter()
-            .filter_map(|id| self.cases.get(id).map(|case| &case.source))
-            .collect()
+    /// The cases with these ids, in this order, and their prepared files.
+    pub fn cases(&self, ids: &[String]) -> Vec<(&Case, &CachedCase)> {
+        let cases = ids.iter().filter_map(|id| self.cases.get(id));
+        cases.map(|case| (&case.source, &case.files)).collect()
     }
 
     /// What the cases with these ids were read from.
@@ -205,6 +206,50 @@ impl<'a> Preparation<'a> {
         }
         self.console.say(&format!("{line}."));
     }
+}
+
+/// The case called `id` (the first that trains if none is named), preprocessed as training on the first fold
+/// would.
+///
+/// # Errors
+///
+/// When there is no such case, or one cannot be prepared.
+pub fn prepare_case(
+    experiment: &Experiment,
+    id: Option<&str>,
+    preparation: &mut Preparation,
+) -> Result<TrainingCase, RunError> {
+    let cases = experiment.data.cases()?;
+    let folds = experiment.split.folds(&cases, experiment.seed)?;
+    let first = folds.into_iter().next();
+    let training = first.map(|fold| fold.train).unwrap_or_default();
+    let Some(id) = id.or(training.first().map(String::as_str)) else {
+        return Err(RunError::Setup(
+            "the split leaves no case to train on".into(),
+        ));
+    };
+    let Some(case) = cases.iter().find(|case| case.id == id) else {
+        let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
+        let suggestion =
+            nearest(id, &ids).map_or(String::new(), |id| format!(" Did you mean {id}?"));
+        return Err(RunError::Setup(format!(
+            "there is no case {id} among the {} of this experiment.{suggestion} `calvaria list cases` \
+             names them all.",
+            ids.len()
+        )));
+    };
+    let learnt_from = cases.iter().filter(|case| training.contains(&case.id));
+    let learnt_from: Vec<&Case> = learnt_from.collect();
+    let pipeline = preparation.learn(experiment.preprocess.clone(), &learnt_from)?;
+    let prepared = preparation.prepare_all(&[case], &pipeline)?;
+    let files = prepared.into_iter().next().map(|prepared| prepared.files);
+    let Some(files) = files else {
+        unreachable!("each case that is prepared is returned");
+    };
+    Ok(TrainingCase {
+        id: case.id.clone(),
+        files,
+    })
 }
 
 /// Checks that a case's shape is the first case's.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{RunError, RunSummary, over_all};
+use super::{RunError, RunSummary, mean_over_runs};
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
@@ -23,7 +23,7 @@ pub(super) fn write_experiment(
         home,
         experiment,
         &finished,
-        over_all(summaries),
+        mean_over_runs(summaries),
     )?)
 }
 

@@ -3,20 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn_train::Interrupter;
-
-use super::devices::NO_DEVICE;
+use super::score::score;
 use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
-use crate::console::{Console, duration};
+use crate::console::duration;
 use crate::dataset::{Case, Fold};
-use crate::evaluate::evaluate_case;
+use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
-use crate::kernel::TrainingBackend;
-use crate::layout::{CaseScores, RunFolder};
+use crate::layout::RunFolder;
 use crate::predict::Predictor;
-use crate::report::{self, Highlight};
-use crate::train::{self, Checkpoints};
+use crate::report;
+use crate::train::{self, Checkpoints, TrainInput};
 
 /// One seed and fold of an experiment.
 pub(super) struct Run {
@@ -55,7 +52,7 @@ impl Run {
             .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
     }
 
-    /// A run goes on only with the settings it was started with, or for more epochs.
+    /// A run resumes only with the settings it was started with, or for more epochs.
     pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
         let config = self.files().config();
         if options.force || !config.exists() {
@@ -114,14 +111,13 @@ impl Run {
     }
 
     /// Trains, scores and reports what is not done yet.
-    pub(super) fn complete<B: TrainingBackend>(
+    pub(super) fn complete(
         &self,
         data: &PreparedData,
         options: &Options,
-        devices: &[B::Device],
-        interrupter: &Interrupter,
-        console: &Console,
+        devices: &[DeviceName],
     ) -> Result<RunSummary, RunError> {
+        let console = &options.console;
         let summary_file = self.files().summary();
         let Some(_lock) = lock(&self.files().lock())? else {
             return Err(RunError::Setup(format!(
@@ -156,12 +152,13 @@ impl Run {
         write_json(&self.files().split(), &self.fold)?;
         let environment_file = self.files().environment();
         let inputs = data.inputs(self.fold.train.iter().chain(&self.fold.validation));
-        let mut environment = Environment::start(&environment_file, options, inputs);
+        let command = &options.command;
+        let mut environment = Environment::start(&environment_file, devices, command, inputs);
         environment.write(&environment_file)?;
         console.log_to(&self.files().log())?;
         console.detail(|| environment.line());
-        let done = self.train_and_score::<B>(data, devices, interrupter, console);
-        // What was used is told of a session that failed as well, unless that cannot be written either.
+        let done = self.train_and_score(data, options, devices);
+        // A session that failed is recorded as well, unless that cannot be written either.
         let noted = environment.write(&environment_file);
         let summary = done?;
         noted?;
@@ -171,34 +168,34 @@ impl Run {
         Ok(summary)
     }
 
-    fn train_and_score<B: TrainingBackend>(
+    fn train_and_score(
         &self,
         data: &PreparedData,
-        devices: &[B::Device],
-        interrupter: &Interrupter,
-        console: &Console,
+        options: &Options,
+        devices: &[DeviceName],
     ) -> Result<RunSummary, RunError> {
-        let started = Instant::now();
+        let (started, console) = (Instant::now(), &options.console);
         if Checkpoints::of(&self.folder).resumable() {
             console.say("Continuing from the last checkpoint.");
         }
-        let Some((device, helpers)) = devices.split_first() else {
-            return Err(RunError::Setup(NO_DEVICE.into()));
+        let input = TrainInput {
+            folder: &self.folder,
+            group: self.home(),
+            train: data.select(&self.fold.train),
+            validation: data.select(&self.fold.validation),
+            own_loss: options.own_loss.clone(),
+            interrupter: options.interrupter.clone(),
+            console: console.clone(),
         };
-        let progress = train::train::<B>(
-            &self.experiment,
-            train::Fold {
-                folder: &self.folder,
-                group: self.home(),
-                train: data.select(&self.fold.train),
-                validation: data.select(&self.fold.validation),
-                interrupter: interrupter.clone(),
-                console: console.clone(),
-            },
-            device,
-            helpers,
-        )?;
-        let scored = self.score::<B>(data, device, console)?;
+        let progress = train::train(&self.experiment, input, devices)?;
+        let best = Checkpoints::of(&self.folder).best();
+        let predictor = Predictor::new(&self.experiment, &best, devices[0])?;
+        let cases = data.cases(&self.fold.validation);
+        let scored = score(&predictor, &cases, &self.experiment.evaluate)?;
+        console.say(&format!(
+            "Scored {} validation cases on their own grids.",
+            scored.scores.len()
+        ));
         self.files().write_cases(&scored.scores)?;
         let summary = RunSummary::new(
             &self.variant,
@@ -240,48 +237,4 @@ impl Run {
             source,
         })
     }
-
-    /// Scores every validation case with the best weights, keeping the three that the report shows.
-    fn score<B: TrainingBackend>(
-        &self,
-        data: &PreparedData,
-        device: &B::Device,
-        console: &Console,
-    ) -> Result<Scored, RunError> {
-        let best = Checkpoints::of(&self.folder).best();
-        let predictor = Predictor::<B::InnerBackend>::new(&self.experiment, &best, device)?;
-        let mut scores: Vec<CaseScores> = Vec::new();
-        for case in data.sources(&self.fold.validation) {
-            let (scored, _) = evaluate_case(&predictor, case, &self.experiment.evaluate)?;
-            scores.push(scored);
-        }
-        let mut ranked: Vec<&CaseScores> = scores.iter().collect();
-        ranked.sort_by(|a, b| b.iou().total_cmp(&a.iou()));
-        let mut highlights = Vec::new();
-        let last = ranked.len().saturating_sub(1);
-        for (rank, label) in [(0, "best"), (last / 2, "median"), (last, "worst")] {
-            let Some(chosen) = ranked.get(rank) else {
-                continue;
-            };
-            for case in data.sources(std::slice::from_ref(&chosen.case)) {
-                let (scores, segmented) =
-                    evaluate_case(&predictor, case, &self.experiment.evaluate)?;
-                highlights.push(Highlight {
-                    label,
-                    scores,
-                    segmented,
-                });
-            }
-        }
-        console.say(&format!(
-            "Scored {} validation cases on their own grids.",
-            scores.len()
-        ));
-        Ok(Scored { scores, highlights })
-    }
-}
-
-struct Scored {
-    scores: Vec<CaseScores>,
-    highlights: Vec<Highlight>,
 }

@@ -1,4 +1,4 @@
-//! What a run came to: `summary.json`, and the lines shown at the end.
+//! The result of a run: `summary.json`, and the lines shown at the end.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::layout::CaseScores;
 use crate::statistics::mean_and_sd;
 use crate::train::Progress;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Seed and fold, as in the folder's name.
@@ -66,7 +66,7 @@ impl RunSummary {
         })
     }
 
-    /// Name and value of every number, for people.
+    /// Name and value of every number, human-readable.
     pub fn rows(&self) -> Vec<(String, String)> {
         let row = |name: &str, value: String| (name.to_owned(), value);
         vec![
@@ -86,8 +86,8 @@ impl RunSummary {
     }
 }
 
-/// Name and value of every number over several runs, for people.
-pub fn over_all(runs: &[RunSummary]) -> Vec<(String, String)> {
+/// Name, mean and deviation of every number over several runs, human-readable.
+pub fn mean_over_runs(runs: &[RunSummary]) -> Vec<(String, String)> {
     let row = |name: &str, value: fn(&RunSummary) -> f64| {
         let values: Vec<f64> = runs.iter().map(value).collect();
         let (mean, sd) = mean_and_sd(&values);

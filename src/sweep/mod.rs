@@ -23,6 +23,7 @@ pub mod history;
 pub mod leaderboard;
 mod preflight;
 mod report;
+mod run;
 mod run_key;
 pub mod study;
 
@@ -33,5 +34,6 @@ pub use driver::Driver;
 pub use error::{DriverError, SweepError};
 pub use history::{History, Status, Trial};
 pub use report::write_report;
+pub use run::{Options, SweepRunError, Swept, preview, run};
 pub use run_key::RunKey;
 pub use study::{Next, Study, TrialStart};

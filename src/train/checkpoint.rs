@@ -1,5 +1,5 @@
 //! `checkpoints/`: `best.safetensors` and `last.safetensors` hold weights; `last.state` holds
-//! everything that a run needs to go on.
+//! everything that a run needs to resume.
 
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,7 @@ impl Checkpoints {
         self.files.last_state()
     }
 
-    /// Whether there is a state to go on from.
+    /// Whether there is a state to resume from.
     pub fn resumable(&self) -> bool {
         self.state().is_file()
     }

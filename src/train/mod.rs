@@ -5,37 +5,34 @@ mod ema;
 mod finite;
 mod gradient;
 mod learning_rate;
-mod quantity;
+mod objective;
 mod replicas;
 mod segmenter;
+mod session;
+mod step_metric;
 mod strategy;
 mod timing;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
 
-use burn_train::metric::LearningRateMetric;
-use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
+use burn_train::Interrupter;
 use thiserror::Error;
 
 pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
 pub use learning_rate::LearningRate;
+pub use objective::OwnLoss;
 pub use segmenter::{Segmenter, StepRecord};
-pub use timing::{Pace, pace};
+pub use timing::{StepTiming, time_steps};
 
-use self::quantity::{Dice, Iou, IouSoft, LossValue, Mean};
-use self::replicas::Replicas;
-use self::strategy::Strategy;
 use crate::console::Console;
-use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
+use crate::dataset::TrainingCase;
+use crate::device::{DeviceJob, DeviceName, DevicePanic, run_on};
 use crate::experiment::Experiment;
 use crate::files::FileError;
 use crate::kernel::TrainingBackend;
 use crate::layout::RunFolder;
 use crate::preprocess::PreprocessError;
-use crate::sync::lock;
-use crate::track::{TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
+use crate::track::TensorBoardError;
 
 /// Training could not be done, or not to its end.
 #[derive(Debug, Error)]
@@ -57,7 +54,7 @@ pub enum TrainError {
         /// The cases in the batch.
         cases: Vec<String>,
     },
-    /// Training went on with a finite loss over weights that are not.
+    /// The loss is finite, and the weights are not.
     #[error(
         "the weights are no longer finite after epoch {epoch}. Epochs before it are saved. Try a \
          lower optimizer.learning_rate or train.gradient_clip: 1.0."
@@ -86,6 +83,9 @@ pub enum TrainError {
     /// TensorBoard's events could not be written.
     #[error(transparent)]
     TensorBoard(#[from] TensorBoardError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DevicePanic),
     /// The user asked to stop.
     #[error("stopped after epoch {epochs}; what was done is saved. The same command continues it.")]
     Interrupted {
@@ -106,7 +106,7 @@ fn kept(epoch: usize) -> String {
 }
 
 /// One fold's data, where its results go, and who is told.
-pub struct Fold<'a> {
+pub struct TrainInput<'a> {
     /// The run's folder.
     pub folder: &'a Path,
     /// The folder of the experiment, which the run is a fold and seed of.
@@ -115,158 +115,47 @@ pub struct Fold<'a> {
     pub train: Vec<TrainingCase>,
     /// Cases to validate on.
     pub validation: Vec<TrainingCase>,
+    /// Trained on instead of the experiment's loss, where it is given.
+    pub own_loss: Option<OwnLoss>,
     /// Stops training after the current step when told to.
     pub interrupter: Interrupter,
-    /// Lines and a bar for people.
+    /// Progress messages and a bar.
     pub console: Console,
 }
 
-impl Fold<'_> {
+impl TrainInput<'_> {
     fn files(&self) -> RunFolder {
         RunFolder::new(self.folder)
     }
 }
 
-/// Trains `experiment` on one fold, going on from its last checkpoint if there is one, and returns
+/// Trains `experiment` on one fold, resuming from its last checkpoint if there is one, and returns
 /// the progress made. The best weights are in `checkpoints/best.safetensors`.
 ///
-/// The network is on `device`; `helpers` are more devices that share each step's batches, each with a
-/// copy of the network.
+/// The network is on the first of `devices`; the others share each step's batches, each with a copy of
+/// the network.
 ///
 /// # Errors
 ///
-/// When a case cannot be read, a file not written, the loss is not finite, or the user interrupts.
-pub fn train<B: TrainingBackend>(
+/// When a case cannot be read, a file not written, the loss is not finite, the device fails, or the user
+/// interrupts.
+pub fn train(
     experiment: &Experiment,
-    fold: Fold<'_>,
-    device: &B::Device,
-    helpers: &[B::Device],
+    input: TrainInput<'_>,
+    devices: &[DeviceName],
 ) -> Result<Progress, TrainError> {
-    let training = &experiment.train;
-    let epoch = Arc::new(AtomicUsize::new(0));
-    let loading = Failure::default();
-    let steps = training
-        .steps_per_epoch
-        .unwrap_or_else(|| training.steps_for(fold.train.len()));
-    let sampling = |order, batch_size| Sampling {
-        seed: experiment.seed,
-        order,
-        batch_size,
-        workers: training.workers,
-    };
-    let validation_count = fold.validation.len();
-    let train_loader = BatchLoader::<B>::new(
-        fold.train.clone(),
-        sampling(
-            Order::Shuffled {
-                batches: steps * training.accumulate,
-                patch: training.patch.clone(),
-                augment: experiment.augment.clone(),
-            },
-            training.batch_size,
-        ),
-        Arc::clone(&epoch),
-        Arc::clone(&loading),
-        device.clone(),
-    );
-    // Validated one by one, so that every case counts the same.
-    let validation_loader = BatchLoader::<B::InnerBackend>::new(
-        fold.validation.clone(),
-        sampling(Order::Sequential, 1),
-        Arc::clone(&epoch),
-        Arc::clone(&loading),
-        device.clone(),
-    );
-
-    let checkpoints = Checkpoints::of(fold.folder);
-    let optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
-    let network = experiment.model.init::<B>(experiment.seed, device);
-    let mut model = Segmenter::new(network, experiment.loss.clone(), experiment.train.precision);
-    let (mut progress, mut averaged) = (Progress::default(), None);
-    if checkpoints.resumable() {
-        let resumed = checkpoints.resume(model, &optimizer, device)?;
-        (model, averaged, progress) = (resumed.model, resumed.averaged, resumed.progress);
-    }
-    let done = progress.history.len();
-    let progress = Arc::new(Mutex::new(progress));
-    let schedule = LearningRate {
-        schedule: experiment.schedule.clone(),
-        learning_rate: experiment.optimizer.learning_rate(),
-        warmup: training.warmup,
-        step: done * steps,
-        epoch: steps,
-        total: training.epochs * steps,
-        progress: Arc::clone(&progress),
-    };
-    let mut board = TensorBoard::new(&fold.files().tensorboard())?;
-    describe(experiment, fold.group, &mut board);
-    let board = Arc::new(Mutex::new(board));
-    let mut console = fold.console.clone();
-    console.start("training", training.epochs * steps, done * steps);
-
-    let strategy = Arc::new(Strategy {
-        optimizer: optimizer.clone(),
-        training: training.clone(),
-        checkpoints,
-        files: fold.files(),
-        epoch,
-        loading,
-        steps,
-        progress,
-        replicas: Mutex::new(Replicas::new(device.clone(), helpers)),
-        averaged: Mutex::new(averaged),
-        failure: Mutex::new(None),
-        console: console.clone(),
-        board: Arc::clone(&board),
-        events_lost: AtomicBool::new(false),
-    });
-    let logger = TensorBoardLogger::new(board, done * steps, done * validation_count);
-    let mut session = SupervisedTraining::new(
-        fold.folder,
-        Arc::new(train_loader),
-        Arc::new(validation_loader),
-    )
-    .metrics((
-        Mean::<LossValue>::default(),
-        Mean::<Iou>::default(),
-        Mean::<IouSoft>::default(),
-        Mean::<Dice>::default(),
-    ))
-    .metric_train_numeric(LearningRateMetric::new())
-    .with_metric_logger(logger)
-    .with_application_logger(None)
-    .with_interrupter(fold.interrupter.clone())
-    .renderer(console.clone())
-    .with_training_strategy(TrainingStrategy::Custom(strategy.clone()))
-    .num_epochs(training.epochs);
-    if done > 0 {
-        session = session.checkpoint(done);
-    }
-    let _result = session.launch(Learner::new(model, optimizer, schedule));
-    console.finish();
-
-    if let Some(error) = lock(&strategy.failure).take() {
-        return Err(error);
-    }
-    let progress = lock(&strategy.progress).clone();
-    if fold.interrupter.should_stop() {
-        return Err(TrainError::Interrupted {
-            epochs: progress.history.len(),
-        });
-    }
-    let mut board = lock(&strategy.board);
-    board.end_session();
-    board.flush();
-    Ok(progress)
+    run_on(devices, Training { experiment, input })?
 }
 
-/// Tells TensorBoard what is trained. A session that resumes says it again, which TensorBoard passes
-/// over. Trials of different sweeps have the same names, so that a group is known by its folder.
-fn describe(experiment: &Experiment, group: &Path, board: &mut TensorBoard) {
-    // An experiment was read from YAML and can be written again; if not, the log does without.
-    let settings = serde_json::to_value(experiment).unwrap_or_default();
-    board.start_session(&group.to_string_lossy(), &hyperparameters(&settings));
-    let config = serde_yaml::to_string(experiment).unwrap_or_default();
-    board.text("config", &format!("```yaml\n{config}```"));
-    board.flush();
+struct Training<'a> {
+    experiment: &'a Experiment,
+    input: TrainInput<'a>,
+}
+
+impl DeviceJob for Training<'_> {
+    type Output = Result<Progress, TrainError>;
+
+    fn run<B: TrainingBackend>(self, devices: &[B::Device]) -> Self::Output {
+        session::Session::new(self.experiment, self.input).run::<B>(devices)
+    }
 }

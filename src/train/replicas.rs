@@ -38,9 +38,11 @@ enum Order<B: TrainingBackend> {
 }
 
 impl<B: TrainingBackend> Replicas<B> {
-    /// `first` is the device that batches and the network are on, `others` are those that help.
-    pub fn new(first: B::Device, others: &[B::Device]) -> Self {
-        let workers = others.iter().map(|device| Worker::start(device.clone()));
+    /// `first` is the device that batches and the network are on.
+    pub fn new(first: B::Device, extra_devices: &[B::Device]) -> Self {
+        let workers = extra_devices
+            .iter()
+            .map(|device| Worker::start(device.clone()));
         Self {
             workers: workers.collect(),
             first,
@@ -59,8 +61,8 @@ impl<B: TrainingBackend> Replicas<B> {
         }
     }
 
-    /// What each of the batches, at most [`Self::count`], comes to, in their order, with the gradients
-    /// on the first device.
+    /// The result of each of the batches, at most [`Self::count`], in their order, with the gradients on the
+    /// first device.
     pub fn differentiate(
         &mut self,
         model: &Segmenter<B>,

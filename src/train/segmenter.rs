@@ -7,9 +7,10 @@ use burn::tensor::{Tensor, TensorData};
 use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use ndarray::ArrayView3;
 
+use super::objective::{Objective, OwnLoss};
 use crate::dataset::Batch;
-use crate::kernel::{Kernels, Precision, TrainingBackend};
-use crate::loss::Loss;
+use crate::experiment::Experiment;
+use crate::kernel::{Kernels, Precision, TrainingBackend, with_checkpointing};
 use crate::metric::{Counts, soft_counts};
 use crate::model::Network;
 use crate::track::Preview;
@@ -20,23 +21,29 @@ pub struct Segmenter<B: Backend> {
     /// The network.
     pub network: Network<B>,
     #[module(skip)]
-    loss: Loss,
+    loss: Objective,
     #[module(skip)]
     precision: Precision,
+    #[module(skip)]
+    checkpointing: bool,
 }
 
 impl<B: Backend> Segmenter<B> {
-    /// Joins a network and a loss; the network computes in `precision`.
-    pub fn new(network: Network<B>, loss: Loss, precision: Precision) -> Self {
+    /// Joins the network of `experiment` and its loss, or another that is to be trained on instead.
+    pub fn new(network: Network<B>, experiment: &Experiment, own_loss: Option<&OwnLoss>) -> Self {
         Self {
             network,
-            loss,
-            precision,
+            loss: match own_loss {
+                Some(loss) => Objective::Own(loss.clone()),
+                None => Objective::Experiment(experiment.loss.clone()),
+            },
+            precision: experiment.train.precision,
+            checkpointing: experiment.train.checkpointing,
         }
     }
 }
 
-/// What one step came to, on the host.
+/// The result of one step, on the host.
 #[derive(Clone, Debug)]
 pub struct StepRecord {
     /// The batch's loss.
@@ -112,9 +119,11 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
         B::seed(&batch.images.device(), batch.seed);
         let images = self.precision.of(batch.images);
-        let outputs = self.network.forward_deep(images);
-        let logits = outputs[0].clone();
-        let loss = self.loss.forward_deep(outputs, batch.masks.clone());
+        let (logits, loss) = with_checkpointing(self.checkpointing, || {
+            let outputs = self.network.forward_deep(images);
+            let logits = outputs[0].clone();
+            (logits, self.loss.forward_deep(outputs, batch.masks.clone()))
+        });
         let grads = loss.backward();
         let record = record(
             batch.cases,

@@ -60,11 +60,11 @@ pub struct Strategy<B: TrainingBackend> {
     pub averaged: Mutex<Option<Segmenter<B::InnerBackend>>>,
     /// Why training failed, if it did.
     pub failure: Mutex<Option<TrainError>>,
-    /// Lines for people.
+    /// Progress messages.
     pub console: Console,
     /// Takes the validation pictures.
     pub board: Arc<Mutex<TensorBoard>>,
-    /// Whether it was said that events could not be written.
+    /// Whether the user knows that events could not be written.
     pub events_lost: AtomicBool,
 }
 
@@ -138,7 +138,7 @@ impl<B: TrainingBackend> SupervisedLearningStrategy<Components<B>> for Strategy<
 }
 
 impl<B: TrainingBackend> Strategy<B> {
-    /// One epoch; whether to go on to the next.
+    /// One epoch; whether to continue with the next.
     fn run_epoch(
         &self,
         learner: &mut Learner<Components<B>>,
@@ -220,7 +220,7 @@ impl<B: TrainingBackend> Strategy<B> {
         Ok(Outcome::Finished(sums))
     }
 
-    /// The mean gradient of the next batches that make a step, clipped, and what they came to.
+    /// The mean gradient of the next batches that make a step, clipped, and their results.
     fn gradient(
         &self,
         learner: &Learner<Components<B>>,
@@ -361,7 +361,7 @@ impl<B: TrainingBackend> Strategy<B> {
         Ok(!self.stops_early(&progress))
     }
 
-    /// A full disk costs TensorBoard's events, not the run; that is said once.
+    /// A full disk costs TensorBoard's events, not the run; the user is told once.
     fn tell_of_lost_events(&self) {
         if let Some(error) = lock(&self.board).failure()
             && !self.events_lost.swap(true, Ordering::Relaxed)

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::Segmenter;
 use crate::experiment::Experiment;
-use crate::kernel::TrainingBackend;
+use crate::kernel::{TrainingBackend, with_checkpointing};
 use crate::statistics::upper_median;
 
 /// What an experiment's network costs. Times are in seconds; where there are several, their median.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pace {
+pub struct StepTiming {
     /// Trainable weights.
     pub parameters: usize,
     /// The first training step, with whatever is compiled and tuned for it.
@@ -35,12 +35,12 @@ pub struct Pace {
 
 /// Trains the network, loss and optimiser of `experiment` for `steps` steps after a first one, on one batch
 /// of images of `size` (depth, height, width), then predicts as often.
-pub fn pace<B: TrainingBackend>(
+pub fn time_steps<B: TrainingBackend>(
     experiment: &Experiment,
     size: [usize; 3],
     steps: usize,
     device: &B::Device,
-) -> Pace {
+) -> StepTiming {
     let [depth, height, width] = size;
     let shape = [experiment.train.batch_size, 1, depth, height, width];
     let x = Tensor::<B, 5>::random(shape, Distribution::Normal(0.0, 1.0), device);
@@ -53,11 +53,13 @@ pub fn pace<B: TrainingBackend>(
     let (mut forward, mut backward, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=steps {
         let started = Instant::now();
-        let outputs = network.forward_deep(precision.of(x.clone()));
-        let loss = experiment.loss.forward_deep(outputs, masks.clone());
+        let loss = with_checkpointing(experiment.train.checkpointing, || {
+            let outputs = network.forward_deep(precision.of(x.clone()));
+            experiment.loss.forward_deep(outputs, masks.clone())
+        });
         losses.push(loss.clone().into_scalar().elem::<f32>());
         let between = Instant::now();
-        let model = Segmenter::new(network, experiment.loss.clone(), precision);
+        let model = Segmenter::new(network, experiment, None);
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         network = optimizer.step(rate, model, grads).network;
         wait::<B>(device);
@@ -74,7 +76,7 @@ pub fn pace<B: TrainingBackend>(
     }
     losses.truncate(steps + 1);
     let whole: Vec<f64> = forward.iter().zip(&backward).map(|(a, b)| a + b).collect();
-    Pace {
+    StepTiming {
         parameters,
         first_step: whole[0],
         forward: median(&forward),

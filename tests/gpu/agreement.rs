@@ -15,11 +15,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::AutodiffModule;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_train::Interrupter;
-use calvaria::console::{Console, Verbosity};
 use calvaria::device::{DeviceChoice, DeviceName, inventory, resolve};
 use calvaria::experiment;
-use calvaria::kernel::{Affine, Kernels, TrainingBackend, pad};
+use calvaria::kernel::{Affine, Kernels, TrainingBackend, pad, with_checkpointing};
 use calvaria::layout::{Epoch, RunFolder};
 use calvaria::loss::Loss;
 use calvaria::model::Model;
@@ -35,7 +33,7 @@ type Cpu = Autodiff<Flex>;
 trait Work {
     type Result;
 
-    fn on<B: TrainingBackend>(&self, device: &B::Device) -> Self::Result;
+    fn on<B: TrainingBackend>(&self, name: DeviceName, device: &B::Device) -> Self::Result;
 }
 
 /// The work's result on the processor, and on each GPU by name.
@@ -46,18 +44,18 @@ fn everywhere<W: Work>(work: &W) -> (W::Result, Vec<(DeviceName, W::Result)>) {
             continue;
         };
         if kind != "cpu" {
-            resolve(&DeviceChoice::Named(vec![device])).unwrap();
+            resolve(&DeviceChoice::Named(vec![device]), |_| {}).unwrap();
         }
         match device {
             #[cfg(feature = "cuda")]
             DeviceName::Cuda(index) => {
                 let on = burn_cuda::CudaDevice::new(index);
-                results.push((device, work.on::<Autodiff<burn_cuda::Cuda>>(&on)));
+                results.push((device, work.on::<Autodiff<burn_cuda::Cuda>>(device, &on)));
             }
             #[cfg(feature = "vulkan")]
             DeviceName::Vulkan(index) => {
                 let on = calvaria::device::vulkan_device(index);
-                results.push((device, work.on::<Autodiff<burn_wgpu::Vulkan>>(&on)));
+                results.push((device, work.on::<Autodiff<burn_wgpu::Vulkan>>(device, &on)));
             }
             _ => {}
         }
@@ -73,7 +71,10 @@ fn everywhere<W: Work>(work: &W) -> (W::Result, Vec<(DeviceName, W::Result)>) {
             "there should be a GPU"
         );
     }
-    (work.on::<Cpu>(&Default::default()), results)
+    (
+        work.on::<Cpu>(DeviceName::Cpu, &Default::default()),
+        results,
+    )
 }
 
 /// A result by what it is.
@@ -167,7 +168,7 @@ fn affine<B: TrainingBackend>(p: &[Tensor<B, 5>]) -> Affine<B> {
 impl Work for Operations {
     type Result = Named;
 
-    fn on<B: TrainingBackend>(&self, device: &B::Device) -> Named {
+    fn on<B: TrainingBackend>(&self, _: DeviceName, device: &B::Device) -> Named {
         let x = [2, 4, 6, 8, 10];
         let per_channel = [4, 1, 1, 1, 1];
         let mut all = Vec::new();
@@ -287,25 +288,31 @@ fn operations() {
 }
 
 /// A network's logits, its loss, and the gradient of its input, computed in a type.
-struct Networks(Model, DType);
+struct Networks {
+    model: Model,
+    dtype: DType,
+    checkpointing: bool,
+}
 
 impl Work for Networks {
     type Result = Named;
 
-    fn on<B: TrainingBackend>(&self, device: &B::Device) -> Named {
+    fn on<B: TrainingBackend>(&self, _: DeviceName, device: &B::Device) -> Named {
         let shape = [2, 1, 16, 16, 16];
         let truth = noise(7, shape)
             .iter::<f32>()
             .map(|v| f32::from(v > 0.2))
             .collect::<Vec<_>>();
-        let Self(model, dtype) = self;
+        let Self { model, dtype, .. } = self;
         if !B::supports_dtype(device, *dtype) {
             println!("{device:?} does not compute in {dtype:?}");
             return Vec::new();
         }
         let network = model.init::<B>(3, device);
         let images = Tensor::<B, 5>::from_data(noise(5, shape), device).require_grad();
-        let outputs = network.forward_deep(images.clone().cast(*dtype));
+        let outputs = with_checkpointing(self.checkpointing, || {
+            network.forward_deep(images.clone().cast(*dtype))
+        });
         let logits = outputs[0].clone().into_data();
         let masks = Tensor::from_data(TensorData::new(truth, shape), device);
         let loss = Loss::default().forward_deep(outputs, masks);
@@ -333,8 +340,10 @@ macro_rules! networks {
         #[test]
         fn $test() {
             let model: Model = serde_yaml::from_str($yaml).unwrap();
-            compare(&Networks(model.clone(), DType::F32), 1e-3);
-            compare(&Networks(model, DType::BF16), 5e-2);
+            for (dtype, tolerance) in [(DType::F32, 1e-3), (DType::BF16, 5e-2)] {
+                let (model, checkpointing) = (model.clone(), false);
+                compare(&Networks { model, dtype, checkpointing }, tolerance);
+            }
         }
     )+};
 }
@@ -351,6 +360,22 @@ networks! {
     resenc_unet: "{resenc_unet: {filters: 2, blocks: [1, 1, 1]}}",
     mednext: "{mednext: {filters: 2, blocks: [1, 1, 1], expansions: [2, 2, 2]}}",
     unet_2d: "{unet_2d: {filters: 2, levels: 3}}",
+}
+
+#[test]
+fn activations_that_are_computed_again() {
+    for yaml in [
+        "{unet: {filters: 2, levels: 3, norm: batch}}",
+        "{unet: {filters: 4, levels: 3, norm: group, upsampling: trilinear}}",
+        "{mednext: {filters: 2, blocks: [1, 1, 1], expansions: [2, 2, 2]}}",
+    ] {
+        let work = Networks {
+            model: serde_yaml::from_str(yaml).unwrap(),
+            dtype: DType::F32,
+            checkpointing: true,
+        };
+        compare(&work, 1e-3);
+    }
 }
 
 #[test]
@@ -380,7 +405,7 @@ struct Training<'a> {
 impl Work for Training<'_> {
     type Result = Vec<Epoch>;
 
-    fn on<B: TrainingBackend>(&self, device: &B::Device) -> Vec<Epoch> {
+    fn on<B: TrainingBackend>(&self, name: DeviceName, _: &B::Device) -> Vec<Epoch> {
         let heads = format!("data.nfbs.root={}", self.folder.join("heads").display());
         let options = [
             heads,
@@ -391,11 +416,10 @@ impl Work for Training<'_> {
         let results = tempfile::tempdir_in(self.folder).unwrap();
         let options = Options {
             results: results.path().into(),
+            device: DeviceChoice::Named(vec![name]),
             ..Options::default()
         };
-        let devices = std::slice::from_ref(device);
-        let (interrupter, console) = (Interrupter::new(), Console::new(Verbosity::Quiet));
-        run::run::<B>(&resolved, &options, devices, &interrupter, &console).unwrap();
+        run::run(&resolved.experiment, &options).unwrap();
         RunFolder::new(results.path().join("toy/seed-7"))
             .read_metrics()
             .unwrap()
@@ -437,8 +461,9 @@ struct Prediction<'a> {
 impl Work for Prediction<'_> {
     type Result = Vec<u8>;
 
-    fn on<B: TrainingBackend>(&self, device: &B::Device) -> Vec<u8> {
-        let predictor = Predictor::<B::InnerBackend>::from_run(self.run, device).unwrap();
+    fn on<B: TrainingBackend>(&self, name: DeviceName, _: &B::Device) -> Vec<u8> {
+        let device = DeviceChoice::Named(vec![name]);
+        let predictor = Predictor::open(self.run, &device, |_| {}).unwrap();
         let scan = Inputs::scan(self.scan, None).read().unwrap().case;
         let mask = predictor.predict(scan).unwrap().mask;
         mask.voxels.into_iter().collect()

@@ -1,12 +1,11 @@
 //! The operations of a 3-D U-Net on the CPU against Burn's own, values and gradients.
 
-use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{ElementConversion, Tensor, module};
-use calvaria::kernel::{Affine, Kernels, TrainingBackend, reference};
+use calvaria::kernel::{Affine, Kernels, TrainingBackend, reference, with_checkpointing};
 use calvaria::loss::Loss;
 use calvaria::model::{Model, Network};
 use proptest::prelude::*;
@@ -336,7 +335,7 @@ fn checkpointing_does_not_change_a_bit() {
         "{unet: {filters: 4, levels: 3, norm: none, upsampling: trilinear}}",
         "{unet: {filters: 8, levels: 2, norm: group, activation: leaky_relu}}",
     ] {
-        let checkpointed = step::<Autodiff<Flex, BalancedCheckpointing>>(yaml);
+        let checkpointed = with_checkpointing(true, || step::<Ad>(yaml));
         assert_eq!(checkpointed, step::<Ad>(yaml), "{yaml}");
     }
 }

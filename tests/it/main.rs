@@ -57,6 +57,7 @@ mod report {
 }
 mod run {
     mod folder;
+    mod library;
     mod resume;
     mod training;
 }

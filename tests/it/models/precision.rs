@@ -10,8 +10,6 @@ use calvaria::layout::RunFolder;
 use calvaria::loss::Loss;
 use calvaria::model::Model;
 
-use crate::common::{calvaria, noise, toy_workplace};
-
 type Ad = Autodiff<Flex>;
 
 const MODELS: &str = "

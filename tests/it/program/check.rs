@@ -44,7 +44,7 @@ fn a_planted_change_is_told_with_its_size() {
         write(folder, from, to);
         check(folder, &[])
             .code(1)
-            .stdout(contains("values moved").and(contains("train_loss")))
+            .stdout(contains("values differ").and(contains("train_loss")))
             .stderr(contains("1 of 1 experiments"));
     }
     // Nothing is stored without a reason, and with one what is now.

@@ -3,10 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use burn::backend::flex::FlexDevice;
-use burn::backend::{Autodiff, Flex};
-use burn_train::Interrupter;
-use calvaria::console::{Console, Verbosity};
 use calvaria::device::{DeviceChoice, DeviceName};
 use calvaria::experiment;
 use calvaria::run::{self, Options, RunError};
@@ -23,16 +19,12 @@ fn weights(folder: &Path, devices: usize, options: &[&str]) -> Result<Vec<u8>, R
     overrides.push(data);
     let resolved = experiment::load(&folder.join("toy.yaml"), &overrides).unwrap();
     let results = tempfile::tempdir_in(folder).unwrap();
-    run::run::<Autodiff<Flex>>(
-        &resolved,
-        &Options {
-            results: results.path().into(),
-            ..Options::default()
-        },
-        &vec![FlexDevice; devices],
-        &Interrupter::new(),
-        &Console::new(Verbosity::Quiet),
-    )?;
+    let options = Options {
+        results: results.path().into(),
+        device: DeviceChoice::Named(vec![DeviceName::Cpu; devices]),
+        ..Options::default()
+    };
+    run::run(&resolved.experiment, &options)?;
     Ok(fs::read(
         results
             .path()
@@ -177,7 +169,7 @@ fn an_experiment_may_name_its_devices() {
 
 #[test]
 fn auto_is_a_device_that_works() {
-    let devices = calvaria::device::resolve(&DeviceChoice::Auto).unwrap();
+    let devices = calvaria::device::resolve(&DeviceChoice::Auto, |_| {}).unwrap();
     let [device] = devices[..] else {
         panic!("auto is one device")
     };

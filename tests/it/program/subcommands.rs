@@ -277,3 +277,25 @@ fn preprocess_writes_the_bias_field_and_keeps_the_files_type() {
         .code(2)
         .stderr(contains("uint8").and(contains("same")));
 }
+
+#[test]
+fn completions_and_manual_pages_name_every_subcommand() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = calvaria().args(["completions", shell]).assert().success();
+        let script = String::from_utf8_lossy(&script.get_output().stdout).into_owned();
+        assert!(
+            script.contains("sweep") && script.contains("force"),
+            "{shell}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man/man1");
+    calvaria().arg("man").arg(&pages).assert().success();
+    for (page, name) in [("calvaria.1", "sweep"), ("calvaria-run.1", "force")] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(name), "{page}: {text}");
+    }
+    // Where a file is in the way.
+    let occupied = pages.join("calvaria.1");
+    calvaria().arg("man").arg(occupied).assert().code(1);
+}

@@ -12,7 +12,7 @@ use calvaria::volume::{Affine, Volume};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::common::{calvaria, killed_run, toy_head, toy_workplace};
+use crate::common::{calvaria, killed_run, repository, toy_head, toy_workplace};
 
 fn run(folder: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
     calvaria()
@@ -160,6 +160,18 @@ fn the_environment_tells_what_a_run_was_made_from_and_used() {
     assert_eq!(last["command"][1], "run");
     assert!(last["wall_seconds"].as_f64().unwrap() > 0.0);
     assert!(last["cpu_seconds"].as_f64().unwrap() > 0.0);
+    let lock = fs::read_to_string(repository("Cargo.lock")).unwrap();
+    assert!(lock.contains(&format!("name = \"burn\"\nversion = {}", last["burn"])));
+    let described = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .current_dir(repository(""))
+        .output();
+    if let Ok(described) = described
+        && repository(".git").exists()
+    {
+        let commit = String::from_utf8(described.stdout).unwrap();
+        assert_eq!(last["commit"], commit.trim());
+    }
     let image = folder.path().join("heads/sub-02/sub-02_T1w.nii.gz");
     let told = &environment["inputs"]["sub-02"]["image"];
     let sum = std::process::Command::new("sha256sum")

@@ -12,7 +12,7 @@ use burn_train::metric::{
 use super::segmenter::StepRecord;
 
 /// A number read off a [`StepRecord`].
-pub trait Quantity: Clone + Send + Sync + 'static {
+pub trait StepMetric: Clone + Send + Sync + 'static {
     /// Its name in TensorBoard and on the progress bar.
     const NAME: &'static str;
     /// Which way is better.
@@ -21,13 +21,13 @@ pub trait Quantity: Clone + Send + Sync + 'static {
     fn of(record: &StepRecord) -> f64;
 }
 
-macro_rules! quantities {
-    ($($(#[$meta:meta])* $quantity:ident $name:literal $better:literal |$record:ident| $value:expr;)+) => {
+macro_rules! step_metrics {
+    ($($(#[$meta:meta])* $metric:ident $name:literal $better:literal |$record:ident| $value:expr;)+) => {
         $($(#[$meta])*
         #[derive(Clone, Debug)]
-        pub struct $quantity;
+        pub struct $metric;
 
-        impl Quantity for $quantity {
+        impl StepMetric for $metric {
             const NAME: &'static str = $name;
             const HIGHER_IS_BETTER: bool = $better;
             fn of($record: &StepRecord) -> f64 { $value }
@@ -35,7 +35,7 @@ macro_rules! quantities {
     };
 }
 
-quantities! {
+step_metrics! {
     /// The loss.
     LossValue "loss" false |record| record.loss;
     /// IoU of the thresholded prediction.
@@ -46,43 +46,43 @@ quantities! {
     Dice "dice" true |record| record.mean(|counts| counts.dice());
 }
 
-/// The running mean of a [`Quantity`] over an epoch, each sample counting once.
+/// The running mean of a [`StepMetric`] over an epoch, each sample counting once.
 #[derive(Clone)]
-pub struct Mean<Q> {
+pub struct Mean<M> {
     name: MetricName,
     state: NumericMetricState,
-    quantity: PhantomData<Q>,
+    metric: PhantomData<M>,
 }
 
-impl<Q: Quantity> Default for Mean<Q> {
+impl<M: StepMetric> Default for Mean<M> {
     fn default() -> Self {
         Self {
-            name: Arc::new(Q::NAME.to_owned()),
+            name: Arc::new(M::NAME.to_owned()),
             state: NumericMetricState::default(),
-            quantity: PhantomData,
+            metric: PhantomData,
         }
     }
 }
 
-/// A quantity's value for one step and the number of samples behind it.
-pub struct Measured<Q> {
+/// A metric's value for one step and the number of samples behind it.
+pub struct Measured<M> {
     value: f64,
     samples: usize,
-    quantity: PhantomData<Q>,
+    metric: PhantomData<M>,
 }
 
-impl<Q: Quantity> Adaptor<Measured<Q>> for StepRecord {
-    fn adapt(&self) -> Measured<Q> {
+impl<M: StepMetric> Adaptor<Measured<M>> for StepRecord {
+    fn adapt(&self) -> Measured<M> {
         Measured {
-            value: Q::of(self),
+            value: M::of(self),
             samples: self.cases.len(),
-            quantity: PhantomData,
+            metric: PhantomData,
         }
     }
 }
 
-impl<Q: Quantity> Metric for Mean<Q> {
-    type Input = Measured<Q>;
+impl<M: StepMetric> Metric for Mean<M> {
+    type Input = Measured<M>;
 
     fn name(&self) -> MetricName {
         Arc::clone(&self.name)
@@ -91,12 +91,12 @@ impl<Q: Quantity> Metric for Mean<Q> {
     fn attributes(&self) -> MetricAttributes {
         NumericAttributes {
             unit: None,
-            higher_is_better: Q::HIGHER_IS_BETTER,
+            higher_is_better: M::HIGHER_IS_BETTER,
         }
         .into()
     }
 
-    fn update(&mut self, item: &Measured<Q>, _metadata: &MetricMetadata) -> SerializedEntry {
+    fn update(&mut self, item: &Measured<M>, _metadata: &MetricMetadata) -> SerializedEntry {
         let format = FormatOptions::new(self.name()).precision(4);
         self.state.update(item.value, item.samples, format)
     }
@@ -106,7 +106,7 @@ impl<Q: Quantity> Metric for Mean<Q> {
     }
 }
 
-impl<Q: Quantity> Numeric for Mean<Q> {
+impl<M: StepMetric> Numeric for Mean<M> {
     fn value(&self) -> NumericEntry {
         self.state.current_value()
     }

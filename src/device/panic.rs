@@ -10,38 +10,39 @@ use thiserror::Error;
 /// Work ended in a panic: of a GPU's driver, compiler or memory, or by a mistake in this program.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{0}")]
-pub struct Broken(String);
+pub struct DevicePanic(String);
 
-/// Does `work`. A panic in it, on this thread or, where this one then waits in vain, on another, is
-/// kept off the screen and becomes a sentence that says what to do; where the work then ends well
-/// all the same, a warning. With `RUST_BACKTRACE` set one whose cause is not known is shown as well.
+/// Runs `work` and turns a panic, on this thread or on one it waits for, into an error with a remedy. If
+/// `work` still succeeds, the panic is printed as a warning. With `RUST_BACKTRACE` set, a panic of unknown
+/// cause is printed as well.
 ///
-/// Threads wait for each other here: whose panic one is can only be told of one work at a time.
+/// The hook for panics is one for the whole process, so other threads that call this wait until `work`
+/// has ended.
 ///
 /// # Errors
 ///
 /// When `work` panics.
-pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+pub fn catch_device_panic<T>(work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
     let (done, first) = listen(work);
     if let (Some(_), Some(said)) = (&done, &first) {
         // If nobody reads it, there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "warning: {}", explain(said));
     }
-    done.ok_or_else(|| Broken(explain(&first.unwrap_or_default())))
+    done.ok_or_else(|| DevicePanic(explain(&first.unwrap_or_default())))
 }
 
-/// As [`guard`], but a panic on another thread counts where the work ends well, too.
+/// As [`catch_device_panic`], but a panic on another thread counts where the work ends well, too.
 #[cfg(any(feature = "cuda", feature = "vulkan", test))]
-pub(super) fn guard_strictly<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+pub(super) fn catch_any_panic<T>(work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
     match listen(work) {
         (Some(done), None) => Ok(done),
-        (_, first) => Err(Broken(explain(&first.unwrap_or_default()))),
+        (_, first) => Err(DevicePanic(explain(&first.unwrap_or_default()))),
     }
 }
 
-/// What `work` gives unless it panics, and what the first panic says that is heard on any thread meanwhile.
+/// The result of `work` unless it panics, and the message of the first panic on any thread meanwhile.
 fn listen<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
-    let _alone = Alone::begin();
+    let _lock = HookLock::take();
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
     let usual = Arc::new(std::panic::take_hook());
@@ -64,8 +65,8 @@ fn listen<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
     (done, first)
 }
 
-/// The hook for panics is one for the whole process: held by the outermost work of a thread.
-struct Alone(Option<MutexGuard<'static, ()>>);
+/// Held by the outermost work of a thread while the process's hook for panics is its own.
+struct HookLock(Option<MutexGuard<'static, ()>>);
 
 static WORK: Mutex<()> = Mutex::new(());
 
@@ -73,14 +74,14 @@ thread_local! {
     static WORKING: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Alone {
-    fn begin() -> Self {
+impl HookLock {
+    fn take() -> Self {
         let within = WORKING.replace(true);
         Self((!within).then(|| WORK.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-impl Drop for Alone {
+impl Drop for HookLock {
     fn drop(&mut self) {
         if self.0.is_some() {
             WORKING.set(false);
@@ -96,13 +97,13 @@ fn text(panic: &PanicHookInfo<'_>) -> String {
     format!("{said}{}", place.unwrap_or_default())
 }
 
-/// The sentence for what Burn, CubeCL or cudarc said.
+/// The sentence for a message of Burn, CubeCL or cudarc.
 pub(super) fn explain(said: &str) -> String {
     known(said).map_or_else(
         || {
             let said = shortly(said);
             format!(
-                "calvaria came upon an error that it did not foresee: {said}. Please report it, \
+                "unexpected error: {said}. Please report it, \
                  with the command and its experiment; RUST_BACKTRACE=1 shows where it happened."
             )
         },
@@ -110,7 +111,7 @@ pub(super) fn explain(said: &str) -> String {
     )
 }
 
-/// What was said in one line, without traces and sources of kernels.
+/// A message in one line, without traces and sources of kernels.
 fn shortly(said: &str) -> String {
     const LONGEST: usize = 200;
     let end = ["Backtrace", "[Source]"];
@@ -164,7 +165,7 @@ fn known(said: &str) -> Option<&'static str> {
     }
 }
 
-/// What is said where the driver does not know what newer libraries ask for.
+/// Messages of libraries that are newer than the driver.
 const TOO_OLD: [&str; 4] = [
     "UNSUPPORTED_PTX_VERSION",
     "Missing symbol",
@@ -178,31 +179,31 @@ mod tests {
 
     #[test]
     fn work_is_done_and_a_panic_told() {
-        assert_eq!(guard(|| 8), Ok(8));
-        let told = guard(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
-        let told: Result<(), Broken> = told;
+        assert_eq!(catch_device_panic(|| 8), Ok(8));
+        let told = catch_device_panic(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
+        let told: Result<(), DevicePanic> = told;
         assert!(told.unwrap_err().to_string().contains("train.batch_size"));
     }
 
     #[test]
     fn a_panic_elsewhere_counts_where_it_should() {
         let work = || std::thread::spawn(|| panic!("libcuda")).join().is_err();
-        assert_eq!(guard(work), Ok(true));
-        let told = guard_strictly(work).unwrap_err().to_string();
+        assert_eq!(catch_device_panic(work), Ok(true));
+        let told = catch_any_panic(work).unwrap_err().to_string();
         assert!(told.contains("libcuda"), "{told}");
-        assert_eq!(guard_strictly(|| 8), Ok(8));
+        assert_eq!(catch_any_panic(|| 8), Ok(8));
     }
 
     #[test]
     fn of_several_panics_the_first_is_told() {
-        let told = guard(|| {
+        let told = catch_device_panic(|| {
             let other = std::thread::spawn(|| panic!("the cause")).join();
             other.expect("the consequence")
         });
-        let told: Result<(), Broken> = told;
+        let told: Result<(), DevicePanic> = told;
         let told = told.unwrap_err().to_string();
         assert!(
-            told.contains("the cause") && told.contains("guard.rs"),
+            told.contains("the cause") && told.contains("panic.rs"),
             "{told}"
         );
     }

@@ -1,0 +1,215 @@
+//! One training session: from the data to the last epoch.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::backend::Backend;
+use burn_train::metric::LearningRateMetric;
+use burn_train::{Learner, SupervisedTraining, TrainingStrategy};
+
+use super::checkpoint::{Checkpoints, Progress, Resumed};
+use super::replicas::Replicas;
+use super::step_metric::{Dice, Iou, IouSoft, LossValue, Mean};
+use super::strategy::Strategy;
+use super::{LearningRate, Segmenter, TrainError, TrainInput};
+use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
+use crate::experiment::Experiment;
+use crate::kernel::TrainingBackend;
+use crate::optimizer::OptimizerState;
+use crate::sync::lock;
+use crate::track::{TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
+
+/// What is trained on what.
+pub(super) struct Session<'a> {
+    experiment: &'a Experiment,
+    input: TrainInput<'a>,
+    checkpoints: Checkpoints,
+    /// Optimiser steps of an epoch.
+    steps: usize,
+    /// The epoch that the loaders draw for.
+    epoch: Arc<AtomicUsize>,
+    /// Why a loader stopped, if one did.
+    loading: Failure,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(experiment: &'a Experiment, input: TrainInput<'a>) -> Self {
+        let training = &experiment.train;
+        let steps = training.steps_per_epoch;
+        Self {
+            checkpoints: Checkpoints::of(input.folder),
+            steps: steps.unwrap_or_else(|| training.steps_for(input.train.len())),
+            epoch: Arc::default(),
+            loading: Failure::default(),
+            experiment,
+            input,
+        }
+    }
+
+    /// Trains on `devices`, the first of which holds the network.
+    pub fn run<B: TrainingBackend>(self, devices: &[B::Device]) -> Result<Progress, TrainError> {
+        let Some((device, extra_devices)) = devices.split_first() else {
+            unreachable!("a job is run on at least one device");
+        };
+        let training = &self.experiment.train;
+        let optimizer = self.experiment.optimizer.init::<B, Segmenter<B>>();
+        let start = self.start(&optimizer, device)?;
+        let done = start.progress.history.len();
+        let progress = Arc::new(Mutex::new(start.progress));
+        let board = Arc::new(Mutex::new(self.board()?));
+        let mut console = self.input.console.clone();
+        console.start("training", training.epochs * self.steps, done * self.steps);
+
+        let strategy = Arc::new(Strategy {
+            optimizer: optimizer.clone(),
+            training: training.clone(),
+            checkpoints: self.checkpoints.clone(),
+            files: self.input.files(),
+            epoch: Arc::clone(&self.epoch),
+            loading: Arc::clone(&self.loading),
+            steps: self.steps,
+            progress: Arc::clone(&progress),
+            replicas: Mutex::new(Replicas::new(device.clone(), extra_devices)),
+            averaged: Mutex::new(start.averaged),
+            failure: Mutex::new(None),
+            console: console.clone(),
+            board: Arc::clone(&board),
+            events_lost: AtomicBool::new(false),
+        });
+        let validation_steps = done * self.input.validation.len();
+        let logger =
+            TensorBoardLogger::new(Arc::clone(&board), done * self.steps, validation_steps);
+        let mut session = SupervisedTraining::new(
+            self.input.folder,
+            Arc::new(self.training_batches::<B>(device)),
+            Arc::new(self.validation_batches::<B>(device)),
+        )
+        .metrics((
+            Mean::<LossValue>::default(),
+            Mean::<Iou>::default(),
+            Mean::<IouSoft>::default(),
+            Mean::<Dice>::default(),
+        ))
+        .metric_train_numeric(LearningRateMetric::new())
+        .with_metric_logger(logger)
+        .with_application_logger(None)
+        .with_interrupter(self.input.interrupter.clone())
+        .renderer(console.clone())
+        .with_training_strategy(TrainingStrategy::Custom(strategy.clone()))
+        .num_epochs(training.epochs);
+        if done > 0 {
+            session = session.checkpoint(done);
+        }
+        let schedule = self.schedule(done, Arc::clone(&progress));
+        let _result = session.launch(Learner::new(start.model, optimizer, schedule));
+        console.finish();
+        let failure = lock(&strategy.failure).take();
+        self.outcome(failure, &progress, &board)
+    }
+
+    fn sampling(&self, order: Order, batch_size: usize) -> Sampling {
+        Sampling {
+            seed: self.experiment.seed,
+            order,
+            batch_size,
+            workers: self.experiment.train.workers,
+        }
+    }
+
+    fn training_batches<B: TrainingBackend>(&self, device: &B::Device) -> BatchLoader<B> {
+        let training = &self.experiment.train;
+        let order = Order::Shuffled {
+            batches: self.steps * training.accumulate,
+            patch: training.patch.clone(),
+            augment: self.experiment.augment.clone(),
+        };
+        let sampling = self.sampling(order, training.batch_size);
+        self.batches(&self.input.train, sampling, device.clone())
+    }
+
+    /// Cases are validated one by one, so that every case counts the same.
+    fn validation_batches<B: TrainingBackend>(
+        &self,
+        device: &B::Device,
+    ) -> BatchLoader<B::InnerBackend> {
+        let sampling = self.sampling(Order::Sequential, 1);
+        self.batches(&self.input.validation, sampling, device.clone())
+    }
+
+    fn batches<B: Backend>(
+        &self,
+        cases: &[TrainingCase],
+        sampling: Sampling,
+        device: B::Device,
+    ) -> BatchLoader<B> {
+        let (epoch, loading) = (Arc::clone(&self.epoch), Arc::clone(&self.loading));
+        BatchLoader::new(cases.to_vec(), sampling, epoch, loading, device)
+    }
+
+    /// A new network, or the one of the last checkpoint.
+    fn start<B: TrainingBackend>(
+        &self,
+        optimizer: &OptimizerState<B, Segmenter<B>>,
+        device: &B::Device,
+    ) -> Result<Resumed<B>, TrainError> {
+        let network = (self.experiment.model).init::<B>(self.experiment.seed, device);
+        let model = Segmenter::new(network, self.experiment, self.input.own_loss.as_ref());
+        if self.checkpoints.resumable() {
+            return Ok(self.checkpoints.resume(model, optimizer, device)?);
+        }
+        Ok(Resumed {
+            model,
+            averaged: None,
+            progress: Progress::default(),
+        })
+    }
+
+    /// The learning rates of the steps after the first `done` epochs.
+    fn schedule(&self, done: usize, progress: Arc<Mutex<Progress>>) -> LearningRate {
+        LearningRate {
+            schedule: self.experiment.schedule.clone(),
+            learning_rate: self.experiment.optimizer.learning_rate(),
+            warmup: self.experiment.train.warmup,
+            step: done * self.steps,
+            epoch: self.steps,
+            total: self.experiment.train.epochs * self.steps,
+            progress,
+        }
+    }
+
+    /// TensorBoard's events, with what is trained. A session that resumes writes that again, which TensorBoard
+    /// ignores. Trials of different sweeps have the same names, so a group is named by its folder.
+    fn board(&self) -> Result<TensorBoard, TensorBoardError> {
+        let mut board = TensorBoard::new(&self.input.files().tensorboard())?;
+        // An experiment was read from YAML and can be written again; if not, the log does without.
+        let settings = serde_json::to_value(self.experiment).unwrap_or_default();
+        let group = self.input.group.to_string_lossy();
+        board.start_session(&group, &hyperparameters(&settings));
+        let config = serde_yaml::to_string(self.experiment).unwrap_or_default();
+        board.text("config", &format!("```yaml\n{config}```"));
+        board.flush();
+        Ok(board)
+    }
+
+    /// The progress made, unless training failed or was interrupted.
+    fn outcome(
+        &self,
+        failure: Option<TrainError>,
+        progress: &Mutex<Progress>,
+        board: &Mutex<TensorBoard>,
+    ) -> Result<Progress, TrainError> {
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let progress = lock(progress).clone();
+        if self.input.interrupter.should_stop() {
+            return Err(TrainError::Interrupted {
+                epochs: progress.history.len(),
+            });
+        }
+        let mut board = lock(board);
+        board.end_session();
+        board.flush();
+        Ok(progress)
+    }
+}

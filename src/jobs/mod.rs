@@ -33,19 +33,19 @@ pub const INTERRUPTED: u8 = 130;
 
 /// What every executor does: the contract of a member of [`Executor`].
 pub trait JobExecutor {
-    /// Takes over the jobs of the study in the folder `study`; see [`Executor::open`].
+    /// Takes over the jobs in `folder`; see [`Executor::open`].
     ///
     /// # Errors
     ///
     /// When another process has them, or what was recorded cannot be read.
-    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError>;
+    fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError>;
 
-    /// Where the jobs of a study are; see [`Executor::states`].
+    /// Where the jobs are; see [`Executor::states`].
     ///
     /// # Errors
     ///
     /// When what was recorded cannot be read.
-    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError>;
+    fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError>;
 
     /// How many jobs run at once; none where a cluster decides.
     fn workers(&self) -> Option<usize>;
@@ -58,7 +58,7 @@ pub trait JobExecutor {
     /// # Errors
     ///
     /// When a command line cannot be written for a shell.
-    fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError>;
+    fn dry_run(&self, folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError>;
 
     /// What is wrong with the values that the ranges of the fields do not show.
     fn rules(&self) -> Vec<Fault> {
@@ -88,8 +88,8 @@ impl Executor {
     /// # Errors
     ///
     /// When another process has them, or what was recorded cannot be read.
-    pub fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
-        with_member!(self, executor => executor.open(study))
+    pub fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        with_member!(self, executor => executor.open(folder))
     }
 
     /// Where the jobs in `folder` are, to look on while another process runs them. Local jobs that ended are
@@ -98,8 +98,8 @@ impl Executor {
     /// # Errors
     ///
     /// When what was recorded cannot be read.
-    pub fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        with_member!(self, executor => executor.states(study))
+    pub fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        with_member!(self, executor => executor.states(folder))
     }
 
     /// How many jobs run at once; none where a cluster decides.
@@ -117,8 +117,8 @@ impl Executor {
     /// # Errors
     ///
     /// When a command line cannot be written for a shell.
-    pub fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
-        with_member!(self, executor => executor.dry_run(study, jobs))
+    pub fn dry_run(&self, folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        with_member!(self, executor => executor.dry_run(folder, jobs))
     }
 }
 

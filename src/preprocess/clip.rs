@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::intensities::percentiles;
 use super::voxel_selection::VoxelSelection;
 use super::{CaseStep, Prepared, PreprocessError};
 use crate::settings::Fault;
+use crate::statistics::intensities::percentiles;
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::intensities::percentiles;
 use super::voxel_selection::VoxelSelection;
 use super::{CaseStep, Prepared, PreprocessError};
 use crate::settings::Fault;
+use crate::statistics::intensities::percentiles;
 
 /// Maps each scan's percentiles onto standard landmarks, piecewise linearly (Nyúl, Udupa and Zhang
 /// 2000, "New variants of a method of MRI scale standardization", IEEE TMI 19(2)), as TorchIO does.

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clip::percentile_rules;
-use crate::statistics::intensities::percentiles;
 use super::voxel_selection::VoxelSelection;
 use super::{CaseStep, Prepared, PreprocessError};
 use crate::settings::Fault;
+use crate::statistics::intensities::percentiles;
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
 ///

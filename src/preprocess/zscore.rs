@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::intensities::mean_and_deviation;
 use super::voxel_selection::VoxelSelection;
 use super::{CaseStep, Prepared, PreprocessError};
+use crate::statistics::intensities::mean_and_deviation;
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
 /// squares over n, not n - 1).

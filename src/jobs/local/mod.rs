@@ -76,7 +76,7 @@ impl Default for Local {
 }
 
 impl JobExecutor for Local {
-    fn dry_run(&self, _study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+    fn dry_run(&self, _folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
         let threads = self.thread_count();
         let line = |(index, job): (usize, &Job)| {
             let slot = index % self.workers.max(1);
@@ -97,12 +97,12 @@ impl JobExecutor for Local {
         jobs.iter().enumerate().map(line).collect()
     }
 
-    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
-        Ok(Box::new(LocalPool::open(self, study)?))
+    fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        Ok(Box::new(LocalPool::open(self, folder)?))
     }
 
-    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        states(study)
+    fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        states(folder)
     }
 
     fn workers(&self) -> Option<usize> {

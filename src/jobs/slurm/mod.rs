@@ -120,16 +120,16 @@ const OURS: [&str; 13] = [
 const OURS_SHORT: [&str; 6] = ["-a", "-D", "-e", "-J", "-o", "-W"];
 
 impl JobExecutor for Slurm {
-    fn open(&self, study: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
-        Ok(Box::new(SlurmPool::open(self, study)?))
+    fn open(&self, folder: &Path) -> Result<Box<dyn Pool>, ExecutorError> {
+        Ok(Box::new(SlurmPool::open(self, folder)?))
     }
 
-    fn states(&self, study: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
-        pool::states(self, study)
+    fn states(&self, folder: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
+        pool::states(self, folder)
     }
 
-    fn dry_run(&self, study: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
-        let array = script::Array::new(self, study, 1);
+    fn dry_run(&self, folder: &Path, jobs: &[Job]) -> Result<String, ExecutorError> {
+        let array = script::Array::new(self, folder, 1);
         let script = array.script(jobs.len())?;
         let table = array.table(jobs)?;
         let mut text = format!("# {}\n", array.script_path().display());

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{amount, calvaria, toy_workplace};
 use calvaria::layout::RunFolder;
 use predicates::str::contains;
 use rand::RngExt;
+
+use crate::common::{amount, calvaria, toy_workplace};
 
 /// Everything that draws random numbers or keeps a state between steps.
 const EVERYTHING: &str = "\

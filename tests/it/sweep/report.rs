@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::repository;
 use calvaria::sweep::study::Decision;
 use calvaria::sweep::{Definition, Next, RunKey, Study, Sweep, write_report};
 use serde_yaml::Value;

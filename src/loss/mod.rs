@@ -9,7 +9,8 @@ use burn::tensor::{FloatDType, Tensor, s};
 
 use crate::settings::Fault;
 
-/// What every loss does: the contract of a member of [`Loss`].
+/// What every loss does: the contract of a member of [`Loss`], and of a loss from outside this crate
+/// ([`OwnLoss`](crate::train::OwnLoss)).
 pub trait LossTerm {
     /// The loss of a batch, times the loss' weight. All is in single precision; see [`Loss::forward`].
     fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1>;

@@ -6,6 +6,7 @@ use super::single::Run;
 use super::{Options, RunError};
 use crate::dataset::{Case, Fold};
 use crate::experiment::Experiment;
+use crate::layout::RunFolder;
 
 /// The runs asked for, in the order in which they are run.
 pub(super) fn plan(
@@ -88,10 +89,11 @@ pub fn parts(
 /// The fold of the run that `file` is the `config.yaml` of, as noted beside it; none for another experiment's
 /// file.
 pub fn recorded_folds(file: &Path) -> Vec<usize> {
-    if file.file_name().is_none_or(|name| name != "config.yaml") {
+    let run = RunFolder::new(file.parent().unwrap_or(Path::new("")));
+    if file != run.config() {
         return Vec::new();
     }
-    let text = std::fs::read_to_string(file.with_file_name("split.json")).ok();
+    let text = std::fs::read_to_string(run.split()).ok();
     let fold = text.and_then(|text| serde_json::from_str::<Fold>(&text).ok());
     fold.map(|fold| fold.index).into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! Networks that compute in bf16: the same but for its rounding, with weights and results in f32.
 
+use crate::common::{calvaria, noise, toy_workplace};
 use burn::backend::{Autodiff, Flex};
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;

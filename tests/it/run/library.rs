@@ -7,10 +7,10 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use calvaria::device::{DeviceChoice, DeviceName};
 use calvaria::experiment::Resolved;
+use calvaria::layout::RunFolder;
 use calvaria::loss::LossTerm;
 use calvaria::metric;
 use calvaria::preprocess::Inputs;
-use calvaria::track::read_history;
 use calvaria::train::OwnLoss;
 use calvaria::volume::nifti::read_mask;
 use calvaria::{Options, Predictor};
@@ -77,7 +77,7 @@ fn a_loss_from_outside_is_what_is_trained_on() {
     let (mut resolved, mut options) = toy(folder.path(), &["train.epochs=2"]);
     let losses = |resolved: &Resolved, options: &Options| {
         let runs = calvaria::run(&resolved.experiment, options).unwrap();
-        let history = read_history(&runs[0].folder.join("metrics.csv")).unwrap();
+        let history = RunFolder::new(&runs[0].folder).read_metrics().unwrap();
         let each = history.iter().map(|row| row.validation_loss);
         (each.collect::<Vec<_>>(), runs[0].folder.clone())
     };

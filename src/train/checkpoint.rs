@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::{AutodiffModule, Module};
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
+use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::parameters::Parameters;
 use super::segmenter::Segmenter;
 use crate::files::{FileError, write_atomic};
 use crate::layout::{Epoch, RunFolder};
@@ -58,10 +58,9 @@ pub struct Progress {
 #[derive(Serialize, Deserialize)]
 struct State {
     progress: Progress,
-    #[serde(with = "serde_bytes")]
-    model: Vec<u8>,
+    model: Parameters,
     /// The running mean of the weights, where one is kept.
-    averaged: Option<serde_bytes::ByteBuf>,
+    averaged: Option<Parameters>,
     #[serde(with = "serde_bytes")]
     optimizer: Vec<u8>,
 }
@@ -81,8 +80,6 @@ pub struct Resumed<B: AutodiffBackend> {
 pub struct Checkpoints {
     files: RunFolder,
 }
-
-type ModelRecorder = NamedMpkBytesRecorder<FullPrecisionSettings>;
 
 impl Checkpoints {
     /// The checkpoints of the run in `run`.
@@ -129,22 +126,10 @@ impl Checkpoints {
         }
         save(&self.files.last_weights())?;
         let unusable = |why: String| self.unusable(why);
-        let averaged = averaged.map(|averaged| {
-            let record = averaged.clone().into_record();
-            Recorder::<B::InnerBackend>::record(&ModelRecorder::default(), record, ())
-        });
         let state = State {
             progress: progress.clone(),
-            model: Recorder::<B>::record(
-                &ModelRecorder::default(),
-                model.clone().into_record(),
-                (),
-            )
-            .map_err(|e| unusable(e.to_string()))?,
-            averaged: averaged
-                .transpose()
-                .map_err(|e| unusable(e.to_string()))?
-                .map(serde_bytes::ByteBuf::from),
+            model: Parameters::of(model),
+            averaged: averaged.map(Parameters::of),
             optimizer: optimizer.to_bytes().map_err(|e| unusable(e.to_string()))?,
         };
         let bytes = rmp_serde::to_vec_named(&state).map_err(|e| unusable(e.to_string()))?;
@@ -167,25 +152,16 @@ impl Checkpoints {
         let bytes = std::fs::read(self.state()).map_err(|e| self.unusable(e.to_string()))?;
         let state: State =
             rmp_serde::from_slice(&bytes).map_err(|e| self.unusable(e.to_string()))?;
-        let record = Recorder::<B>::load(&ModelRecorder::default(), state.model, device)
-            .map_err(|e| self.unusable(e.to_string()))?;
         optimizer
             .load_bytes(state.optimizer, device)
             .map_err(|e| self.unusable(e.to_string()))?;
-        let averaged = match state.averaged {
-            Some(bytes) => {
-                let record = Recorder::<B::InnerBackend>::load(
-                    &ModelRecorder::default(),
-                    bytes.into_vec(),
-                    device,
-                )
-                .map_err(|e| self.unusable(e.to_string()))?;
-                Some(model.valid().load_record(record))
-            }
-            None => None,
-        };
+        let averaged = (state.averaged)
+            .map(|averaged| averaged.load(model.valid()))
+            .transpose()
+            .map_err(|why| self.unusable(why))?;
+        let model = state.model.load(model);
         Ok(Resumed {
-            model: model.load_record(record),
+            model: model.map_err(|why| self.unusable(why))?,
             averaged,
             progress: state.progress,
         })

@@ -6,6 +6,7 @@ mod finite;
 mod gradient;
 mod learning_rate;
 mod objective;
+mod parameters;
 mod replicas;
 mod segmenter;
 mod session;

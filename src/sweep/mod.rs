@@ -6,6 +6,7 @@
 //! | [`budget`] | when to stop |
 //! | [`study`] | the record at work; [`event`] holds its lines, [`history`] the state after them |
 //! | `driver` | the loop; `run_key` and `command` name and write the runs of a trial |
+//! | `run` | a whole sweep |
 //! | `preflight` | mistakes in trials, found before any of them runs |
 //! | [`leaderboard`] | scores with intervals, `sweep.csv` |
 //!

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Distribution, Tensor, module};
-use calvaria::kernel::{Affine, Kernels, keep_memory, reference};
+use calvaria::kernel::{Kernels, ScaleShift, keep_memory, reference};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 type Training = Autodiff<Flex>;
@@ -60,7 +60,7 @@ fn kernels(criterion: &mut Criterion) {
         },
         || module::conv_transpose3d(x.clone(), weight.clone(), None, options.clone()),
     );
-    let affine = || Affine {
+    let scale_shift = || ScaleShift {
         weight: random([channels]),
         bias: random([channels]),
         epsilon: 1e-5,
@@ -69,14 +69,14 @@ fn kernels(criterion: &mut Criterion) {
     compare(
         criterion,
         "instance normalisation and ReLU",
-        || Training::group_norm(x.clone(), channels, affine()),
-        || reference::group_norm(x.clone(), channels, affine()),
+        || Training::group_norm(x.clone(), channels, scale_shift()),
+        || reference::group_norm(x.clone(), channels, scale_shift()),
     );
     compare(
         criterion,
         "batch normalisation and ReLU",
-        || Training::batch_norm(x.clone(), affine()).output,
-        || reference::batch_norm(x.clone(), affine()).output,
+        || Training::batch_norm(x.clone(), scale_shift()).output,
+        || reference::batch_norm(x.clone(), scale_shift()).output,
     );
     compare(
         criterion,
@@ -99,7 +99,7 @@ fn kernels(criterion: &mut Criterion) {
     compare(
         criterion,
         "joining channels",
-        || Training::join(x.clone(), x.clone()),
+        || Training::concat_channels(x.clone(), x.clone()),
         || Tensor::cat(vec![x.clone(), x.clone()], 1),
     );
 }

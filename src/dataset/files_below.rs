@@ -14,7 +14,7 @@ use crate::files::FileError;
 ///
 /// When `root` is no folder (`remedy` says what to set), or a folder below it cannot be read.
 pub(super) fn files_below(root: &Path, remedy: &'static str) -> Result<Vec<PathBuf>, DatasetError> {
-    Walk::below(root, remedy, false)
+    Walk::files_below(root, remedy, false)
 }
 
 /// Like [`files_below`], but a folder that several links lead to is read by each of its paths: where
@@ -24,7 +24,7 @@ pub(super) fn files_below(root: &Path, remedy: &'static str) -> Result<Vec<PathB
 ///
 /// As for [`files_below`].
 pub(super) fn paths_below(root: &Path, remedy: &'static str) -> Result<Vec<PathBuf>, DatasetError> {
-    Walk::below(root, remedy, true)
+    Walk::files_below(root, remedy, true)
 }
 
 struct Walk {
@@ -36,7 +36,11 @@ struct Walk {
 }
 
 impl Walk {
-    fn below(root: &Path, remedy: &'static str, again: bool) -> Result<Vec<PathBuf>, DatasetError> {
+    fn files_below(
+        root: &Path,
+        remedy: &'static str,
+        again: bool,
+    ) -> Result<Vec<PathBuf>, DatasetError> {
         check_folder(root, remedy)?;
         let mut walk = Self {
             again,

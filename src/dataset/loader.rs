@@ -95,7 +95,7 @@ pub struct BatchLoader<B: Backend> {
 
 struct Draw {
     case: usize,
-    pass: u64,
+    draw_index: u64,
 }
 
 struct HostBatch {
@@ -136,16 +136,19 @@ impl<B: Backend> BatchLoader<B> {
         let size = self.sampling.batch_size;
         let draws: Vec<Draw> = match &self.sampling.order {
             Order::Sequential => (0..self.cases.len())
-                .map(|case| Draw { case, pass: 0 })
+                .map(|case| Draw {
+                    case,
+                    draw_index: 0,
+                })
                 .collect(),
             Order::Shuffled { batches, patch, .. } => {
                 let samples = patch.as_ref().map_or(1, |patch| patch.samples as u64);
                 (0..)
-                    .flat_map(|pass| self.shuffled(epoch, pass))
-                    .flat_map(|Draw { case, pass }| {
+                    .flat_map(|pass| self.shuffled(epoch, pass).map(move |case| (case, pass)))
+                    .flat_map(|(case, pass)| {
                         (0..samples).map(move |sample| Draw {
                             case,
-                            pass: pass * samples + sample,
+                            draw_index: pass * samples + sample,
                         })
                     })
                     .take(batches * size)
@@ -160,14 +163,15 @@ impl<B: Backend> BatchLoader<B> {
         batches
     }
 
-    fn shuffled(&self, epoch: u64, pass: u64) -> impl Iterator<Item = Draw> + use<B> {
+    /// The cases in the order of a pass through all of them in an epoch.
+    fn shuffled(&self, epoch: u64, pass: u64) -> impl Iterator<Item = usize> + use<B> {
         let mut order: Vec<usize> = (0..self.cases.len()).collect();
         order.shuffle(&mut random::stream(
             self.sampling.seed,
             &["shuffle"],
             &[epoch, pass],
         ));
-        order.into_iter().map(move |case| Draw { case, pass })
+        order.into_iter()
     }
 
     fn with_device(&self, device: &B::Device) -> Self {
@@ -259,7 +263,7 @@ fn assemble(cases: &[TrainingCase], sampling: &Sampling, draws: &[Draw], epoch: 
         let whole = case.load()?;
         for draw in patches {
             let mut sample = whole.clone();
-            let drawn = sampling.draw(&case.id, &sample, epoch, draw.pass);
+            let drawn = sampling.draw(&case.id, &sample, epoch, draw.draw_index);
             augment::apply(&drawn, &mut sample);
             let (x, y, z) = sample.image.dim();
             batch.shape = [x, y, z];
@@ -294,8 +298,8 @@ impl TrainingCase {
         })
     }
 
-    /// The case as the network sees it in the `pass`-th sample of it (from 0) in `epoch` (from 1), before
-    /// samples of a batch are mixed, and what was drawn for it.
+    /// The case as the network sees it before samples of a batch are mixed, and what was drawn for it. `epoch`
+    /// counts from 1; `draw_index` counts this case's samples in the epoch from 0.
     ///
     /// # Errors
     ///
@@ -304,10 +308,10 @@ impl TrainingCase {
         &self,
         sampling: &Sampling,
         epoch: u64,
-        pass: u64,
+        draw_index: u64,
     ) -> Result<(Sample, Vec<Drawn>), PreprocessError> {
         let mut sample = self.load()?;
-        let drawn = sampling.draw(&self.id, &sample, epoch, pass);
+        let drawn = sampling.draw(&self.id, &sample, epoch, draw_index);
         augment::apply(&drawn, &mut sample);
         Ok((sample, drawn))
     }
@@ -316,17 +320,17 @@ impl TrainingCase {
 impl Sampling {
     /// Everything that is drawn for one sample of `case`: the patch, if only one is taken, then the
     /// augmentations, which so turn about the patch's middle and fill it from what lies around it.
-    fn draw(&self, case: &str, whole: &Sample, epoch: u64, pass: u64) -> Vec<Drawn> {
+    fn draw(&self, case: &str, whole: &Sample, epoch: u64, draw_index: u64) -> Vec<Drawn> {
         let Order::Shuffled { patch, augment, .. } = &self.order else {
             return Vec::new();
         };
-        let mut stream = random::stream(self.seed, &["patch", case], &[epoch, pass]);
+        let mut stream = random::stream(self.seed, &["patch", case], &[epoch, draw_index]);
         let patch = patch.iter().map(|patch| {
             let start = patch.draw(whole.mask.view(), &mut stream);
             Drawn::Crop(CropParams::window(start, patch.size))
         });
         let patch: Vec<Drawn> = patch.collect();
-        let augmentations = augment.draw(self.seed, epoch, case, pass);
+        let augmentations = augment.draw(self.seed, epoch, case, draw_index);
         patch.into_iter().chain(augmentations).collect()
     }
 }

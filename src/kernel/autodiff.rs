@@ -16,9 +16,9 @@ use burn::tensor::{DType, FloatDType, Tensor, TensorPrimitive};
 use burn::tensor::{activation, module};
 
 use super::checkpointing::{is_on, keeping, recomputing};
-use super::flex::{self, PlainAffine, contiguous, is_ours};
+use super::flex::{self, PlainScaleShift, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
-use super::{Affine, BatchNormed, Kernels};
+use super::{BatchNormed, Kernels, ScaleShift};
 
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
@@ -214,7 +214,7 @@ impl Operation for Joining {
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
-        flex::join(&parents[0], &parents[1])
+        flex::concat_channels(&parents[0], &parents[1])
     }
 
     fn gradients(
@@ -224,7 +224,7 @@ impl Operation for Joining {
         wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
         each_wanted(wanted, |part| {
-            flex::join_gradient(self.shapes, gradient, part)
+            flex::concat_channels_gradient(self.shapes, gradient, part)
         })
     }
 }
@@ -306,8 +306,8 @@ struct Normalisation {
 }
 
 impl Normalisation {
-    fn affine(&self, parents: &[FlexTensor]) -> PlainAffine {
-        PlainAffine {
+    fn scale_shift(&self, parents: &[FlexTensor]) -> PlainScaleShift {
+        PlainScaleShift {
             weight: parents[1].clone(),
             bias: parents[2].clone(),
             epsilon: self.epsilon,
@@ -321,8 +321,8 @@ impl Operation for Normalisation {
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
-        let affine = self.affine(parents);
-        flex::normalise(&parents[0], self.sets, &self.moments, &affine)
+        let scale_shift = self.scale_shift(parents);
+        flex::normalise(&parents[0], self.sets, &self.moments, &scale_shift)
     }
 
     fn gradients(
@@ -331,10 +331,15 @@ impl Operation for Normalisation {
         gradient: &FlexTensor,
         wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
-        let affine = self.affine(parents);
+        let scale_shift = self.scale_shift(parents);
         // All three come out of the same passes.
-        let all =
-            flex::normalise_gradients(&parents[0], gradient, self.sets, &self.moments, &affine);
+        let all = flex::normalise_gradients(
+            &parents[0],
+            gradient,
+            self.sets,
+            &self.moments,
+            &scale_shift,
+        );
         let pairs = all.into_iter().zip(wanted);
         pairs
             .map(|(gradient, wanted)| wanted.then_some(gradient))
@@ -392,7 +397,7 @@ impl Kernels for Autodiff<Flex> {
         }
     }
 
-    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+    fn concat_channels(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = first.dtype();
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
@@ -416,14 +421,18 @@ impl Kernels for Autodiff<Flex> {
         wrap(record([&primitive(x)], Upsampling { shape }), dtype)
     }
 
-    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+    fn group_norm(
+        x: Tensor<Self, 5>,
+        groups: usize,
+        scale_shift: ScaleShift<Self>,
+    ) -> Tensor<Self, 5> {
         let dtype = x.dtype();
-        wrap(normalised(x, Sets::Groups(groups), affine).0, dtype)
+        wrap(normalised(x, Sets::Groups(groups), scale_shift).0, dtype)
     }
 
-    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+    fn batch_norm(x: Tensor<Self, 5>, scale_shift: ScaleShift<Self>) -> BatchNormed<Self> {
         let dtype = x.dtype();
-        let (output, moments) = normalised(x, Sets::Channels, affine);
+        let (output, moments) = normalised(x, Sets::Channels, scale_shift);
         let (mean, variance) = flex::moment_tensors(&moments);
         BatchNormed {
             output: wrap(output, dtype),
@@ -436,16 +445,16 @@ impl Kernels for Autodiff<Flex> {
 fn normalised(
     x: Tensor<Autodiff<Flex>, 5>,
     sets: Sets,
-    affine: Affine<Autodiff<Flex>>,
+    scale_shift: ScaleShift<Autodiff<Flex>>,
 ) -> (Tracked, Moments) {
     let x = primitive(x);
-    let (weight, bias) = (primitive(affine.weight), primitive(affine.bias));
+    let (weight, bias) = (primitive(scale_shift.weight), primitive(scale_shift.bias));
     let moments = flex::moments(&x.primitive, sets);
     let operation = Normalisation {
         sets,
         moments: moments.clone(),
-        epsilon: affine.epsilon,
-        slope: affine.slope,
+        epsilon: scale_shift.epsilon,
+        slope: scale_shift.slope,
     };
     (record([&x, &weight, &bias], operation), moments)
 }

@@ -50,7 +50,7 @@ pub(super) fn keeping<B: Backend, const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Affine, reference};
+    use crate::kernel::{ScaleShift, reference};
     use burn::backend::Flex;
     use burn::tensor::Distribution;
 
@@ -65,22 +65,22 @@ mod tests {
             let bias = Tensor::zeros([4], &device).require_grad();
             let scaled = x.clone() * 2.0;
             let normed = if again {
-                let affine = Affine {
+                let scale_shift = ScaleShift {
                     weight: recomputing(weight.clone()),
                     bias: recomputing(bias),
                     epsilon: 1e-5,
                     slope: 0.1,
                 };
-                let normed = reference::group_norm(recomputing(scaled), 2, affine);
+                let normed = reference::group_norm(recomputing(scaled), 2, scale_shift);
                 keeping(reference::max_pool3d(normed))
             } else {
-                let affine = Affine {
+                let scale_shift = ScaleShift {
                     weight: weight.clone(),
                     bias,
                     epsilon: 1e-5,
                     slope: 0.1,
                 };
-                reference::max_pool3d(reference::group_norm(scaled, 2, affine))
+                reference::max_pool3d(reference::group_norm(scaled, 2, scale_shift))
             };
             let gradients = (normed.clone() * normed).sum().backward();
             let of_x = x.grad(&gradients).map(Tensor::into_data);

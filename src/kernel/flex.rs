@@ -6,11 +6,11 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorPrimitive};
 use burn::tensor::{activation, module};
 
-use super::concat_channels::{self, Halves};
+use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
-use super::{Affine, BatchNormed, Kernels, pool, upsample};
+use super::{BatchNormed, Kernels, ScaleShift, pool, upsample};
 
 impl Kernels for Flex {
     fn conv3d(
@@ -48,9 +48,12 @@ impl Kernels for Flex {
         activation::gelu(x)
     }
 
-    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+    fn concat_channels(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         let dtype = first.dtype();
-        wrap(join(&primitive(first), &primitive(second)), dtype)
+        wrap(
+            concat_channels(&primitive(first), &primitive(second)),
+            dtype,
+        )
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {
@@ -68,24 +71,28 @@ impl Kernels for Flex {
         wrap(upsample(&primitive(x)), dtype)
     }
 
-    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+    fn group_norm(
+        x: Tensor<Self, 5>,
+        groups: usize,
+        scale_shift: ScaleShift<Self>,
+    ) -> Tensor<Self, 5> {
         let dtype = x.dtype();
         let (x, sets) = (primitive(x), Sets::Groups(groups));
         let moments = moments(&x, sets);
         wrap(
-            normalise(&x, sets, &moments, &PlainAffine::of(affine)),
+            normalise(&x, sets, &moments, &PlainScaleShift::of(scale_shift)),
             dtype,
         )
     }
 
-    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+    fn batch_norm(x: Tensor<Self, 5>, scale_shift: ScaleShift<Self>) -> BatchNormed<Self> {
         let dtype = x.dtype();
         let (x, sets) = (primitive(x), Sets::Channels);
         let moments = moments(&x, sets);
         let (mean, variance) = moment_tensors(&moments);
         BatchNormed {
             output: wrap(
-                normalise(&x, sets, &moments, &PlainAffine::of(affine)),
+                normalise(&x, sets, &moments, &PlainScaleShift::of(scale_shift)),
                 dtype,
             ),
             mean: wrap(mean, DType::F32),
@@ -290,28 +297,28 @@ pub(super) fn transposed_bias_gradient(
     tensor(out, [shape.out_channels])
 }
 
-pub(super) fn join(first: &FlexTensor, second: &FlexTensor) -> FlexTensor {
+pub(super) fn concat_channels(first: &FlexTensor, second: &FlexTensor) -> FlexTensor {
     let [shape, other] = [first, second].map(dims::<5>);
     let mut joined = shape;
     joined[1] += other[1];
-    let out = concat_channels::forward(values(first), values(second), halves(shape, other));
+    let out = concat_channels::forward(values(first), values(second), lengths(shape, other));
     tensor(out, joined)
 }
 
-/// The gradient of [`join`] with respect to its first (`part` 0) or second tensor, of these shapes.
-pub(super) fn join_gradient(
+/// The gradient of [`concat_channels`] with respect to its first (`part` 0) or second tensor, of these shapes.
+pub(super) fn concat_channels_gradient(
     shapes: [[usize; 5]; 2],
     gradient: &FlexTensor,
     part: usize,
 ) -> FlexTensor {
     let [first, second] = shapes;
-    let out = concat_channels::part(values(gradient), first[0], halves(first, second), part);
+    let out = concat_channels::part(values(gradient), first[0], lengths(first, second), part);
     tensor(out, shapes[part])
 }
 
-fn halves(first: [usize; 5], second: [usize; 5]) -> Halves {
+fn lengths(first: [usize; 5], second: [usize; 5]) -> SampleLengths {
     let size = |shape: [usize; 5]| shape[1..].iter().product();
-    Halves(size(first), size(second))
+    SampleLengths(size(first), size(second))
 }
 
 pub(super) fn max_pool(x: &FlexTensor) -> FlexTensor {
@@ -357,27 +364,27 @@ fn resized(x: &FlexTensor, [depth, height, width]: [usize; 3]) -> [usize; 5] {
     [batch, channels, depth, height, width]
 }
 
-/// [`Affine`] without Burn's wrapping.
+/// [`ScaleShift`] without Burn's wrapping.
 #[derive(Clone, Debug)]
-pub(super) struct PlainAffine {
+pub(super) struct PlainScaleShift {
     pub(super) weight: FlexTensor,
     pub(super) bias: FlexTensor,
     pub(super) epsilon: f64,
     pub(super) slope: f64,
 }
 
-impl PlainAffine {
-    fn of(affine: Affine<Flex>) -> Self {
+impl PlainScaleShift {
+    fn of(scale_shift: ScaleShift<Flex>) -> Self {
         Self {
-            weight: primitive(affine.weight),
-            bias: primitive(affine.bias),
-            epsilon: affine.epsilon,
-            slope: affine.slope,
+            weight: primitive(scale_shift.weight),
+            bias: primitive(scale_shift.bias),
+            epsilon: scale_shift.epsilon,
+            slope: scale_shift.slope,
         }
     }
 
-    fn values(&self) -> normalise::Affine<'_> {
-        normalise::Affine {
+    fn values(&self) -> normalise::ScaleShift<'_> {
+        normalise::ScaleShift {
             weight: values(&self.weight),
             bias: values(&self.bias),
             slope: self.slope as f32,
@@ -393,15 +400,15 @@ pub(super) fn normalise(
     x: &FlexTensor,
     sets: Sets,
     moments: &Moments,
-    affine: &PlainAffine,
+    scale_shift: &PlainScaleShift,
 ) -> FlexTensor {
     let out = normalise::forward(
         values(x),
         extent(x),
         sets,
         moments,
-        affine.epsilon,
-        affine.values(),
+        scale_shift.epsilon,
+        scale_shift.values(),
     );
     tensor(out, dims::<5>(x))
 }
@@ -412,7 +419,7 @@ pub(super) fn normalise_gradients(
     gradient: &FlexTensor,
     sets: Sets,
     moments: &Moments,
-    affine: &PlainAffine,
+    scale_shift: &PlainScaleShift,
 ) -> [FlexTensor; 3] {
     let extent = extent(x);
     let Gradients {
@@ -425,8 +432,8 @@ pub(super) fn normalise_gradients(
         extent,
         sets,
         moments,
-        affine.epsilon,
-        affine.values(),
+        scale_shift.epsilon,
+        scale_shift.values(),
     );
     [
         tensor(input, dims::<5>(x)),

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::checkpointing::{Recomputing, is_on, keeping, recomputing};
-use super::{Affine, BatchNormed, Kernels, reference};
+use super::{BatchNormed, Kernels, ScaleShift, reference};
 
 /// A backend whose [`Kernels`] are made of Burn's operations.
 pub trait Gpu: Kernels {}
@@ -22,12 +22,14 @@ impl Kernels for burn_wgpu::Vulkan {}
 #[cfg(feature = "vulkan")]
 impl Gpu for burn_wgpu::Vulkan {}
 
-fn affine_recomputing<B: Backend>(affine: Affine<Autodiff<B>>) -> Affine<Recomputing<B>> {
-    Affine {
-        weight: recomputing(affine.weight),
-        bias: recomputing(affine.bias),
-        epsilon: affine.epsilon,
-        slope: affine.slope,
+fn scale_shift_recomputing<B: Backend>(
+    scale_shift: ScaleShift<Autodiff<B>>,
+) -> ScaleShift<Recomputing<B>> {
+    ScaleShift {
+        weight: recomputing(scale_shift.weight),
+        bias: recomputing(scale_shift.bias),
+        epsilon: scale_shift.epsilon,
+        slope: scale_shift.slope,
     }
 }
 
@@ -39,7 +41,7 @@ impl<B: Gpu> Kernels for Autodiff<B> {
         }
     }
 
-    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+    fn concat_channels(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         match is_on() {
             false => Tensor::cat(vec![first, second], 1),
             true => keeping(Tensor::cat(
@@ -70,22 +72,26 @@ impl<B: Gpu> Kernels for Autodiff<B> {
         }
     }
 
-    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
+    fn group_norm(
+        x: Tensor<Self, 5>,
+        groups: usize,
+        scale_shift: ScaleShift<Self>,
+    ) -> Tensor<Self, 5> {
         match is_on() {
-            false => reference::group_norm(x, groups, affine),
+            false => reference::group_norm(x, groups, scale_shift),
             true => keeping(reference::group_norm(
                 recomputing(x),
                 groups,
-                affine_recomputing(affine),
+                scale_shift_recomputing(scale_shift),
             )),
         }
     }
 
-    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
+    fn batch_norm(x: Tensor<Self, 5>, scale_shift: ScaleShift<Self>) -> BatchNormed<Self> {
         if !is_on() {
-            return reference::batch_norm(x, affine);
+            return reference::batch_norm(x, scale_shift);
         }
-        let normed = reference::batch_norm(recomputing(x), affine_recomputing(affine));
+        let normed = reference::batch_norm(recomputing(x), scale_shift_recomputing(scale_shift));
         BatchNormed {
             output: keeping(normed.output),
             mean: keeping(normed.mean),

@@ -66,7 +66,7 @@ pub trait Kernels: Backend {
     }
 
     /// The channels of `first`, then those of `second`.
-    fn join(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
+    fn concat_channels(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         Tensor::cat(vec![first, second], 1)
     }
 
@@ -89,14 +89,18 @@ pub trait Kernels: Backend {
 
     /// Group normalisation (instance normalisation with as many groups as channels), then the
     /// activation.
-    fn group_norm(x: Tensor<Self, 5>, groups: usize, affine: Affine<Self>) -> Tensor<Self, 5> {
-        reference::group_norm(x, groups, affine)
+    fn group_norm(
+        x: Tensor<Self, 5>,
+        groups: usize,
+        scale_shift: ScaleShift<Self>,
+    ) -> Tensor<Self, 5> {
+        reference::group_norm(x, groups, scale_shift)
     }
 
     /// Batch normalisation by the batch's own statistics, then the activation. Also returns each
     /// channel's mean and variance, which have no gradient.
-    fn batch_norm(x: Tensor<Self, 5>, affine: Affine<Self>) -> BatchNormed<Self> {
-        reference::batch_norm(x, affine)
+    fn batch_norm(x: Tensor<Self, 5>, scale_shift: ScaleShift<Self>) -> BatchNormed<Self> {
+        reference::batch_norm(x, scale_shift)
     }
 
     /// Each channel times `scale` plus `shift`, then the activation: normalisation by statistics that
@@ -113,7 +117,7 @@ pub trait Kernels: Backend {
 
 /// What follows a normalisation: a scale and a shift of each channel, then an activation.
 #[derive(Clone, Debug)]
-pub struct Affine<B: Backend> {
+pub struct ScaleShift<B: Backend> {
     /// Scale of each channel.
     pub weight: Tensor<B, 1>,
     /// Shift of each channel.

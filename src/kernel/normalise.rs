@@ -58,7 +58,7 @@ pub(super) struct Moments {
 
 /// The learnt scale and shift of each channel, and the slope of the activation below 0 (1 for none).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Affine<'a> {
+pub(super) struct ScaleShift<'a> {
     pub(super) weight: &'a [f32],
     pub(super) bias: &'a [f32],
     pub(super) slope: f32,
@@ -100,13 +100,13 @@ pub(super) fn forward(
     sets: Sets,
     moments: &Moments,
     epsilon: f64,
-    affine: Affine,
+    scale_shift: ScaleShift,
 ) -> Vec<f32> {
     let line = |map: usize| {
-        let layer = Layer::of(map, extent, sets, moments, epsilon, affine);
+        let layer = Layer::of(map, extent, sets, moments, epsilon, scale_shift);
         (layer.scale, layer.shift)
     };
-    scale_and_shift(x, extent, line, affine.slope)
+    scale_and_shift(x, extent, line, scale_shift.slope)
 }
 
 /// `activation(scale * x + shift)`, with the scale and shift of each channel of each sample.
@@ -138,9 +138,9 @@ pub(super) fn backward(
     sets: Sets,
     moments: &Moments,
     epsilon: f64,
-    affine: Affine,
+    scale_shift: ScaleShift,
 ) -> Gradients {
-    let layer_of = |map: usize| Layer::of(map, extent, sets, moments, epsilon, affine);
+    let layer_of = |map: usize| Layer::of(map, extent, sets, moments, epsilon, scale_shift);
     let parts = by_parts(extent, |range| {
         let layer = layer_of(range.start / extent.voxels);
         gradient_sums(&x[range.clone()], &gradient[range], layer)
@@ -153,7 +153,7 @@ pub(super) fn backward(
     let size = (extent.maps() / means.len().max(1) * extent.voxels) as f64;
     for (map, parts) in parts.iter().enumerate() {
         let set = extent.set(sets, map);
-        let weight = f64::from(affine.weight[map % extent.channels]);
+        let weight = f64::from(scale_shift.weight[map % extent.channels]);
         for [plain, product] in parts {
             of_bias[map % extent.channels] += plain;
             of_weight[map % extent.channels] += product;
@@ -197,19 +197,19 @@ impl Layer {
         sets: Sets,
         moments: &Moments,
         epsilon: f64,
-        affine: Affine,
+        scale_shift: ScaleShift,
     ) -> Self {
         let (set, channel) = (extent.set(sets, map), map % extent.channels);
         let inverse = 1.0 / (moments.variance[set] + epsilon).sqrt();
-        let scale = f64::from(affine.weight[channel]) * inverse;
-        let shift = f64::from(affine.bias[channel]) - moments.mean[set] * scale;
+        let scale = f64::from(scale_shift.weight[channel]) * inverse;
+        let shift = f64::from(scale_shift.bias[channel]) - moments.mean[set] * scale;
         Self {
             mean: moments.mean[set] as f32,
             inverse: inverse as f32,
-            weight: affine.weight[channel],
+            weight: scale_shift.weight[channel],
             scale: scale as f32,
             shift: shift as f32,
-            slope: affine.slope,
+            slope: scale_shift.slope,
         }
     }
 

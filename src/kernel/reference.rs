@@ -6,7 +6,7 @@ use burn::tensor::module::{self, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{FloatDType, Tensor, s};
 
-use super::{Affine, BatchNormed};
+use super::{BatchNormed, ScaleShift};
 
 /// [`super::Kernels::conv3d`].
 pub fn conv3d<B: Backend>(
@@ -152,7 +152,11 @@ fn double<B: Backend>(x: Tensor<B, 5>, axis: usize) -> Tensor<B, 5> {
 }
 
 /// [`super::Kernels::group_norm`].
-pub fn group_norm<B: Backend>(x: Tensor<B, 5>, groups: usize, affine: Affine<B>) -> Tensor<B, 5> {
+pub fn group_norm<B: Backend>(
+    x: Tensor<B, 5>,
+    groups: usize,
+    scale_shift: ScaleShift<B>,
+) -> Tensor<B, 5> {
     let (dtype, x) = (x.dtype(), x.cast(FloatDType::F32));
     let [batch, channels, depth, height, width] = x.dims();
     let size = channels / groups;
@@ -161,16 +165,17 @@ pub fn group_norm<B: Backend>(x: Tensor<B, 5>, groups: usize, affine: Affine<B>)
     let centred = grouped.clone() - grouped.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);
     // One scale a channel, so that the full tensor is multiplied once.
-    let scale = affine.weight.reshape([1, groups, size]) / (variance + affine.epsilon).sqrt();
+    let scale =
+        scale_shift.weight.reshape([1, groups, size]) / (variance + scale_shift.epsilon).sqrt();
     let normalised = centred.reshape([batch, channels, voxels])
         * scale.reshape([batch, channels, 1])
-        + affine.bias.reshape([1, channels, 1]);
+        + scale_shift.bias.reshape([1, channels, 1]);
     let normalised = normalised.reshape([batch, channels, depth, height, width]);
-    activate(normalised.cast(dtype), affine.slope)
+    activate(normalised.cast(dtype), scale_shift.slope)
 }
 
 /// [`super::Kernels::batch_norm`].
-pub fn batch_norm<B: Backend>(x: Tensor<B, 5>, affine: Affine<B>) -> BatchNormed<B> {
+pub fn batch_norm<B: Backend>(x: Tensor<B, 5>, scale_shift: ScaleShift<B>) -> BatchNormed<B> {
     let (dtype, x) = (x.dtype(), x.cast(FloatDType::F32));
     let [batch, channels, depth, height, width] = x.dims();
     let row = [1, channels, 1];
@@ -178,11 +183,11 @@ pub fn batch_norm<B: Backend>(x: Tensor<B, 5>, affine: Affine<B>) -> BatchNormed
     let mean = flat.clone().mean_dim(2).mean_dim(0);
     let centred = flat - mean.clone();
     let variance = centred.clone().square().mean_dim(2).mean_dim(0);
-    let scale = affine.weight.reshape(row) / (variance.clone() + affine.epsilon).sqrt();
-    let normalised = centred * scale + affine.bias.reshape(row);
+    let scale = scale_shift.weight.reshape(row) / (variance.clone() + scale_shift.epsilon).sqrt();
+    let normalised = centred * scale + scale_shift.bias.reshape(row);
     let normalised = normalised.reshape([batch, channels, depth, height, width]);
     BatchNormed {
-        output: activate(normalised.cast(dtype), affine.slope),
+        output: activate(normalised.cast(dtype), scale_shift.slope),
         mean: mean.detach().reshape([channels]),
         variance: variance.detach().reshape([channels]),
     }

@@ -129,7 +129,7 @@ impl<B: Kernels> Segmentation<B> for ArticleNet<B> {
             (&self.up9, &self.dec9),
         ];
         for ((up, block), skip) in decoder.into_iter().zip(skips.into_iter().rev()) {
-            let joined = B::join(up.forward(x), skip);
+            let joined = B::concat_channels(up.forward(x), skip);
             x = block.forward(self.dropout.forward(joined));
         }
         // Keras pads the last axis at its end alone: padded at both, the first plane is too many.

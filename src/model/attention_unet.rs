@@ -87,7 +87,7 @@ impl Architecture for AttentionUnet {
         let channels = channels(self.filters, self.levels);
         let inputs = std::iter::once(ends.input).chain(channels.iter().copied());
         let encoder = inputs.zip(&channels).enumerate();
-        let rise = |below: usize, above: usize| Rise {
+        let decoder_level = |below: usize, above: usize| DecoderLevel {
             up: style.up_layer(self.upsampling, [below, above], 3, device),
             gate: self.gate(above, device),
             merge: style.stack(1, [2 * above, above], 3, 1, self.dropout, device),
@@ -102,7 +102,7 @@ impl Architecture for AttentionUnet {
             decoder: channels
                 .windows(2)
                 .rev()
-                .map(|pair| rise(pair[1], pair[0]))
+                .map(|pair| decoder_level(pair[1], pair[0]))
                 .collect(),
             head: convolution([self.filters, ends.output], 1, true, device),
         }
@@ -121,7 +121,7 @@ impl Architecture for AttentionUnet {
 #[derive(Module, Debug)]
 pub struct AttentionUnetNet<B: Backend> {
     encoder: Vec<Stack<B>>,
-    decoder: Vec<Rise<B>>,
+    decoder: Vec<DecoderLevel<B>>,
     head: Conv3d<B>,
 }
 
@@ -139,8 +139,8 @@ impl<B: Kernels> Segmentation<B> for AttentionUnetNet<B> {
         }
         // The deepest level is no skip connection.
         let skips = skips.into_iter().rev().skip(1);
-        for (rise, skip) in self.decoder.iter().zip(skips) {
-            x = rise.forward(x, skip);
+        for (decoder_level, skip) in self.decoder.iter().zip(skips) {
+            x = decoder_level.forward(x, skip);
         }
         convolve(&self.head, x)
     }
@@ -148,17 +148,17 @@ impl<B: Kernels> Segmentation<B> for AttentionUnetNet<B> {
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
-struct Rise<B: Backend> {
+struct DecoderLevel<B: Backend> {
     up: UpLayer<B>,
     gate: Gate<B>,
     merge: Stack<B>,
 }
 
-impl<B: Kernels> Rise<B> {
+impl<B: Kernels> DecoderLevel<B> {
     fn forward(&self, x: Tensor<B, 5>, skip: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = self.up.forward(x);
         let gated = self.gate.forward(x.clone(), skip);
-        self.merge.forward(B::join(gated, x))
+        self.merge.forward(B::concat_channels(gated, x))
     }
 }
 

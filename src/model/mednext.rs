@@ -114,7 +114,7 @@ impl Mednext {
         }
     }
 
-    fn rise<B: Backend>(&self, level: usize, device: &B::Device) -> Rise<B> {
+    fn decoder_level<B: Backend>(&self, level: usize, device: &B::Device) -> DecoderLevel<B> {
         let channels = [self.filters << (level + 1), self.filters << level];
         let transposed = |channels: [usize; 2], kernel: usize, groups, bias| {
             ConvTranspose3dConfig::new(channels, [kernel; 3])
@@ -126,7 +126,7 @@ impl Mednext {
                 .init(device)
         };
         let below = channels[0];
-        Rise {
+        DecoderLevel {
             conv: transposed([below, below], self.kernel, below, self.norm == Norm::None),
             mixing: self.mixing(channels, level, device),
             shortcut: transposed(channels, 1, 1, true),
@@ -147,7 +147,9 @@ impl Architecture for Mednext {
                 .map(|level| self.stage(level, device))
                 .collect(),
             down: (0..deepest).map(|level| self.down(level, device)).collect(),
-            up: (0..deepest).map(|level| self.rise(level, device)).collect(),
+            up: (0..deepest)
+                .map(|level| self.decoder_level(level, device))
+                .collect(),
             decoder: (0..deepest)
                 .map(|level| self.stage(level, device))
                 .collect(),
@@ -186,7 +188,7 @@ pub struct MednextNet<B: Backend> {
     stem: Conv3d<B>,
     encoder: Vec<Vec<Block<B>>>,
     down: Vec<Down<B>>,
-    up: Vec<Rise<B>>,
+    up: Vec<DecoderLevel<B>>,
     decoder: Vec<Vec<Block<B>>>,
     heads: Vec<Conv3d<B>>,
 }
@@ -286,13 +288,13 @@ impl<B: Kernels> Down<B> {
 
 /// A block that doubles the resolution.
 #[derive(Module, Debug)]
-struct Rise<B: Backend> {
+struct DecoderLevel<B: Backend> {
     conv: ConvTranspose3d<B>,
     mixing: Mixing<B>,
     shortcut: ConvTranspose3d<B>,
 }
 
-impl<B: Kernels> Rise<B> {
+impl<B: Kernels> DecoderLevel<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let mixed = self
             .mixing

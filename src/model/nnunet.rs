@@ -79,7 +79,7 @@ impl Nnunet {
             encoder: encoder
                 .map(|(level, (input, &output))| {
                     let first = if level > 0 { 2 } else { 1 };
-                    Row::new(style, 2, [input, output], axes, first, &dropout, device)
+                    Stage::new(style, 2, [input, output], axes, first, &dropout, device)
                 })
                 .collect(),
             decoder: Decoder::new(
@@ -132,7 +132,7 @@ impl Architecture for Nnunet {
 /// The network that [`Nnunet`] describes.
 #[derive(Module, Debug)]
 pub struct NnunetNet<B: Backend> {
-    encoder: Vec<Row<B>>,
+    encoder: Vec<Stage<B>>,
     decoder: Decoder<B>,
     #[module(skip)]
     axes: [bool; 3],
@@ -156,9 +156,9 @@ impl<B: Kernels> Segmentation<B> for NnunetNet<B> {
 impl<B: Kernels> NnunetNet<B> {
     fn encode(&self, x: Tensor<B, 5>) -> Vec<Tensor<B, 5>> {
         let mut levels: Vec<Tensor<B, 5>> = Vec::new();
-        for row in &self.encoder {
+        for stage in &self.encoder {
             let before = levels.last().unwrap_or(&x).clone();
-            levels.push(row.forward(before));
+            levels.push(stage.forward(before));
         }
         levels
     }
@@ -166,12 +166,12 @@ impl<B: Kernels> NnunetNet<B> {
 
 /// Layers one after the other, each followed by dropout.
 #[derive(Module, Debug)]
-pub(super) struct Row<B: Backend> {
+pub(super) struct Stage<B: Backend> {
     layers: Vec<Layer<B>>,
     dropout: Dropout,
 }
 
-impl<B: Backend> Row<B> {
+impl<B: Backend> Stage<B> {
     /// As many layers as `count`, of kernels of 3 along `axes`; the first takes every `stride`-th voxel.
     fn new(
         style: Style,
@@ -198,7 +198,7 @@ impl<B: Backend> Row<B> {
     }
 }
 
-impl<B: Kernels> Row<B> {
+impl<B: Kernels> Stage<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let step = |x, layer: &Layer<B>| self.dropout.forward(layer.forward(x));
         self.layers.iter().fold(x, step)
@@ -209,7 +209,7 @@ impl<B: Kernels> Row<B> {
 #[derive(Module, Debug)]
 pub(super) struct Decoder<B: Backend> {
     up: Vec<Up<B>>,
-    merge: Vec<Row<B>>,
+    merge: Vec<Stage<B>>,
     /// One of each level, or only the last one's.
     heads: Vec<Conv3d<B>>,
 }
@@ -232,7 +232,7 @@ impl<B: Backend> Decoder<B> {
     ) -> Self {
         // Each pair is a level and the one above it.
         let steps = channels.windows(2).rev().map(|pair| (pair[1], pair[0]));
-        let merge = |above| Row::new(style, layers, [2 * above, above], axes, 1, dropout, device);
+        let merge = |above| Stage::new(style, layers, [2 * above, above], axes, 1, dropout, device);
         let headless = if deep_supervision {
             0
         } else {
@@ -262,7 +262,7 @@ impl<B: Kernels> Decoder<B> {
         };
         for ((up, merge), skip) in self.up.iter().zip(&self.merge).zip(levels) {
             let below = risen.last().unwrap_or(&deepest).clone();
-            risen.push(merge.forward(B::join(up.forward(below), skip)));
+            risen.push(merge.forward(B::concat_channels(up.forward(below), skip)));
         }
         risen
     }

@@ -97,15 +97,15 @@ impl Resunet {
         }
     }
 
-    fn rise<B: Backend>(
+    fn decoder_level<B: Backend>(
         &self,
         channels: [usize; 2],
         up: Finish,
         unit: Finish,
         device: &B::Device,
-    ) -> Rise<B> {
+    ) -> DecoderLevel<B> {
         let output = channels[1];
-        Rise {
+        DecoderLevel {
             up: up.0.up_layer(self.upsampling, channels, 3, device),
             dropout: DropoutConfig::new(up.1).init(),
             unit: (self.units > 0).then(|| Unit {
@@ -126,7 +126,7 @@ impl Architecture for Resunet {
         let deepest = self.levels - 1;
         let inputs = std::iter::once(ends.input).chain(channels.iter().copied());
         let encoder = inputs.zip(&channels).enumerate();
-        let rise = |level: usize| {
+        let decoder_level = |level: usize| {
             let below = if level + 1 == deepest {
                 channels[deepest]
             } else {
@@ -135,10 +135,10 @@ impl Architecture for Resunet {
             let input = channels[level] + below;
             let usual = self.finish();
             if level > 0 {
-                self.rise([input, channels[level - 1]], usual, usual, device)
+                self.decoder_level([input, channels[level - 1]], usual, usual, device)
             } else {
                 let up = if self.units > 0 { usual } else { BARE };
-                self.rise([input, ends.output], up, BARE, device)
+                self.decoder_level([input, ends.output], up, BARE, device)
             }
         };
         ResunetNet {
@@ -148,7 +148,7 @@ impl Architecture for Resunet {
                     self.down([input, output], stride, device)
                 })
                 .collect(),
-            decoder: (0..deepest).rev().map(rise).collect(),
+            decoder: (0..deepest).rev().map(decoder_level).collect(),
         }
     }
 
@@ -165,7 +165,7 @@ impl Architecture for Resunet {
 #[derive(Module, Debug)]
 pub struct ResunetNet<B: Backend> {
     encoder: Vec<Unit<B>>,
-    decoder: Vec<Rise<B>>,
+    decoder: Vec<DecoderLevel<B>>,
 }
 
 impl<B: Kernels> Segmentation<B> for ResunetNet<B> {
@@ -182,8 +182,8 @@ impl<B: Kernels> Segmentation<B> for ResunetNet<B> {
         }
         // The deepest level is no skip connection.
         let skips = skips.into_iter().rev().skip(1);
-        for (rise, skip) in self.decoder.iter().zip(skips) {
-            x = rise.forward(B::join(skip, x));
+        for (decoder_level, skip) in self.decoder.iter().zip(skips) {
+            x = decoder_level.forward(B::concat_channels(skip, x));
         }
         x
     }
@@ -213,13 +213,13 @@ impl<B: Kernels> Unit<B> {
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
-struct Rise<B: Backend> {
+struct DecoderLevel<B: Backend> {
     up: UpLayer<B>,
     dropout: Dropout,
     unit: Option<Unit<B>>,
 }
 
-impl<B: Kernels> Rise<B> {
+impl<B: Kernels> DecoderLevel<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = self.dropout.forward(self.up.forward(x));
         match &self.unit {

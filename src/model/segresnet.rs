@@ -104,7 +104,7 @@ impl Architecture for Segresnet {
                 blocks: self.blocks(*count, output, device),
             }
         };
-        let rise = |(pair, count): (&[usize], &usize)| Rise {
+        let decoder_level = |(pair, count): (&[usize], &usize)| DecoderLevel {
             up: self.upsampling.with([pair[1], pair[0]], 2, bias, device),
             blocks: self.blocks(*count, pair[0], device),
         };
@@ -118,7 +118,7 @@ impl Architecture for Segresnet {
                 .windows(2)
                 .rev()
                 .zip(&self.blocks_up)
-                .map(rise)
+                .map(decoder_level)
                 .collect(),
             head: PreLayer {
                 norm: self.norm.init(self.filters, device),
@@ -147,7 +147,7 @@ impl Architecture for Segresnet {
 #[derive(Module, Debug)]
 pub struct SegresnetNet<B: Backend> {
     encoder: Vec<Down<B>>,
-    decoder: Vec<Rise<B>>,
+    decoder: Vec<DecoderLevel<B>>,
     head: PreLayer<B>,
     dropout: Dropout,
 }
@@ -170,8 +170,8 @@ impl<B: Kernels> Segmentation<B> for SegresnetNet<B> {
         }
         // The deepest level is no skip connection.
         let skips = skips.into_iter().rev().skip(1);
-        for (rise, skip) in self.decoder.iter().zip(skips) {
-            x = apply(&rise.blocks, rise.up.forward(x) + skip);
+        for (decoder_level, skip) in self.decoder.iter().zip(skips) {
+            x = apply(&decoder_level.blocks, decoder_level.up.forward(x) + skip);
         }
         self.head.forward(x)
     }
@@ -186,7 +186,7 @@ struct Down<B: Backend> {
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
-struct Rise<B: Backend> {
+struct DecoderLevel<B: Backend> {
     up: Up<B>,
     blocks: Vec<Block<B>>,
 }

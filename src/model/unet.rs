@@ -131,7 +131,7 @@ impl<B: Kernels> Segmentation<B> for UnetNet<B> {
         }
         let decoder = self.up.iter().zip(&self.decoder);
         for ((up, block), skip) in decoder.zip(skips.into_iter().rev()) {
-            let joined = B::join(up.forward(x), skip);
+            let joined = B::concat_channels(up.forward(x), skip);
             x = block.forward(self.dropout.forward(joined));
         }
         convolve(&self.head, x)

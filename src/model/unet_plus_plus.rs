@@ -152,7 +152,7 @@ impl<B: Kernels> Segmentation<B> for UnetPlusPlusNet<B> {
                 last = node.forward(row.clone(), last);
                 // No node comes after the last diagonal's.
                 if depth + 1 < self.diagonals.len() {
-                    *row = B::join(row.clone(), last.clone());
+                    *row = B::concat_channels(row.clone(), last.clone());
                 }
             }
             rows.push(deepest.clone());
@@ -180,6 +180,7 @@ struct Node<B: Backend> {
 
 impl<B: Kernels> Node<B> {
     fn forward(&self, row: Tensor<B, 5>, below: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.block.forward(B::join(row, self.up.forward(below)))
+        self.block
+            .forward(B::concat_channels(row, self.up.forward(below)))
     }
 }

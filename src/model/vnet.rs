@@ -111,14 +111,14 @@ impl Architecture for Vnet {
             dropout: self.dropout(index, stages),
             stage: self.stage(*count, channels[index + 1], device),
         };
-        let rise = |(index, count): (usize, &usize)| {
+        let decoder_level = |(index, count): (usize, &usize)| {
             let above = channels[index];
             let below = if index + 1 == stages {
                 channels[stages]
             } else {
                 2 * channels[index + 1]
             };
-            Rise {
+            DecoderLevel {
                 dropout: self.dropout(index, stages),
                 skip_dropout: DropoutConfig::new(self.dropout).init(),
                 up: self
@@ -140,7 +140,7 @@ impl Architecture for Vnet {
             decoder: (0..stages)
                 .rev()
                 .zip(&self.convolutions_up)
-                .map(rise)
+                .map(decoder_level)
                 .collect(),
             output: self
                 .style()
@@ -169,7 +169,7 @@ pub struct VnetNet<B: Backend> {
     input: Layer<B>,
     activation: ActivationLayer<B>,
     encoder: Vec<Down<B>>,
-    decoder: Vec<Rise<B>>,
+    decoder: Vec<DecoderLevel<B>>,
     output: Layer<B>,
     head: Conv3d<B>,
 }
@@ -188,8 +188,8 @@ impl<B: Kernels> Segmentation<B> for VnetNet<B> {
             skips.push(x.clone());
             x = down.forward(x);
         }
-        for (rise, skip) in self.decoder.iter().zip(skips.into_iter().rev()) {
-            x = rise.forward(x, skip);
+        for (decoder_level, skip) in self.decoder.iter().zip(skips.into_iter().rev()) {
+            x = decoder_level.forward(x, skip);
         }
         convolve(&self.head, self.output.forward(x))
     }
@@ -244,17 +244,17 @@ impl<B: Kernels> Down<B> {
 
 /// A level of the decoder.
 #[derive(Module, Debug)]
-struct Rise<B: Backend> {
+struct DecoderLevel<B: Backend> {
     dropout: Dropout,
     skip_dropout: Dropout,
     up: UpLayer<B>,
     stage: Stage<B>,
 }
 
-impl<B: Kernels> Rise<B> {
+impl<B: Kernels> DecoderLevel<B> {
     fn forward(&self, x: Tensor<B, 5>, skip: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = self.up.forward(drop_channels(&self.dropout, x));
-        let joined = B::join(x, drop_channels(&self.skip_dropout, skip));
+        let joined = B::concat_channels(x, drop_channels(&self.skip_dropout, skip));
         self.stage.forward(joined.clone(), joined)
     }
 }

@@ -67,14 +67,14 @@ pub struct OptimizerState<B: AutodiffBackend, M: AutodiffModule<B>>(Arc<Mutex<Ru
 macro_rules! running {
     ($($member:ident,)+) => {
         enum Running<B: AutodiffBackend, M: AutodiffModule<B>> {
-            $($member(Halves<<$member as UpdateRule>::Rule<B::InnerBackend>, B, M>),)+
+            $($member(ParamGroups<<$member as UpdateRule>::Rule<B::InnerBackend>, B, M>),)+
         }
 
         impl Optimizer {
             /// The optimiser at the start of a run.
             pub fn init<B: AutodiffBackend, M: AutodiffModule<B>>(&self) -> OptimizerState<B, M> {
                 OptimizerState(Arc::new(Mutex::new(match self {
-                    $(Self::$member(member) => Running::$member(Halves::of(member)),)+
+                    $(Self::$member(member) => Running::$member(ParamGroups::of(member)),)+
                 })))
             }
         }
@@ -99,12 +99,12 @@ impl Optimizer {
 
 /// One rule for convolutions' weights and one for norms and biases, which may differ in their weight
 /// decay.
-struct Halves<O: SimpleOptimizer<B::InnerBackend>, B: AutodiffBackend, M: AutodiffModule<B>> {
+struct ParamGroups<O: SimpleOptimizer<B::InnerBackend>, B: AutodiffBackend, M: AutodiffModule<B>> {
     weights: OptimizerAdaptor<O, M, B>,
     rest: OptimizerAdaptor<O, M, B>,
 }
 
-impl<O, B, M> Halves<O, B, M>
+impl<O, B, M> ParamGroups<O, B, M>
 where
     O: SimpleOptimizer<B::InnerBackend>,
     B: AutodiffBackend,
@@ -122,19 +122,19 @@ where
 
     fn step(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
         use burn::optim::Optimizer as _;
-        let mut rest = Rest {
+        let mut split = SplitNorms {
             all: grads,
-            rest: GradientsParams::new(),
+            norms: GradientsParams::new(),
         };
-        module.visit(&mut rest);
-        let module = self.weights.step(lr, module, rest.all);
-        self.rest.step(lr, module, rest.rest)
+        module.visit(&mut split);
+        let module = self.weights.step(lr, module, split.all);
+        self.rest.step(lr, module, split.norms)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, RecorderError> {
         use burn::optim::Optimizer as _;
-        let halves = (self.weights.to_record(), self.rest.to_record());
-        Recorder::<B>::record(&StateRecorder::default(), halves, ())
+        let groups = (self.weights.to_record(), self.rest.to_record());
+        Recorder::<B>::record(&StateRecorder::default(), groups, ())
     }
 
     fn load_bytes(&mut self, bytes: Vec<u8>, device: &B::Device) -> Result<(), RecorderError> {
@@ -147,17 +147,17 @@ where
 }
 
 /// Takes the gradients of norms and biases (tensors of one axis) out of all.
-struct Rest {
+struct SplitNorms {
     all: GradientsParams,
-    rest: GradientsParams,
+    norms: GradientsParams,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Rest {
+impl<B: AutodiffBackend> ModuleVisitor<B> for SplitNorms {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if D == 1
             && let Some(grad) = self.all.remove::<B::InnerBackend, D>(param.id)
         {
-            self.rest.register::<B::InnerBackend, D>(param.id, grad);
+            self.norms.register::<B::InnerBackend, D>(param.id, grad);
         }
     }
 }

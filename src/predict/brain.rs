@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{PredictError, Predicted, Predictor};
-use crate::preprocess::Raw;
+use crate::preprocess::LoadedCase;
 use crate::volume::Volume;
 use crate::volume::nifti::{write_image, write_mask};
 
@@ -34,7 +34,11 @@ impl Predictor {
     /// # Errors
     ///
     /// When the scan cannot be preprocessed, the device fails, or a file cannot be written.
-    pub fn segment(&self, scan: Raw, files: &OutputFiles) -> Result<Predicted, PredictError> {
+    pub fn segment(
+        &self,
+        scan: LoadedCase,
+        files: &OutputFiles,
+    ) -> Result<Predicted, PredictError> {
         let mut image = scan.case.image.clone();
         let predicted = self.predict(scan.case)?;
         cut_out(&mut image, &predicted.mask);

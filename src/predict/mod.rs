@@ -15,7 +15,7 @@ use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
 use crate::layout::RunFolder;
 use crate::model::weights::WeightsError;
-use crate::preprocess::{Pipeline, Prepared, PreprocessError};
+use crate::preprocess::{CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
@@ -112,9 +112,9 @@ impl Predictor {
     /// # Errors
     ///
     /// When the scan cannot be preprocessed, such as one that is constant, or the device fails.
-    pub fn predict(&self, scan: Prepared) -> Result<Predicted, PredictError> {
+    pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
         let native = scan.image.grid();
-        let prepared = self.pipeline.apply(Prepared { mask: None, ..scan })?;
+        let prepared = self.pipeline.apply(CaseVolumes { mask: None, ..scan })?;
         self.predict_prepared(&prepared.image, &native)
     }
 

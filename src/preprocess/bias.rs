@@ -1,6 +1,6 @@
 //! Preprocessing that also gives the field that N4 removed.
 
-use super::{Pipeline, Prepared, PreprocessError, Step};
+use super::{CaseVolumes, Pipeline, PreprocessError, Step};
 use crate::volume::Volume;
 
 impl Pipeline {
@@ -12,8 +12,8 @@ impl Pipeline {
     /// As [`Pipeline::apply`].
     pub fn apply_with_bias(
         mut self,
-        case: Prepared,
-    ) -> Result<Option<(Prepared, Volume<f32>)>, PreprocessError> {
+        case: CaseVolumes,
+    ) -> Result<Option<(CaseVolumes, Volume<f32>)>, PreprocessError> {
         let is_n4 = |step: &Step| matches!(step, Step::N4(_));
         let only = self.0.iter().filter(|step| is_n4(step)).count() == 1;
         let Some(at) = self.0.iter().position(is_n4).filter(|_| only) else {
@@ -30,7 +30,7 @@ impl Pipeline {
             why: error.to_string(),
         })?;
         let image = corrected.image;
-        let done = after.apply(Prepared { image, ..case })?;
+        let done = after.apply(CaseVolumes { image, ..case })?;
         Ok(Some((done, corrected.log_bias)))
     }
 }

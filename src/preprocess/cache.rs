@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Inputs, Pipeline, Prepared, PreprocessError, Raw, StepTime};
+use super::{CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 use crate::volume::{Affine, Volume, VolumeError};
@@ -79,7 +79,7 @@ pub struct InputDigests {
 
 /// A case from the cache.
 #[derive(Clone, Debug)]
-pub struct FromCache {
+pub struct CachedResult {
     /// What it was made from.
     pub inputs: InputDigests,
     /// Its folder.
@@ -121,9 +121,9 @@ impl CachedCase {
     /// # Errors
     ///
     /// When a file is missing or damaged.
-    pub fn load(&self) -> Result<Prepared, VolumeError> {
+    pub fn load(&self) -> Result<CaseVolumes, VolumeError> {
         self.checked_record()?;
-        Ok(Prepared {
+        Ok(CaseVolumes {
             image: read_image(&self.image)?,
             mask: self.mask.as_deref().map(read_mask).transpose()?,
             region: None,
@@ -167,7 +167,7 @@ impl CachedCase {
 
     fn store(
         &self,
-        case: &Prepared,
+        case: &CaseVolumes,
         inputs: &Inputs,
         pipeline: &Pipeline,
         warnings: &[String],
@@ -212,12 +212,12 @@ impl Cache {
         &self,
         inputs: &Inputs,
         pipeline: &Pipeline,
-    ) -> Result<FromCache, PreprocessError> {
+    ) -> Result<CachedResult, PreprocessError> {
         let digests = digests(inputs)?;
         let folder = self.folder_of(inputs.id, &key(&digests, pipeline)?);
         let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
-            return Ok(FromCache {
+            return Ok(CachedResult {
                 inputs: digests,
                 folder,
                 files,
@@ -230,11 +230,11 @@ impl Cache {
             image: inputs.image.to_owned(),
             source: Box::new(source),
         };
-        let Raw { case, warnings, .. } = inputs.read()?;
+        let LoadedCase { case, warnings, .. } = inputs.read()?;
         let (case, times) = pipeline.apply_timed(case).map_err(of_case)?;
         let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
         self.store(&folder, case.mask.is_some(), write)?;
-        Ok(FromCache {
+        Ok(CachedResult {
             inputs: digests,
             folder,
             files,

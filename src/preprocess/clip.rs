@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 use crate::settings::Fault;
 use crate::statistics::intensities::percentiles;
 
@@ -33,7 +33,7 @@ impl Default for Clip {
 }
 
 impl CaseStep for Clip {
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let values = self.over.values(&case, "clip")?;
         let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         let clipped = |value: f32| f64::from(value).clamp(low, high) as f32;

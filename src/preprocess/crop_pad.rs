@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::resample::shape_rules;
-use super::{CaseStep, Centre, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
 use crate::settings::Fault;
 
 /// Brings image, mask and region to a shape by cutting off voxels or adding zeros at the ends of
@@ -28,7 +28,7 @@ impl Default for CropPad {
 }
 
 impl CaseStep for CropPad {
-    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let refused = |why: &str| PreprocessError::Step {
             step: "crop_pad",
             why: why.into(),
@@ -51,7 +51,7 @@ impl CaseStep for CropPad {
                  scan's header",
             ));
         }
-        Ok(Prepared {
+        Ok(CaseVolumes {
             image: case.image.cut(first, self.shape),
             mask: case.mask.map(|mask| mask.cut(first, self.shape)),
             region: case.region.map(|region| region.cut(first, self.shape)),

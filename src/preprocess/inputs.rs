@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Prepared, PreprocessError};
+use super::{CaseVolumes, PreprocessError};
 use crate::volume::nifti::{Encoding, read_image, read_mask, read_scan};
 use crate::volume::{Grid, Volume};
 
@@ -39,10 +39,10 @@ impl<'a> Inputs<'a> {
     ///
     /// When one cannot be read, mask or region do not lie on the image's grid or mark nothing, or the
     /// region has a weight below 0.
-    pub fn read(&self) -> Result<Raw, PreprocessError> {
+    pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
         let scan = read_scan(self.image)?;
         let warnings = scan.warnings();
-        let case = Prepared {
+        let case = CaseVolumes {
             image: scan.volume,
             mask: self.mask.map(read_mask).transpose()?,
             region: self.region.map(read_image).transpose()?,
@@ -61,7 +61,7 @@ impl<'a> Inputs<'a> {
                 });
             }
         }
-        Ok(Raw {
+        Ok(LoadedCase {
             case,
             encoding: scan.encoding,
             warnings,
@@ -71,9 +71,9 @@ impl<'a> Inputs<'a> {
 
 /// A case as its files have it.
 #[derive(Clone, Debug)]
-pub struct Raw {
+pub struct LoadedCase {
     /// Scan, mask and region.
-    pub case: Prepared,
+    pub case: CaseVolumes,
     /// How the scan's file stores intensities.
     pub encoding: Encoding,
     /// What is doubtful about the scan.

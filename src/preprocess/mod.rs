@@ -18,7 +18,7 @@ use crate::settings::{self, Fault, Faults, within};
 use crate::volume::{Volume, VolumeError};
 
 pub use centre::Centre;
-pub use inputs::{Inputs, Raw, check_pair};
+pub use inputs::{Inputs, LoadedCase, check_pair};
 pub use voxel_selection::VoxelSelection;
 
 /// What every step does: the contract of a member of [`Step`].
@@ -34,7 +34,7 @@ pub trait CaseStep {
     /// # Errors
     ///
     /// When the step cannot do its work on this case.
-    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError>;
+    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError>;
 
     /// Whether scans with voxels that are infinite or not a number can be given to it.
     fn repairs_voxels(&self) -> bool {
@@ -53,7 +53,7 @@ pub trait CaseStep {
     /// The first case that cannot be had, or that it cannot learn from.
     fn learn(
         &mut self,
-        _cases: &mut dyn Iterator<Item = Result<Prepared, PreprocessError>>,
+        _cases: &mut dyn Iterator<Item = Result<CaseVolumes, PreprocessError>>,
     ) -> Result<(), PreprocessError> {
         Ok(())
     }
@@ -90,7 +90,7 @@ crate::family! {
 
 /// A scan on its way through the steps, with what goes along with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub struct CaseVolumes {
     /// The scan.
     pub image: Volume<f32>,
     /// What to find in it (0 or 1), on the scan's grid, where it is known.
@@ -100,7 +100,7 @@ pub struct Prepared {
     pub region: Option<Volume<f32>>,
 }
 
-impl From<Volume<f32>> for Prepared {
+impl From<Volume<f32>> for CaseVolumes {
     /// A scan alone.
     fn from(image: Volume<f32>) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl Pipeline {
     ///
     /// When the scan has voxels that are no number, or a step cannot do its work on it or leaves
     /// such voxels.
-    pub fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+    pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         self.apply_timed(case).map(|(case, _)| case)
     }
 
@@ -160,8 +160,8 @@ impl Pipeline {
     /// As [`Pipeline::apply`].
     pub fn apply_timed(
         &self,
-        mut case: Prepared,
-    ) -> Result<(Prepared, Vec<StepTime>), PreprocessError> {
+        mut case: CaseVolumes,
+    ) -> Result<(CaseVolumes, Vec<StepTime>), PreprocessError> {
         let repairs = |step: &Step| with_member!(step, step => step.repairs_voxels());
         if !self.0.first().is_some_and(repairs) {
             check_finite(&case.image)?;
@@ -211,7 +211,7 @@ impl Pipeline {
     /// The first case that cannot be had, or that the step cannot learn from.
     pub fn learnt(
         mut self,
-        mut cases: impl Iterator<Item = Result<Prepared, PreprocessError>>,
+        mut cases: impl Iterator<Item = Result<CaseVolumes, PreprocessError>>,
     ) -> Result<Self, PreprocessError> {
         if let Some(at) = self.first_to_learn() {
             with_member!(&mut self.0[at], step => step.learn(&mut cases))?;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 
 /// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
 /// are refused otherwise.
@@ -12,7 +12,7 @@ use super::{CaseStep, Prepared, PreprocessError};
 pub struct NanToZero {}
 
 impl CaseStep for NanToZero {
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let repaired = |value: f32| if value.is_finite() { value } else { 0.0 };
         case.image.change(repaired);
         Ok(case)

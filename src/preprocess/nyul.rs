@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 use crate::settings::Fault;
 use crate::statistics::intensities::percentiles;
 
@@ -40,7 +40,7 @@ const LEAST_GAP: f64 = 1e-5;
 impl CaseStep for Nyul {
     fn learn(
         &mut self,
-        cases: &mut dyn Iterator<Item = Result<Prepared, PreprocessError>>,
+        cases: &mut dyn Iterator<Item = Result<CaseVolumes, PreprocessError>>,
     ) -> Result<(), PreprocessError> {
         let mut sums = [0.0; PERCENTILES.len()];
         let mut count = 0.0;
@@ -65,7 +65,7 @@ impl CaseStep for Nyul {
         Ok(())
     }
 
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let landmarks = self
             .landmarks
             .as_ref()
@@ -119,7 +119,7 @@ impl CaseStep for Nyul {
 }
 
 impl Nyul {
-    fn percentiles(&self, case: &Prepared) -> Result<[f64; PERCENTILES.len()], PreprocessError> {
+    fn percentiles(&self, case: &CaseVolumes) -> Result<[f64; PERCENTILES.len()], PreprocessError> {
         let values = self.over.values(case, "nyul")?;
         Ok(percentiles(values, PERCENTILES))
     }

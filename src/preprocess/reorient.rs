@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 use crate::volume::orientation::{AxisCodes, reoriented};
 
 /// Permutes and flips the axes so that they run as asked, without touching a value: what is where
@@ -17,8 +17,8 @@ pub struct Reorient {
 }
 
 impl CaseStep for Reorient {
-    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
-        Ok(Prepared {
+    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
+        Ok(CaseVolumes {
             image: reoriented(&case.image, self.axes),
             mask: case.mask.as_ref().map(|mask| reoriented(mask, self.axes)),
             region: case

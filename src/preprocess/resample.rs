@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, Centre, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
 use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
 use crate::volume::resample::{Interpolation, resample, resample_mask};
@@ -53,7 +53,7 @@ impl Default for Resample {
 const MOST_VOXELS: usize = 1 << 30;
 
 impl CaseStep for Resample {
-    fn apply(&self, case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let refused = |why: String| PreprocessError::Step {
             step: "resample",
             why,
@@ -83,7 +83,7 @@ impl CaseStep for Resample {
             ));
         }
         let image = resample(&case.image, &grid, self.interpolation, self.antialias);
-        Ok(Prepared {
+        Ok(CaseVolumes {
             image,
             mask: mask.map(|(moved, _)| moved),
             region: case

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clip::percentile_rules;
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 use crate::settings::Fault;
 use crate::statistics::intensities::percentiles;
 
@@ -43,7 +43,7 @@ impl Default for Rescale {
 }
 
 impl CaseStep for Rescale {
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let values = VoxelSelection::Whole.values(&case, "rescale")?;
         let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         // In ITK's order of operations, on which the cut to whole numbers depends.

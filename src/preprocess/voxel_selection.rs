@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Prepared, PreprocessError};
+use super::{CaseVolumes, PreprocessError};
 use crate::statistics::intensities::mean_and_deviation;
 
 /// Which voxels a step takes its statistics over.
@@ -33,7 +33,7 @@ impl VoxelSelection {
     /// When the case has no region though it is asked for, or no voxel counts.
     pub(super) fn values<'a>(
         self,
-        case: &'a Prepared,
+        case: &'a CaseVolumes,
         step: &'static str,
     ) -> Result<Cow<'a, [f32]>, PreprocessError> {
         let voxels = &case.image.voxels;

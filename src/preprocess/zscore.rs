@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, Prepared, PreprocessError};
+use super::{CaseStep, CaseVolumes, PreprocessError};
 use crate::statistics::intensities::mean_and_deviation;
 
 /// Subtracts the mean intensity and divides by the population standard deviation (the sum of
@@ -18,7 +18,7 @@ pub struct Zscore {
 }
 
 impl CaseStep for Zscore {
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let values = self.over.values(&case, "zscore")?;
         let (mean, deviation) = mean_and_deviation(&values);
         if deviation <= 0.0 {

@@ -12,7 +12,7 @@ use super::RunError;
 use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
 use crate::experiment::Experiment;
-use crate::preprocess::cache::{Cache, CachedCase, FromCache, InputDigests};
+use crate::preprocess::cache::{Cache, CachedCase, CachedResult, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::settings::nearest;
 
@@ -137,12 +137,12 @@ impl<'a> Preparation<'a> {
         &mut self,
         cases: &[&Case],
         pipeline: &Pipeline,
-    ) -> Result<Vec<FromCache>, RunError> {
+    ) -> Result<Vec<CachedResult>, RunError> {
         let started = Instant::now();
         let mut bar = self.console.clone();
         bar.start("preparing", cases.len(), 0);
         let (sender, receiver) = mpsc::channel();
-        let mut results: Vec<Option<Result<FromCache, PreprocessError>>> =
+        let mut results: Vec<Option<Result<CachedResult, PreprocessError>>> =
             cases.iter().map(|_| None).collect();
         let (cache, interrupter) = (&self.cache, self.interrupter);
         std::thread::scope(|scope| {
@@ -162,7 +162,7 @@ impl<'a> Preparation<'a> {
             }
         });
         bar.finish();
-        let prepared: Option<Result<Vec<FromCache>, _>> = results.into_iter().collect();
+        let prepared: Option<Result<Vec<CachedResult>, _>> = results.into_iter().collect();
         let Some(prepared) = prepared else {
             return Err(RunError::Interrupted);
         };
@@ -174,7 +174,7 @@ impl<'a> Preparation<'a> {
     }
 
     /// What is doubtful about the scans, how many were made now, and how long the steps took.
-    fn say(&self, cases: &[&Case], pipeline: &Pipeline, prepared: &[FromCache], time: Duration) {
+    fn say(&self, cases: &[&Case], pipeline: &Pipeline, prepared: &[CachedResult], time: Duration) {
         for (case, prepared) in cases.iter().zip(prepared) {
             for warning in &prepared.warnings {
                 let image = case.image.display();

@@ -70,7 +70,7 @@ pub struct Strategy<B: TrainingBackend> {
 
 /// Sums over an epoch's samples.
 #[derive(Default)]
-struct Sums {
+struct EpochSums {
     samples: f64,
     loss: f64,
     iou: f64,
@@ -78,7 +78,7 @@ struct Sums {
     dice: f64,
 }
 
-impl Sums {
+impl EpochSums {
     fn add(&mut self, record: &StepRecord) {
         let samples = record.cases.len() as f64;
         self.samples += samples;
@@ -95,7 +95,7 @@ impl Sums {
 
 /// Whether an epoch ran to its end.
 enum Outcome {
-    Finished(Sums),
+    Finished(EpochSums),
     Interrupted,
 }
 
@@ -181,7 +181,7 @@ impl<B: TrainingBackend> Strategy<B> {
         processor: &mut Processor<B>,
         interrupter: &Interrupter,
     ) -> Result<Outcome, TrainError> {
-        let mut sums = Sums::default();
+        let mut sums = EpochSums::default();
         let mut batches = loader.iter();
         let mut step = 0;
         loop {
@@ -295,7 +295,7 @@ impl<B: TrainingBackend> Strategy<B> {
         interrupter: &Interrupter,
     ) -> Result<Outcome, TrainError> {
         let model = self.result(learner);
-        let mut sums = Sums::default();
+        let mut sums = EpochSums::default();
         let mut batches = loader.iter();
         let mut step = 0;
         while let Some(batch) = batches.next() {

@@ -17,7 +17,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
 use calvaria::device::{DeviceChoice, DeviceName, inventory, resolve};
 use calvaria::experiment;
-use calvaria::kernel::{Affine, Kernels, TrainingBackend, pad, with_checkpointing};
+use calvaria::kernel::{Kernels, ScaleShift, TrainingBackend, pad, with_checkpointing};
 use calvaria::layout::{Epoch, RunFolder};
 use calvaria::loss::Loss;
 use calvaria::model::Model;
@@ -156,8 +156,8 @@ fn vector<B: TrainingBackend>(x: &Tensor<B, 5>) -> Tensor<B, 1> {
     x.clone().reshape([count])
 }
 
-fn affine<B: TrainingBackend>(p: &[Tensor<B, 5>]) -> Affine<B> {
-    Affine {
+fn scale_shift<B: TrainingBackend>(p: &[Tensor<B, 5>]) -> ScaleShift<B> {
+    ScaleShift {
         weight: vector(&p[1]),
         bias: vector(&p[2]),
         epsilon: 1e-5,
@@ -218,8 +218,8 @@ impl Work for Operations {
         all.extend(one("maximum pooling", x, B::max_pool3d));
         all.extend(one("mean pooling", x, B::avg_pool3d));
         all.extend(one("trilinear enlargement", x, B::upsample_trilinear));
-        all.extend(Self::values::<B>("join", device, &[x, x], |p| {
-            B::join(p[0].clone(), p[1].clone())
+        all.extend(Self::values::<B>("concat_channels", device, &[x, x], |p| {
+            B::concat_channels(p[0].clone(), p[1].clone())
         }));
         for groups in [1, 4] {
             let name = format!("normalisation of {groups} groups");
@@ -227,14 +227,14 @@ impl Work for Operations {
                 &name,
                 device,
                 &[x, per_channel, per_channel],
-                |p| B::group_norm(p[0].clone(), groups, affine(p)),
+                |p| B::group_norm(p[0].clone(), groups, scale_shift(p)),
             ));
         }
         all.extend(Self::values::<B>(
             "batch normalisation",
             device,
             &[x, per_channel, per_channel],
-            |p| B::batch_norm(p[0].clone(), affine(p)).output,
+            |p| B::batch_norm(p[0].clone(), scale_shift(p)).output,
         ));
         // The deepest level may have a single voxel.
         let (two, single) = ([2, 4, 2, 2, 2], [2, 4, 1, 1, 1]);

@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{ElementConversion, Tensor, module};
-use calvaria::kernel::{Affine, Kernels, TrainingBackend, reference, with_checkpointing};
+use calvaria::kernel::{Kernels, ScaleShift, TrainingBackend, reference, with_checkpointing};
 use calvaria::loss::Loss;
 use calvaria::model::{Model, Network};
 use proptest::prelude::*;
@@ -71,8 +71,8 @@ fn size() -> impl Strategy<Value = [usize; 3]> {
     [1..9usize, 1..9usize, 1..12usize]
 }
 
-fn affine(weight: Tensor<Ad, 5>, bias: Tensor<Ad, 5>, slope: f64) -> Affine<Ad> {
-    Affine {
+fn scale_shift(weight: Tensor<Ad, 5>, bias: Tensor<Ad, 5>, slope: f64) -> ScaleShift<Ad> {
+    ScaleShift {
         weight: vector(weight),
         bias: vector(bias),
         epsilon: 1e-5,
@@ -190,7 +190,7 @@ proptest! {
             (1, vec![batch, channels[0], d, h, w]),
             (2, vec![batch, channels[1], d, h, w]),
         ];
-        let ours = values(&parameters, |p| Ad::join(p[0].clone(), p[1].clone()));
+        let ours = values(&parameters, |p| Ad::concat_channels(p[0].clone(), p[1].clone()));
         let theirs = values(&parameters, |p| Tensor::cat(p, 1));
         assert_same(&ours, &theirs);
     }
@@ -210,33 +210,33 @@ proptest! {
             (3, vec![channels]),
         ];
         let arguments = |p: Vec<Tensor<Ad, 5>>| {
-            (p[0].clone() * 3.0 + 5.0, affine(p[1].clone(), p[2].clone(), slope))
+            (p[0].clone() * 3.0 + 5.0, scale_shift(p[1].clone(), p[2].clone(), slope))
         };
         // At its kink an activation's gradient is a matter of rounding.
         let away_from_kink = |values: &[Vec<f32>]| values[0].iter().all(|v| v.abs() > 1e-5);
         let before_activation = |p: Vec<Tensor<Ad, 5>>| {
-            let (x, affine) = arguments(p);
-            let affine = Affine { slope: 1.0, ..affine };
-            let by_batch = reference::batch_norm(x.clone(), affine.clone()).output;
-            Tensor::cat(vec![reference::group_norm(x, groups, affine), by_batch], 1)
+            let (x, scale_shift) = arguments(p);
+            let scale_shift = ScaleShift { slope: 1.0, ..scale_shift };
+            let by_batch = reference::batch_norm(x.clone(), scale_shift.clone()).output;
+            Tensor::cat(vec![reference::group_norm(x, groups, scale_shift), by_batch], 1)
         };
         prop_assume!(away_from_kink(&values(&parameters, before_activation)));
         let ours = values(&parameters, |p| {
-            let (x, affine) = arguments(p);
-            Ad::group_norm(x, groups, affine)
+            let (x, scale_shift) = arguments(p);
+            Ad::group_norm(x, groups, scale_shift)
         });
         let theirs = values(&parameters, |p| {
-            let (x, affine) = arguments(p);
-            reference::group_norm(x, groups, affine)
+            let (x, scale_shift) = arguments(p);
+            reference::group_norm(x, groups, scale_shift)
         });
         assert_same(&ours, &theirs);
         let ours = values(&parameters, |p| {
-            let (x, affine) = arguments(p);
-            Ad::batch_norm(x, affine).output
+            let (x, scale_shift) = arguments(p);
+            Ad::batch_norm(x, scale_shift).output
         });
         let theirs = values(&parameters, |p| {
-            let (x, affine) = arguments(p);
-            reference::batch_norm(x, affine).output
+            let (x, scale_shift) = arguments(p);
+            reference::batch_norm(x, scale_shift).output
         });
         assert_same(&ours, &theirs);
     }

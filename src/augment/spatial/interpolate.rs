@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::lanes::{LANES, split};
 use super::map::Map;
-use super::sampling_map::{Row, Way};
+use super::sampling_map::{Row, SamplingMap};
 use super::{Source, Target};
 
 /// Fills `target` with what `source` holds where `map` leads; air outside.
@@ -17,17 +17,17 @@ pub(super) fn interpolate(source: &Source, map: &Map, target: Target) {
     if nx * ny * nz == 0 {
         return;
     }
-    let way = Way::new(map, target.shape);
+    let sampling_map = SamplingMap::new(map, target.shape);
     let air = source.lowest();
     let planes = target.image.par_chunks_mut(ny * nz);
     let masks = target.mask.par_chunks_mut(ny * nz);
     planes.zip(masks).enumerate().for_each_init(
         || Row::new(nz),
         |row, (x, (image, mask))| {
-            way.start_plane(x, row);
+            sampling_map.start_plane(x, row);
             let rows = image.chunks_exact_mut(nz).zip(mask.chunks_exact_mut(nz));
             for (y, (image, mask)) in rows.enumerate() {
-                way.walk(x, y, row);
+                sampling_map.fill_row(x, y, row);
                 read_row(source, air, &row.at, image, mask);
             }
         },

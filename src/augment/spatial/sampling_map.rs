@@ -1,4 +1,4 @@
-//! Where the voxels of a row come from.
+//! Where in the source the voxels of a row come from.
 
 use multiversion::multiversion;
 
@@ -7,22 +7,22 @@ use super::lattice::{Lattice, Table};
 use super::map::{Map, Step};
 use crate::volume::Affine;
 
-/// The way from the target's voxels to the source's, ready to be walked row by row.
-pub(super) struct Way<'a> {
-    /// The way without displacements.
+/// The map from the target's voxels to positions in the source, ready to be evaluated row by row.
+pub(super) struct SamplingMap<'a> {
+    /// The map without displacements.
     affine: Affine,
-    /// The displacements in the order in which the way meets them.
-    bends: Vec<Bend<'a>>,
+    /// The displacements, in order from the target to the source.
+    displacements: Vec<Displacement<'a>>,
 }
 
-/// A displacement on the way.
-struct Bend<'a> {
+/// A displacement between target and source.
+struct Displacement<'a> {
     lattice: &'a Lattice,
     /// From the target to here, without the displacements before.
     before: Affine,
     /// The first displacement, where the axes have not turned.
     table: Option<Table<'a>>,
-    /// What becomes of an offset from here to the next displacement or the source, unless it stays.
+    /// How an offset changes from here to the next displacement or the source; none if it stays.
     after: Option<[[f32; 3]; 3]>,
 }
 
@@ -30,7 +30,7 @@ struct Bend<'a> {
 pub(super) struct Row {
     /// Positions along x, y and z.
     pub(super) at: [Vec<f32>; 3],
-    /// By how much displacements have changed them.
+    /// How far the displacements have moved them.
     offset: [Vec<f32>; 3],
     /// The control points of a plane and of a row.
     plane: Vec<[f32; 4]>,
@@ -49,16 +49,17 @@ impl Row {
     }
 }
 
-impl<'a> Way<'a> {
+impl<'a> SamplingMap<'a> {
     pub(super) fn new(map: &'a Map, shape: [usize; 3]) -> Self {
         let mut affine = Affine::identity();
         let mut since = Affine::identity();
-        let mut bends: Vec<Bend> = Vec::new();
-        let close = |bends: &mut Vec<Bend<'a>>, since: Affine| {
-            if let Some(bend) = bends.last_mut()
+        let mut displacements: Vec<Displacement> = Vec::new();
+        let close = |displacements: &mut Vec<Displacement<'a>>, since: Affine| {
+            if let Some(displacement) = displacements.last_mut()
                 && since != Affine::identity()
             {
-                bend.after = Some([0, 1, 2].map(|r| [0, 1, 2].map(|c| since.0[r][c] as f32)));
+                displacement.after =
+                    Some([0, 1, 2].map(|r| [0, 1, 2].map(|c| since.0[r][c] as f32)));
             }
         };
         for step in map.steps().iter().rev() {
@@ -68,10 +69,10 @@ impl<'a> Way<'a> {
                     since = step.mul(&since);
                 }
                 Step::Elastic(lattice) => {
-                    close(&mut bends, since);
+                    close(&mut displacements, since);
                     since = Affine::identity();
-                    let first = bends.is_empty();
-                    bends.push(Bend {
+                    let first = displacements.is_empty();
+                    displacements.push(Displacement {
                         lattice,
                         before: affine,
                         table: first.then(|| Table::new(lattice, &affine, shape)).flatten(),
@@ -80,31 +81,38 @@ impl<'a> Way<'a> {
                 }
             }
         }
-        close(&mut bends, since);
-        Self { affine, bends }
+        close(&mut displacements, since);
+        Self {
+            affine,
+            displacements,
+        }
     }
 
-    /// Makes ready for the rows of plane `x`.
+    /// Prepares `row` for the rows of plane `x`.
     pub(super) fn start_plane(&self, x: usize, row: &mut Row) {
-        if let Some(table) = self.bends.first().and_then(|bend| bend.table.as_ref()) {
+        if let Some(table) = self
+            .displacements
+            .first()
+            .and_then(|displacement| displacement.table.as_ref())
+        {
             table.plane(x, &mut row.plane);
         }
     }
 
     /// Puts the positions of row `y` of plane `x` into `row.at`.
-    pub(super) fn walk(&self, x: usize, y: usize, row: &mut Row) {
-        let none = self.bends.is_empty();
-        for (index, bend) in self.bends.iter().enumerate() {
-            if let Some(table) = &bend.table {
+    pub(super) fn fill_row(&self, x: usize, y: usize, row: &mut Row) {
+        let none = self.displacements.is_empty();
+        for (index, displacement) in self.displacements.iter().enumerate() {
+            if let Some(table) = &displacement.table {
                 table.row(&row.plane, y, &mut row.line, &mut row.offset);
             } else {
                 if index == 0 {
                     row.offset.iter_mut().for_each(|offset| offset.fill(0.0));
                 }
-                straight(&bend.before, [x, y], &row.offset, &mut row.at);
-                bend.lattice.add(&row.at, &mut row.offset);
+                straight(&displacement.before, [x, y], &row.offset, &mut row.at);
+                displacement.lattice.add(&row.at, &mut row.offset);
             }
-            if let Some(after) = &bend.after {
+            if let Some(after) = &displacement.after {
                 turn(after, &mut row.offset);
             }
         }

@@ -8,14 +8,14 @@ pub(super) const ENDINGS: [&str; 5] = ["json", "yaml", "yml", "csv", "tsv"];
 /// A fold as written, not yet compared with the cases.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Written {
+pub(super) struct FoldEntry {
     pub(super) index: Option<usize>,
     pub(super) train: Vec<String>,
     #[serde(alias = "val")]
     pub(super) validation: Vec<String>,
 }
 
-impl Written {
+impl FoldEntry {
     /// Reads folds from the text of a file that ends so; what is wrong is told in sentences.
     pub(super) fn read(text: &str, ending: &str) -> Result<Vec<Self>, String> {
         match ending {
@@ -28,7 +28,7 @@ impl Written {
 }
 
 /// A fold, or a list of folds.
-fn listed(content: Result<serde_yaml::Value, String>) -> Result<Vec<Written>, String> {
+fn listed(content: Result<serde_yaml::Value, String>) -> Result<Vec<FoldEntry>, String> {
     let folds = match content.map_err(|why| format!("it cannot be parsed: {why}."))? {
         serde_yaml::Value::Sequence(folds) => folds,
         one => vec![one],
@@ -62,7 +62,7 @@ enum Side {
 }
 
 /// A row a case, with the fold in which it validates, or its side of the one fold.
-fn table(text: &str, delimiter: u8) -> Result<Vec<Written>, String> {
+fn table(text: &str, delimiter: u8) -> Result<Vec<FoldEntry>, String> {
     let rows: Result<Vec<Row>, csv::Error> = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .trim(csv::Trim::All)
@@ -74,7 +74,7 @@ fn table(text: &str, delimiter: u8) -> Result<Vec<Written>, String> {
     // Folds are numbered from 0 without gaps, so there are no more of them than rows.
     let count = count.map_or(1, |last| last.min(rows.len()) + 1);
     let by_side = rows.iter().all(|row| row.fold.is_none());
-    let mut folds: Vec<Written> = (0..count).map(|_| Written::default()).collect();
+    let mut folds: Vec<FoldEntry> = (0..count).map(|_| FoldEntry::default()).collect();
     for Row { id, fold, side } in rows {
         match (fold, side) {
             (Some(validates), None) => {

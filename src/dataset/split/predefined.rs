@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fold_file::{ENDINGS, Written};
+use super::fold_file::{ENDINGS, FoldEntry};
 use super::{Fold, SplitError, SplitMethod, column_rules};
 use crate::dataset::Case;
 use crate::files::read_text;
@@ -48,7 +48,7 @@ impl SplitMethod for Predefined {
     fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let text = read_text(&self.path)?;
         let text = text.trim_start_matches('\u{feff}');
-        let folds = Written::read(text, self.ending());
+        let folds = FoldEntry::read(text, self.ending());
         let folds = folds.and_then(|folds| self.checked(folds, cases));
         folds.map_err(|why| SplitError::Predefined {
             path: self.path.clone(),
@@ -81,7 +81,7 @@ impl Predefined {
         ending.and_then(|ending| ending.to_str()).unwrap_or("")
     }
 
-    fn checked(&self, written: Vec<Written>, cases: &[&Case]) -> Result<Vec<Fold>, String> {
+    fn checked(&self, written: Vec<FoldEntry>, cases: &[&Case]) -> Result<Vec<Fold>, String> {
         if written.is_empty() {
             return Err("there is no fold in it. Write at least one.".into());
         }
@@ -98,7 +98,7 @@ impl Predefined {
             .collect()
     }
 
-    fn fold(&self, index: usize, fold: Written, cases: &[&Case]) -> Result<Fold, String> {
+    fn fold(&self, index: usize, fold: FoldEntry, cases: &[&Case]) -> Result<Fold, String> {
         let mut unlisted: BTreeSet<&str> = cases.iter().map(|case| &*case.id).collect();
         let known: Vec<&str> = unlisted.iter().copied().collect();
         for ids in [&fold.train, &fold.validation] {

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Affine, Kernels};
+use crate::kernel::{Kernels, ScaleShift};
 use crate::settings::Fault;
 
 /// Channels that share their statistics in [`Norm::Group`], and groups in [`Norm::EightGroups`].
@@ -124,13 +124,13 @@ impl<B: Kernels> BatchNorm<B> {
     pub fn forward(&self, x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         if B::ad_enabled(&x.device()) {
-            let affine = Affine {
+            let scale_shift = ScaleShift {
                 weight,
                 bias,
                 epsilon: self.epsilon,
                 slope,
             };
-            let normed = B::batch_norm(x, affine);
+            let normed = B::batch_norm(x, scale_shift);
             self.update(&self.running_mean, normed.mean);
             self.update(&self.running_var, normed.variance);
             return normed.output;
@@ -171,13 +171,13 @@ impl<B: Backend> GroupNorm<B> {
 impl<B: Kernels> GroupNorm<B> {
     /// As [`NormLayer::forward`].
     pub fn forward(&self, x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
-        let affine = Affine {
+        let scale_shift = ScaleShift {
             weight: self.weight.val(),
             bias: self.bias.val(),
             epsilon: 1e-5,
             slope,
         };
-        B::group_norm(x, self.groups, affine)
+        B::group_norm(x, self.groups, scale_shift)
     }
 }
 

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{CaseStep, Prepared, PreprocessError, otsu};
+use super::{CaseStep, CaseVolumes, PreprocessError, otsu};
 use crate::settings::{Fault, Faults, validate};
 use crate::volume::Volume;
 use fit::Fit;
@@ -158,7 +158,7 @@ pub enum N4Error {
 const MOST_CONTROL_POINTS: usize = 128;
 
 impl CaseStep for N4 {
-    fn apply(&self, mut case: Prepared) -> Result<Prepared, PreprocessError> {
+    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let corrected = self.correct(&case.image, case.region.as_ref());
         let corrected = corrected.map_err(|error| PreprocessError::Step {
             step: "n4",

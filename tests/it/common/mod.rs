@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use burn::tensor::TensorData;
-use calvaria::preprocess::Prepared;
+use calvaria::preprocess::CaseVolumes;
 use calvaria::volume::nifti::{Dtype, write_image, write_mask};
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -118,7 +118,7 @@ pub fn toy_workplace(cases: usize) -> tempfile::TempDir {
 }
 
 /// A ball of 100 in a field of noise, with its mask, on a grid off the world's origin.
-pub fn ball(centre: [f64; 3]) -> Prepared {
+pub fn ball(centre: [f64; 3]) -> CaseVolumes {
     let shape = (40, 36, 30);
     let middle = [19.5, 17.5, 14.5];
     let affine = Affine::diagonal(
@@ -137,7 +137,7 @@ pub fn ball(centre: [f64; 3]) -> Prepared {
     let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
         (mask[[x, y, z]] as usize * 100 + (7 * x + 11 * y + 13 * z) % 17) as f32
     });
-    Prepared {
+    CaseVolumes {
         image: Volume { voxels, affine },
         mask: Some(Volume {
             voxels: mask,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::preprocess::cache::Cache;
-use calvaria::preprocess::{Inputs, Pipeline, Prepared, check_pair};
+use calvaria::preprocess::{CaseVolumes, Inputs, Pipeline, check_pair};
 use calvaria::volume::Volume;
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ struct Files {
 }
 
 impl Files {
-    fn of(case: &Prepared) -> Self {
+    fn of(case: &CaseVolumes) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [image, mask] = ["scan.nii.gz", "brain.nii.gz"].map(|name| folder.path().join(name));
         write_image(&image, &case.image, Dtype::Int16).unwrap();
@@ -76,7 +76,7 @@ fn a_case_is_made_once_and_is_what_the_pipeline_gives() {
     let steps: Vec<&str> = first.times.unwrap().iter().map(|time| time.step).collect();
     assert_eq!(steps, ["resample", "rescale"]);
     let cached = first.files;
-    let read = Prepared {
+    let read = CaseVolumes {
         image: read_image(&files.image).unwrap(),
         mask: Some(read_mask(&files.mask).unwrap()),
         region: None,
@@ -220,7 +220,7 @@ fn a_mask_that_does_not_fit_is_refused_with_both_files() {
 
 #[test]
 fn header_rounding_does_not_part_a_mask_from_its_image() {
-    let Prepared { image, mask, .. } = case([0.0; 3]);
+    let CaseVolumes { image, mask, .. } = case([0.0; 3]);
     let mut mask = mask.unwrap();
     mask.affine.0[0][3] += 1e-4;
     let (image, mask) = (image.grid(), mask.grid());

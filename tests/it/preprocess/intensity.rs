@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::preprocess::{
-    Inputs, Nyul, Pipeline, Prepared, Rescale, Step, VoxelSelection, Zscore,
+    CaseVolumes, Inputs, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -18,7 +18,7 @@ fn pipeline(yaml: &str) -> Pipeline {
 
 fn apply(step: Step, image: Volume<f32>) -> Volume<f32> {
     Pipeline(vec![step])
-        .apply(Prepared::from(image))
+        .apply(CaseVolumes::from(image))
         .unwrap()
         .image
 }
@@ -155,7 +155,10 @@ fn a_constant_image_has_no_zscore() {
     ] {
         let steps = Pipeline(vec![Step::Zscore(Zscore { over })]);
         let image = volume((2, 2, 2), vec![value; 8]);
-        let message = steps.apply(Prepared::from(image)).unwrap_err().to_string();
+        let message = steps
+            .apply(CaseVolumes::from(image))
+            .unwrap_err()
+            .to_string();
         let why = if value == 0.0 { "no voxel" } else { "constant" };
         assert!(
             message.contains("`zscore`") && message.contains(why),
@@ -190,7 +193,7 @@ impl Standardised {
 }
 
 /// A head that ships, with its brain as the region.
-fn head(number: usize) -> Prepared {
+fn head(number: usize) -> CaseVolumes {
     let name = format!("sub-{number:02}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("experiments/data/heads")
@@ -291,7 +294,7 @@ fn statistics_over_a_region_are_numpys_within_the_brain() {
     for (ours, before) in clipped.image.voxels.iter().zip(&case.image.voxels) {
         assert_eq!(f64::from(*ours), f64::from(*before).clamp(ends[0], ends[1]));
     }
-    let without = Prepared {
+    let without = CaseVolumes {
         region: None,
         ..case
     };

@@ -1,7 +1,7 @@
-//! Tells the program what it is built from, for `environment.json`: a fingerprint of its sources, by which it
-//! knows whether a checkout is the one that it came from, and Burn's version.
+//! Gives the program a record of what it is built from, for `environment.json`: a fingerprint of its sources,
+//! by which it knows whether a checkout is the one that it came from, and Burn's version.
 //!
-//! Nothing here depends on git, so that a commit does not build anything anew.
+//! Nothing here depends on git, so that a commit does not build anything again.
 
 use std::path::Path;
 

@@ -56,11 +56,11 @@ pub enum BenchError {
 }
 
 /// Times training steps and predictions of the network of `experiment`, with its loss, its optimiser and
-/// its batch size. `warn` gets a sentence for what to beware of on the device.
+/// its batch size. `warn` gets the warnings about the device.
 ///
 /// # Errors
 ///
-/// When the device cannot be used or fails, such as for want of memory.
+/// When the device cannot be used or fails, such as when memory runs out.
 pub fn time(
     experiment: &Experiment,
     options: &BenchOptions,

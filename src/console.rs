@@ -113,7 +113,7 @@ impl Console {
         let line = format!("warning: {warning}");
         self.log(&line);
         self.bar.suspend(|| {
-            // Nobody may be listening, which is no reason to stop.
+            // Standard error may be closed, which must not end a run.
             let _ = writeln!(std::io::stderr(), "{line}");
         });
     }

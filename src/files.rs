@@ -20,8 +20,8 @@ pub struct FileError {
     pub source: io::Error,
 }
 
-/// Writes `path` through a temporary file beside it, synced to disk and then renamed, so that the
-/// file is there whole or not at all. Missing parent folders are created.
+/// Writes `path` through a temporary file beside it, synced to disk and then renamed, so that the file is never
+/// incomplete. Missing parent folders are created.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ pub fn open_to_lock(path: &Path) -> Result<File, FileError> {
     options.open(path).map_err(|source| FileError {
         action: "open",
         path: path.to_owned(),
-        remedy: "Check that its folder is there and yours to write.",
+        remedy: "Check that its folder exists and that you may write to it.",
         source,
     })
 }

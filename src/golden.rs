@@ -23,7 +23,7 @@ use crate::settings::ConfigError;
 /// where it is smaller). A voxel at the threshold that changes sides moves an IoU in steps.
 const TOLERANCE: f64 = 0.005;
 
-/// Columns that say how long something took, not its result.
+/// Columns of times, which are not results.
 const TIMES: [&str; 1] = ["seconds"];
 
 /// Golden results cannot be used.
@@ -36,7 +36,7 @@ pub enum GoldenError {
     #[error(transparent)]
     Table(#[from] TableError),
     /// A file of stored results is damaged.
-    #[error("{}: {why}. Write it anew with `calvaria check --update REASON`.", path.display())]
+    #[error("{}: {why}. Write it again with `calvaria check --update REASON`.", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum GoldenError {
 #[derive(Debug, Error)]
 pub enum CheckError {
     /// Results are to be stored without a reason.
-    #[error("--update wants a reason that whoever reads the stored numbers will understand.")]
+    #[error("--update needs a reason that readers of the stored numbers will understand.")]
     Reason,
     /// Stored results cannot be used.
     #[error(transparent)]
@@ -207,7 +207,7 @@ pub struct Golden {
 /// Everything on which the last digits depend: device, architecture, system, instruction set and the
 /// system's mathematical functions.
 pub fn platform(device: &str) -> String {
-    // The functions that networks and losses call, told apart by the last bits of what they give.
+    // The functions that networks and losses call, distinguished by the last bits of their results.
     let probes = (1..200).map(|step| f64::from(step) * 0.173);
     let bits = probes.flat_map(|x| {
         let y = x as f32;
@@ -340,7 +340,7 @@ impl Golden {
                 }
             }
         }
-        // What differs first in time tells most.
+        // The earliest difference is the most informative.
         differences.sort_by_key(|difference| difference.row.contains(" case "));
         differences
     }

@@ -118,7 +118,7 @@ impl AffineParams {
 
 impl Spatial for AffineParams {
     fn compose(&self, map: &mut Map) {
-        // Only parameters that were not drawn can be without a way back: a factor of 0.
+        // Only parameters that were not drawn can have no inverse: a factor of 0.
         let Some(back) = self.forward().inverse() else {
             return;
         };

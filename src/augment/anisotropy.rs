@@ -20,7 +20,7 @@ use crate::settings::Fault;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Anisotropy {
-    /// The axes of which one, each as likely as the other, becomes coarse.
+    /// The axes that may become coarse. One is drawn, all with equal probability.
     pub axes: Vec<Axis>,
     /// Smallest and largest m, how many times as thick the slices become; uniform between them.
     #[schemars(inner(range(min = 1.0, max = 20.0)))]

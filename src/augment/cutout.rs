@@ -9,8 +9,8 @@ use super::ranges::rising;
 use super::{Augmentation, Change, Sample, chance, uniform};
 use crate::settings::Fault;
 
-/// Fills boxes of the image with one value; the mask stays, so that the network learns to go on where
-/// nothing is seen. Centres are drawn uniformly over the grid, and boxes may stick out of it.
+/// Fills boxes of the image with one value; the mask stays, so that the network learns to segment where the
+/// image is blank. Centres are drawn uniformly over the grid, and boxes may stick out of it.
 ///
 /// Reference: DeVries and Taylor, "Improved regularization of convolutional neural networks with
 /// cutout", arXiv:1708.04552, 2017.

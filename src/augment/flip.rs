@@ -14,7 +14,7 @@ use crate::volume::Affine;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
-    /// The axes that may be mirrored. Only left and right look alike in a head.
+    /// The axes that may be mirrored. A head is symmetric only from left to right.
     pub axes: Vec<Axis>,
     /// Probability for each axis.
     #[schemars(range(min = 0.0, max = 1.0))]

@@ -89,7 +89,7 @@ fn mirrored(index: isize, n: usize) -> usize {
     wrapped.min(2 * n - 1 - wrapped)
 }
 
-/// The sum of `rows`, of which the middle one has the first weight, and those to both sides the next.
+/// The weighted sum of `rows`: the middle row has the first weight, the rows on both sides have the next ones.
 #[multiversion(targets = "simd")]
 fn weigh(out: &mut [f32], rows: &[&[f32]], weights: &[f32]) {
     const LANES: usize = 32;

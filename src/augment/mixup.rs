@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Augmentation, Change, Drawn, chance};
 
-/// Mixes a sample with the next one of its batch (the last with the first), images and masks alike:
+/// Mixes a sample with the next one of its batch (the last with the first), images and masks:
 /// `λ * own + (1 - λ) * next`, λ from a Beta distribution. Masks become soft. It comes after all other
 /// transforms, when the batch is put together, and needs batches of at least two.
 ///
@@ -13,7 +13,8 @@ use super::{Augmentation, Change, Drawn, chance};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mixup {
-    /// Both parameters of the Beta distribution: near 0 one of the two samples prevails, at 1 every λ is as likely.
+    /// Both parameters of the Beta distribution: near 0 one of the two samples dominates, at 1 every λ is
+    /// equally likely.
     #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0))]
     pub alpha: f64,
     /// Probability.

@@ -1,4 +1,4 @@
-//! Augmentation: random changes to training samples. One file a transform.
+//! Augmentation: random changes to training samples. One file per transform.
 //!
 //! Sampling is apart from applying: a [`Transform`] first draws its parameters, plain data that
 //! can be logged and replayed ([`Drawn`]), and those are then applied to a [`Sample`]. What is
@@ -168,7 +168,7 @@ impl Transform {
     }
 }
 
-/// Declares [`Drawn`], and how each member of [`Transform`] comes to be one.
+/// Declares [`Drawn`], and how each member of [`Transform`] becomes one.
 macro_rules! drawn {
     ($($member:ident,)+) => {
         /// What a transform has drawn for one sample.
@@ -247,7 +247,7 @@ impl Augmentations {
     }
 
     /// Draws the parameters of whatever is to be applied ([`apply`]) to the sample of `case` in
-    /// `epoch`. `draw_index` tells apart several samples of one case in an epoch.
+    /// `epoch`. `draw_index` distinguishes the samples of one case in an epoch.
     pub fn draw(&self, seed: u64, epoch: u64, case: &str, draw_index: u64) -> Vec<Drawn> {
         let stream = |index, name| {
             let purpose = ["augment", case, name];

@@ -82,7 +82,7 @@ pub struct MotionParams {
 /// A movement of the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Movement {
-    /// When it happens, from 0 (the scan's start) to 1 (its end).
+    /// Its time, from 0 (the scan's start) to 1 (its end).
     pub time: f64,
     /// Rotations about the first, then the second, then the third axis through the grid's centre,
     /// from where the head is seen to where it was before, in degrees.

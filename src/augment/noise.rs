@@ -10,7 +10,7 @@ use super::intensities::{PART, in_order, mean_and_deviation, range};
 use super::math::{ln, sin_cos};
 use super::{Augmentation, Change, Sample, chance, uniform};
 
-/// Adds noise, drawn anew for each voxel, to the image.
+/// Adds noise to the image, drawn for each voxel on its own.
 ///
 /// Gaussian noise has mean 0. Rician noise is what Gaussian noise in both channels of the receiver
 /// leaves in a magnitude image: `low + sqrt((v - low + a)² + b²)`, a and b normal and `low` the

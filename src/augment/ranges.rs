@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{chance, uniform};
 use crate::settings::Fault;
 
-/// What is wrong with a range of two numbers, whose size its field's schema says.
+/// What is wrong with a range of two numbers. The field's schema limits the numbers themselves.
 pub(super) fn rising<T: PartialOrd + Display>(field: &str, [low, high]: [T; 2]) -> Vec<Fault> {
     if low <= high {
         return Vec::new();

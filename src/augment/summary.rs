@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_summary_names_the_transform_and_what_matters() {
-        for (yaml, said) in [
+        for (yaml, expected) in [
             (
                 "gamma: {gamma: 0.71828, invert: false, keep_statistics: true}",
                 "gamma 0.718, keep statistics",
@@ -135,7 +135,7 @@ mod tests {
             let drawn: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
             let drawn: Drawn =
                 serde_json::from_value(serde_json::to_value(drawn).unwrap()).unwrap();
-            assert_eq!(drawn.summary(), said);
+            assert_eq!(drawn.summary(), expected);
         }
     }
 }

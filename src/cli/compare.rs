@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use crate::evaluate::compare::{Comparison, Scores, compare, metric};
 
-/// Compare runs or experiments case by case, and say whether the data can tell them apart.
+/// Compare runs or experiments case by case, and report whether they differ significantly.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of runs (results/quickstart/seed-42) or of experiments with all their seeds and folds

@@ -27,7 +27,7 @@ enum Command {
     },
     /// Print the JSON schema of experiment files, or of sweeps', from which editors complete and check.
     Schema {
-        /// Of which files.
+        /// The kind of files.
         #[arg(value_enum, default_value = "experiment")]
         of: Kind,
     },
@@ -57,7 +57,7 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             outln!("\n# Set by (all else are defaults):");
             let mut origins = resolved.origins.iter().peekable();
             while let Some((key, origin)) = origins.next() {
-                // A map or a list is told by what is in it, which sorts right after it.
+                // A map or a list is shown by its contents, which sort right after it.
                 let inside = format!("{key}.");
                 if !origins
                     .peek()

@@ -88,7 +88,7 @@ fn cases(args: &Args) -> Result<(), CliError> {
         "mask_ml",
         "problems",
     ];
-    // A reader who left (`| head`) is no reason to fail.
+    // A closed pipe (`| head`) is not an error.
     let _ = table.write_record(header);
     for (case, found) in cases.iter().zip(&inspected) {
         let [shape, spacing, axes] = match &found.scan {

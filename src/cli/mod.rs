@@ -1,6 +1,6 @@
-//! The command line: one file a subcommand, each a thin layer over the library.
+//! The command line: one file per subcommand, each a thin layer over the library.
 
-/// Like `print!`, but a reader who left (`calvaria list losses | head -1`) is no reason to panic.
+/// Like `print!`, but a closed pipe (`calvaria list losses | head -1`) does not panic.
 macro_rules! out {
     ($($arg:tt)*) => {{
         use std::io::Write;
@@ -64,10 +64,10 @@ use crate::run::RunError;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Say nothing but results and errors.
+    /// Print only results and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say everything: each step of training, and what the program runs on.
+    /// Print everything: each step of training, and what the program runs on.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
 }
@@ -88,7 +88,7 @@ enum Command {
     Compare(compare::Args),
     /// Run fixed-seed experiments again and compare their results with those stored.
     Check(check::Args),
-    /// Write the reports of finished runs anew.
+    /// Write the reports of finished runs again.
     Report(report::Args),
     /// Search for better settings: many trials of one experiment.
     Sweep(sweep::Args),
@@ -108,7 +108,7 @@ enum Command {
     Man(man::Args),
 }
 
-/// A command that ended badly: what to say, and the exit code.
+/// A failed command: its message and its exit code.
 #[derive(Debug)]
 pub struct CliError {
     message: String,
@@ -140,7 +140,7 @@ impl CliError {
         }
     }
 
-    /// A run that ended badly.
+    /// A failed run.
     fn of_run(error: &RunError) -> Self {
         match error {
             _ if error.is_interruption() => Self::interrupted(error),
@@ -160,7 +160,7 @@ pub fn main() -> ExitCode {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    // A panic that nobody caught becomes a sentence as well.
+    // An uncaught panic becomes an error message as well.
     let done = catch_device_panic(|| match cli.command {
         Command::Run(args) => run::main(&args, verbosity),
         Command::Prepare(args) => prepare::main(&args, verbosity),
@@ -201,14 +201,14 @@ struct Results {
     results: PathBuf,
 }
 
-/// Says what is doubtful about a scan.
+/// Prints the warnings about a scan.
 fn warn(scan: &Path, warnings: &[String], quiet: bool) {
     for warning in warnings.iter().filter(|_| !quiet) {
         errln!("warning: {}: {warning}.", scan.display());
     }
 }
 
-/// Says what to beware of on a device.
+/// Prints a warning about a device.
 fn warn_of_device(warning: &str) {
     errln!("warning: {warning}");
 }

@@ -17,7 +17,7 @@ pub struct Args {
     /// Override a value, such as data.nfbs.root=/data/NFBS (the value is YAML).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// List what the cache holds: a line a case, with its steps and its size.
+    /// List the cached cases: one line per case, with its steps and its size.
     #[arg(long)]
     list: bool,
     /// Delete from the cache what the EXPERIMENTs do not use; without any, what is damaged, left

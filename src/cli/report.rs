@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::CliError;
 use crate::run;
 
-/// Write report.html anew from what finished runs left.
+/// Write report.html again from the files of finished runs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of runs (results/quickstart/seed-42) or of experiments (results/quickstart).

@@ -121,7 +121,7 @@ fn status(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The message for a folder that is no sweep's, with the sweeps in it.
+/// The message for a folder that is not a sweep's, with the sweeps in it.
 fn no_sweep(folder: &Path) -> String {
     let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut sweeps: Vec<String> = (inside.map(|entry| entry.path()))
@@ -142,7 +142,7 @@ fn no_sweep(folder: &Path) -> String {
     )
 }
 
-/// The budget with which a study was last taken up; none if it was only begun.
+/// The budget of a study's last session; none if there was no session yet.
 fn last_budget(entries: &[Entry]) -> Option<&Budget> {
     entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Opened { budget, .. } => Some(budget),

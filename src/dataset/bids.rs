@@ -12,11 +12,10 @@ use crate::settings::Fault;
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans
 /// `sub-*/[ses-*/]anat/*_T1w.nii.gz`, and their masks somewhere below a derivatives folder.
 ///
-/// A mask belongs to a scan if its name has all the scan's entities (`sub-01_ses-2_run-1`), none that
-/// tells of another scan (`acq-…`, `task-…`), and ends in `_mask`. Masks of other kinds of data (in a
-/// folder `func`, `dwi`, …) or in another space (`space-…` other than the scan's own, or any `res-…`)
-/// do not count; of several, the one with `desc-brain` does. A subject's row in `participants.tsv`
-/// becomes the case's columns.
+/// A mask belongs to a scan if its name has all the scan's entities (`sub-01_ses-2_run-1`), none that belongs
+/// to another scan (`acq-…`, `task-…`), and ends in `_mask`. Masks of other kinds of data (in a folder `func`,
+/// `dwi`, …) or in another space (`space-…` other than the scan's own, or any `res-…`) do not count; of
+/// several, the one with `desc-brain` does. A subject's row in `participants.tsv` becomes the case's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bids {
@@ -34,7 +33,7 @@ pub struct Bids {
     pub skip_without_mask: bool,
 }
 
-/// Entities that tell scans of a session apart; the others tell what was made of a scan.
+/// Entities that distinguish the scans of a session; the others describe what was made of a scan.
 const OF_SCANS: [&str; 18] = [
     "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir",
     "run", "echo", "flip", "inv", "mt", "part",
@@ -202,7 +201,7 @@ impl Bids {
     }
 }
 
-/// The folders in a folder whose names start so. A link that leads nowhere is an error.
+/// The folders in a folder whose names start with `start`. A broken link is an error.
 fn folders(parent: &Path, start: &str) -> Result<Vec<PathBuf>, FileError> {
     let mut found = Vec::new();
     for path in entries(parent)? {

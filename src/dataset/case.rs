@@ -26,7 +26,7 @@ pub struct Case {
 /// Cases cannot be found. Every message names the folder or file and the remedy.
 #[derive(Debug, Error)]
 pub enum DatasetError {
-    /// A folder is missing, or is no folder.
+    /// A folder is missing, or is not a folder.
     #[error("there is no folder {}. {remedy}.", folder.display())]
     NoFolder {
         /// The folder.
@@ -44,7 +44,7 @@ pub enum DatasetError {
         root: PathBuf,
         /// What was looked for.
         wanted: String,
-        /// What is there instead.
+        /// What was found instead.
         found: String,
         /// What to set.
         remedy: &'static str,
@@ -103,7 +103,7 @@ pub enum DatasetError {
         /// Where its scan should be.
         expected: PathBuf,
     },
-    /// Scans and masks of a folder cannot be told apart.
+    /// Which mask of a folder belongs to which scan is unclear.
     #[error(
         "cannot tell which mask belongs to which scan among {}. Keep one scan and one mask in that folder, or name each mask after its scan: head_T1w.nii.gz and head_T1w_brainmask.nii.gz.",
         listed(files)

@@ -12,7 +12,7 @@ use crate::files::FileError;
 ///
 /// # Errors
 ///
-/// When `root` is no folder (`remedy` says what to set), or a folder below it cannot be read.
+/// When `root` is not a folder (`remedy` names what to set), or a folder below it cannot be read.
 pub(super) fn files_below(root: &Path, remedy: &'static str) -> Result<Vec<PathBuf>, DatasetError> {
     Walk::files_below(root, remedy, false)
 }
@@ -82,7 +82,7 @@ pub(super) fn entries(folder: &Path) -> Result<BTreeSet<PathBuf>, FileError> {
     Ok(paths.into_iter().filter(visible).collect())
 }
 
-/// Checks that a folder is there; `remedy` says what to set if not.
+/// Checks that a folder exists; `remedy` names what to set if not.
 pub(super) fn check_folder(folder: &Path, remedy: &'static str) -> Result<(), DatasetError> {
     if folder.is_dir() {
         Ok(())
@@ -94,7 +94,7 @@ pub(super) fn check_folder(folder: &Path, remedy: &'static str) -> Result<(), Da
     }
 }
 
-/// Checks that a file is there, and neither a folder nor a link that leads nowhere.
+/// Checks that a file exists, and is neither a folder nor a broken link.
 pub(super) fn check_there(path: &Path) -> Result<(), FileError> {
     match path.metadata() {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),

@@ -14,11 +14,11 @@ pub struct Inspection {
     pub scan: Option<ScanFacts>,
     /// Volume of what the mask marks, in mL; `None` if it cannot be read.
     pub mask_ml: Option<f64>,
-    /// What is wrong or doubtful, a sentence each; empty if nothing is.
+    /// What is wrong or doubtful, one sentence each; empty if nothing is.
     pub problems: Vec<String>,
 }
 
-/// What a scan's header says.
+/// What a scan's header contains.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScanFacts {
     /// Voxels along each axis.

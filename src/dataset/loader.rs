@@ -35,7 +35,7 @@ pub struct Batch<B: Backend> {
     pub masks: Tensor<B, 5>,
     /// Seeds whatever the network draws for this batch (dropout).
     pub seed: u64,
-    /// Whether this is the batch of which a picture is wanted.
+    /// Whether a picture of this batch is wanted.
     pub preview: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct Sampling {
     pub seed: u64,
     /// In which order.
     pub order: Order,
-    /// Samples a batch.
+    /// Samples per batch.
     pub batch_size: usize,
     /// Background threads; with none, batches are made when they are asked for.
     pub workers: usize,
@@ -69,9 +69,9 @@ pub struct Sampling {
 pub enum Order {
     /// Every case once, in order, as it is.
     Sequential,
-    /// Shuffled anew each epoch (and each pass within one), augmented, this many batches an epoch.
+    /// Shuffled again in each epoch (and in each pass within one), augmented, this many batches per epoch.
     Shuffled {
-        /// Batches an epoch.
+        /// Batches per epoch.
         batches: usize,
         /// What to take of each case, if not all.
         patch: Option<Patch>,
@@ -84,7 +84,7 @@ pub enum Order {
 pub type Failure = Arc<Mutex<Option<PreprocessError>>>;
 
 /// A [`DataLoader`] whose batches depend on the seed and the epoch alone: neither on the number of
-/// workers nor on what was drawn before. At most two batches a worker wait in memory.
+/// workers nor on what was drawn before. At most two batches per worker wait in memory.
 pub struct BatchLoader<B: Backend> {
     cases: Arc<Vec<TrainingCase>>,
     sampling: Sampling,
@@ -124,7 +124,7 @@ impl<B: Backend> BatchLoader<B> {
         }
     }
 
-    /// Batches an epoch.
+    /// Batches per epoch.
     pub fn batches(&self) -> usize {
         match &self.sampling.order {
             Order::Sequential => self.cases.len().div_ceil(self.sampling.batch_size),
@@ -240,7 +240,7 @@ impl<B: Backend> BatchLoader<B> {
             for draws in share {
                 let batch = assemble(&cases, &sampling, &draws, epoch);
                 let failed = batch.is_err();
-                // Nobody listens any more when the epoch was cut short.
+                // The receiver is gone if the epoch was cut short.
                 if outbox.send(batch).is_err() || failed {
                     return;
                 }
@@ -362,7 +362,7 @@ impl<B: Backend> Iterator for Batches<'_, B> {
                 let loader = self.loader;
                 assemble(&loader.cases, &loader.sampling, &draws, self.epoch)
             }
-            // Workers take turns, so batches arrive in the order drawn whoever is faster. A closed
+            // Workers take turns, so batches arrive in the order drawn, whichever worker is faster. A closed
             // channel is the end of the epoch.
             Feed::Workers(inboxes) => inboxes[self.next % inboxes.len()].recv().ok()?,
         };
@@ -471,7 +471,7 @@ mod tests {
         assert_eq!(one.len(), 5);
         assert_eq!(one, epoch(&cases, 4, 1));
         assert_eq!(one, epoch(&cases, 0, 1), "made when asked for");
-        assert_ne!(one, epoch(&cases, 1, 2), "each epoch is drawn anew");
+        assert_ne!(one, epoch(&cases, 1, 2), "each epoch is drawn on its own");
     }
 
     #[test]
@@ -547,7 +547,7 @@ mod tests {
             Default::default(),
         );
         assert_eq!(loader.iter().count(), 0);
-        let said = failure.lock().unwrap().take().unwrap().to_string();
-        assert!(said.contains("case-0"), "{said}");
+        let message = failure.lock().unwrap().take().unwrap().to_string();
+        assert!(message.contains("case-0"), "{message}");
     }
 }

@@ -22,7 +22,7 @@ pub use split::{
 
 /// What every source does: the contract of a member of [`Source`].
 ///
-/// A field that is a path says so in its schema, by `#[schemars(extend("format" = "path"))]`: it is then
+/// A field that is a path is marked in its schema by `#[schemars(extend("format" = "path"))]`: it is then
 /// relative to the file that sets it.
 pub trait CaseSource {
     /// Every case, in order of its id.
@@ -45,7 +45,7 @@ crate::family! {
         "nfbs" => nfbs::Nfbs,
         /// A dataset in BIDS, with masks among its derivatives.
         "bids" => bids::Bids,
-        /// A CSV or TSV file with a row a case.
+        /// A CSV or TSV file with one row per case.
         "table" => table::Table,
         /// Scans and masks whose paths follow two patterns.
         "pairs" => pairs::Pairs,

@@ -13,8 +13,8 @@ use crate::settings::Fault;
 /// and `labelsTr/{id}.nii.gz`.
 ///
 /// `{id}` stands for the case's id; `{subject}`, which may be left out, for whose head it is (the id
-/// otherwise); `*` for anything. None of them crosses a `/`. A file that is another scan's mask is no
-/// scan, so `{id}.nii` and `{id}_mask.nii` may lie side by side.
+/// otherwise); `*` for anything. None of them crosses a `/`. A file that is another scan's mask is not a scan,
+/// so `{id}.nii` and `{id}_mask.nii` may lie side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
@@ -60,13 +60,13 @@ impl CaseSource for Pairs {
             cases.insert(case.id.clone(), case);
         }
         if cases.is_empty() {
-            let shown: Vec<String> = files.iter().take(3).map(|path| self.inside(path)).collect();
+            let listed: Vec<String> = files.iter().take(3).map(|path| self.inside(path)).collect();
             return Err(DatasetError::NoCases {
                 root: self.root.clone(),
                 wanted: format!("scans {}", self.image),
                 found: match files.len() {
                     0 => "no files".into(),
-                    n => format!("{n} other files, such as {}", shown.join(", ")),
+                    n => format!("{n} other files, such as {}", listed.join(", ")),
                 },
                 remedy: "Set `root` and `image` so that they match the scans",
             });

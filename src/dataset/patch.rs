@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::Fault;
 
-/// Trains on pieces of the cases, which may then be of different shapes. Validation and prediction see
-/// whole cases all the same.
+/// Trains on pieces of the cases, which may then be of different shapes. Validation and prediction still see
+/// whole cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {

@@ -9,12 +9,11 @@ use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::read_text;
 use crate::settings::Fault;
 
-/// A table of cases: a CSV file (or TSV, by its ending) with a header and a row a case.
+/// A table of cases: a CSV file (or TSV, by its ending) with a header and one row per case.
 ///
-/// The columns `id`, `image` and `mask` must be there. `subject` (the id if it is missing) says whose
-/// head it is, and `region` names a mask or weights that are known before the prediction. All other
-/// columns are kept with the case, to group or stratify by. Relative paths are taken from the table's
-/// folder.
+/// The columns `id`, `image` and `mask` are required. `subject` (the id if it is missing) names whose head it
+/// is, and `region` names a mask or weights that are known before the prediction. All other columns are kept
+/// with the case, to group or stratify by. Relative paths are taken from the table's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
@@ -35,7 +34,7 @@ impl CaseSource for Table {
             .delimiter(if tabs { b'\t' } else { b',' })
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let broken = |why: csv::Error| self.wrong(line_at(text, why.position()), told(&why));
+        let broken = |why: csv::Error| self.wrong(line_at(text, why.position()), message(&why));
         let header = reader.headers().map_err(broken)?.clone();
         self.check_header(&header)?;
         let mut cases: BTreeMap<String, (usize, Case)> = BTreeMap::new();
@@ -153,7 +152,7 @@ fn line_at(text: &str, position: Option<&csv::Position>) -> usize {
         .count()
 }
 
-fn told(why: &csv::Error) -> String {
+fn message(why: &csv::Error) -> String {
     match why.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..

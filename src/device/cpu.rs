@@ -15,7 +15,7 @@ pub(super) fn found() -> DeviceInfo {
     }
 }
 
-/// The processor's name, where the system tells.
+/// The processor's name, if the system reports it.
 pub fn model() -> String {
     proc_value("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into())
 }
@@ -25,7 +25,7 @@ fn memory() -> Option<u64> {
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The largest amount of memory that this program has used so far, in MiB, where the system tells.
+/// The largest amount of memory that this program has used so far, in MiB, if the system reports it.
 pub fn peak_memory_mib() -> Option<f64> {
     let kib = proc_value("/proc/self/status", "VmHWM")?;
     Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)

@@ -47,7 +47,7 @@ fn describe(index: usize) -> Result<DeviceInfo, DriverError> {
     })
 }
 
-/// The driver's version, as its kernel module tells it.
+/// The driver's version, as its kernel module reports it.
 fn driver() -> Option<String> {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
     let is_version =
@@ -59,7 +59,7 @@ fn driver() -> Option<String> {
 fn answer<T>(ask: impl FnOnce() -> Result<T, DriverError>) -> Result<T, String> {
     // The driver is asked for an error's text, too.
     match catch_device_panic(|| ask().map_err(|error| format!("{error:?}"))) {
-        Ok(answer) => answer.map_err(|said| explain(&said)),
+        Ok(answer) => answer.map_err(|message| explain(&message)),
         Err(panic) => Err(panic.to_string()),
     }
 }

@@ -5,12 +5,12 @@ use crate::kernel::{Precision, TrainingBackend};
 
 /// Work that any backend can do, with what it needs as its fields.
 ///
-/// Each job is compiled once a backend: what jobs have in common belongs into functions they share.
+/// Each job is compiled once per backend: what jobs have in common belongs in functions they share.
 pub trait DeviceJob {
-    /// What it gives.
+    /// Its result.
     type Output;
 
-    /// Does the work on `devices`, which are at least one.
+    /// Does the work on `devices`; there is at least one.
     fn run<B: TrainingBackend>(self, devices: &[B::Device]) -> Self::Output;
 }
 
@@ -24,7 +24,7 @@ pub fn run_on<J: DeviceJob>(devices: &[DeviceName], job: J) -> Result<J::Output,
     guard(device, || dispatch(devices, job))
 }
 
-/// Runs `work` that `device` has a part in.
+/// Runs `work` that uses `device`.
 ///
 /// # Errors
 ///

@@ -7,7 +7,7 @@ use super::{DeviceName, DevicePanic};
 /// The devices that were asked for cannot be used.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum DeviceError {
-    /// One of them is not there or does not work.
+    /// One of them does not exist or does not work.
     #[error("the device {device} cannot be used: {why}")]
     Unusable {
         /// Its name.

@@ -1,4 +1,4 @@
-//! Where networks are computed: what devices are called, which are there, and why one cannot be used.
+//! Where networks are computed: what devices are called, which exist, and why one cannot be used.
 //!
 //! Burn panics where a GPU, its driver or its memory is not as it should be, in threads of its own as
 //! well; here those panics become errors ([`catch_device_panic`]). Work that is generic over Burn's backends meets
@@ -24,27 +24,27 @@ pub use panic::{DevicePanic, catch_device_panic};
 #[cfg(feature = "vulkan")]
 pub use vulkan::device as vulkan_device;
 
-/// A device that is there.
+/// A device that exists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceInfo {
     /// Its name.
     pub name: DeviceName,
     /// The maker's name of it.
     pub model: String,
-    /// Its memory, in bytes, where it tells.
+    /// Its memory, in bytes, if it is known.
     pub memory: Option<u64>,
     /// The rest worth knowing: driver, compute capability, instructions.
     pub details: String,
     /// Whether `auto` would take it.
     pub automatic: bool,
-    /// What its user has to beware of.
+    /// A warning to its user.
     pub warning: Option<String>,
 }
 
 /// The devices of a kind, or why none can be used.
 pub type Inventory = Result<Vec<DeviceInfo>, String>;
 
-/// All kinds of devices and what there is of each, the best kind first.
+/// All kinds of devices and the devices of each, the best kind first.
 pub fn inventory() -> Vec<(&'static str, Inventory)> {
     vec![
         ("cuda", cuda()),
@@ -53,12 +53,12 @@ pub fn inventory() -> Vec<(&'static str, Inventory)> {
     ]
 }
 
-/// What its maker calls a GPU; none where it is none, or not there.
+/// The maker's name of a GPU; none if the device is not a GPU or does not exist.
 pub fn gpu_model(name: DeviceName) -> Option<String> {
     Some(gpu(name)?.model)
 }
 
-/// What a user of the device has to beware of.
+/// A warning to the device's user; none if there is nothing to warn about.
 fn warning(name: DeviceName) -> Option<String> {
     gpu(name)?.warning
 }
@@ -100,8 +100,8 @@ fn not_built(what: &str, feature: &str) -> String {
     )
 }
 
-/// The devices that `choice` means, each of which is there and does a small sum. `warn` gets a sentence for
-/// each GPU that `auto` passes over, and for what to beware of on one that is named.
+/// The devices that `choice` means; each exists and has computed a small sum. `warn` gets a sentence for each
+/// GPU that `auto` passes over, and the warnings about one that is named.
 ///
 /// # Errors
 ///
@@ -158,7 +158,7 @@ pub fn names(devices: &[DeviceName]) -> String {
     names.join(",")
 }
 
-/// The first GPU that works, or the processor; and of each GPU before it why it does not work.
+/// The first GPU that works, or the processor; and for each GPU before it, why it does not work.
 fn automatic() -> (DeviceName, Vec<String>) {
     let mut candidates = Vec::new();
     if count("cuda").is_ok() {
@@ -180,7 +180,7 @@ fn first_working(
     for name in candidates {
         match probe(name) {
             Ok(()) => return (name, passed_over),
-            Err(why) => passed_over.push(format!("{name} is there but cannot be used: {why}")),
+            Err(why) => passed_over.push(format!("{name} exists but cannot be used: {why}")),
         }
     }
     (DeviceName::Cpu, passed_over)
@@ -236,7 +236,7 @@ fn summed(sum: Result<Result<f32, String>, DevicePanic>) -> Result<(), String> {
     match sum {
         Ok(Ok(8.0)) => Ok(()),
         Ok(Ok(other)) => Err(format!("a test sum gave {other} instead of 8.")),
-        Ok(Err(said)) => Err(panic::explain(&said)),
+        Ok(Err(message)) => Err(panic::explain(&message)),
         Err(panic) => Err(panic.to_string()),
     }
 }
@@ -252,10 +252,10 @@ mod tests {
             Cuda(_) => Err("no compiler.".to_owned()),
             _ => Ok(()),
         };
-        let (device, told) = first_working(vec![Cuda(0), Vulkan(0)], probe);
+        let (device, messages) = first_working(vec![Cuda(0), Vulkan(0)], probe);
         assert_eq!(device, Vulkan(0));
-        assert_eq!(told, ["cuda:0 is there but cannot be used: no compiler."]);
-        assert_eq!(first_working(vec![Cuda(0)], probe), (Cpu, told));
+        assert_eq!(messages, ["cuda:0 exists but cannot be used: no compiler."]);
+        assert_eq!(first_working(vec![Cuda(0)], probe), (Cpu, messages));
         assert_eq!(first_working(Vec::new(), probe), (Cpu, Vec::new()));
     }
 }

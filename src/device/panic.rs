@@ -24,9 +24,9 @@ pub struct DevicePanic(String);
 /// When `work` panics.
 pub fn catch_device_panic<T>(work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
     let (done, first) = listen(work);
-    if let (Some(_), Some(said)) = (&done, &first) {
-        // If nobody reads it, there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "warning: {}", explain(said));
+    if let (Some(_), Some(message)) = (&done, &first) {
+        // Standard error may be closed, which must not end a run.
+        let _ = writeln!(std::io::stderr(), "warning: {}", explain(message));
     }
     done.ok_or_else(|| DevicePanic(explain(&first.unwrap_or_default())))
 }
@@ -46,18 +46,18 @@ fn listen<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
     let first = Arc::new(Mutex::new(None));
     let heard = Arc::clone(&first);
     let usual = Arc::new(std::panic::take_hook());
-    let shown = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     let show = Arc::clone(&usual);
     std::panic::set_hook(Box::new(move |panic| {
         // Of several panics the first is the cause, the others its consequences.
-        let said = text(panic);
-        if shown && known(&said).is_none() {
+        let message = text(panic);
+        if backtrace && known(&message).is_none() {
             show(panic);
         }
         heard
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(said);
+            .get_or_insert(message);
     }));
     let done = catch_unwind(AssertUnwindSafe(work)).ok();
     std::panic::set_hook(Box::new(move |panic| usual(panic)));
@@ -90,20 +90,22 @@ impl Drop for HookLock {
 }
 
 fn text(panic: &PanicHookInfo<'_>) -> String {
-    let said = panic.payload_as_str().unwrap_or("a panic without words");
+    let message = panic
+        .payload_as_str()
+        .unwrap_or("a panic without a message");
     let place = panic
         .location()
         .map(|place| format!(" ({}:{})", place.file(), place.line()));
-    format!("{said}{}", place.unwrap_or_default())
+    format!("{message}{}", place.unwrap_or_default())
 }
 
 /// The sentence for a message of Burn, CubeCL or cudarc.
-pub(super) fn explain(said: &str) -> String {
-    known(said).map_or_else(
+pub(super) fn explain(message: &str) -> String {
+    known(message).map_or_else(
         || {
-            let said = shortly(said);
+            let message = shortened(message);
             format!(
-                "unexpected error: {said}. Please report it, \
+                "unexpected error: {message}. Please report it, \
                  with the command and its experiment; RUST_BACKTRACE=1 shows where it happened."
             )
         },
@@ -112,11 +114,11 @@ pub(super) fn explain(said: &str) -> String {
 }
 
 /// A message in one line, without traces and sources of kernels.
-fn shortly(said: &str) -> String {
+fn shortened(message: &str) -> String {
     const LONGEST: usize = 200;
     let end = ["Backtrace", "[Source]"];
-    let end = end.iter().filter_map(|word| said.find(word)).min();
-    let words: Vec<_> = said[..end.unwrap_or(said.len())]
+    let end = end.iter().filter_map(|word| message.find(word)).min();
+    let words: Vec<_> = message[..end.unwrap_or(message.len())]
         .split_whitespace()
         .collect();
     let line = words.join(" ");
@@ -126,8 +128,8 @@ fn shortly(said: &str) -> String {
     }
 }
 
-fn known(said: &str) -> Option<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+fn known(message: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let missing = says(&["dynamically load", "shared library"]);
     if says(&[
         "OUT_OF_MEMORY",
@@ -180,31 +182,31 @@ mod tests {
     #[test]
     fn work_is_done_and_a_panic_told() {
         assert_eq!(catch_device_panic(|| 8), Ok(8));
-        let told = catch_device_panic(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
-        let told: Result<(), DevicePanic> = told;
-        assert!(told.unwrap_err().to_string().contains("train.batch_size"));
+        let failed = catch_device_panic(|| panic!("CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\""));
+        let failed: Result<(), DevicePanic> = failed;
+        assert!(failed.unwrap_err().to_string().contains("train.batch_size"));
     }
 
     #[test]
     fn a_panic_elsewhere_counts_where_it_should() {
         let work = || std::thread::spawn(|| panic!("libcuda")).join().is_err();
         assert_eq!(catch_device_panic(work), Ok(true));
-        let told = catch_any_panic(work).unwrap_err().to_string();
-        assert!(told.contains("libcuda"), "{told}");
+        let failed = catch_any_panic(work).unwrap_err().to_string();
+        assert!(failed.contains("libcuda"), "{failed}");
         assert_eq!(catch_any_panic(|| 8), Ok(8));
     }
 
     #[test]
     fn of_several_panics_the_first_is_told() {
-        let told = catch_device_panic(|| {
+        let failed = catch_device_panic(|| {
             let other = std::thread::spawn(|| panic!("the cause")).join();
             other.expect("the consequence")
         });
-        let told: Result<(), DevicePanic> = told;
-        let told = told.unwrap_err().to_string();
+        let failed: Result<(), DevicePanic> = failed;
+        let failed = failed.unwrap_err().to_string();
         assert!(
-            told.contains("the cause") && told.contains("panic.rs"),
-            "{told}"
+            failed.contains("the cause") && failed.contains("panic.rs"),
+            "{failed}"
         );
     }
 
@@ -239,8 +241,12 @@ mod tests {
                 "An error happened Caused by: a reason. Please report",
             ),
         ];
-        for (said, wanted) in pairs {
-            assert!(explain(said).contains(wanted), "{said}: {}", explain(said));
+        for (message, wanted) in pairs {
+            assert!(
+                explain(message).contains(wanted),
+                "{message}: {}",
+                explain(message)
+            );
         }
     }
 }

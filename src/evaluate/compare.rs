@@ -10,7 +10,7 @@ use crate::layout::{RunFolder, TableError, runs_below};
 use crate::metric::{Better, METRICS, Metric};
 use crate::statistics::{Paired, holm, mean};
 
-/// The column that tells whether two runs were scored against the same masks.
+/// The column that shows whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";
 
 /// Chance of a false alarm that a verdict allows.
@@ -155,7 +155,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// What the second is, compared with the first; nothing where the data cannot tell.
+    /// What the second is, compared with the first; none if the difference is not significant.
     pub fn verdict(&self) -> Option<&'static str> {
         let higher = self.paired.mean > 0.0;
         let word = match (self.metric.better, higher) {

@@ -54,7 +54,7 @@ fn parse(mut values: Mapping, schema: &Schema) -> Result<Experiment, Vec<Fault>>
     let whole = Value::Mapping(values.clone());
     let mut faults = unfilled(&whole);
     faults.extend(check(&whole, schema));
-    // What is left may be wrong in ways that a schema cannot tell.
+    // What is left may be wrong in ways that a schema cannot express.
     let mut damaged: Vec<String> = faults
         .iter()
         .map(|fault| fault.section().to_owned())

@@ -1,4 +1,4 @@
-//! The experiment: what its file may say, and how YAML files become it.
+//! The experiment: what its file may contain, and how YAML files become it.
 
 mod load;
 mod schema;
@@ -31,7 +31,7 @@ pub struct Experiment {
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// The GPUs that share each training step's batches (as many as `train.accumulate`, or a part of
-    /// it), such as [cuda:0, cuda:1]. By default, and where `--device` names others, that says where.
+    /// it), such as [cuda:0, cuda:1]. By default, and where `--device` names others, `--device` decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceName>,
     /// Where the cases come from.
@@ -39,7 +39,7 @@ pub struct Experiment {
     /// Steps from a raw scan to the network's input, in order.
     #[serde(default)]
     pub preprocess: Pipeline,
-    /// Transforms drawn anew for every training sample, in order.
+    /// Transforms drawn for every training sample, in order.
     #[serde(default)]
     pub augment: Augmentations,
     /// Which cases train and which validate.
@@ -153,7 +153,7 @@ pub struct Training {
     /// Epochs to train; each ends with a validation.
     #[schemars(range(min = 1))]
     pub epochs: usize,
-    /// Optimiser steps an epoch; by default as many as show every training case once.
+    /// Optimiser steps per epoch; by default as many as show every training case once.
     #[schemars(range(min = 1))]
     pub steps_per_epoch: Option<usize>,
     /// Samples that go through the network at once.

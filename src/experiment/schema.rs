@@ -9,7 +9,7 @@ use super::Experiment;
 /// range and its default, after JSON Schema 2020-12.
 pub fn schema() -> Schema {
     let mut schema = schema_for!(Experiment);
-    // A file says what differs: nothing must be there, and what it builds on may be.
+    // A file contains only what differs: no key is required, and `extends` is allowed.
     schema.remove("required");
     schema.insert("title".into(), json!("A calvaria experiment"));
     let extends = json_schema!({

@@ -171,7 +171,8 @@ fn parse<E: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Vec<E>, usiz
 }
 
 fn file_error(action: &'static str, path: &Path, source: io::Error) -> FileError {
-    let remedy = "Check that its folder is there, yours to write, and on a disk that is not full.";
+    let remedy =
+        "Check that its folder exists, that you may write to it, and that the disk is not full.";
     FileError {
         action,
         path: path.to_owned(),

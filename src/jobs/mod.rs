@@ -1,6 +1,6 @@
 //! Where jobs run: worker processes, Slurm. One file per executor.
 //!
-//! A job is a command line with a name. An [`Executor`] says where jobs run; opened in a folder of its own
+//! A job is a command line with a name. An [`Executor`] decides where jobs run; opened in a folder of its own
 //! it is a [`Pool`], which takes jobs and reports how they ended. Both can be killed at any moment: the
 //! pool that is opened next knows what still runs and starts nothing twice.
 #![expect(
@@ -181,7 +181,7 @@ pub struct Job {
     pub log: PathBuf,
 }
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// It waits for its turn, perhaps for a reason that Slurm gives.
@@ -233,7 +233,7 @@ pub trait Pool: Send {
     /// When the record cannot be written, or Slurm has not answered for long. The jobs keep running.
     fn poll(&mut self) -> Result<Vec<(JobId, Outcome)>, ExecutorError>;
 
-    /// How far each job is.
+    /// The state of each job.
     fn states(&self) -> Vec<(JobId, State)>;
 
     /// Stops one job: it is asked to save and end, and killed if it takes too long (a local one after its

@@ -1,4 +1,4 @@
-//! Channels of two tensors, one after the other, and their parting.
+//! Concatenation of two tensors along their channels, and its inverse.
 
 use super::parallel::collect_maps;
 

@@ -39,7 +39,7 @@ impl ConvTransposeShape {
         })
     }
 
-    /// The convolution of which this is the input gradient.
+    /// The convolution whose input gradient this is.
     fn convolution(&self) -> ConvShape {
         let shape = ConvShape {
             batch: self.batch,

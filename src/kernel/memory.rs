@@ -1,6 +1,6 @@
 //! Keeping memory between the steps of training.
 
-/// Tells the allocator to keep what is freed instead of giving it back to the system.
+/// Makes the allocator keep what is freed instead of giving it back to the system.
 ///
 /// A step of training frees and allocates the same large tensors again and again. glibc gives tensors
 /// above 32 MiB back at once, and fresh memory is paged in 4 KiB at a time, which takes as long as a

@@ -213,8 +213,8 @@ impl Layer {
         }
     }
 
-    /// The normalised value, and the gradient below the activation, which was where it is said to be
-    /// by the same formula as forward.
+    /// The normalised value, and the gradient below the activation. Whether the activation passed its input is
+    /// decided by the same formula as in the forward pass.
     #[inline(always)]
     fn below(self, x: f32, gradient: f32) -> (f32, f32) {
         let normal = (x - self.mean) * self.inverse;
@@ -230,8 +230,8 @@ impl Layer {
     }
 }
 
-// The loops over values. Each is compiled for several instruction sets, of which the best that the
-// processor has is taken.
+// The loops over values. Each is compiled for several instruction sets; the best one that the processor has is
+// used.
 
 #[multiversion(targets = "simd")]
 fn sum(values: &[f32]) -> f64 {

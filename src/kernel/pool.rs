@@ -62,7 +62,7 @@ pub(super) fn avg_backward(gradient: &[f32], maps: usize, shape: [usize; 3]) -> 
     })
 }
 
-/// The larger value, or the one that is no number.
+/// The larger value, or the one that is not a number.
 fn larger(a: f32, b: f32) -> f32 {
     if b > a || b.is_nan() { b } else { a }
 }

@@ -29,7 +29,7 @@ impl Precision {
     ///
     /// # Errors
     ///
-    /// A sentence that says what to do.
+    /// A sentence with the remedy.
     pub fn check<B: Backend>(self, device: &B::Device) -> Result<(), String> {
         if B::supports_dtype(device, DType::from(self.dtype())) {
             return Ok(());

@@ -97,7 +97,7 @@ impl RunFolder {
         self.0.join(".lock")
     }
 
-    /// The files and folders for readers that are there, relative to the run's folder.
+    /// The existing files and folders for readers, relative to the run's folder.
     pub fn links(&self) -> Vec<String> {
         let files = [
             self.config(),

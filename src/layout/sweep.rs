@@ -64,7 +64,7 @@ impl SweepFolder {
         RunFolder::new(self.0.join(name))
     }
 
-    /// A file of the sweep relative to its folder, if it is there.
+    /// A file of the sweep relative to its folder, if it exists.
     pub fn link(&self, file: &Path) -> Option<String> {
         let link = file.strip_prefix(&self.0).ok().filter(|_| file.exists());
         link.and_then(Path::to_str).map(str::to_owned)

@@ -92,7 +92,7 @@ impl CaseScores {
     }
 }
 
-/// A table of a run as written, for those who compare or show its very digits.
+/// A table of a run as text, to compare or show its exact digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// The columns' names.
@@ -124,7 +124,7 @@ impl Table {
 
 /// A table of a run cannot be read.
 #[derive(Debug, Error)]
-#[error("{}: {why}. Run the experiment again with --force to write it anew.", path.display())]
+#[error("{}: {why}. Run the experiment again with --force to replace it.", path.display())]
 pub struct TableError {
     path: PathBuf,
     why: String,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::LossTerm;
 use super::tversky::tversky_index;
 
-/// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent
-/// below 1 goes on pushing samples that are nearly right, one above 1 leaves them alone.
+/// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent below 1
+/// keeps pushing samples that are nearly right, one above 1 leaves them alone.
 ///
 /// Reference: Abraham & Khan, ISBI 2019, where `e` is 1 / gamma = 3/4.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

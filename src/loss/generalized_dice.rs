@@ -10,7 +10,7 @@ use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(w TP) + s) / (sum(w (P + T)) + s)` over the channels of each sample, `w = 1 / T^2`, then the
 /// mean over the batch: small structures count as much as large ones. A structure that is absent has
-/// the largest weight of those that are there; where none is, the loss is 0 whatever is predicted.
+/// the largest weight of those that are present; where none is, the loss is 0 whatever is predicted.
 ///
 /// Reference: Sudre et al., DLMIA 2017; MONAI's `GeneralizedDiceLoss`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

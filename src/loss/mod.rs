@@ -90,7 +90,7 @@ impl Loss {
     ///
     /// # Panics
     ///
-    /// When there are no outputs, or one is of another size than these.
+    /// When there are no outputs, or one has a size other than these.
     pub fn forward_deep<B: Backend>(
         &self,
         outputs: Vec<Tensor<B, 5>>,

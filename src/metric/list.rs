@@ -1,13 +1,13 @@
-//! What a metric is: its name, what it says, and where it is defined.
+//! What a metric is: its name, its meaning, and where it is defined.
 
 use super::Comparison;
 
-/// A number that says how well two masks agree, or how large they are.
+/// A measure of how well two masks agree, or of how large they are.
 #[derive(Debug)]
 pub struct Metric {
     /// Its name, as in the tables' columns.
     pub name: &'static str,
-    /// What it says.
+    /// Its meaning.
     pub description: &'static str,
     /// Its unit; empty for a share, which lies between 0 and 1.
     pub unit: &'static str,
@@ -39,7 +39,7 @@ pub enum Better {
 const TAHA_HANBURY: &str = "Taha & Hanbury, Metrics for evaluating 3D medical image segmentation: \
     analysis, selection, and tool, BMC Medical Imaging, 2015.";
 
-/// Declares the metrics, in the order of the tables' columns: a line for each, which names its file.
+/// Declares the metrics, in the order of the tables' columns: one line per metric, which names its file.
 macro_rules! metrics {
     ($($metric:ident,)+) => {
         $(mod $metric;)+

@@ -21,7 +21,8 @@ use crate::settings::Fault;
 /// and 1, `sigmoid(psi(activation(g + x)))` of the decoder's features `g` and the skip connection's `x`
 /// (each by a 1x1x1 convolution with half as many channels), by which the skip connection is multiplied.
 ///
-/// Two 3x3x3 convolutions a level down, of which the first halves the resolution, one a level up.
+/// On the way down each level has two 3x3x3 convolutions, where the first halves the resolution; on the way up
+/// each has one.
 ///
 /// Reference: Oktay et al., Attention U-Net, MIDL 2018; followed: MONAI 1.6.1, AttentionUnet (whose
 /// decoder's last convolutions have instance normalisation and PReLU whatever the others have).
@@ -137,7 +138,7 @@ impl<B: Kernels> Segmentation<B> for AttentionUnetNet<B> {
             x = block.forward(x);
             skips.push(x.clone());
         }
-        // The deepest level is no skip connection.
+        // The deepest level is not a skip connection.
         let skips = skips.into_iter().rev().skip(1);
         for (decoder_level, skip) in self.decoder.iter().zip(skips) {
             x = decoder_level.forward(x, skip);

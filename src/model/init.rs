@@ -16,7 +16,7 @@ pub enum Scheme {
     GlorotUniform,
 }
 
-/// Draws every convolution's weights anew, each from its own stream keyed by `seed` and the
+/// Draws every convolution's weights, each from its own stream keyed by `seed` and the
 /// parameter's path, and names every parameter after its path, so that optimiser records and
 /// checkpoints of equal runs are equal. Biases and norms keep what they have (0 and 1).
 pub fn initialize<B: Backend, M: Module<B>>(module: M, seed: u64, scheme: Scheme) -> M {
@@ -39,7 +39,7 @@ impl Initialization {
         let names: Vec<&str> = self
             .path
             .iter()
-            // As in weights files: an enum's variant is no part of a parameter's name.
+            // As in weights files: an enum's variant is not part of a parameter's name.
             .filter(|(_, container)| !container.starts_with("Enum:"))
             .map(|(name, _)| name.as_str())
             .collect();
@@ -87,8 +87,8 @@ impl Scheme {
     fn variance(self, shape: &[usize], transposed: bool) -> f64 {
         let taps = shape[2..].iter().product::<usize>() as f64;
         let (first, second) = (shape[0] as f64, shape[1] as f64);
-        // Every network here upsamples with stride 2 along the axes where the kernel is no mere
-        // 1: there an output voxel sees half of the kernel's taps.
+        // Every network here upsamples with stride 2 along the axes where the kernel is larger than 1: there an
+        // output voxel sees half of the kernel's taps.
         let upsampled = shape[2..].iter().filter(|&&size| size > 1).count() as i32;
         match self {
             Self::HeNormal if transposed => 2.0 / (first * taps / 2_f64.powi(upsampled)),

@@ -37,7 +37,7 @@ pub struct Mednext {
     pub blocks: Vec<usize>,
     /// How many times as many channels the blocks of each level have inside.
     pub expansions: Vec<usize>,
-    /// Whether every level has a head of its own, all of which are trained.
+    /// Whether every level has a head of its own, and all heads are trained.
     pub deep_supervision: bool,
     /// Normalisation.
     pub norm: Norm,

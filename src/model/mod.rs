@@ -85,7 +85,7 @@ impl Default for Model {
 pub struct Channels {
     /// Images that a case has, on one grid.
     pub input: usize,
-    /// Structures to tell apart, each with a logit of its own.
+    /// Structures to distinguish, each with a logit of its own.
     pub output: usize,
 }
 
@@ -128,7 +128,7 @@ impl Model {
 }
 
 impl<B: Backend> Network<B> {
-    /// Number of trainable weights; the running statistics of batch normalisation are none.
+    /// Number of trainable weights; the running statistics of batch normalisation do not count.
     pub fn parameter_count(&self) -> usize {
         Count::of(self).trainable
     }

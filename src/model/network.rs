@@ -45,8 +45,8 @@ macro_rules! networks {
         }
 
         impl Model {
-            /// The network for images and structures as many as `ends` says, with its initial
-            /// weights, which depend on `seed` alone.
+            /// The network for the numbers of images and structures in `ends`, with its initial weights, which
+            /// depend on `seed` alone.
             pub fn init_for<B: Backend>(&self, ends: Channels, seed: u64, device: &B::Device) -> Network<B> {
                 match self {
                     $(Self::$member(model) => Network::$member(initialize(

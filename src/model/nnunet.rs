@@ -16,9 +16,9 @@ use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 
-/// The network that nnU-Net plans for most data: two 3x3x3 convolutions a level, of which the first one
-/// halves the resolution, each followed by a normalisation and an activation; the same going up, after a
-/// transposed convolution.
+/// The network that nnU-Net plans for most data: two 3x3x3 convolutions per level, each followed by a
+/// normalisation and an activation; the first one halves the resolution. The same going up, after a transposed
+/// convolution.
 ///
 /// Reference: Isensee et al., nnU-Net, Nature Methods 2021; followed: dynamic_network_architectures 0.4.4,
 /// PlainConvUNet.
@@ -31,7 +31,7 @@ pub struct Nnunet {
     /// Resolutions, the input's own included.
     #[schemars(range(min = 2, max = 8))]
     pub levels: usize,
-    /// Whether every level of the decoder has a head of its own, all of which are trained.
+    /// Whether every level of the decoder has a head of its own, and all heads are trained.
     pub deep_supervision: bool,
     /// Normalisation.
     pub norm: Norm,

@@ -14,9 +14,9 @@ use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 
-/// nnU-Net's recommended network for larger GPUs: an encoder of residual blocks (two 3x3x3 convolutions
-/// each; where the resolution is halved, the shortcut takes means of 2x2x2 voxels), and a light decoder of
-/// one convolution a level.
+/// nnU-Net's recommended network for larger GPUs: an encoder of residual blocks (two 3x3x3 convolutions each;
+/// where the resolution is halved, the shortcut takes means of 2x2x2 voxels), and a light decoder of one
+/// convolution per level.
 ///
 /// Reference: Isensee et al., nnU-Net revisited, MICCAI 2024; followed: dynamic_network_architectures
 /// 0.4.4, ResidualEncoderUNet. The default is nnU-Net's ResEnc M.
@@ -28,7 +28,7 @@ pub struct ResencUnet {
     pub filters: usize,
     /// Residual blocks of each level of the encoder, the input's own resolution first.
     pub blocks: Vec<usize>,
-    /// Whether every level of the decoder has a head of its own, all of which are trained.
+    /// Whether every level of the decoder has a head of its own, and all heads are trained.
     pub deep_supervision: bool,
     /// Normalisation.
     pub norm: Norm,

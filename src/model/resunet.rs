@@ -180,7 +180,7 @@ impl<B: Kernels> Segmentation<B> for ResunetNet<B> {
             x = unit.forward(x);
             skips.push(x.clone());
         }
-        // The deepest level is no skip connection.
+        // The deepest level is not a skip connection.
         let skips = skips.into_iter().rev().skip(1);
         for (decoder_level, skip) in self.decoder.iter().zip(skips) {
             x = decoder_level.forward(B::concat_channels(skip, x));

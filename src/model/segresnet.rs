@@ -168,7 +168,7 @@ impl<B: Kernels> Segmentation<B> for SegresnetNet<B> {
             x = apply(&down.blocks, x);
             skips.push(x.clone());
         }
-        // The deepest level is no skip connection.
+        // The deepest level is not a skip connection.
         let skips = skips.into_iter().rev().skip(1);
         for (decoder_level, skip) in self.decoder.iter().zip(skips) {
             x = apply(&decoder_level.blocks, decoder_level.up.forward(x) + skip);

@@ -16,7 +16,7 @@ use super::{Architecture, Channels, Segmentation};
 use crate::kernel::{Kernels, max_pool3d};
 use crate::settings::Fault;
 
-/// Today's usual choices: two 3x3x3 convolutions a level, each followed by a normalisation and an
+/// Today's usual choices: two 3x3x3 convolutions per level, each followed by a normalisation and an
 /// activation, max pooling down, skip connections by concatenation, a 1x1x1 head.
 ///
 /// Reference: Çiçek et al., 3D U-Net, MICCAI 2016.

@@ -22,7 +22,7 @@ pub struct AdamW {
     /// Added to the root of the second moment.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epsilon: f64,
-    /// Part of each weight taken away a step, times the learning rate.
+    /// Part of each weight taken away per step, times the learning rate.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
     /// Whether norms and biases decay too, as in PyTorch, or only the convolutions' weights.

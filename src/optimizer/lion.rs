@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::UpdateRule;
 
 /// Every weight moves by the learning rate itself, in the direction of the sign of a running mean of
-/// its gradients. Wants a learning rate a third to a tenth of Adam's.
+/// its gradients. Needs a learning rate of a third to a tenth of Adam's.
 ///
 /// Reference: Chen et al., Symbolic Discovery of Optimization Algorithms, NeurIPS 2023.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +23,7 @@ pub struct Lion {
     /// Decay of the running mean of gradients.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_2: f64,
-    /// Part of each weight taken away a step, times the learning rate.
+    /// Part of each weight taken away per step, times the learning rate.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
     /// Whether norms and biases decay too, as in PyTorch, or only the convolutions' weights.

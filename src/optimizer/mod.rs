@@ -1,4 +1,4 @@
-//! How weights follow gradients. One file a member; most of the arithmetic is Burn's.
+//! How weights follow gradients. One file per member; most of the arithmetic is Burn's.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -13,7 +13,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use crate::settings::Fault;
 use crate::sync::lock;
 
-/// What every optimiser brings: the contract of a member of [`Optimizer`].
+/// What every optimiser provides: the contract of a member of [`Optimizer`].
 pub trait UpdateRule {
     /// What happens to one tensor.
     type Rule<B: Backend>: SimpleOptimizer<B>;
@@ -59,8 +59,8 @@ fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
     (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
 }
 
-/// An optimiser in the middle of a run. Clones share one state, so that whoever saves a checkpoint
-/// sees what the learner's copy has accumulated.
+/// An optimiser in the middle of a run. Clones share one state, so that a checkpoint has what the learner's
+/// copy has accumulated.
 pub struct OptimizerState<B: AutodiffBackend, M: AutodiffModule<B>>(Arc<Mutex<Running<B, M>>>);
 
 /// Declares the running state of each member.
@@ -97,8 +97,7 @@ impl Optimizer {
     }
 }
 
-/// One rule for convolutions' weights and one for norms and biases, which may differ in their weight
-/// decay.
+/// One rule for convolutions' weights and one for norms and biases: their weight decays may differ.
 struct ParamGroups<O: SimpleOptimizer<B::InnerBackend>, B: AutodiffBackend, M: AutodiffModule<B>> {
     weights: OptimizerAdaptor<O, M, B>,
     rest: OptimizerAdaptor<O, M, B>,

@@ -113,9 +113,9 @@ pub(super) fn distinct_labels(names: &[String], size: f64, width: f64) -> Vec<St
         .filter(|name| !fits(name))
         .map(String::as_str)
         .collect();
-    let (before, after) = alike(&wide);
+    let (before, after) = common_lengths(&wide);
     let difference = |name: &String| {
-        let cut = |alike: usize| if alike > 0 { "…" } else { "" };
+        let cut = |common: usize| if common > 0 { "…" } else { "" };
         let part = &name[before..name.len() - after];
         format!("{}{part}{}", cut(before), cut(after))
     };
@@ -141,7 +141,7 @@ pub(super) fn distinct_labels(names: &[String], size: f64, width: f64) -> Vec<St
 
 /// Lengths in bytes of the common beginning and the common end of these YAML values. Both stop where a list, a map
 /// or an item begins or ends.
-fn alike(names: &[&str]) -> (usize, usize) {
+fn common_lengths(names: &[&str]) -> (usize, usize) {
     let [first, others @ ..] = names else {
         return (0, 0);
     };

@@ -67,8 +67,7 @@ pub struct Predicted {
 }
 
 impl Predictor {
-    /// The best network of the run in `folder`, on one device. `warn` gets a sentence for what to beware of
-    /// on it.
+    /// The best network of the run in `folder`, on one device. `warn` gets the warnings about it.
     ///
     /// # Errors
     ///

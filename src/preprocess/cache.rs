@@ -130,7 +130,8 @@ impl CachedCase {
         })
     }
 
-    /// Reads the image as the pipeline made it: its place in double precision, unlike [`Self::load`]'s.
+    /// Reads the image as the pipeline made it, with its place in double precision; [`Self::load`] gives it in
+    /// single precision.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl CachedCase {
     fn checked_record(&self) -> Result<Record, VolumeError> {
         let damaged = |path: &Path, what: &str| VolumeError::Malformed {
             path: path.to_owned(),
-            why: format!("{what}. Run the command again: the case is then prepared anew"),
+            why: format!("{what}. Run the command again to prepare the case again"),
         };
         let text = read_text(&self.record)?;
         let record: Record = serde_json::from_str(&text)
@@ -202,7 +203,7 @@ impl Cache {
         }
     }
 
-    /// A case after `pipeline`: from the cache if it is there, else made and stored.
+    /// A case after `pipeline`: from the cache, or else made and stored.
     ///
     /// # Errors
     ///
@@ -258,8 +259,7 @@ impl Cache {
             .join(format!("{}-{}", file_name(id), &key[..KEY_LENGTH]))
     }
 
-    /// Stores a case under a temporary name and moves it in place, so that `folder` is there whole
-    /// or not at all.
+    /// Stores a case under a temporary name and moves it in place, so that `folder` is never incomplete.
     fn store(
         &self,
         folder: &Path,

@@ -40,7 +40,7 @@ impl CaseStep for CropPad {
             .ok_or_else(|| refused("the image's axes span no space. Correct its header"))?;
         let centre = to_voxel.apply(self.centre.of(&case.image));
         let first: [i64; 3] = std::array::from_fn(|a| {
-            // Of two equally near places the first, whatever rounding says.
+            // Of two equally near places the first, whatever the rounding.
             (centre[a] - (self.shape[a] as f64 - 1.0) / 2.0 + 0.5 - 1e-6).floor() as i64
         });
         let apart =

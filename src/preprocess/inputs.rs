@@ -33,7 +33,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Reads the files. Voxels that are no number are let through: the pipeline deals with them.
+    /// Reads the files. Voxels that are infinite or not a number are let through: the pipeline deals with them.
     ///
     /// # Errors
     ///

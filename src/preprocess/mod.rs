@@ -1,4 +1,4 @@
-//! Preprocessing: what is done to a scan before a network sees it, one step a file.
+//! Preprocessing: what is done to a scan before a network sees it, one file per step.
 
 mod bias;
 pub mod cache;
@@ -24,9 +24,9 @@ pub use voxel_selection::VoxelSelection;
 /// What every step does: the contract of a member of [`Step`].
 ///
 /// The mask is what the network shall learn: at prediction time there is none, so no intensity step may
-/// look at it. The region is there at both times.
+/// look at it. The region exists at both times.
 ///
-/// A field that is a path says so in its schema, by `#[schemars(extend("format" = "path"))]`: it is then
+/// A field that is a path is marked in its schema by `#[schemars(extend("format" = "path"))]`: it is then
 /// relative to the file that sets it, and results depend on what the file at the path holds.
 pub trait CaseStep {
     /// The case after the step.
@@ -95,7 +95,7 @@ pub struct CaseVolumes {
     pub image: Volume<f32>,
     /// What to find in it (0 or 1), on the scan's grid, where it is known.
     pub mask: Option<Volume<u8>>,
-    /// How much each voxel counts where a step is told to look at the region (0 for not at all),
+    /// How much each voxel counts where a step uses the region (0 for not at all),
     /// on the scan's grid. Known before the prediction.
     pub region: Option<Volume<f32>>,
 }
@@ -147,13 +147,13 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When the scan has voxels that are no number, or a step cannot do its work on it or leaves
+    /// When the scan has voxels that are infinite or not a number, or a step cannot do its work on it or leaves
     /// such voxels.
     pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         self.apply_timed(case).map(|(case, _)| case)
     }
 
-    /// As [`Pipeline::apply`], and says how long each step took.
+    /// As [`Pipeline::apply`], and also returns how long each step took.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ fn check_finite(image: &Volume<f32>) -> Result<(), PreprocessError> {
     }
 }
 
-/// A case could not be preprocessed. Every message says what to do.
+/// A case could not be preprocessed. Every message has a remedy.
 #[derive(Debug, Error)]
 pub enum PreprocessError {
     /// A file could not be read or written.
@@ -255,9 +255,9 @@ pub enum PreprocessError {
         /// What is wrong and what to do.
         why: String,
     },
-    /// The scan has voxels that are no number.
+    /// The scan has voxels that are infinite or not a number.
     #[error(
-        "voxel {first:?} is {value}, which is no intensity ({count} such voxels in all). Add \
+        "voxel {first:?} is {value}, which is not an intensity ({count} such voxels in all). Add \
          `nan_to_zero` as the first preprocessing step to take them as 0, or repair the scan."
     )]
     NotFinite {
@@ -278,7 +278,7 @@ pub enum PreprocessError {
     },
     /// A region's weight is below 0.
     #[error(
-        "the region {} has values below 0, which are no weights. Use 0 outside and 1 inside, or \
+        "the region {} has values below 0, which are not weights. Use 0 outside and 1 inside, or \
          weights between them.", path.display()
     )]
     NegativeRegion {

@@ -1,4 +1,4 @@
-//! Repairing voxels that are no number.
+//! Repairing voxels that are infinite or not a number.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

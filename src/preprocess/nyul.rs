@@ -88,7 +88,7 @@ impl CaseStep for Nyul {
             };
             (slope, onto[i] - slope * from[i])
         });
-        // The first and last lines go on beyond the ends.
+        // The first and last lines extend beyond the ends.
         let inner = &from[1..MAPPED.len() - 1];
         let mapped = |value: f32| {
             let value = f64::from(value);

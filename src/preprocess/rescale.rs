@@ -75,8 +75,8 @@ impl CaseStep for Rescale {
     }
 }
 
-/// `value`, or the end of the range beyond which it lies. Unlike `clamp` a plain choice, which takes a
-/// fifth of the time over a whole image.
+/// `value`, or the end of the range beyond which it lies. A plain choice takes a fifth of the time of `clamp`
+/// over a whole image.
 fn within(value: f64, low: f64, high: f64) -> f64 {
     if value < low {
         low

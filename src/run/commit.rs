@@ -9,8 +9,9 @@ use super::sources::fingerprint;
 /// The commit that the program was built from, with `-dirty` after it if files of the checkout have changed
 /// since, or `unknown`.
 ///
-/// What is built for others is told its commit by the environment variable `CALVARIA_COMMIT`. A program that is
-/// run where it was built asks the checkout, if that still holds the sources that it was built from.
+/// A program that is built for others gets its commit from the environment variable `CALVARIA_COMMIT`. A
+/// program that is run where it was built asks the checkout, if that still holds the sources that it was built
+/// from.
 pub(super) fn commit() -> &'static str {
     static COMMIT: OnceLock<String> = OnceLock::new();
     COMMIT.get_or_init(|| match option_env!("CALVARIA_COMMIT") {

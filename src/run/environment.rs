@@ -58,10 +58,10 @@ pub struct Session {
     pub wall_seconds: f64,
     /// Processor time of all threads over these seconds.
     pub cpu_seconds: f64,
-    /// The most memory that the process ever had, where the system tells.
+    /// The most memory that the process ever had, if the system reports it.
     pub peak_memory_mib: Option<f64>,
     /// Energy of the processor packages over these seconds, where the system lets it be read (Intel's
-    /// and AMD's RAPL). Whatever else ran on the machine is in it.
+    /// and AMD's RAPL). It includes everything else that ran on the machine.
     pub energy_joules: Option<f64>,
 }
 

@@ -52,7 +52,7 @@ pub struct Options {
     pub own_loss: Option<OwnLoss>,
     /// What the program was called with, for the record.
     pub command: Vec<String>,
-    /// Stops the run after the current step when told to; the same call resumes it.
+    /// Stops the run after the current step when it is tripped; the same call resumes it.
     pub interrupter: Interrupter,
     /// Where progress is shown.
     pub console: Console,
@@ -101,7 +101,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let home = options.results.join(&experiment.name);
     check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
-    let alike = experiment.needs_one_shape();
+    let one_shape = experiment.needs_one_shape();
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
     }
@@ -114,7 +114,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         let pipeline = &run.experiment.preprocess;
         let prepared = match data {
             Some((of, prepared)) if of == pipeline => prepared,
-            _ => preparation.prepare(&cases, pipeline, alike)?,
+            _ => preparation.prepare(&cases, pipeline, one_shape)?,
         };
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
@@ -162,7 +162,7 @@ pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result
     Ok(())
 }
 
-/// Says at once, not after hours, that results could not be kept.
+/// Fails at once, not after hours, if results could not be kept.
 fn check_writable(folder: &Path) -> Result<(), FileError> {
     create_folder(folder)?;
     let probe = folder.join(".writable");

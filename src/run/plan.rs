@@ -41,7 +41,7 @@ pub(super) fn plan(
             runs.push(Run {
                 experiment: Experiment {
                     seed,
-                    // Where a run was computed is told by its environment.json; it may be resumed elsewhere.
+                    // A run's environment.json records where it was computed; it may be resumed elsewhere.
                     devices: Vec::new(),
                     ..experiment.clone()
                 },
@@ -58,7 +58,7 @@ pub(super) fn plan(
 ///
 /// # Errors
 ///
-/// When the cases cannot be split, or a fold that is asked for is not there.
+/// When the cases cannot be split, or a fold that is asked for does not exist.
 pub fn variants(
     experiment: &Experiment,
     options: &Options,
@@ -72,7 +72,7 @@ pub fn variants(
 ///
 /// # Errors
 ///
-/// When the cases cannot be split, or a fold that is asked for is not there.
+/// When the cases cannot be split, or a fold that is asked for does not exist.
 pub fn parts(
     experiment: &Experiment,
     options: &Options,

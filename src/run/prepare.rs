@@ -100,8 +100,8 @@ impl<'a> Preparation<'a> {
         Ok(pipeline)
     }
 
-    /// Every case after `pipeline`, which has nothing to learn; checked to be of one shape where
-    /// they must be `alike`.
+    /// Every case after `pipeline`, which has nothing to learn; checked to be of one shape if `one_shape` is
+    /// set.
     ///
     /// # Errors
     ///
@@ -110,11 +110,11 @@ impl<'a> Preparation<'a> {
         &mut self,
         cases: &[Case],
         pipeline: &Pipeline,
-        alike: bool,
+        one_shape: bool,
     ) -> Result<PreparedData, RunError> {
         let all: Vec<&Case> = cases.iter().collect();
         let prepared = self.prepare_all(&all, pipeline)?;
-        if let (true, Some(first), Some(expected)) = (alike, cases.first(), prepared.first()) {
+        if let (true, Some(first), Some(expected)) = (one_shape, cases.first(), prepared.first()) {
             for (case, prepared) in cases.iter().zip(&prepared) {
                 check_shape((&case.id, prepared.shape), (&first.id, expected.shape))?;
             }

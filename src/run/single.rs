@@ -58,7 +58,7 @@ impl Run {
         if options.force || !config.exists() {
             return Ok(());
         }
-        // Compared as values: a setting that came into being since then has its default.
+        // Compared as values: a setting that is newer than the run has its default.
         let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
         let folder = self.folder.display();
         let Some(epochs) = stored.and_then(|stored| self.only_epochs_differ(stored)) else {

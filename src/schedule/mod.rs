@@ -1,4 +1,4 @@
-//! How the learning rate moves over a run. One file a member: a pure function of the step, or of the
+//! How the learning rate moves over a run. One file per member: a pure function of the step, or of the
 //! validation so far.
 
 use crate::settings::Fault;
@@ -14,10 +14,10 @@ pub struct Moment {
     pub epoch: f64,
 }
 
-/// What every schedule says: the contract of a member of [`Schedule`].
+/// What every schedule provides: the contract of a member of [`Schedule`].
 pub trait RateSchedule {
     /// The factor on the learning rate at a moment of the run, after epochs with these validation
-    /// IoUs, which are there if [`needs_validation_history`](Self::needs_validation_history).
+    /// IoUs, which are given if [`needs_validation_history`](Self::needs_validation_history).
     fn factor(&self, at: Moment, validation_ious: &[f64]) -> f64;
 
     /// Whether the factors depend on how long the whole run is, so that a longer run is another one
@@ -103,7 +103,7 @@ mod tests {
         schedule
     }
 
-    /// A run of so many steps, one an epoch.
+    /// A run of this many steps, one per epoch.
     fn run(yaml: &str, total: usize) -> Vec<f64> {
         let schedule = parse(yaml);
         (0..total)

@@ -12,7 +12,7 @@ pub struct Plateau {
     /// What the rate is multiplied by.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub factor: f64,
-    /// Epochs without a rise that are put up with.
+    /// Epochs without a rise that are tolerated.
     pub patience: usize,
     /// A rise is a validation IoU above the best one times 1 plus this.
     #[schemars(range(min = 0.0))]

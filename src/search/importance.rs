@@ -26,7 +26,7 @@ pub struct Importances {
 }
 
 impl Importances {
-    /// What the shares mean, and what not.
+    /// What the shares mean, and what they do not mean.
     pub fn caveat(&self) -> String {
         format!(
             "The share of the objective's variance over the whole space that each parameter explains alone, by a \

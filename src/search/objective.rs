@@ -53,7 +53,7 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// What is wrong with the values that the schema does not show: `metrics` are those that runs have.
+    /// What is wrong with the values that the schema does not show; `metrics` are those that runs have.
     pub(crate) fn rules(&self, metrics: &[&str]) -> Vec<Fault> {
         let metric = self.metric.as_str();
         if metrics.contains(&metric) {

@@ -112,7 +112,7 @@ impl Domain {
         }
     }
 
-    /// The values in a grid; none where a range says no `points`.
+    /// The values in a grid; none where a range has no `points`.
     pub fn values(&self) -> Option<Vec<Value>> {
         match self {
             Self::Choice(values) => Some(values.clone()),
@@ -142,7 +142,7 @@ impl Domain {
         }
     }
 
-    /// How many values a grid has; none where a range says no `points`.
+    /// How many values a grid has; none where a range has no `points`.
     pub fn count(&self) -> Option<u128> {
         match self {
             Self::Choice(values) => Some(values.len() as u128),
@@ -283,7 +283,7 @@ pub fn to_inline_yaml(value: &Value) -> String {
     }
 }
 
-/// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`, to be read by people only.
+/// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`, for human readers only.
 pub(crate) fn flow(value: &Value) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {

@@ -375,7 +375,7 @@ fn key_name(key: &Value) -> String {
     key.as_str().map_or_else(|| display(key), str::to_owned)
 }
 
-/// What people call the value at `key`: `p`, or `item 2 of scale`.
+/// The human-readable name of the value at `key`: `p`, or `item 2 of scale`.
 fn last(key: &str) -> String {
     let (rest, last) = key.rsplit_once('.').unwrap_or(("", key));
     match last.parse::<usize>() {

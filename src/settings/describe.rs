@@ -49,7 +49,7 @@ fn describe_member(
     let descriptions = [form, settings].into_iter().flatten().map(description);
     let whole = descriptions.collect::<Vec<_>>().join("\n\n");
     let mut paragraphs: Vec<&str> = whole.split("\n\n").collect();
-    // Some members need no more words than their line in the list.
+    // Some members need no text beyond their line in the list.
     paragraphs.dedup();
     for paragraph in paragraphs {
         text += &comment(paragraph, 0);

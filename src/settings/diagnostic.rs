@@ -9,7 +9,7 @@ use super::fault::{At, Fault};
 /// A file as read, to quote from.
 #[derive(Debug, PartialEq)]
 pub struct Text {
-    /// Its name for people.
+    /// Its human-readable name.
     pub name: String,
     /// What is in it.
     pub text: String,
@@ -71,7 +71,7 @@ impl From<Fault> for Diagnostic {
 }
 
 impl Diagnostic {
-    /// A fault of which nothing better than its place is known.
+    /// A fault at a place that is named rather than found in a file.
     pub fn at(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             place: place.into(),

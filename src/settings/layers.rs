@@ -97,7 +97,7 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// That there is no such file, and which was perhaps meant.
+/// The message that there is no such file, and which one was perhaps meant.
 fn missing(file: &Path) -> String {
     let name = |path: &Path| {
         path.file_name()

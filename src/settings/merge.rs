@@ -10,8 +10,8 @@ use super::fault::child_key;
 use super::shape::Shape;
 use super::source::{Origins, fill_environment, parse_yaml};
 
-/// Lays `upper` over `base`, both of which the schema describes: it tells which keys are families, whose
-/// members replace each other. Origins of what is replaced go, those of the upper values come.
+/// Lays `upper` over `base`. The schema describes both and marks the keys of families, whose members replace
+/// each other. The origins of replaced values are removed, those of the upper values are added.
 pub fn merge(
     base: &mut Mapping,
     upper: Mapping,

@@ -11,7 +11,7 @@
 //! | `fault` | one value that is wrong, as it is found |
 //! | `diagnostic` | a fault with its place in a file |
 //! | `document` | whole files that extend nothing |
-//! | `describe` | a family's members for people to read |
+//! | `describe` | a family's members as human-readable text |
 
 mod check;
 mod describe;

@@ -1,4 +1,4 @@
-//! Values that are paths: the schema tells them by `"format": "path"`.
+//! Values that are paths: the schema marks them with `"format": "path"`.
 
 use std::path::{Path, PathBuf};
 

@@ -31,7 +31,7 @@ pub struct Source {
 }
 
 /// Reads one file. `${NAME}` and `${NAME:-default}` in text are filled in from the environment
-/// where it has them (whoever extends the file may set the key to something else); what `schema` calls a
+/// where it has them (a file that extends this one may set the key to something else); what `schema` calls a
 /// path is relative to the file's folder and becomes absolute.
 ///
 /// # Errors
@@ -111,7 +111,7 @@ fn character(text: &str, error: &serde_yaml::Error) -> Option<usize> {
     }
 }
 
-/// The path for people: `experiments/../configs` reads `configs`.
+/// The human-readable path: `experiments/../configs` reads `configs`.
 fn display(path: &Path) -> String {
     let mut short = PathBuf::new();
     for part in path.components() {
@@ -297,10 +297,10 @@ mod tests {
 
     #[test]
     fn the_environment_is_filled_in_or_asked_for() {
-        assert_eq!(expand("${CALVARIA_SURELY_UNSET:-x}/y").unwrap(), "x/y");
+        assert_eq!(expand("${CALVARIA_NEVER_SET:-x}/y").unwrap(), "x/y");
         assert_eq!(expand("plain").unwrap(), "plain");
-        let why = expand("${CALVARIA_SURELY_UNSET}/y").unwrap_err();
-        assert!(why.contains("export CALVARIA_SURELY_UNSET="), "{why}");
+        let why = expand("${CALVARIA_NEVER_SET}/y").unwrap_err();
+        assert!(why.contains("export CALVARIA_NEVER_SET="), "{why}");
         assert!(expand("${OPEN").unwrap_err().contains("never closes"));
     }
 }

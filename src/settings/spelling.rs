@@ -1,6 +1,6 @@
 //! The nearest spelling of a name.
 
-/// The allowed name most like `wrong`, if any is like it at all.
+/// The allowed name most similar to `wrong`, if any is similar.
 pub fn nearest<'a>(wrong: &str, allowed: &[&'a str]) -> Option<&'a str> {
     allowed
         .iter()

@@ -38,7 +38,7 @@ pub fn percentiles<const N: usize>(mut values: Cow<[f32]>, percents: [f64; N]) -
     })
 }
 
-/// The mean and the population standard deviation of the values, of which there must be one.
+/// The mean and the population standard deviation of the values. There must be a value.
 pub fn mean_and_deviation(values: &[f32]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = sum(values, |value| value) / n;

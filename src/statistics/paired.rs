@@ -27,7 +27,7 @@ pub struct Paired {
 }
 
 impl Paired {
-    /// Compares paired scores, of which there must be some. The bootstrap depends on `seed` alone.
+    /// Compares paired scores. There must be at least one pair. The bootstrap depends on `seed` alone.
     pub fn of(first: &[f64], second: &[f64], seed: u64) -> Self {
         let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| b - a).collect();
         Self {

@@ -1,4 +1,4 @@
-//! What a sweep's file may say.
+//! What a sweep's file may contain.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::settings::{self, Fault, Faults, read_as, within};
 /// Most points of a grid.
 const LARGEST_GRID: u128 = 1_000_000;
 
-/// A sweep, as its file says.
+/// A sweep, as defined in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
@@ -169,7 +169,7 @@ impl Sweep {
                 "split" => {
                     "trials are compared run by run, on the same folds. Choose one under `set`"
                 }
-                "devices" => "`executor` says where trials run: local.devices or slurm.device",
+                "devices" => "`executor` decides where trials run: local.devices or slurm.device",
                 _ => return None,
             };
             Some(Fault::new(key, format!("{key} cannot vary: {remedy}")))

@@ -76,7 +76,7 @@ impl Driver {
         &self.notices
     }
 
-    /// Starts the trials that failed anew, under their own numbers; returns how many.
+    /// Starts the failed trials again, under their own numbers; returns how many.
     ///
     /// # Errors
     ///
@@ -371,7 +371,7 @@ impl Driver {
         self.write_table()
     }
 
-    /// Writes `sweep.csv` anew.
+    /// Writes `sweep.csv`.
     fn write_table(&self) -> Result<(), DriverError> {
         write_atomic(&self.home.table(), |out| {
             self.history().write_csv(out).map_err(std::io::Error::other)

@@ -20,7 +20,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An event that happens now.
+    /// An event at the present time.
     pub(super) fn now(event: Event) -> Self {
         Self { at: now(), event }
     }
@@ -91,7 +91,7 @@ pub enum Event {
         stop: bool,
         /// Its objective there, of its first run; none if it is not a number.
         value: Option<f64>,
-        /// The worst value that continues; none where any does.
+        /// The worst value that continues; none if every value continues.
         cutoff: Option<f64>,
         /// How many other trials it was compared with.
         rivals: usize,
@@ -115,7 +115,7 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// A trial that was interrupted from outside will be resumed; one that failed will be started anew.
+    /// A trial that was interrupted from outside will be resumed; one that failed will be started again.
     Requeued {
         /// The trial.
         trial: usize,

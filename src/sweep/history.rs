@@ -43,11 +43,11 @@ pub struct Trial {
     pub curves: Vec<Curve>,
     /// The last epoch at which a pruner decided about it.
     pub decided: Option<usize>,
-    /// How far it is.
+    /// Its state.
     pub status: Status,
 }
 
-/// How far a trial is.
+/// The state of a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
     /// It has not ended: it runs, waits, or was interrupted.

@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `config` | what a sweep's file may say |
+//! | `config` | what a sweep's file may contain |
 //! | [`budget`] | when to stop |
 //! | [`study`] | the record at work; [`event`] holds its lines, [`history`] the state after them |
 //! | `driver` | the loop; `run_key` and `command` name and write the runs of a trial |

@@ -20,7 +20,7 @@ pub struct Options {
     pub program: PathBuf,
     /// Run the trials that failed again, under their own numbers.
     pub retry_failed: bool,
-    /// Stops the sweep when told to; the same call resumes it.
+    /// Stops the sweep when it is tripped; the same call resumes it.
     pub interrupter: Interrupter,
     /// Where progress is shown.
     pub console: Console,
@@ -76,12 +76,12 @@ impl SweepRunError {
     }
 }
 
-/// Works on a sweep until its budget is spent or it is told to stop, and writes its pages. A sweep that was
+/// Works on a sweep until its budget is spent or it is interrupted, and writes its pages. A sweep that was
 /// stopped or killed resumes.
 ///
 /// # Errors
 ///
-/// When the study cannot be opened, or its record, jobs or pages cannot be kept. Failing trials are no error:
+/// When the study cannot be opened, or its record, jobs or pages cannot be kept. Failing trials are not errors:
 /// they are recorded.
 pub fn run(definition: &Definition, options: &Options) -> Result<Swept, SweepRunError> {
     let (home, console) = (options.home(definition)?, &options.console);

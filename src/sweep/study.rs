@@ -73,7 +73,7 @@ pub enum Decision {
 }
 
 impl Study {
-    /// Begins the study in `folder`, or resumes the one that is there.
+    /// Begins the study in `folder`, or resumes the existing one.
     ///
     /// # Errors
     ///
@@ -330,7 +330,7 @@ impl Study {
         }
     }
 
-    /// Starts every failed trial anew, under its own number; returns how many.
+    /// Starts every failed trial again, under its own number; returns how many.
     ///
     /// # Errors
     ///

@@ -62,7 +62,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for SquaredNorm<'_, B> {
     }
 }
 
-/// What is done to every gradient alike.
+/// What is done to every gradient.
 enum Change<B: AutodiffBackend> {
     Scale(Tensor<B::InnerBackend, 1>),
     Clamp(f64),

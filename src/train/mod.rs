@@ -106,7 +106,7 @@ fn kept(epoch: usize) -> String {
     }
 }
 
-/// One fold's data, where its results go, and who is told.
+/// One fold's data, and where its results and messages go.
 pub struct TrainInput<'a> {
     /// The run's folder.
     pub folder: &'a Path,
@@ -118,7 +118,7 @@ pub struct TrainInput<'a> {
     pub validation: Vec<TrainingCase>,
     /// Trained on instead of the experiment's loss, where it is given.
     pub own_loss: Option<OwnLoss>,
-    /// Stops training after the current step when told to.
+    /// Stops training after the current step when it is tripped.
     pub interrupter: Interrupter,
     /// Progress messages and a bar.
     pub console: Console,

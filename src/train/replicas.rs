@@ -91,7 +91,7 @@ impl<B: TrainingBackend> Replicas<B> {
         }
     }
 
-    /// Goes on with the panic that ended a worker.
+    /// Resumes the panic that ended a worker.
     fn fail(&mut self, at: usize) -> ! {
         match self.workers.remove(at).thread.join() {
             Err(panic) => resume_unwind(panic),
@@ -110,7 +110,7 @@ impl<B: TrainingBackend> Worker<B> {
                 match (order, &model) {
                     (Order::Load(latest), _) => model = Some(latest.fork(&device)),
                     (Order::Differentiate(batch), Some(model)) => {
-                        // Nobody listens any more when training was given up.
+                        // The receiver is gone if training was given up.
                         if outbox.send(model.step(batch.to_device(&device))).is_err() {
                             return;
                         }

@@ -154,7 +154,7 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
     }
 }
 
-/// Once an epoch one validation case comes to the host whole, for its picture.
+/// Once per epoch one whole validation case is copied to the host, for its picture.
 fn picture<B: Backend>(batch: &Batch<B>, logits: Tensor<B, 5>) -> Option<Preview> {
     let [_, _, x, y, z] = logits.dims();
     let first = |tensor: Tensor<B, 5>| -> TensorData {

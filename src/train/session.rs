@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Trains on `devices`, the first of which holds the network.
+    /// Trains on `devices`; the first one holds the network.
     pub fn run<B: TrainingBackend>(self, devices: &[B::Device]) -> Result<Progress, TrainError> {
         let Some((device, extra_devices)) = devices.split_first() else {
             unreachable!("a job is run on at least one device");

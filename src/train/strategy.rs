@@ -50,7 +50,7 @@ pub struct Strategy<B: TrainingBackend> {
     pub epoch: Arc<AtomicUsize>,
     /// Why a loader stopped, if one did.
     pub loading: Failure,
-    /// Optimiser steps an epoch.
+    /// Optimiser steps per epoch.
     pub steps: usize,
     /// Progress so far; the outcome when training has ended.
     pub progress: Arc<Mutex<Progress>>,
@@ -361,7 +361,7 @@ impl<B: TrainingBackend> Strategy<B> {
         Ok(!self.stops_early(&progress))
     }
 
-    /// A full disk costs TensorBoard's events, not the run; the user is told once.
+    /// A full disk costs TensorBoard's events, not the run; the user is warned once.
     fn tell_of_lost_events(&self) {
         if let Some(error) = lock(&self.board).failure()
             && !self.events_lost.swap(true, Ordering::Relaxed)

@@ -90,7 +90,7 @@ pub fn time_steps<B: TrainingBackend>(
 
 /// Until the device has done everything.
 fn wait<B: TrainingBackend>(device: &B::Device) {
-    // What fails here fails again, and is told, where the next value is read.
+    // What fails here fails again where the next value is read, and is reported there.
     let _ = B::sync(device);
 }
 

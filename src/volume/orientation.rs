@@ -131,7 +131,7 @@ pub fn reoriented<T: Clone>(volume: &Volume<T>, codes: AxisCodes) -> Volume<T> {
     let values: Vec<T> = turned.iter().cloned().collect();
     Volume {
         // Cannot fail: as many values as the view has voxels, in its order.
-        voxels: Array3::from_shape_vec(shape, values).expect("one value a voxel"),
+        voxels: Array3::from_shape_vec(shape, values).expect("one value per voxel"),
         affine: volume.affine.mul(&Affine(back)),
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     /// Sagittal slices: voxel x runs to the back, y to the feet, z to the left; tilted by 40 degrees,
-    /// where rounding each axis on its own would name two of them alike.
+    /// where rounding each axis on its own would give two of them the same name.
     fn tilted() -> Affine {
         let (s, c) = 40f64.to_radians().sin_cos();
         Affine([

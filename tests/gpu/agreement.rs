@@ -2,7 +2,7 @@
 //!
 //! What is tested is the first GPU of CUDA and the first of Vulkan, as far as the features of the same
 //! names are built in. Vulkan has drivers in software as well (Mesa's lavapipe), which run the same kernels.
-//! Where there is no GPU each test says so and does nothing.
+//! Where there is no GPU each test reports that and does nothing.
 //!
 //! The processor's results are f32 as well, summed in another order, so what differs is rounding: at most
 //! 1e-4 of the largest value of an operation's results and 1e-3 through a whole network. On CUDA twenty
@@ -333,7 +333,7 @@ impl Work for Networks {
     }
 }
 
-/// One test a member or two, so that they share the threads. Small, and without dropout, which each
+/// One test per member or two, so that they share the threads. Small, and without dropout, which each
 /// backend draws for itself.
 macro_rules! networks {
     ($($test:ident: $yaml:literal,)+) => {$(
@@ -502,15 +502,15 @@ fn prediction() {
 fn a_driver_in_software_is_warned_of() {
     for (_, found) in inventory() {
         for device in found.unwrap_or_default() {
-            let told = calvaria()
+            let assert = calvaria()
                 .args(["predict", "--run", "no-run", "no-scan.nii.gz", "--device"])
                 .arg(device.name.to_string())
                 .assert()
                 .failure();
-            let told = String::from_utf8_lossy(&told.get_output().stderr).into_owned();
-            println!("{told}");
+            let message = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+            println!("{message}");
             let in_software = device.details.starts_with("in software");
-            assert_eq!(told.contains("is for tests"), in_software, "{told}");
+            assert_eq!(message.contains("is for tests"), in_software, "{message}");
         }
     }
 }
@@ -525,7 +525,7 @@ fn too_little_memory_is_told_with_what_to_do() {
             continue;
         }
         // Half a terabyte.
-        let told = calvaria()
+        let assert = calvaria()
             .args(["bench", "experiments/quickstart.yaml", "--steps", "1"])
             .args(["--size", "4096,4096,4096", "--device", &device.to_string()])
             .env_remove("RUST_BACKTRACE")
@@ -534,8 +534,8 @@ fn too_little_memory_is_told_with_what_to_do() {
             .get_output()
             .stderr
             .clone();
-        let told = String::from_utf8(told).unwrap();
-        println!("{told}");
-        assert!(told.contains("train.batch_size") && !told.contains("panicked"));
+        let message = String::from_utf8(message).unwrap();
+        println!("{message}");
+        assert!(message.contains("train.batch_size") && !message.contains("panicked"));
     }
 }

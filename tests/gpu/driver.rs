@@ -38,7 +38,7 @@ fn program(driver: &Path) -> Command {
         .env("LD_LIBRARY_PATH", driver)
         .env("XDG_CACHE_HOME", driver)
         .env("XDG_RUNTIME_DIR", driver)
-        // Which of several kernels is fastest cannot be told here.
+        // Which of several kernels is fastest cannot be measured here.
         .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
         .env_remove("CUDA_PATH")
         .env_remove("RUST_BACKTRACE");
@@ -130,8 +130,7 @@ fn a_gpu_without_a_compiler_is_refused_by_name_and_passed_over_by_auto() {
         .success()
         .stdout(contains("on cpu"))
         .stderr(
-            contains("cuda:0 is there but cannot be used: NVIDIA's")
-                .and(contains("panicked").not()),
+            contains("cuda:0 exists but cannot be used: NVIDIA's").and(contains("panicked").not()),
         );
 }
 

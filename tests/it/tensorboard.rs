@@ -200,7 +200,7 @@ fn tensorboard_reads_a_run_s_settings_and_that_it_finished() {
     assert_eq!(read["session_end"], Value::Null);
     assert_eq!(read["texts"]["config"][0], "```yaml\nname: ä\n```");
 
-    // A resumed session says it again and ends.
+    // A resumed session writes it again and ends.
     begin().end_session();
     let read = read_by_tensorboard(folder.path()).unwrap();
     assert_eq!(read["session_start"]["hparams"], hparams);

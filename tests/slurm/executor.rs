@@ -11,8 +11,8 @@ use calvaria::sweep::RunKey;
 
 use crate::{SWEEP, cluster, slurm};
 
-/// A job of so many steps that goes on where it was: each step is a line of its file. When it is told
-/// to end it finishes its step, says so, and fails, as a run does.
+/// A job of this many steps that resumes where it stopped: each step is a line of its file. When it is asked to
+/// end it finishes its step, reports that, and fails, as a run does.
 const STEPS: &str = r#"
 told=''
 trap 'told=1' TERM
@@ -217,7 +217,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     }
 
     // The driver dies before it notes that, and another comes, which wants all but the failing trial to
-    // go on.
+    // continue.
     drop(pool);
     assert_eq!(executor.states(study).unwrap().len(), 7);
     let mut pool = executor.open(study).unwrap();
@@ -255,7 +255,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     for trial in [2, 3, 5] {
         assert!(
             read(&log(study, trial)).contains("saved\n"),
-            "trial {trial} was told and saved"
+            "trial {trial} was asked to stop and saved"
         );
     }
     assert_eq!(
@@ -264,7 +264,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
         "only the trial whose worker was killed was submitted again"
     );
     println!(
-        "7 jobs, of which 1 killed, 2 requeued, 1 stopped, 1 failing; 2 drivers; {:.0?}",
+        "7 jobs: 1 killed, 2 requeued, 1 stopped, 1 failing; 2 drivers; {:.0?}",
         start.elapsed()
     );
 }

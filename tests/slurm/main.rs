@@ -1,5 +1,5 @@
 //! Jobs on a real cluster: `tests/slurm/run.sh` starts one on this machine and runs these tests. Without a cluster
-//! each says so and does nothing.
+//! each reports that and does nothing.
 
 #[path = "../it/common/mod.rs"]
 mod common;

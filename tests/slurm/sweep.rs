@@ -95,21 +95,22 @@ fn slurm_runs_a_sweep_to_its_end() {
     }
     assert!(hastened > 0, "a task was put back into the queue");
     let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap() + &String::from_utf8(ended.stdout).unwrap();
-    println!("{said}");
-    assert!(ended.status.success(), "{said}");
+    let message =
+        String::from_utf8(ended.stderr).unwrap() + &String::from_utf8(ended.stdout).unwrap();
+    println!("{message}");
+    assert!(ended.status.success(), "{message}");
     assert!(
-        said.contains("4 trials") && said.contains("0 unfinished"),
-        "{said}"
+        message.contains("4 trials") && message.contains("0 unfinished"),
+        "{message}"
     );
-    assert!(said.contains("signal 9"), "{said}");
+    assert!(message.contains("signal 9"), "{message}");
     let rows = sweep_table(folder.path(), "results");
     let failed = rows
         .values()
         .filter(|row| row.contains(&("status".into(), "failed".into())));
     assert_eq!(failed.count(), 1, "the one whose run was killed: {rows:?}");
 
-    // The one that was put back went on where it was, and came to what it comes to alone.
+    // The requeued run resumed where it stopped, with the same result as an undisturbed one.
     let resumed = home.join("trial-0001");
     assert_eq!(sessions(&resumed), 2);
     let config = resumed.join("seed-1/config.yaml");

@@ -1,7 +1,7 @@
 //! Reading image and mask between voxels.
 //!
-//! A row of the target (along z) at a time: where its voxels come from, then their values. Each value is
-//! computed alone, so the result has the same bits at any number of threads.
+//! Works on one row of the target (along z) at a time: first the positions of its voxels in the source, then
+//! their values. Each value is computed alone, so the result has the same bits at any number of threads.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -34,7 +34,7 @@ pub(super) fn interpolate(source: &Source, map: &Map, target: Target) {
     );
 }
 
-/// Reads image and mask at the positions `at`, of which there may be more than voxels to fill.
+/// Reads image and mask at the positions `at`. There may be more positions than voxels to fill.
 ///
 /// Here and below: no closures. They would be compiled without this function's instruction set.
 #[multiversion(targets = "simd")]
@@ -155,7 +155,7 @@ fn read_inside(
     (values, labels)
 }
 
-/// The image and the mask at a position with a voxel on all sides, the first of which is `cell`.
+/// The image and the mask at a position with voxels on all sides; `cell` is the first of them.
 #[inline(always)]
 fn read_cell(
     pairs: &Pairs,

@@ -3,8 +3,8 @@
 /// Voxels that are worked on together.
 pub(super) const LANES: usize = 8;
 
-/// The whole part of `at`, from 0 to 2^23, and what is left of it. Unlike a cast, this takes only
-/// instructions that work on vectors.
+/// The whole part of `at`, from 0 to 2^23, and the remainder. It takes only instructions that work on vectors;
+/// a cast does not.
 #[inline(always)]
 pub(super) fn split(at: f32) -> (u32, f32) {
     /// From here to twice this, a float32 is its last bits and has no others.

@@ -3,14 +3,14 @@
 use super::Lattice;
 use crate::volume::{Affine, Grid};
 
-/// The grid of the moved sample, and the way from its voxels to positions in the sample before, in voxels.
+/// The grid of the moved sample, and the map from its voxels to positions in the sample before, in voxels.
 pub struct Map {
     grid: Grid,
-    /// The way back of one change after the other: to be walked from the last to the first.
+    /// The inverse of each change, in order. They are applied from the last to the first.
     steps: Vec<Step>,
 }
 
-/// A part of the way, from the voxels after some changes to those before.
+/// A part of the map, from the voxels after some changes to those before.
 pub(super) enum Step {
     Affine(Affine),
     /// Adds the displacement at the voxel.
@@ -31,7 +31,7 @@ impl Map {
         &self.grid
     }
 
-    /// The parts of the way, the last change's last.
+    /// The parts of the map, in the order of the changes.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }
@@ -49,7 +49,7 @@ impl Map {
         self.steps.push(Step::Elastic(displacement));
     }
 
-    /// Goes over to the grid of `shape` voxels whose first is now voxel `start`.
+    /// Switches to the grid of `shape` voxels whose first voxel is now voxel `start`.
     pub(in crate::augment) fn window(&mut self, start: [isize; 3], shape: [usize; 3]) {
         let to_grid = Affine::diagonal([1.0; 3], start.map(|n| n as f64));
         self.grid = Grid {

@@ -1,4 +1,4 @@
-//! What must hold of every fold, whoever made it.
+//! What must hold for every fold, however it was made.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{Fold, SplitError};
 use crate::dataset::Case;
 
 /// Checks that no subject, nor any group by the column `group`, stands on both sides of a fold, and
-/// that both sides have cases. `origin` says where the folds come from.
+/// that both sides have cases. `origin` names the source of the folds.
 pub(super) fn check(
     folds: &[Fold],
     cases: &[&Case],

@@ -1,8 +1,8 @@
-//! The forms in which folds are written down.
+//! The file formats of folds.
 
 use serde::Deserialize;
 
-/// How names of files with folds end.
+/// The extensions of files with folds.
 pub(super) const ENDINGS: [&str; 5] = ["json", "yaml", "yml", "csv", "tsv"];
 
 /// A fold as written, not yet compared with the cases.
@@ -16,7 +16,7 @@ pub(super) struct FoldEntry {
 }
 
 impl FoldEntry {
-    /// Reads folds from the text of a file that ends so; what is wrong is told in sentences.
+    /// Reads folds from the text of a file with the extension `ending`; errors are whole sentences.
     pub(super) fn read(text: &str, ending: &str) -> Result<Vec<Self>, String> {
         match ending {
             "csv" => table(text, b','),
@@ -61,7 +61,7 @@ enum Side {
     Validation,
 }
 
-/// A row a case, with the fold in which it validates, or its side of the one fold.
+/// One row per case, with the fold in which it validates, or its side of the only fold.
 fn table(text: &str, delimiter: u8) -> Result<Vec<FoldEntry>, String> {
     let rows: Result<Vec<Row>, csv::Error> = csv::ReaderBuilder::new()
         .delimiter(delimiter)

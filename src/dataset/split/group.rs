@@ -10,13 +10,13 @@ use crate::settings::nearest;
 /// The cases of each subject or group, in order of its first subject.
 pub(super) struct Units<'a> {
     units: Vec<Vec<&'a Case>>,
-    /// What they are, for people.
+    /// What they are, human-readable.
     kind: String,
 }
 
 impl<'a> Units<'a> {
     /// Puts together `cases`, sorted by id, that share a subject or a value of the column `group`.
-    /// Sharing goes on: a subject with two values joins the groups of both.
+    /// Sharing is transitive: a subject with two values joins the groups of both.
     pub(super) fn of(cases: &[&'a Case], group: Option<&str>) -> Result<Self, SplitError> {
         let mut units: Vec<Vec<&Case>> = Vec::new();
         for &case in cases {

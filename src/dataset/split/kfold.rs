@@ -12,13 +12,12 @@ use crate::settings::Fault;
 /// Cross-validation: subjects in random order are cut into k parts of as equal a number of subjects
 /// as can be, and each part validates once while the others train.
 ///
-/// With `stratify`, the parts have as equal a number of cases of every stratum as can be found: the
-/// subject or group with most cases first, each goes to the part that has least of its strata, all
-/// strata weighing the same however rare; then one at a time moves to another part, or two change
-/// places, while that makes the parts more even. This starts much as scikit-learn's
-/// `StratifiedGroupKFold`, which neither moves nor swaps. Where each subject has one case, the parts
-/// differ by at most one case in every stratum. Chance only decides among equals: groups that are all
-/// unlike are dealt in much the same way whatever the seed.
+/// With `stratify`, the parts have as equal a number of cases of every stratum as can be found: the subject or
+/// group with most cases first, each goes to the part that has least of its strata, all strata weighing the
+/// same however rare; then one at a time moves to another part, or two change places, while that makes the
+/// parts more even. This starts much as scikit-learn's `StratifiedGroupKFold`, which neither moves nor swaps.
+/// Where each subject has one case, the parts differ by at most one case in every stratum. Chance only decides
+/// among equals: groups that all differ are dealt in much the same way whatever the seed.
 ///
 /// `stratify: {column: site}` takes each value of a column for a stratum. `stratify: mask_volume` takes bins
 /// of the masks' volumes in mL, with equally many cases each: as many bins as the smaller side of a fold
@@ -33,7 +32,7 @@ pub struct KFold {
     /// Number of folds.
     #[schemars(range(min = 2))]
     pub k: usize,
-    /// How often all is done, each time in a new random order. Folds are numbered on: fold i of
+    /// How often all is done, each time in a new random order. Folds are numbered consecutively: fold i of
     /// repeat r is r * k + i.
     #[schemars(range(min = 1))]
     pub repeats: usize,

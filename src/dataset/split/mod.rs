@@ -1,7 +1,7 @@
 //! Which cases train and which validate.
 //!
-//! What is split are units: subjects, or groups of subjects that must stay together. Whatever drew
-//! or read the folds, one function checks them before anybody trains on them.
+//! What is split are units: subjects, or groups of subjects that must stay together. One function checks all
+//! folds, drawn or read, before training.
 
 mod balance;
 mod check;

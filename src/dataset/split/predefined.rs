@@ -12,15 +12,15 @@ use crate::dataset::Case;
 use crate::files::read_text;
 use crate::settings::{Fault, nearest};
 
-/// Folds that a file defines. Nothing is drawn, so the seed does not matter. The file's name says what it
-/// holds.
+/// Folds that a file defines. Nothing is drawn, so the seed does not matter. The file's extension decides its
+/// format.
 ///
 /// `.json`, `.yaml`, `.yml`: a fold, or a list of folds. A fold is a map of `train` and `validation` (or
 /// `val`, as nnU-Net's `splits_final.json` has it), two lists of case ids. A run's `split.json` is such a
-/// fold; the `index` in it says which fold it was there. In a list, an `index` must be the fold's place,
+/// fold; the `index` in it is the number that the fold had there. In a list, an `index` must be the fold's place,
 /// counted from 0.
 ///
-/// `.csv`, `.tsv`: a row a case, with its `id` and either its `fold`, in which it validates while it trains
+/// `.csv`, `.tsv`: one row per case, with its `id` and either its `fold`, in which it validates while it trains
 /// in all others, or its `side` of the one fold, `train` or `validation` (or `val`). Other columns do not
 /// matter, so that the table of the data can also hold the folds.
 ///

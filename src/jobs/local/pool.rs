@@ -22,7 +22,7 @@ use crate::jobs::{ExecutorError, Failure, Job, JobId, Outcome, Pool, State, quot
 #[derive(Debug)]
 pub(in crate::jobs) struct LocalPool {
     config: Local,
-    /// Whether the system tells workers to stop when this process dies.
+    /// Whether the system asks workers to stop when this process dies.
     tied: bool,
     folder: PathBuf,
     _driver: File,

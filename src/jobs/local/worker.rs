@@ -1,8 +1,8 @@
 //! A worker: a process and its lock.
 //!
-//! Each worker holds a lock file open as its standard input. The system frees the lock when the worker is
-//! dead, however it died. So a held lock means that its worker is alive, whoever started it and whatever
-//! happened to that process: a job whose lock is held is never started.
+//! Each worker holds a lock file open as its standard input. The system frees the lock when the worker is dead,
+//! however it died. So a held lock means that its worker is alive, no matter which process started it and what
+//! happened to that process. A job whose lock is held is never started.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -19,7 +19,7 @@ use crate::jobs::{ExecutorError, Failure, JobId, Outcome, State};
 /// The folder of the workers' locks.
 pub(super) const FOLDER: &str = "local";
 
-/// What stands beside a worker's lock.
+/// The note beside a worker's lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Note {
     pub job: JobId,
@@ -63,7 +63,7 @@ pub(super) fn held(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(of_entry).collect()
 }
 
-/// The workers that are alive, whoever started them.
+/// The workers that are alive, no matter which process started them.
 pub(in crate::jobs) fn states(home: &Path) -> Result<Vec<(JobId, State)>, ExecutorError> {
     let locks = held(&home.join(FOLDER));
     let notes = locks.iter().filter_map(|lock| Note::read(lock));
@@ -72,7 +72,7 @@ pub(in crate::jobs) fn states(home: &Path) -> Result<Vec<(JobId, State)>, Execut
         .collect())
 }
 
-/// Whether the system can tell workers to stop when this process dies.
+/// Whether the system can ask workers to stop when this process dies.
 pub(super) fn can_tie() -> bool {
     let probe = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "--", "true"])
@@ -126,7 +126,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Tells the worker to save and end, unless it has been.
+    /// Asks the worker to save and end, unless it was asked before.
     pub(super) fn stop(&mut self) {
         if self.stopping.is_none() {
             self.stopping = Some(Instant::now());

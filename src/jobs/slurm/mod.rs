@@ -16,9 +16,9 @@ use super::{ExecutorError, Job, JobExecutor, JobId, Pool, State};
 use crate::settings::Fault;
 use pool::SlurmPool;
 
-/// Job arrays on a cluster that runs Slurm, one task per job. The arrays run without this program: it may end
-/// or be killed, and the next start finds them again. Near its time limit a task saves, returns to the queue
-/// and resumes later. Slurm's accounting is used if there is any.
+/// Job arrays on a cluster that runs Slurm, one task per job. The arrays run without this program. It may end
+/// or be killed; the next start finds them again. Near its time limit a task saves, returns to the queue and
+/// resumes later. Slurm's accounting is used if there is any.
 ///
 /// What is not set here is left to the cluster's defaults. The script and the record of submissions are
 /// in the folder `slurm` of the results, which all nodes must see under the same path.

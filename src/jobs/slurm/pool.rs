@@ -396,7 +396,7 @@ fn latest(states: impl Iterator<Item = (JobId, State)>) -> Vec<(JobId, State)> {
 fn rename(from: &Path, to: &Path) -> Result<(), ExecutorError> {
     match std::fs::rename(from, to) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            let remedy = "Check that its folder is yours to write.";
+            let remedy = "Check that you may write to its folder.";
             Err(FileError {
                 action: "rename",
                 path: from.to_owned(),

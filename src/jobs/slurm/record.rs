@@ -50,7 +50,7 @@ pub(super) struct Array {
     pub withdrawn: bool,
 }
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Debug)]
 pub(super) struct Progress {
     pub task: Task,

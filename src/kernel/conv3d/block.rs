@@ -157,8 +157,8 @@ impl Layout {
 }
 
 impl Axis {
-    /// Which of the `extent` positions of a block that begins at `first` are inside the source,
-    /// and where the first of them is there.
+    /// Which of the `extent` positions of a block that begins at `first` are inside the source, and where the
+    /// first of them lies in it.
     fn span(&self, first: usize, phase: usize, extent: usize) -> (Range<usize>, usize) {
         let start = (first * self.step + phase) as isize + self.origin;
         let before = start.min(0).unsigned_abs().div_ceil(self.step).min(extent);

@@ -1,7 +1,7 @@
 //! Convolution and its input gradient, both as stride-1 correlations over blocks.
 //!
 //! The convolution reads its input in phases of the stride; the input gradient writes its result
-//! in phases of the stride, each of which needs some of the taps only. What remains is the same
+//! in phases of the stride; each phase needs only some of the taps. What remains is the same
 //! for both: at every position add up `taps x source channels` products, for some destination
 //! channels at a time. Vectors run along the positions, so that no channel count wastes lanes.
 

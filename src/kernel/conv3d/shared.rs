@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// A vector of which parallel tasks write disjoint parts, each value exactly once.
+/// A vector in which parallel tasks write disjoint parts, each value exactly once.
 ///
 /// The values start uninitialised, so that a big result is touched once only.
 pub(crate) struct SharedOutput<'a> {

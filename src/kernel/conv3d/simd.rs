@@ -89,7 +89,7 @@ impl Isa {
         })
     }
 
-    /// As people write it.
+    /// Its human-readable name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]

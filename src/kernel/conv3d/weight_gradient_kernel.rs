@@ -101,7 +101,7 @@ unsafe fn tiles<S: Simd, const C: usize, const K: usize>(args: &Args, sums: &mut
     }
 }
 
-/// `C` channels times `K` products, the first of which is number `at`, in registers.
+/// `C` channels times `K` products, from product `at` on, in registers.
 #[inline(always)]
 unsafe fn tile<S: Simd, const C: usize, const K: usize>(
     args: &Args,

@@ -19,7 +19,7 @@ pub enum Activation {
     Relu,
     /// `x` where it is positive, `x / 100` elsewhere.
     LeakyRelu,
-    /// `x` where it is positive, `a x` elsewhere; `a` is learnt, one a layer, and starts at 1/4
+    /// `x` where it is positive, `a x` elsewhere; `a` is learnt, one per layer, and starts at 1/4
     /// (He et al., 2015).
     Prelu,
     /// `x P(X <= x)` of a standard normal `X` (Hendrycks & Gimpel, 2016).

@@ -18,13 +18,13 @@ const EIGHT: usize = 8;
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// Each channel over the whole batch, with running statistics for prediction
-    /// (Ioffe & Szegedy, 2015). Wants large batches.
+    /// (Ioffe & Szegedy, 2015). Needs large batches.
     Batch,
     /// Each channel of each sample (Ulyanov et al., 2016).
     #[default]
     Instance,
-    /// Each group of 8 channels of each sample (Wu & He, 2018); all channels together where these are
-    /// no multiple of 8, as at a network's end.
+    /// Each group of 8 channels of each sample (Wu & He, 2018); all channels together where these are not a
+    /// multiple of 8, as at a network's end.
     Group,
     /// Each of 8 groups of channels of each sample (Myronenko, 2018), in the same way.
     EightGroups,
@@ -50,7 +50,7 @@ impl Norm {
         Some(NormLayer::Group(GroupNorm::new(channels, groups, device)))
     }
 
-    /// What is wrong with a first level of so many `filters`, of which all levels' channels are multiples.
+    /// What is wrong with this number of `filters` in the first level. All levels' channels are multiples of it.
     pub fn rules(self, filters: usize) -> Vec<Fault> {
         let grouped = matches!(self, Self::Group | Self::EightGroups);
         if grouped && !filters.is_multiple_of(EIGHT) {

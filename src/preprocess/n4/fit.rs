@@ -125,7 +125,7 @@ impl Fit {
         });
     }
 
-    /// Corrects by the field, and says how much the correction has changed: the coefficient of
+    /// Corrects by the field, and returns how much the correction has changed: the coefficient of
     /// variation (standard deviation over mean) of the ratio of the old field to the new.
     fn subtract<const REACH: usize>(
         &mut self,

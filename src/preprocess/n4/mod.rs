@@ -25,10 +25,9 @@ use fit::Fit;
 /// all of them. The defaults are ITK's; the ANTs command, and nipype through it, sets
 /// `convergence_threshold` to 0 when it is given only the iterations.
 ///
-/// Logarithms are taken of intensities above 0. As in ITK, a voxel at or below 0 is taken as if
-/// its value were a logarithm already, so zeros count as ones, and a mask of `none` makes the
-/// field depend on the unit of the intensities. Images with large negative values (CT) are
-/// nothing for N4 without a mask.
+/// Logarithms are taken of intensities above 0. As in ITK, a voxel at or below 0 is taken as if its value were
+/// a logarithm already, so zeros count as ones, and a mask of `none` makes the field depend on the unit of the
+/// intensities. Images with large negative values (CT) are not suited to N4 without a mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct N4 {
@@ -121,7 +120,7 @@ pub enum N4Error {
         /// The setting.
         shrink_factor: usize,
     },
-    /// A voxel is no number.
+    /// A voxel is infinite or not a number.
     #[error(
         "the image has voxels that are infinite or not a number. Repair the scan, or leave the \
          case out"
@@ -285,7 +284,7 @@ impl N4 {
             });
         let volume = |values| Volume {
             // Cannot fail: both were made with as many values as the image has voxels.
-            voxels: Array3::from_shape_vec(shape, values).expect("one value a voxel"),
+            voxels: Array3::from_shape_vec(shape, values).expect("one value per voxel"),
             affine: image.affine,
         };
         Corrected {

@@ -5,9 +5,9 @@ use super::{PruningRule, Rival};
 use crate::search::objective::Goal;
 use crate::settings::Fault;
 
-/// Asynchronous successive halving: at each rung a trial goes on if it is among the best `1 / reduction` of
+/// Asynchronous successive halving: at each rung a trial continues if it is among the best `1 / reduction` of
 /// those that have reached the rung so far, itself included, or the best of fewer than `reduction`; else
-/// it ends there. Nobody waits for anybody, and no trial that was stopped is taken up again.
+/// it ends there. No trial waits for another, and no stopped trial is resumed.
 ///
 /// Reference: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020; stopping instead
 /// of pausing as in Optuna's `SuccessiveHalvingPruner`.
@@ -17,7 +17,7 @@ pub struct Asha {
     /// The epochs at which trials are compared, rising.
     #[schemars(length(min = 1), inner(range(min = 1)))]
     pub rungs: Vec<usize>,
-    /// One in so many goes on.
+    /// One in this many continues.
     #[schemars(range(min = 2))]
     pub reduction: usize,
 }

@@ -1,6 +1,6 @@
-//! Which trials are stopped early. A pruner decides at certain epochs, once at each, from the values
-//! that the trial and the others had there. Of a trial of several runs it looks at the first alone, so that
-//! what it decides does not depend on which of them runs faster.
+//! Which trials are stopped early. A pruner decides at certain epochs, once at each, from the values that the
+//! trial and the others had there. If a trial has several runs, it looks only at the first, so that its
+//! decision does not depend on which of them is faster.
 
 use super::objective::Goal;
 use crate::settings::Fault;
@@ -14,7 +14,7 @@ pub trait PruningRule {
     /// ever decided.
     fn last_needed(&self) -> Option<usize>;
 
-    /// The worst value that goes on, given the others that have come as far; none where any does.
+    /// The worst value that continues, given the others that have come as far; none if every value continues.
     fn cutoff(&self, value: f64, rivals: &[Rival], goal: Goal) -> Option<f64>;
 
     /// What is wrong with the values that the ranges of the fields do not show.
@@ -56,7 +56,7 @@ pub struct Rival {
 pub struct Verdict {
     /// Whether the trial stops.
     pub stop: bool,
-    /// The worst value that goes on; none where any does.
+    /// The worst value that continues; none if every value continues.
     pub cutoff: Option<f64>,
 }
 

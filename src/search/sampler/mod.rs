@@ -55,11 +55,11 @@ pub struct Observation<'a> {
     pub number: usize,
     /// Its parameters.
     pub assignment: &'a Assignment,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a trial. Losses are the objective as something to minimise.
+/// The outcome of a trial. Losses are the objective as something to minimise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// It ran to its end.
@@ -71,7 +71,7 @@ pub enum Outcome {
     Pruned {
         /// After this epoch.
         epoch: usize,
-        /// The objective then, which may be no number.
+        /// The objective then, which may be NaN.
         loss: f64,
     },
     /// It failed.

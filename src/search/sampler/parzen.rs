@@ -1,5 +1,5 @@
-//! Densities from observations: a mixture of products, one kernel an observation and one for the
-//! prior. As in Optuna 5's `_ParzenEstimator` with its defaults.
+//! Densities from observations: a mixture of products, one kernel per observation and one for the prior. As in
+//! Optuna 5's `_ParzenEstimator` with its defaults.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -284,7 +284,7 @@ mod tests {
             let parzen = Parzen::new(&only, &observations);
             for (query, density) in rows(&domains, &case.queries).iter().zip(case.log_densities) {
                 let ours = parzen.log_density(query);
-                let said = || {
+                let comparison = || {
                     format!(
                         "{domains:?} of {}: {ours} for {density}",
                         observations.len()
@@ -293,7 +293,7 @@ mod tests {
                 assert!(
                     (ours - density).abs() < 1e-9 * density.abs().max(1.0),
                     "{}",
-                    said()
+                    comparison()
                 );
             }
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Observation, SamplingMethod, Stream, TrialSeed, draw_new};
 use crate::search::space::{Assignment, Space};
 
-/// Every parameter evenly at random, whatever came of other trials. A parameter's draws do not change when
+/// Every parameter evenly at random, whatever the results of other trials. A parameter's draws do not change when
 /// others join the space.
 ///
 /// Reference: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012.

@@ -22,7 +22,7 @@ pub struct Tpe {
     /// Trials drawn at random before the first that learns from others.
     #[schemars(range(min = 1))]
     pub startup: usize,
-    /// Candidates, of which the best is tried.
+    /// Number of candidates; the best one is tried.
     #[schemars(range(min = 1))]
     pub candidates: usize,
     /// Whether trials that still run count as bad ones, so that those at work together differ.

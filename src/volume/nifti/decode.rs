@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Dtype;
 use super::header::Header;
 
-/// The voxels of `bytes`, which are as many as `header` says, scaled; `None` without the memory.
+/// The scaled voxels of `bytes`, as many as `header` states; `None` if memory is lacking.
 pub(super) fn decode(header: &Header, bytes: &[u8]) -> Option<Array3<f32>> {
     /// Takes the primitive type's bytes apart, in the file's order.
     macro_rules! of {

@@ -223,7 +223,7 @@ impl Fields {
         let &[x, y, z, ref rest @ ..] = dims else {
             return Err(unsupported(
                 path,
-                "it is no 3-D image. A whole volume is needed",
+                "it is not a 3-D image. A whole volume is needed",
             ));
         };
         let volumes = product(rest);
@@ -303,7 +303,7 @@ impl Fields {
         }
     }
 
-    /// No slope, or one that is no number, means no scaling.
+    /// No slope, or one that is not a number, means no scaling.
     fn scaling(&self, path: &Path) -> Result<(f64, f64), VolumeError> {
         if !self.slope.is_finite() || self.slope == 0.0 {
             Ok((1.0, 0.0))

@@ -151,7 +151,7 @@ impl fmt::Display for Placement {
 pub struct Scan {
     /// The intensities, which may be infinite or not a number.
     pub volume: Volume<f32>,
-    /// How the file stores them: for writing others alike.
+    /// How the file stores them, for writing others in the same way.
     pub encoding: Encoding,
     /// What says where they lie.
     pub placement: Placement,
@@ -206,7 +206,7 @@ pub fn read_image(path: &Path) -> Result<Volume<f32>, VolumeError> {
         return Err(malformed(
             path,
             format!(
-                "voxel {index:?} is {value}, which is no intensity. Replace such voxels (by 0, \
+                "voxel {index:?} is {value}, which is not an intensity. Replace such voxels (by 0, \
                  say) before using the scan"
             ),
         ));
@@ -237,7 +237,7 @@ pub fn check_output_name(path: &Path) -> Result<(), VolumeError> {
 }
 
 /// Writes a scan as NIfTI-1 to a file whose name ends in `.nii` or `.nii.gz`, which decides whether
-/// it is gzipped. The file is there whole or not at all.
+/// it is gzipped. The file is never incomplete.
 ///
 /// The affine is stored in float32: reading it back gives it to about 1e-7 of its size.
 ///

@@ -213,7 +213,7 @@ fn masks_stay_and_nothing_becomes_infinite_or_nan() {
     }
 }
 
-/// An image of a single voxel, or a flat one, is no reason to panic.
+/// An image of a single voxel, or a flat one, must not cause a panic.
 fn applied_to_a_point(drawn: &Drawn) -> Drawn {
     for shape in [(1, 1, 1), (5, 1, 4), (4, 6, 1), (1, 3, 2), (0, 0, 0)] {
         let image = Array3::from_shape_fn(shape, |(x, y, z)| (x + 2 * y + 3 * z) as f32);
@@ -423,7 +423,7 @@ fn mixup_draws_from_a_beta_distribution() {
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    for (yaml, said) in [
+    for (yaml, message) in [
         ("gamma: {range: [0.7, 21]}", "gamma.range"),
         ("gamma: {range: [0, 1]}", "gamma.range"),
         ("brightness: {factor: [0.5, .inf]}", "brightness.factor"),
@@ -463,7 +463,7 @@ fn values_out_of_range_are_refused_by_name() {
     ] {
         let transform: Transform = serde_yaml::from_str(yaml).unwrap();
         let faults = transform.validate().unwrap_err().0;
-        assert!(faults[0].path.starts_with(said), "{yaml}: {faults:?}");
+        assert!(faults[0].path.starts_with(message), "{yaml}: {faults:?}");
     }
 }
 

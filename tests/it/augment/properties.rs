@@ -290,10 +290,10 @@ fn a_list_says_which_item_is_out_of_range() {
         ("{brightness: {factor: [1.2, 0.8]}}", "brightness.factor"),
         ("{brightness: {factor: [0, 1]}}", "brightness.factor"),
     ];
-    for (item, said) in refused {
+    for (item, message) in refused {
         let augment: Augmentations = serde_yaml::from_str(&format!("[flip, {item}]")).unwrap();
         let faults = augment.0[1].validate().unwrap_err().0;
-        assert!(faults[0].path.starts_with(said), "{item}: {faults:?}");
+        assert!(faults[0].path.starts_with(message), "{item}: {faults:?}");
     }
 }
 

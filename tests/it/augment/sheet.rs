@@ -49,14 +49,14 @@ fn the_sheet_shows_the_draws_of_training() {
 #[test]
 fn the_first_training_case_is_drawn_by_default_and_each_tile_has_its_line() {
     let folder = toy_workplace(3);
-    let said = calvaria()
+    let assert = calvaria()
         .current_dir(folder.path())
         .args(["augment", "toy.yaml", "-n", "2", "--plane", "coronal"])
         .assert()
         .success()
         .stdout(contains("-augmented.png\nepoch 1: ").and(contains("\nepoch 2: ")))
         .stdout(contains("noise gaussian, std 0.0"));
-    let text = String::from_utf8(said.get_output().stdout.clone()).unwrap();
+    let text = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let file = folder.path().join(text.lines().next().unwrap());
     assert!(file.is_file());
     // The same command draws the same picture.
@@ -72,7 +72,7 @@ fn the_first_training_case_is_drawn_by_default_and_each_tile_has_its_line() {
 #[test]
 fn what_cannot_be_drawn_is_refused_with_a_remedy() {
     let folder = toy_workplace(3);
-    for (args, said) in [
+    for (args, message) in [
         (&["--case", "sub02"][..], "Did you mean sub-02?"),
         (&["--set", "augment=[]"], "no augmentations"),
         (&["-o", "sheet.jpg"], ".png"),
@@ -94,6 +94,6 @@ fn what_cannot_be_drawn_is_refused_with_a_remedy() {
             .args(args)
             .assert()
             .code(2)
-            .stderr(contains(said));
+            .stderr(contains(message));
     }
 }

@@ -222,7 +222,7 @@ fn movements_are_in_millimetres_along_each_axis() {
 
 #[test]
 fn a_displacement_is_in_millimetres_along_each_axis() {
-    // All control points alike: the splines sum to one, and everything moves by that.
+    // All control points equal: the splines sum to one, and everything moves by that.
     let spacing = [2.0, 1.0, 0.5];
     let before = ball([24, 30, 40], spacing, 6.0);
     let bend = ElasticParams {
@@ -265,7 +265,7 @@ fn volumes_grow_with_the_scales_product() {
 
 #[test]
 fn the_strongest_bend_does_not_fold() {
-    // Positions along each axis as intensities tell where every voxel came from.
+    // Positions along each axis as intensities show where every voxel came from.
     let shape = [28, 24, 20];
     let strongest = Elastic {
         max_displacement: 100.0,

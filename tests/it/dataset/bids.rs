@@ -5,7 +5,7 @@ use std::path::Path;
 
 use calvaria::dataset::{Bids, CaseSource, Source};
 
-use super::helpers::{folder, said, shown, write};
+use super::helpers::{error_message, folder, listed, write};
 
 fn bids(root: &Path) -> Bids {
     Bids {
@@ -33,7 +33,7 @@ fn a_bids_dataset_takes_the_brain_mask_in_the_scans_own_space() {
     ]);
     let cases = bids(root.path()).cases().unwrap();
     assert_eq!(
-        shown(root.path(), &cases),
+        listed(root.path(), &cases),
         [[
             "sub-01",
             "sub-01",
@@ -71,7 +71,7 @@ fn sessions_and_runs_of_a_bids_subject_are_cases_of_one_subject() {
             "derivatives/masks/sub-01_ses-2_space-orig_mask.nii.gz",
         ],
     ];
-    assert_eq!(shown(root.path(), &cases), expected);
+    assert_eq!(listed(root.path(), &cases), expected);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn masks_of_other_scans_are_never_taken_for_a_bids_scans_own() {
         "derivatives/masks/sub-01_desc-brain_dseg.nii.gz",
     ] {
         let root = folder(&["sub-01/anat/sub-01_T1w.nii.gz", other]);
-        let why = said(root.path(), Source::Bids(bids(root.path())));
+        let why = error_message(root.path(), Source::Bids(bids(root.path())));
         assert!(why.contains("_T1w.nii.gz has no mask"), "{other}: {why}");
     }
 }
@@ -105,7 +105,7 @@ fn bids_scans_without_a_mask_can_be_left_out() {
         ..bids(root.path())
     };
     let expected = [["sub-02", "sub-02", "derivatives/sub-02_mask.nii.gz"]];
-    assert_eq!(shown(root.path(), &skipping.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &skipping.cases().unwrap()), expected);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn two_bids_scans_of_one_name_are_refused() {
         "sub-01/anat/sub-01_T1w.nii.gz",
         "derivatives/sub-01_mask.nii.gz",
     ]);
-    let why = said(root.path(), Source::Bids(bids(root.path())));
+    let why = error_message(root.path(), Source::Bids(bids(root.path())));
     assert!(
         why.contains("sub-01_T1w.nii and") && why.contains("both called `sub-01`"),
         "{why}"
@@ -163,19 +163,19 @@ fn links_in_a_bids_dataset_neither_hide_scans_nor_lead_in_circles() {
     symlink("../../sub-01", root.path().join("derivatives/a/sub-01")).unwrap();
     let cases = bids(root.path()).cases().unwrap();
     let expected = [["sub-01", "sub-01", "derivatives/a/sub-01_mask.nii.gz"]];
-    assert_eq!(shown(root.path(), &cases), expected);
+    assert_eq!(listed(root.path(), &cases), expected);
 
     let scan = root.path().join("sub-01/anat/sub-01_T1w.nii.gz");
     fs::remove_file(&scan).unwrap();
     symlink("not-downloaded", &scan).unwrap();
-    let why = said(root.path(), Source::Bids(bids(root.path())));
+    let why = error_message(root.path(), Source::Bids(bids(root.path())));
     assert!(
         why.contains("cannot read sub-01/anat/sub-01_T1w.nii.gz"),
         "{why}"
     );
 
     symlink("not-mounted", root.path().join("sub-00")).unwrap();
-    let why = said(root.path(), Source::Bids(bids(root.path())));
+    let why = error_message(root.path(), Source::Bids(bids(root.path())));
     assert!(why.contains("cannot read sub-00"), "{why}");
 }
 
@@ -200,14 +200,14 @@ fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
     let scan = "sub-01/anat/sub-01_T1w.nii.gz";
     let root = folder(&[scan]);
     let source = |root: &Path| Source::Bids(bids(root));
-    let why = said(root.path(), source(root.path()));
+    let why = error_message(root.path(), source(root.path()));
     assert!(
         why.contains("there is no folder derivatives. Set `derivatives`"),
         "{why}"
     );
 
     write(root.path(), "derivatives/sub-01_space-MNI_mask.nii.gz", "");
-    let why = said(root.path(), source(root.path()));
+    let why = error_message(root.path(), source(root.path()));
     assert!(
         why.starts_with(scan) && why.contains("1 in other spaces") && why.contains("skip_without"),
         "{why}"
@@ -216,12 +216,12 @@ fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
         skip_without_mask: true,
         ..bids(root.path())
     };
-    let why = said(root.path(), Source::Bids(skipping));
+    let why = error_message(root.path(), Source::Bids(skipping));
     assert!(why.contains("1 scans, all without a mask"), "{why}");
 
     write(root.path(), "derivatives/a/sub-01_mask.nii.gz", "");
     write(root.path(), "derivatives/b/sub-01_mask.nii.gz", "");
-    let why = said(root.path(), source(root.path()));
+    let why = error_message(root.path(), source(root.path()));
     assert!(
         why.contains("derivatives/a/sub-01_mask.nii.gz, derivatives/b/sub-01_mask.nii.gz"),
         "{why}"
@@ -233,7 +233,7 @@ fn bids_scans_without_one_mask_are_errors_that_say_where_it_was_looked_for() {
     assert_eq!(one.cases().unwrap().len(), 1);
 
     let empty = folder(&["derivatives/x.txt", "readme.md"]);
-    let why = said(empty.path(), source(empty.path()));
+    let why = error_message(empty.path(), source(empty.path()));
     assert!(why.contains("sub-*/[ses-*/]anat/*_T1w.nii.gz"), "{why}");
     let why = Source::Bids(bids(Path::new("no/such"))).cases();
     let why = why.unwrap_err().to_string();

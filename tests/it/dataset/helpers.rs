@@ -21,14 +21,14 @@ pub fn write(root: &Path, file: &str, text: &str) {
 }
 
 /// Id, subject and mask (relative to the folder) of every case.
-pub fn shown(root: &Path, cases: &[Case]) -> Vec<[String; 3]> {
+pub fn listed(root: &Path, cases: &[Case]) -> Vec<[String; 3]> {
     let inside = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
     let of = |case: &Case| [case.id.clone(), case.subject.clone(), inside(&case.mask)];
     cases.iter().map(of).collect()
 }
 
-/// What a source says, with paths relative to the folder.
-pub fn said(root: &Path, source: Source) -> String {
+/// The error message of a source, with paths relative to the folder.
+pub fn error_message(root: &Path, source: Source) -> String {
     let why = source.cases().unwrap_err().to_string();
     why.replace(&format!("{}/", root.display()), "")
 }

@@ -24,8 +24,8 @@ fn find(root: &Path) -> Result<Vec<Case>, String> {
     nfbs.cases().map_err(|error| error.to_string())
 }
 
-/// What is said when cases cannot be found among `files`, with paths relative to the data folder.
-fn said(files: &[&str]) -> String {
+/// The message when cases cannot be found among `files`, with paths relative to the data folder.
+fn error_message(files: &[&str]) -> String {
     let root = folder(files);
     let prefix = format!("{}/", root.path().display());
     find(root.path()).unwrap_err().replace(&prefix, "")
@@ -97,22 +97,22 @@ fn a_missing_folder_is_named() {
 
 #[test]
 fn a_folder_without_cases_says_what_is_there() {
-    assert!(said(&[]).contains("found no files"));
-    assert!(said(&["a/readme.txt", "b/data.csv"]).contains("found 2 other files"));
-    let why = said(&["a/x_T1w_brain.nii.gz"]);
+    assert!(error_message(&[]).contains("found no files"));
+    assert!(error_message(&["a/readme.txt", "b/data.csv"]).contains("found 2 other files"));
+    let why = error_message(&["a/x_T1w_brain.nii.gz"]);
     assert!(why.contains("only cut-out brains"), "{why}");
 }
 
 #[test]
 fn a_scan_without_its_mask_is_told_where_the_mask_should_be() {
-    let why = said(&["01/sub-01_T1w.nii.gz", "01/sub-01_T1w_brain.nii.gz"]);
+    let why = error_message(&["01/sub-01_T1w.nii.gz", "01/sub-01_T1w_brain.nii.gz"]);
     assert!(
         why.starts_with(
             "01/sub-01_T1w.nii.gz has no mask: expected 01/sub-01_T1w_brainmask.nii.gz"
         ),
         "{why}"
     );
-    let why = said(&[
+    let why = error_message(&[
         "sub-01_T1w.nii",
         "sub-01_T2w.nii",
         "sub-01_T1w_brainmask.nii",
@@ -122,7 +122,7 @@ fn a_scan_without_its_mask_is_told_where_the_mask_should_be() {
 
 #[test]
 fn a_mask_without_its_scan_is_told_where_the_scan_should_be() {
-    let why = said(&[
+    let why = error_message(&[
         "01/sub-01_T1w_brainmask.nii.gz",
         "02/a.nii",
         "02/a_brainmask.nii",
@@ -137,12 +137,12 @@ fn a_mask_without_its_scan_is_told_where_the_scan_should_be() {
 
 #[test]
 fn files_that_cannot_be_told_apart_are_listed() {
-    let why = said(&["01/a.nii", "01/b.nii", "01/c_brainmask.nii"]);
+    let why = error_message(&["01/a.nii", "01/b.nii", "01/c_brainmask.nii"]);
     assert!(
         why.contains("among 01/a.nii, 01/b.nii, 01/c_brainmask.nii."),
         "{why}"
     );
-    let why = said(&["01/a.nii", "01/a.nii.gz", "01/a_brainmask.nii"]);
+    let why = error_message(&["01/a.nii", "01/a.nii.gz", "01/a_brainmask.nii"]);
     assert!(
         why.contains("among 01/a.nii, 01/a.nii.gz, 01/a_brainmask.nii."),
         "{why}"
@@ -151,7 +151,7 @@ fn files_that_cannot_be_told_apart_are_listed() {
 
 #[test]
 fn two_cases_of_one_name_are_refused() {
-    let why = said(&[
+    let why = error_message(&[
         "1/T.nii",
         "1/T_brainmask.nii",
         "2/T.nii",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use calvaria::dataset::{CaseSource, Pairs, Source};
 
-use super::helpers::{folder, said, shown, write};
+use super::helpers::{error_message, folder, listed, write};
 
 fn pairs(root: &Path, image: &str, mask: &str) -> Pairs {
     Pairs {
@@ -34,7 +34,7 @@ fn pairs_follow_two_patterns() {
         ["BRAIN_001", "BRAIN_001", "labelsTr/BRAIN_001.nii.gz"],
         ["BRAIN_002", "BRAIN_002", "labelsTr/BRAIN_002.nii.gz"],
     ];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 
     let root = folder(&[
         "s1/t1/v1.nii",
@@ -51,7 +51,7 @@ fn pairs_follow_two_patterns() {
         ["v1", "s1", "s1/seg-x/v1.nii"],
         ["v2", "s1", "s1/seg-y/v2.nii"],
     ];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 }
 
 #[test]
@@ -63,8 +63,9 @@ fn pairs_that_do_not_pair_are_errors_with_the_expected_name() {
         "seg/a.nii",
         "seg2/a.nii",
     ]);
-    let refusal =
-        |image: &str, mask: &str| said(root.path(), Source::Pairs(pairs(root.path(), image, mask)));
+    let refusal = |image: &str, mask: &str| {
+        error_message(root.path(), Source::Pairs(pairs(root.path(), image, mask)))
+    };
     let why = refusal("im/{id}.nii", "seg/{id}.nii");
     assert!(
         why.starts_with("im/b.nii has no mask: expected seg/b.nii"),
@@ -85,7 +86,7 @@ fn pairs_that_do_not_pair_are_errors_with_the_expected_name() {
         why.starts_with("seg/a.nii and seg2/a.nii are both called `a`"),
         "{why}"
     );
-    let why = said(
+    let why = error_message(
         root.path(),
         Source::Pairs(pairs(Path::new("no/such"), "{id}", "m/{id}")),
     );
@@ -97,12 +98,12 @@ fn a_mask_beside_its_scan_is_no_scan() {
     let root = folder(&["a.nii", "a_mask.nii", "b.nii", "b_mask.nii"]);
     let found = pairs(root.path(), "{id}.nii", "{id}_mask.nii");
     let expected = [["a", "a", "a_mask.nii"], ["b", "b", "b_mask.nii"]];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 
     let root = folder(&["a_T1.nii", "a.nii"]);
     let found = pairs(root.path(), "{id}_T1.nii", "{id}.nii");
     let expected = [["a", "a", "a.nii"]];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 }
 
 #[test]
@@ -110,10 +111,10 @@ fn no_part_of_a_pattern_crosses_folders() {
     let root = folder(&["im/a.nii", "im/x/b.nii", "seg-1/a.nii", "seg-1/x/a.nii"]);
     let found = pairs(root.path(), "im/{id}.nii", "seg-*/{id}.nii");
     let expected = [["a", "a", "seg-1/a.nii"]];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
     // A scan that matches the masks' pattern is not its own mask.
     let found = pairs(root.path(), "im/{id}.nii", "*/{id}.nii");
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 }
 
 #[test]
@@ -125,10 +126,10 @@ fn a_mask_of_another_subject_is_not_the_scans() {
         "seg/{subject}/{id}.nii",
     );
     let expected = [["v1", "s1", "seg/s1/v1.nii"]];
-    assert_eq!(shown(root.path(), &found.cases().unwrap()), expected);
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
 
     fs::remove_file(root.path().join("seg/s1/v1.nii")).unwrap();
-    let why = said(root.path(), Source::Pairs(found));
+    let why = error_message(root.path(), Source::Pairs(found));
     assert!(why.contains("has no mask: expected seg/s1/v1.nii"), "{why}");
 }
 
@@ -146,7 +147,7 @@ fn linked_folders_of_pairs_are_found_where_the_pattern_says() {
 
     symlink("gone", root.path().join("labels/b.nii")).unwrap();
     write(root.path(), "archive/im/b.nii", "");
-    let why = said(root.path(), Source::Pairs(found));
+    let why = error_message(root.path(), Source::Pairs(found));
     assert!(why.contains("cannot read labels/b.nii"), "{why}");
 }
 

@@ -2,7 +2,7 @@
 
 use calvaria::dataset::{CaseSource, Source, Table};
 
-use super::helpers::{folder, said, shown, write};
+use super::helpers::{error_message, folder, listed, write};
 
 #[test]
 fn a_table_gives_a_case_a_row_with_paths_from_its_folder() {
@@ -25,7 +25,7 @@ fn a_table_gives_a_case_a_row_with_paths_from_its_folder() {
             ["scan-1", "scan-1", "brains/a.nii.gz"],
             ["scan-2", "S1", "brains/b.nii.gz"],
         ];
-        assert_eq!(shown(root.path(), &cases), expected, "{name}");
+        assert_eq!(listed(root.path(), &cases), expected, "{name}");
         assert_eq!(cases[0].columns["site"], "Lviv, north");
         assert!(!cases[0].columns.contains_key("age"));
         assert_eq!(cases[0].region, None);
@@ -40,7 +40,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     let refusal = |text: &str| {
         write(root.path(), "cases.csv", text);
         let path = root.path().join("cases.csv");
-        said(root.path(), Source::Table(Table { path }))
+        error_message(root.path(), Source::Table(Table { path }))
     };
     let why = refusal("id,image,masks\n");
     assert!(
@@ -82,7 +82,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     let missing = Table {
         path: root.path().join("no.csv"),
     };
-    assert!(said(root.path(), Source::Table(missing)).contains("cannot read no.csv"));
+    assert!(error_message(root.path(), Source::Table(missing)).contains("cannot read no.csv"));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn lines_of_a_table_are_those_an_editor_shows() {
         (format!("id,image,mask\r\n\r\n{good}\r\n\r\n{good}"), 5),
     ] {
         write(root.path(), "cases.csv", &text);
-        let why = said(root.path(), Source::Table(Table { path: path.clone() }));
+        let why = error_message(root.path(), Source::Table(Table { path: path.clone() }));
         assert!(why.contains(&format!("line {line}:")), "{text:?}: {why}");
     }
 }

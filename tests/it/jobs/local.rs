@@ -42,8 +42,8 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// What the first job said, without the command line and what the shell says of a `sleep` that is told too.
-fn said(study: &Path) -> Vec<String> {
+/// The output of the first job, without the command line and the shell's message about a `sleep` that is stopped too.
+fn output_of(study: &Path) -> Vec<String> {
     let lines = read(log(study, 0));
     let own = lines
         .lines()
@@ -145,7 +145,7 @@ fn a_worker_that_dies_fails_its_own_job_and_says_how() {
             .to_string()
             .contains("/nowhere/calvaria")
     );
-    assert_eq!(pool.poll().unwrap(), [], "each outcome is told once");
+    assert_eq!(pool.poll().unwrap(), [], "each outcome is reported once");
 }
 
 #[test]
@@ -211,14 +211,14 @@ fn a_stopped_worker_is_told_once_and_saves() {
     pool.stop(&id(2)).unwrap();
     wait_until(|| read(log(study.path(), 0)).ends_with("on\n"));
     pool.stop(&id(0)).unwrap();
-    wait_until(|| said(study.path()).len() == 2);
+    wait_until(|| output_of(study.path()).len() == 2);
     pool.stop(&id(0)).unwrap();
     assert!(pool.states().contains(&(id(0), State::Stopping)));
     pool.stop_all().unwrap();
     let ended = outcomes(&mut *pool, 3);
     assert_eq!(ended[0], (0, Outcome::Stopped));
     assert_eq!(ended[2], (2, Outcome::Stopped));
-    assert_eq!(said(study.path()), ["on", "told"]);
+    assert_eq!(output_of(study.path()), ["on", "told"]);
     assert!(
         !log(study.path(), 2).exists(),
         "what is stopped in the queue never starts"
@@ -375,14 +375,14 @@ fn goes_on_once(study: &Path) {
     let mut pool = open(study, Local::default());
     pool.submit(vec![job(study, 0, "echo again")]).unwrap();
     assert_eq!(outcomes(&mut *pool, 1), [(0, Outcome::Finished)]);
-    assert_eq!(said(study), ["on", "saved", "again"]);
+    assert_eq!(output_of(study), ["on", "saved", "again"]);
 }
 
 #[test]
 fn workers_of_a_killed_process_save_and_end() {
     let study = tempfile::tempdir().unwrap();
     kill_a_driver(study.path(), &std::env::var("PATH").unwrap());
-    // Nobody but the system tells it.
+    // Only the system asks it to stop.
     wait_until(|| read(log(study.path(), 0)).ends_with("saved\n"));
     goes_on_once(study.path());
 }

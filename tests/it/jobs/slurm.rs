@@ -105,7 +105,7 @@ impl Place {
         read(self.bin().join("calls"))
     }
 
-    /// Sets what `squeue` says of a task: `state|node|name|reason`; nothing takes it out of the queue.
+    /// Sets what `squeue` reports about a task: `state|node|name|reason`; nothing takes it out of the queue.
     fn set(&self, task: &str, says: &str) {
         let queue = read(self.bin().join("queue"));
         let line = |line: &str| match line.starts_with(&format!("{task}|")) {
@@ -181,7 +181,7 @@ fn signal(process: u32, signal: &str) {
     );
 }
 
-/// The process of the first job, which says so when it is on.
+/// The process of the first job, which prints when it runs.
 fn job_process(place: &Place) -> u32 {
     let log = read(place.log(0));
     let line = log.lines().rfind(|line| line.starts_with("on ")).unwrap();
@@ -367,7 +367,7 @@ fn near_its_time_limit_a_task_saves_and_is_requeued() {
     task.wait().unwrap();
     signal(job_process(&place), "-KILL");
 
-    // At the end of its patience it says so.
+    // At the end of its patience it reports an error.
     std::fs::write(place.slurm("array-0001/0.started"), "10 101\n").unwrap();
     std::fs::write(&table, read(&table).replace("sleep 300", "exit 130")).unwrap();
     let task = place.start(0);
@@ -396,7 +396,7 @@ fn what_becomes_of_a_task_that_slurm_tells_to_end_is_for_slurm_to_say() {
     signal(task.id(), "-TERM");
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(task.try_wait().unwrap(), None, "it waits for its job");
-    // Slurm tells every process of a task, so the script does not.
+    // Slurm signals every process of a task, so the script does not.
     signal(job_process(&place), "-TERM");
     assert_eq!(task.wait().unwrap().code(), Some(1));
     assert!(!place.slurm("array-0001/0.exit").exists());
@@ -456,7 +456,7 @@ fn a_new_process_finds_the_arrays_and_submits_nothing_twice() {
     let mut pool = place.open();
     pool.submit(jobs.clone()).unwrap();
     assert_eq!(outcome(&mut *pool), (0, Outcome::Finished));
-    // Killed before it noted what it was told: it is told again.
+    // Killed before it recorded the outcome: it gets the outcome again.
     drop(pool);
     let mut pool = place.open();
     assert_eq!(outcome(&mut *pool), (0, Outcome::Finished));

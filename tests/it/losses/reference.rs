@@ -127,9 +127,9 @@ fn value_and_gradient(
     )
 }
 
-/// The gradient, voxels with equal hinge errors taken together: a sort may leave these in any order,
-/// and what each of them gets depends on it, but not what they get in all. Only those of which
-/// all are among the first `known`.
+/// The gradient, voxels with equal hinge errors taken together: a sort may leave these in any order, and what
+/// each of them gets depends on it, but not what they get in all. Only those that lie wholly among the first
+/// `known`.
 fn ties_together(gradient: &[f64], known: usize, case: &Case, batch: bool) -> Vec<f64> {
     let [samples, channels, depth, height, width] = case.shape;
     let voxels = depth * height * width;
@@ -403,7 +403,7 @@ fn every_loss_takes_each_channel_as_a_structure_of_its_own() {
         let (value, gradient) =
             value_and_gradient(&loss, &volumes.concat(), &targets.concat(), many);
         assert!(gradient.iter().all(|g| g.is_finite()), "{}", loss.name());
-        // What depends on all channels or voxels together, or on a mean, is no mean of the parts.
+        // What depends on all channels or voxels together, or on a mean, is not a mean of the parts.
         if ["generalized_dice", "topk", "log_cosh_dice"].contains(&loss.name()) {
             continue;
         }

@@ -24,7 +24,7 @@ struct Expected {
     soft: Soft,
 }
 
-/// What other programs say of two masks; "nan" or "inf" where they give no number.
+/// Other programs' values for two masks; "nan" or "inf" where they give no number.
 #[derive(Deserialize)]
 struct Pair {
     counts: BTreeMap<String, u64>,
@@ -91,7 +91,7 @@ fn every_metric_is_numpys() {
     for_each_pair(|name, prediction, truth, pair| {
         let found = values(prediction.view(), truth.view(), spacing, 1.0);
         for metric in METRICS.iter().map(|metric| metric.name) {
-            // Where there is no number, tests below say what ours is.
+            // Where there is no number, tests below define ours.
             let Some(reference) = pair.numpy.get(metric).and_then(Value::as_f64) else {
                 continue;
             };
@@ -126,7 +126,7 @@ fn metrics_are_monais_and_medpys() {
             let same = match reference.as_f64() {
                 Some(reference) => (value - reference).abs() < 1e-5,
                 None if reference == "inf" => value == f64::INFINITY,
-                // MONAI's "nan"; the next test says what is ours.
+                // MONAI's "nan"; the next test defines ours.
                 None => prediction.sum() == 0 || truth.sum() == 0,
             };
             assert!(same, "{name}: {metric} {value}, not {reference}");
@@ -231,7 +231,7 @@ fn without_probabilities_there_is_no_soft_iou() {
 #[test]
 fn every_metric_describes_itself_and_names_its_reference() {
     let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
-    assert_eq!(names.len(), METRICS.len(), "a name is there twice");
+    assert_eq!(names.len(), METRICS.len(), "a name occurs twice");
     for metric in METRICS {
         assert!(metric.description.ends_with('.'), "{metric:?}");
         assert!(!metric.reference.is_empty(), "{metric:?}");

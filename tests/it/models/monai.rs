@@ -137,12 +137,12 @@ fn vnet_computes_what_monais_computes() {
     );
 }
 
-/// The widths of five levels, of which the first is `filters`.
+/// The widths of five levels; the first is `filters`.
 fn pyramid(filters: usize) -> [usize; 5] {
     [0, 1, 2, 3, 4].map(|level| filters << level)
 }
 
-/// Numbers of trainable weights, as MONAI's but for what is said.
+/// Numbers of trainable weights, as MONAI's except where noted.
 #[test]
 fn networks_have_as_many_weights_as_monais() {
     #[derive(Deserialize)]

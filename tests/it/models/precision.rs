@@ -63,7 +63,7 @@ fn logits_are_those_of_single_precision_but_for_rounding_and_gradients_are_finit
     let masks = images.clone().greater_elem(0.3).float();
     for model in models {
         let results = [Precision::F32, Precision::Bf16].map(|precision| {
-            // Anew each time: a forward pass moves the running means of batch normalisation.
+            // A new one each time: a forward pass moves the running means of batch normalisation.
             let network = model.init::<Ad>(3, &device);
             let outputs = network.forward_deep(precision.of(images.clone()));
             let logits = outputs[0].clone().into_data().to_vec::<f32>().unwrap();

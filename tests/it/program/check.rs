@@ -1,4 +1,4 @@
-//! `calvaria check`: it is silent about what is the same and tells of everything that moved.
+//! `calvaria check`: it is silent about what is the same and reports everything that changed.
 
 use std::fs;
 use std::path::Path;

@@ -25,7 +25,7 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The sweeps that ship, which are no experiments, or all but them.
+/// The sweeps that ship, which are not experiments, or all files but them.
 fn shipped(sweeps: bool) -> Vec<PathBuf> {
     let mut files = yaml_files(&repository("experiments"));
     files.retain(|file| {

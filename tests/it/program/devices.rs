@@ -1,4 +1,4 @@
-//! Where work is done: several devices that share it, and what is said of those that cannot be used.
+//! Where work is done: several devices that share it, and the messages about those that cannot be used.
 
 use std::fs;
 use std::path::Path;
@@ -69,8 +69,11 @@ fn networks_whose_steps_would_not_be_the_same_are_refused() {
     for (model, why) in cases {
         let refused = share(model, 2).unwrap_err();
         assert!(refused.is_input());
-        let told = refused.to_string();
-        assert!(told.contains(why) && told.contains("2 devices"), "{told}");
+        let message = refused.to_string();
+        assert!(
+            message.contains(why) && message.contains("2 devices"),
+            "{message}"
+        );
         share(model, 1).unwrap();
     }
     share("{resunet: {filters: 2, levels: 2}}", 2).unwrap();
@@ -81,10 +84,10 @@ fn no_device_is_left_idle() {
     let folder = toy_workplace(3);
     let refused = weights(folder.path(), 2, &["train.accumulate=3"]).unwrap_err();
     assert!(refused.is_input());
-    let told = refused.to_string();
+    let message = refused.to_string();
     assert!(
-        told.contains("train.accumulate") && told.contains("multiple of 2"),
-        "{told}"
+        message.contains("train.accumulate") && message.contains("multiple of 2"),
+        "{message}"
     );
 }
 

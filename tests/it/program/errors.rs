@@ -10,7 +10,7 @@ use predicates::str::contains;
 use crate::common::{calvaria, toy_head, toy_workplace};
 
 /// Runs the toy experiment after `spoil` has changed its folder; nothing may be left in results.
-fn refused(spoil: impl FnOnce(&Path), said: &[&str]) {
+fn refused(spoil: impl FnOnce(&Path), message: &[&str]) {
     let folder = toy_workplace(3);
     spoil(folder.path());
     let output = calvaria()
@@ -23,7 +23,7 @@ fn refused(spoil: impl FnOnce(&Path), said: &[&str]) {
         .get_output()
         .clone();
     let text = String::from_utf8(output.stderr).unwrap();
-    for words in said {
+    for words in message {
         assert!(text.contains(words), "{words:?} is not in: {text}");
     }
     assert!(

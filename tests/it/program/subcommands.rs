@@ -149,7 +149,7 @@ fn prepare_fills_the_cache_that_run_uses() {
         ])
         .assert()
         .success();
-    assert_eq!(kept(), 3, "the run prepared the cases anew");
+    assert_eq!(kept(), 3, "the run prepared the cases again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The reports as a browser shows them, and as `calvaria report` writes them anew.
+//! The reports as a browser shows them, and as `calvaria report` writes them again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn a_report_sorts_fits_a_phone_and_needs_no_script_to_be_read() {
         .skip(1)
         .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
         .collect();
-    let shown = |script: &str| {
+    let displayed = |script: &str| {
         let script = format!(
             "{script}; document.title = [...document.querySelector('.wide tbody').rows]\
              .map(row => row.cells[1].textContent).join(' ')"
@@ -98,14 +98,14 @@ fn a_report_sorts_fits_a_phone_and_needs_no_script_to_be_read() {
     let rounded = |values: &[f64]| -> Vec<String> {
         values.iter().map(|value| format!("{value:.4}")).collect()
     };
-    assert_eq!(rounded(&shown("")), rounded(&ious), "as in the file");
+    assert_eq!(rounded(&displayed("")), rounded(&ious), "as in the file");
     let mut sorted = ious.clone();
     sorted.sort_by(f64::total_cmp);
     let press = "document.querySelectorAll('.wide th button')[1].click()";
-    assert_eq!(rounded(&shown(press)), rounded(&sorted));
+    assert_eq!(rounded(&displayed(press)), rounded(&sorted));
     sorted.reverse();
     assert_eq!(
-        rounded(&shown(&format!("{press}; {press}"))),
+        rounded(&displayed(&format!("{press}; {press}"))),
         rounded(&sorted)
     );
     // Also with reports of all runs, nothing but tables scrolls sideways on a phone.
@@ -169,7 +169,7 @@ fn plots_bring_their_font() {
     let svg = fs::read_to_string(svg).unwrap();
     assert!(svg.contains("@font-face") && svg.contains("data:font/ttf;base64,"));
     let Some(browser) = chromium() else { return };
-    // Width of a text in the font that the plot brings, against a font that is surely there.
+    // Width of a text in the font that the plot brings, against a font that always exists.
     let page = folder.path().join("font.html");
     fs::write(&page, format!("<title>x</title><body>{svg}</body>")).unwrap();
     let script = "document.fonts.load('20px \"DejaVu Sans\"').then(fonts => \

@@ -153,7 +153,7 @@ fn the_environment_tells_what_a_run_was_made_from_and_used() {
     assert_eq!(
         sessions.len(),
         2,
-        "the one that was killed and the one that went on"
+        "the one that was killed and the one that resumed"
     );
     let last = &sessions[1];
     assert_eq!(last["device"], "cpu");
@@ -173,27 +173,27 @@ fn the_environment_tells_what_a_run_was_made_from_and_used() {
         assert_eq!(last["commit"], commit.trim());
     }
     let image = folder.path().join("heads/sub-02/sub-02_T1w.nii.gz");
-    let told = &environment["inputs"]["sub-02"]["image"];
+    let recorded = &environment["inputs"]["sub-02"]["image"];
     let sum = std::process::Command::new("sha256sum")
         .arg(image)
         .output()
         .unwrap();
     let sum = String::from_utf8(sum.stdout).unwrap();
-    assert_eq!(told.as_str().unwrap(), sum.split(' ').next().unwrap());
+    assert_eq!(recorded.as_str().unwrap(), sum.split(' ').next().unwrap());
     assert_eq!(environment["inputs"].as_object().unwrap().len(), 4);
 }
 
 #[test]
 fn as_much_is_said_as_is_asked_for() {
     let folder = toy_workplace(4);
-    let said = |results: &str, more: &[&str]| {
+    let output_of = |results: &str, more: &[&str]| {
         let mut all = vec!["--results", results];
         all.extend(more);
         let output = run(folder.path(), &all).success().get_output().clone();
         String::from_utf8(output.stderr).unwrap()
     };
-    assert_eq!(said("quiet", &["-q"]), "");
-    let normal = said("normal", &[]);
+    assert_eq!(output_of("quiet", &["-q"]), "");
+    let normal = output_of("normal", &[]);
     assert_eq!(normal.matches("epoch ").count(), 3, "{normal}");
     assert!(
         normal.contains(" left") && !normal.contains("step 1/3"),
@@ -203,7 +203,7 @@ fn as_much_is_said_as_is_asked_for() {
         !normal.contains('\u{1b}'),
         "no colours where nobody sees them"
     );
-    let verbose = said("verbose", &["-v"]);
+    let verbose = output_of("verbose", &["-v"]);
     assert!(
         verbose.contains("  step 3/3  loss") && verbose.contains("threads"),
         "{verbose}"

@@ -1,4 +1,4 @@
-//! Runs that are killed, stopped, starved of disk or made longer come to what they would have come to.
+//! Runs that are killed, stopped, out of disk space or made longer reach the same results as undisturbed ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -142,13 +142,16 @@ fn sigterm_saves_and_says_how_to_go_on() {
         wait_for_an_epoch(&mut child, &of(name));
         signal(&child, name);
         let ended = child.wait_with_output().unwrap();
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(130), "{said}");
-        assert!(said.contains("The same command continues it"), "{said}");
+        let message = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{message}");
+        assert!(
+            message.contains("The same command continues it"),
+            "{message}"
+        );
         let epochs = RunFolder::new(of(name)).read_metrics().unwrap().len();
         assert!(
-            said.contains(&format!("stopped after epoch {epochs}")),
-            "{said}"
+            message.contains(&format!("stopped after epoch {epochs}")),
+            "{message}"
         );
         let ended = run(name).output().unwrap();
         assert!(ended.status.success(), "{ended:?}");
@@ -237,14 +240,14 @@ fn a_full_disk_costs_the_current_epoch_and_no_more() {
         .args(["-c", &line])
         .output()
         .unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("could not be saved"), "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{message}");
+    assert!(message.contains("could not be saved"), "{message}");
     assert!(
-        said.contains("disk is not full") && said.contains("the same command continues"),
-        "{said}"
+        message.contains("disk is not full") && message.contains("the same command continues"),
+        "{message}"
     );
-    assert!(!said.contains("panicked"), "{said}");
+    assert!(!message.contains("panicked"), "{message}");
     let left = RunFolder::new(of("full"))
         .read_metrics()
         .map_or(0, |epochs| epochs.len());
@@ -269,11 +272,11 @@ fn a_folder_that_vanishes_costs_the_current_epoch_and_no_more() {
     fs::rename(&checkpoints, &aside).unwrap();
     fs::write(&checkpoints, "no folder").unwrap();
     let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{message}");
     assert!(
-        said.contains("could not be saved") && said.contains("checkpoints"),
-        "{said}"
+        message.contains("could not be saved") && message.contains("checkpoints"),
+        "{message}"
     );
     fs::remove_file(&checkpoints).unwrap();
     fs::rename(&aside, &checkpoints).unwrap();

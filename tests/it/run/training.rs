@@ -162,8 +162,8 @@ fn patches_train_on_cases_of_different_shapes_that_validate_whole() {
 fn more_patches_of_a_case_make_longer_epochs() {
     let folder = toy_workplace(4);
     let experiment = fs::read_to_string(folder.path().join("toy.yaml")).unwrap();
-    let shown = experiment.replace("steps_per_epoch: 3, ", "");
-    fs::write(folder.path().join("toy.yaml"), shown).unwrap();
+    let displayed = experiment.replace("steps_per_epoch: 3, ", "");
+    fs::write(folder.path().join("toy.yaml"), displayed).unwrap();
     let steps = |results: &str, options: &[&str]| {
         let mut all = vec!["train.epochs=1", "train.warmup=0.99", "train.batch_size=1"];
         all.extend(options);

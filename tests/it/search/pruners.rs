@@ -28,12 +28,12 @@ fn stops(pruner: &Pruner, value: f64, others: &[f64], goal: Goal) -> bool {
 
 #[test]
 fn asha_on_a_worked_example() {
-    // One in three goes on. They come to the rung one after the other:
-    //   0.5: alone, the best of one: goes on        0.4: of two one goes on, 0.5: stops
-    //   0.6: best of three: goes on                 0.55: of four one, 0.6: stops
-    //   0.58: of five one, 0.6: stops               0.59: of six two, 0.6 and 0.59: goes on
-    //   0.585: of seven two: stops                  0.595: of eight two, 0.6 and 0.595: goes on
-    //   0.592: of nine three, down to itself: goes on
+    // One in three continues. They reach the rung one after the other:
+    //   0.5: alone, the best of one: continues        0.4: of two one continues, 0.5: stops
+    //   0.6: best of three: continues                 0.55: of four one, 0.6: stops
+    //   0.58: of five one, 0.6: stops               0.59: of six two, 0.6 and 0.59: continues
+    //   0.585: of seven two: stops                  0.595: of eight two, 0.6 and 0.595: continues
+    //   0.592: of nine three, down to itself: continues
     let asha = pruner("{asha: {rungs: [5], reduction: 3}}");
     let values = [0.5, 0.4, 0.6, 0.55, 0.58, 0.59, 0.585, 0.595, 0.592];
     let decided: Vec<bool> = (0..values.len())

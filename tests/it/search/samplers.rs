@@ -201,7 +201,7 @@ fn tpe_beats_random_search_and_is_as_good_as_optunas() {
             expected.trials,
         );
         let optunas = &expected.regrets[function.name];
-        let said = format!(
+        let message = format!(
             "{}: tpe {:.4}, random {:.4}; Optuna's tpe {:.4}, in groups {:.4}, random {:.4}; p {:.3} {:.3} {:.3}",
             function.name,
             median(&tpe),
@@ -213,21 +213,21 @@ fn tpe_beats_random_search_and_is_as_good_as_optunas() {
             p_larger(&tpe, &optunas["tpe"]),
             p_larger(&tpe, &optunas["tpe_group"]),
         );
-        println!("{said}");
-        assert!(median(&tpe) < median(&random), "{said}");
+        println!("{message}");
+        assert!(median(&tpe) < median(&random), "{message}");
         if !full() {
             continue;
         }
-        assert!(p_larger(&random, &tpe) < 0.01, "{said}");
+        assert!(p_larger(&random, &tpe) < 0.01, "{message}");
         for name in ["tpe", "tpe_group"] {
-            assert!(p_larger(&tpe, &optunas[name]) > 0.05, "{said}");
+            assert!(p_larger(&tpe, &optunas[name]) > 0.05, "{message}");
         }
         // Random search is the same everywhere: the functions are, too.
         for p in [
             p_larger(&random, &optunas["random"]),
             p_larger(&optunas["random"], &random),
         ] {
-            assert!(p > 0.05, "{said}");
+            assert!(p > 0.05, "{message}");
         }
     }
 }
@@ -347,7 +347,7 @@ fn of_trials_stopped_early_those_that_came_furthest_are_the_good_ones() {
     let tpe = Sampler::Tpe(Tpe::default());
     let at = |x: f64| Assignment::from_iter([("x".into(), x.into())]);
     let tried: Vec<Assignment> = (0..20).map(|i| at(f64::from(i) / 20.0)).collect();
-    // Those about 0.7 came to epoch 9 with a loss that others had surpassed at epoch 3.
+    // Those about 0.7 reached epoch 9 with a loss that others had surpassed at epoch 3.
     let outcome = |x: f64| match (x - 0.7).abs() < 0.06 {
         true => Outcome::Pruned {
             epoch: 9,

@@ -40,9 +40,9 @@ fn space(yaml: &str) -> Result<Space, String> {
     serde_yaml::from_str(yaml).map_err(|why| why.to_string())
 }
 
-fn refused(yaml: &str, said: &[&str]) {
+fn refused(yaml: &str, message: &[&str]) {
     let why = space(yaml).unwrap_err();
-    for part in said {
+    for part in message {
         assert!(why.contains(part), "{why}");
     }
 }
@@ -220,9 +220,9 @@ fn mistakes_are_refused_with_the_place_and_what_is_allowed() {
         ),
         ("seed: 7", "seed: [", &["sweep.yaml:", "not valid YAML"]),
     ];
-    for (line, by, said) in cases {
+    for (line, by, message) in cases {
         let why = mistake(line, by);
-        for part in *said {
+        for part in *message {
             assert!(why.contains(part), "`{by}` should say `{part}`: {why}");
         }
     }

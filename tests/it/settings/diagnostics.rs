@@ -1,4 +1,4 @@
-//! What is said about wrong experiments: one table of mistakes, and one file of what is said of them.
+//! The messages about wrong experiments: one table of mistakes, and one file of their messages.
 //!
 //! After a change on purpose: `INSTA_UPDATE=always cargo test --release --test it diagnostics`, then read
 //! the difference.
@@ -90,7 +90,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ),
     ("one fold", "split: {kfold: {k: 1}}", &[]),
     ("a reference in percent", "report: {reference_iou: 86}", &[]),
-    // What only the experiment as a whole tells.
+    // What only the experiment as a whole shows.
     (
         "mixup alone",
         "train: {batch_size: 1}\naugment: [flip, {mixup: {}}]",
@@ -132,7 +132,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
         &["train.epochs=-3"],
     ),
     ("a flag without a value", "seed: 1", &["train.epochs"]),
-    ("a flag that is no YAML", "seed: 1", &["augment=[flip"]),
+    ("a flag that is not YAML", "seed: 1", &["augment=[flip"]),
     // All at once.
     (
         "several mistakes",
@@ -151,7 +151,7 @@ fn every_mistake_is_told_with_its_place() {
         "# A building block.\ntrain:\n  epochs: 0\n",
     )
     .unwrap();
-    let mut said = String::new();
+    let mut message = String::new();
     for (name, text, overrides) in MISTAKES {
         let data = if text.contains("data:") || !text.contains(':') {
             ""
@@ -163,10 +163,10 @@ fn every_mistake_is_told_with_its_place() {
         let error = load(&file("a.yaml"), &overrides)
             .map(|_| ())
             .expect_err(name);
-        writeln!(said, "## {name}\nerror: {error}\n").unwrap();
+        writeln!(message, "## {name}\nerror: {error}\n").unwrap();
     }
     assert!(MISTAKES.len() >= 40);
     // As if they were in the current folder.
     let folder = format!("{}/", folder.path().display());
-    insta::assert_snapshot!(said.replace(&folder, ""));
+    insta::assert_snapshot!(message.replace(&folder, ""));
 }

@@ -92,7 +92,7 @@ fn the_schemas_that_ship_are_the_programs() {
         let shipped: Value = serde_json::from_str(&text).unwrap();
         assert!(
             shipped == schema.to_value(),
-            "write it anew: calvaria config schema {name} > configs/{name}.schema.json"
+            "write it again: calvaria config schema {name} > configs/{name}.schema.json"
         );
     }
 }

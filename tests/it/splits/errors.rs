@@ -1,4 +1,4 @@
-//! What is said when cases cannot be split as asked.
+//! The messages when cases cannot be split as asked.
 
 use calvaria::dataset::Split;
 
@@ -8,11 +8,11 @@ use super::properties::SETTINGS;
 #[test]
 fn a_column_or_mask_that_is_missing_is_named() {
     let mut cases = cases(&[1; 6]);
-    let said = why("kfold: {k: 2, group: family}", &cases);
+    let message = why("kfold: {k: 2, group: family}", &cases);
     assert!(
-        said.contains("case sub-000_ses-0 has no value in the column `family`")
-            && said.contains("no columns"),
-        "{said}"
+        message.contains("case sub-000_ses-0 has no value in the column `family`")
+            && message.contains("no columns"),
+        "{message}"
     );
     for case in &mut cases[..5] {
         case.columns.insert("site".into(), "Lyon".into());
@@ -22,30 +22,30 @@ fn a_column_or_mask_that_is_missing_is_named() {
         "holdout: {stratify: {column: site}}",
         "leave_one_out: {group: site}",
     ] {
-        let said = why(yaml, &cases);
-        assert!(said.contains("case sub-005_ses-0"), "{yaml}: {said}");
+        let message = why(yaml, &cases);
+        assert!(message.contains("case sub-005_ses-0"), "{yaml}: {message}");
     }
     cases[3].mask = "no/mask.nii".into();
     for yaml in [
         "kfold: {k: 2, stratify: mask_volume}",
         "holdout: {stratify: mask_volume}",
     ] {
-        let said = why(yaml, &cases);
-        assert!(said.contains("no/mask.nii"), "{yaml}: {said}");
+        let message = why(yaml, &cases);
+        assert!(message.contains("no/mask.nii"), "{yaml}: {message}");
     }
 }
 
 #[test]
 fn too_few_subjects_are_an_error_with_the_numbers() {
-    let said = why("kfold", &cases(&[2; 4]));
+    let message = why("kfold", &cases(&[2; 4]));
     assert!(
-        said.contains("cannot make 5 folds") && said.contains("(subjects: 4, cases: 8)"),
-        "{said}"
+        message.contains("cannot make 5 folds") && message.contains("(subjects: 4, cases: 8)"),
+        "{message}"
     );
-    let said = why("holdout: {validation: 4}", &cases(&[1; 4]));
+    let message = why("holdout: {validation: 4}", &cases(&[1; 4]));
     assert!(
-        said.contains("cannot hold out 4") && said.contains("(subjects: 4, cases: 4)"),
-        "{said}"
+        message.contains("cannot hold out 4") && message.contains("(subjects: 4, cases: 4)"),
+        "{message}"
     );
     assert!(why("holdout", &cases(&[3])).contains("cannot hold out 1"));
     assert!(why("holdout", &[]).contains("(subjects: 0, cases: 0)"));
@@ -56,11 +56,11 @@ fn too_few_subjects_are_an_error_with_the_numbers() {
         "kfold: {k: 2, group: group, stratify: mask_volume}",
         "leave_one_out: {group: group}",
     ] {
-        let said = why(yaml, &one_site);
+        let message = why(yaml, &one_site);
         assert!(
-            said.contains("too few groups by `group`")
-                && said.contains("(groups by `group`: 1, cases: 6)"),
-            "{said}"
+            message.contains("too few groups by `group`")
+                && message.contains("(groups by `group`: 1, cases: 6)"),
+            "{message}"
         );
     }
 }

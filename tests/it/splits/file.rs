@@ -54,11 +54,12 @@ fn a_fold_may_leave_cases_out_where_that_is_said() {
     let folds = split(&yaml).folds(&cases, 0).unwrap();
     assert_eq!((folds.len(), folds[0].index), (1, 0));
     let (_folder, yaml) = from_file("json", fold, "");
-    let said = why(&yaml, &cases);
+    let message = why(&yaml, &cases);
     assert!(
-        said.contains("folds.json: fold 0 leaves out 2 of 4 cases: sub-001_ses-0, sub-003_ses-0.")
-            && said.contains("skip_unlisted: true"),
-        "{said}"
+        message
+            .contains("folds.json: fold 0 leaves out 2 of 4 cases: sub-001_ses-0, sub-003_ses-0.")
+            && message.contains("skip_unlisted: true"),
+        "{message}"
     );
 }
 
@@ -71,7 +72,7 @@ fn a_wrong_file_is_told_what_is_wrong() {
     let (a, b, c, d) = (&cases[0].id, &cases[1].id, &cases[2].id, &cases[3].id);
     let fold = |train: &str, val: &str| format!("[{{train: [{train}], val: [{val}]}}]");
     let good = format!("{{train: [{a}, {b}], val: [{c}, {d}]}}");
-    for (ending, content, settings, said) in [
+    for (ending, content, settings, message) in [
         (
             "yaml",
             fold(&format!("{a}, {c}"), &format!("{b}, {d}")),
@@ -192,7 +193,7 @@ fn a_wrong_file_is_told_what_is_wrong() {
     ] {
         let (_folder, yaml) = from_file(ending, &content, settings);
         let why = why(&yaml, &cases);
-        assert!(why.contains(said), "{content}: {why}");
+        assert!(why.contains(message), "{content}: {why}");
     }
     let why = why("file: {path: no/such.json}", &cases);
     assert!(why.contains("cannot read no/such.json"), "{why}");

@@ -50,7 +50,7 @@ pub fn cases(sessions: &[usize]) -> Vec<Case> {
         .collect()
 }
 
-/// A case a subject, in these strata and groups.
+/// One case per subject, in these strata and groups.
 pub fn stratified(strata: &[usize], groups: &[usize]) -> Vec<Case> {
     let both = strata.iter().zip(groups).enumerate();
     both.map(|(subject, (stratum, group))| {
@@ -131,7 +131,7 @@ pub fn validations(folds: &[Fold]) -> BTreeMap<&str, usize> {
     times
 }
 
-/// Writes `content` to a file that ends so, and a `file` split that reads it.
+/// Writes `content` to a file with the extension `ending`, and a `file` split that reads it.
 pub fn from_file(ending: &str, content: &str, settings: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("folds.{ending}"));

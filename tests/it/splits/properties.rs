@@ -1,4 +1,4 @@
-//! Splits: what every one of them keeps, what is said when one cannot be made, files that define folds,
+//! Splits: what every one of them keeps, the messages when one cannot be made, files that define folds,
 //! and how all compare with scikit-learn.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -122,7 +122,7 @@ fn shipped_splits_split() {
     let workplace = toy_workplace(6);
     let folder = workplace.path();
     write_table(folder, 6);
-    // Sites that share subjects cannot be told apart: here every case is a subject of its own.
+    // Sites that share subjects cannot be distinguished: here every case is a subject of its own.
     let table = fs::read_to_string(folder.join("cases.csv")).unwrap();
     fs::write(folder.join("cases.csv"), table.replace("subject", "family")).unwrap();
     for (name, runs) in [

@@ -171,10 +171,10 @@ fn at_work(folder: &Path, results: &str, word: &str) -> std::process::Child {
 }
 
 fn terminate(pid: u32) {
-    let told = Command::new("kill")
+    let signalled = Command::new("kill")
         .args(["-TERM", &pid.to_string()])
         .status();
-    assert!(told.unwrap().success());
+    assert!(signalled.unwrap().success());
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_sweep_killed_again_and_again_ends_like_one_that_was_not() {
         std::thread::sleep(takes.mul_f64(0.3));
         child.kill().unwrap();
         child.wait().unwrap();
-        // Workers are told to end with it.
+        // Workers are asked to end with it.
         std::thread::sleep(Duration::from_millis(500));
         for trial in 0..8 {
             for seed in [1, 2] {
@@ -320,9 +320,12 @@ fn sigterm_stops_it_and_another_definition_is_refused() {
     }
     terminate(child.id());
     let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{said}");
-    assert!(said.contains("The same command continues it"), "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{message}");
+    assert!(
+        message.contains("The same command continues it"),
+        "{message}"
+    );
     let other = TPE.replace("[0.5, 4.0]", "[0.5, 5.0]");
     fs::write(folder.path().join("search.yaml"), other).unwrap();
     sweep(folder.path(), &[])

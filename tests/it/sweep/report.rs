@@ -14,8 +14,8 @@ const PART: RunKey = RunKey {
     fold: None,
 };
 
-/// Works a sweep off in `home` with values that depend on the trial alone, of which every seventh fails, and writes
-/// its report.
+/// Works a sweep off in `home` with values that depend on the trial alone, and writes its report. Every seventh
+/// trial fails.
 fn report(home: &Path, sweep: Sweep) -> String {
     let definition = Definition {
         sweep,

@@ -1,4 +1,4 @@
-//! The study's record: what it holds, and that a sweep killed at any moment goes on as if it had not been.
+//! The study's record: what it holds, and that a sweep killed at any moment resumes as if it had not been killed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -143,7 +143,7 @@ fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
     }
 }
 
-/// At parallelism 3: of all trials that run, the one that has come least far goes on by an epoch.
+/// At parallelism 3: of all trials that run, the one that has come least far advances by an epoch.
 fn work_in_parallel(folder: &Path, definition: &Definition) {
     let mut study = open(folder, definition).unwrap();
     let mut running: BTreeMap<usize, (TrialStart, usize)> = BTreeMap::new();
@@ -536,10 +536,10 @@ fn another_definition_is_refused_and_another_budget_is_not() {
     other.sweep.parallelism = 4;
     other.sweep.executor = serde_yaml::from_str("slurm").unwrap();
     drop(open(folder.path(), &other).unwrap());
-    let refused = |definition: Definition, said: &str| {
+    let refused = |definition: Definition, message: &str| {
         let error = open(folder.path(), &definition).unwrap_err();
         assert!(matches!(error, SweepError::Differs { .. }));
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     };
     refused(
         definition(&ASHA.replace("rungs: [2, 4]", "rungs: [2, 5]")),

@@ -1,4 +1,4 @@
-//! Reading NIfTI files against nibabel, and what is said of damaged ones.
+//! Reading NIfTI files against nibabel, and the messages about damaged ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -187,7 +187,7 @@ fn kinds_of_file_that_are_no_scan_are_refused_with_what_to_do() {
         ("two_volumes.nii.gz", "2 volumes"),
         ("complex.nii.gz", "complex"),
         ("rgb.nii.gz", "colours"),
-        ("plane.nii.gz", "no 3-D image"),
+        ("plane.nii.gz", "not a 3-D image"),
         ("nan.nii.gz", "(1, 2, 3) is NaN"),
         ("analyze.hdr", "ANALYZE 7.5"),
         ("missing.nii.gz", "Check the path"),

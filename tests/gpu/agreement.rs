@@ -525,7 +525,7 @@ fn too_little_memory_is_told_with_what_to_do() {
             continue;
         }
         // Half a terabyte.
-        let assert = calvaria()
+        let stderr = calvaria()
             .args(["bench", "experiments/quickstart.yaml", "--steps", "1"])
             .args(["--size", "4096,4096,4096", "--device", &device.to_string()])
             .env_remove("RUST_BACKTRACE")
@@ -534,7 +534,7 @@ fn too_little_memory_is_told_with_what_to_do() {
             .get_output()
             .stderr
             .clone();
-        let message = String::from_utf8(message).unwrap();
+        let message = String::from_utf8(stderr).unwrap();
         println!("{message}");
         assert!(message.contains("train.batch_size") && !message.contains("panicked"));
     }

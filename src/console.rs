@@ -61,7 +61,7 @@ impl Console {
         }
     }
 
-    /// From now on appends all lines to `path` as well.
+    /// Also appends all lines to `path` from now on.
     ///
     /// # Errors
     ///

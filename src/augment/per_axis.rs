@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected a number, or three numbers, one an axis"
+    expecting = "expected a number, or three numbers, one per axis"
 )]
 #[schemars(inline)]
 pub enum PerAxis {

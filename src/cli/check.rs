@@ -59,8 +59,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             Ok(())
         }
         _ => Err(CliError::work(format!(
-            "{different} of {count} experiments differ from the stored results. If that is as it should \
-             be, store the new ones: calvaria check --update REASON"
+            "{different} of {count} experiments differ from the stored results. If the change is intended, store the new results: calvaria check --update REASON"
         ))),
     }
 }

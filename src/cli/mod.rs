@@ -222,7 +222,7 @@ fn interrupter() -> Interrupter {
         if handle.should_stop() {
             std::process::exit(INTERRUPTED.into());
         }
-        errln!("\nStopping after this step; press again to stop at once.");
+        errln!("\nStopping after this step; press again to stop immediately.");
         handle.stop(Some("interrupted"));
     });
     interrupter

@@ -85,7 +85,7 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), CliError> 
     outln!("  report  {}", folder.report().display());
     match stop {
         Some(stop @ Stop::Failures(_)) => {
-            Err(CliError::work(format!("the sweep was given up: {stop}.")))
+            Err(CliError::work(format!("the sweep stopped: {stop}.")))
         }
         Some(stop) if history.best().is_none() => Err(CliError::work(format!(
             "the sweep has ended, and no trial finished: {stop}."
@@ -97,7 +97,7 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), CliError> 
             Ok(())
         }
         None => Err(CliError::interrupted(
-            "stopped; what was done is saved. The same command continues it.",
+            "stopped; finished work is saved. The same command resumes.",
         )),
     }
 }
@@ -136,7 +136,7 @@ fn no_sweep(folder: &Path) -> String {
         format!("one of those in it: {}", sweeps.join(", "))
     };
     format!(
-        "{} holds no sweep: there is no {} in it, or nothing in that yet. Give {instead}.",
+        "{} holds no sweep: there is no {} in it, or it is empty. Give {instead}.",
         folder.display(),
         SweepFolder::RECORD
     )

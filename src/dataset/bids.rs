@@ -92,7 +92,7 @@ impl CaseSource for Bids {
                     id,
                     first: first.image.clone(),
                     second: image.path.to_owned(),
-                    remedy: "Take one of them away, or rename it: a case is known by its scan's file name",
+                    remedy: "Remove one of them, or rename it: a case is known by its scan's file name",
                 });
             }
             let subject = image.entities[0].clone();

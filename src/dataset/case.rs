@@ -88,7 +88,7 @@ pub enum DatasetError {
     #[error("the pattern {0}.")]
     Pattern(String),
     /// A scan has no mask.
-    #[error("{} has no mask: expected {}. Add the mask, or take the scan away.", image.display(), expected.display())]
+    #[error("{} has no mask: expected {}. Add the mask, or remove the scan.", image.display(), expected.display())]
     NoMask {
         /// The scan.
         image: PathBuf,
@@ -96,7 +96,7 @@ pub enum DatasetError {
         expected: PathBuf,
     },
     /// A mask has no scan.
-    #[error("the mask {} has no scan: expected {} beside it. Add the scan, or take the mask away.", mask.display(), expected.display())]
+    #[error("the mask {} has no scan: expected {} beside it. Add the scan, or remove the mask.", mask.display(), expected.display())]
     NoImage {
         /// The mask.
         mask: PathBuf,
@@ -105,7 +105,7 @@ pub enum DatasetError {
     },
     /// Which mask of a folder belongs to which scan is unclear.
     #[error(
-        "cannot tell which mask belongs to which scan among {}. Keep one scan and one mask in that folder, or name each mask after its scan: head_T1w.nii.gz and head_T1w_brainmask.nii.gz.",
+        "it is unclear which mask belongs to which scan among {}. Keep one scan and one mask in that folder, or name each mask after its scan: head_T1w.nii.gz and head_T1w_brainmask.nii.gz.",
         listed(files)
     )]
     Ambiguous {

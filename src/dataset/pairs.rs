@@ -54,7 +54,7 @@ impl CaseSource for Pairs {
                     id: case.id,
                     first: first.image.clone(),
                     second: case.image,
-                    remedy: "Rename one of them, or make `image` match only one: `{id}` must tell all scans apart",
+                    remedy: "Rename one of them, or make `image` match only one: `{id}` must distinguish all scans",
                 });
             }
             cases.insert(case.id.clone(), case);

@@ -95,7 +95,7 @@ impl Table {
             row.get(at).filter(|value| !value.is_empty())
         };
         let needed = |name: &str| {
-            let why = format!("the cell of `{name}` is empty. Fill it in, or take the row away.");
+            let why = format!("the cell of `{name}` is empty. Fill it in, or remove the row.");
             cell(name).ok_or_else(|| self.wrong(line, why))
         };
         let folder = self.path.parent().unwrap_or(Path::new(""));

@@ -129,9 +129,9 @@ fn shortened(message: &str) -> String {
 }
 
 fn known(message: &str) -> Option<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let missing = says(&["dynamically load", "shared library"]);
-    if says(&[
+    let mentions = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let missing = mentions(&["dynamically load", "shared library"]);
+    if mentions(&[
         "OUT_OF_MEMORY",
         "OutOfMemory",
         "out of memory",
@@ -143,24 +143,24 @@ fn known(message: &str) -> Option<&'static str> {
              (train.accumulate keeps what a step sees), turn on train.checkpointing, or train on \
              pieces (train.patch) or a smaller model.",
         )
-    } else if missing && says(&["\"cuda\"", "libcuda", "nvcuda"]) {
+    } else if missing && mentions(&["\"cuda\"", "libcuda", "nvcuda"]) {
         Some("no NVIDIA driver was found on this machine (libcuda).")
-    } else if missing && says(&["nvrtc"]) {
+    } else if missing && mentions(&["nvrtc"]) {
         Some(
             "NVIDIA's run-time compiler was not found (libnvrtc). Install the CUDA toolkit's \
              run-time libraries, or put their folder into LD_LIBRARY_PATH.",
         )
-    } else if says(&["CUDA installation not found", "open source file"]) {
+    } else if mentions(&["CUDA installation not found", "open source file"]) {
         Some(
             "CUDA's header files were not found. Install the CUDA toolkit (its folder `include`), \
              or set CUDA_PATH to where it is.",
         )
-    } else if says(&TOO_OLD) {
+    } else if mentions(&TOO_OLD) {
         Some(
             "the NVIDIA driver is too old for the CUDA libraries of this machine. Update the \
              driver, or install a toolkit that is not newer than it.",
         )
-    } else if says(&["CUDA_ERROR_NO_DEVICE"]) {
+    } else if mentions(&["CUDA_ERROR_NO_DEVICE"]) {
         Some("the NVIDIA driver finds no GPU (does CUDA_VISIBLE_DEVICES hide it?).")
     } else {
         None

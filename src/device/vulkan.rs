@@ -45,7 +45,7 @@ pub(super) fn list() -> Inventory {
 /// Mesa's lavapipe counts the rounds of all loops of a kernel's thread and leaves them at 65535
 /// (`LP_MAX_TGSI_LOOP_ITERATIONS` in its gallivm).
 const LOOPS_END: &str = "a Vulkan driver in software is for tests of a few voxels: Mesa's ends the loops of a kernel \
-     after 65535 rounds without a word, which makes sums over more voxels, and so training, wrong. Use cpu.";
+     after 65535 rounds without a message, which makes sums over more voxels, and so training, wrong. Use cpu.";
 
 fn kind(device: &WgpuDevice) -> &'static str {
     match device {
@@ -96,7 +96,7 @@ fn ask() -> Result<Adapters, String> {
 pub fn device(index: usize) -> WgpuDevice {
     let adapters = adapters().unwrap_or_default();
     let Some((device, _)) = adapters.into_iter().nth(index) else {
-        panic!("vulkan:{index} is not there any more");
+        panic!("vulkan:{index} does not exist any more");
     };
     let mut ready = READY.lock().unwrap_or_else(PoisonError::into_inner);
     if !ready.contains(&device) {

@@ -202,7 +202,7 @@ impl fmt::Display for Comparison {
             }
             None => write!(
                 f,
-                "The data cannot tell {second} from {first}: {mean:+.4} {metric} [{low:+.4}, \
+                "The data show no significant difference between {first} and {second}: {mean:+.4} {metric} [{low:+.4}, \
                  {high:+.4}], {p}, {pairs} cases."
             ),
         }

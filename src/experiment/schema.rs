@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Experiment;
 
-/// What an experiment file, or a building block that one extends, may say: every key, its meaning, its
+/// What an experiment file, or a building block that one extends, may contain: every key, its meaning, its
 /// range and its default, after JSON Schema 2020-12.
 pub fn schema() -> Schema {
     let mut schema = schema_for!(Experiment);

@@ -15,7 +15,7 @@ pub fn conv3d<B: Backend>(
     bias: Option<Tensor<B, 1>>,
     options: ConvOptions<3>,
 ) -> Tensor<B, 5> {
-    // As many zeros at the end of the kernel as of the image: the same outputs.
+    // As many zeros at the end of the kernel as of the image: the outputs stay the same.
     let mut short = missing(&weight, options.stride);
     let [_, _, kernel @ ..] = weight.dims();
     if kernel == [1; 3] && options.groups == 1 {
@@ -164,7 +164,7 @@ pub fn group_norm<B: Backend>(
     let grouped = x.reshape([batch, groups, size * voxels]);
     let centred = grouped.clone() - grouped.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);
-    // One scale a channel, so that the full tensor is multiplied once.
+    // One scale per channel, so that the full tensor is multiplied once.
     let scale =
         scale_shift.weight.reshape([1, groups, size]) / (variance + scale_shift.epsilon).sqrt();
     let normalised = centred.reshape([batch, channels, voxels])

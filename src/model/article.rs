@@ -19,7 +19,7 @@ use crate::kernel::{Kernels, max_pool3d};
 /// The U-Net of the published skull-stripping pipeline, as its Keras code computes it: four
 /// levels down, batch normalisation, transposed convolutions up.
 ///
-/// What its code does that its text does not say: the two convolutions of a block both read the
+/// What its code does that its text does not mention: the two convolutions of a block both read the
 /// block's input, so the first has no effect; a transposed convolution loses the last plane of
 /// each axis; the head's kernel is 1x1x2, with a plane of zeros beyond the last axis' end.
 ///

@@ -99,7 +99,7 @@ impl Default for Channels {
     }
 }
 
-/// A network that segments.
+/// A segmentation network.
 pub trait Segmentation<B: Kernels> {
     /// Each axis of images must be a multiple of this, as [`Network::forward`] sees to.
     fn divisors(&self) -> [usize; 3];

@@ -22,7 +22,7 @@ pub struct RmsProp {
     /// Added to the root.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epsilon: f64,
-    /// Whether the mean's square is taken off the mean of squares.
+    /// Whether the square of the mean is subtracted from the mean of squares.
     pub centred: bool,
     /// L2 penalty, added to the gradient.
     #[schemars(range(min = 0.0))]

@@ -17,7 +17,7 @@ pub struct Sgd {
     /// Part of the last step carried into this one; 0 for none.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
-    /// Look ahead (Nesterov) instead of behind.
+    /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
     /// L2 penalty, added to the gradient.
     #[schemars(range(min = 0.0))]

@@ -30,7 +30,7 @@ pub(super) const WHITE: Colour = (255, 255, 255);
 pub(super) const DARK_GREY: Colour = (70, 70, 70);
 pub(super) const LIGHT_GREY: Colour = (222, 222, 222);
 
-/// Okabe and Ito's colours, which colour-blind readers can tell apart (without their black, and
+/// Okabe and Ito's colours, which colour-blind readers can distinguish (without their black, and
 /// their yellow, which is too light for lines).
 pub(super) const SERIES_COLOURS: [Colour; 6] = [
     (0, 114, 178),

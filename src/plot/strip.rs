@@ -197,7 +197,7 @@ mod tests {
         drawing.shapes.iter().filter_map(dot).collect()
     }
 
-    fn says(drawing: &Drawing, text: &str) -> bool {
+    fn shows(drawing: &Drawing, text: &str) -> bool {
         drawing
             .shapes
             .iter()
@@ -209,7 +209,7 @@ mod tests {
         for count in [0, 1, 2, 12, 13, 125] {
             let drawing = strip(cases(count));
             assert_eq!(dots(&drawing).len(), count);
-            assert_eq!(says(&drawing, "sub-000"), (1..=12).contains(&count));
+            assert_eq!(shows(&drawing, "sub-000"), (1..=12).contains(&count));
             drawing.assert_texts_are_apart();
         }
     }
@@ -228,8 +228,8 @@ mod tests {
     fn the_median_is_that_of_the_finite_values() {
         let named = |values: &[f64]| values.iter().map(|v| (v.to_string(), *v)).collect();
         let even = strip(named(&[0.5, 0.9, f64::NAN, 0.7, 0.8]));
-        assert!(says(&even, "median 0.750 (4 cases)"));
+        assert!(shows(&even, "median 0.750 (4 cases)"));
         let odd = strip(named(&[0.5, 0.9, 0.8]));
-        assert!(says(&odd, "median 0.800 (3 cases)"));
+        assert!(shows(&odd, "median 0.800 (3 cases)"));
     }
 }

@@ -13,13 +13,13 @@ use crate::files::{FileError, create_folder, hex, read_text, write_json};
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 use crate::volume::{Affine, Volume, VolumeError};
 
-/// Raised whenever a step's results change, so that nothing made by older code is used.
+/// Increased whenever a step's results change, so that nothing made by older code is used.
 const VERSION: u32 = 2;
 
 /// The file of a case's [`Record`].
 const RECORD: &str = "case.json";
 
-/// What is left by a process that was killed is litter after this time.
+/// Files of a killed process are leftovers after this time.
 const LITTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A folder of preprocessed cases. Any number of processes may use it at once.
@@ -359,7 +359,7 @@ impl Entry {
     }
 }
 
-/// Characters of the key in a folder's name.
+/// Number of characters of the key in a folder's name.
 const KEY_LENGTH: usize = 16;
 
 /// How names of folders that are being made begin.

@@ -50,7 +50,7 @@ pub trait CaseStep {
     ///
     /// # Errors
     ///
-    /// The first case that cannot be had, or that it cannot learn from.
+    /// The first case that cannot be loaded, or that it cannot learn from.
     fn learn(
         &mut self,
         _cases: &mut dyn Iterator<Item = Result<CaseVolumes, PreprocessError>>,
@@ -203,12 +203,12 @@ impl Pipeline {
         self.0.iter().position(must_learn)
     }
 
-    /// The pipeline with its first step that learns taught by `cases`: the training cases as the
-    /// steps before it leave them.
+    /// The pipeline after its first learning step has learnt from `cases`: the training cases as the steps
+    /// before it leave them.
     ///
     /// # Errors
     ///
-    /// The first case that cannot be had, or that the step cannot learn from.
+    /// The first case that cannot be loaded, or that the step cannot learn from.
     pub fn learnt(
         mut self,
         mut cases: impl Iterator<Item = Result<CaseVolumes, PreprocessError>>,

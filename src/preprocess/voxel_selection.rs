@@ -55,9 +55,10 @@ impl VoxelSelection {
             (Self::Region, None) => {
                 return Err(PreprocessError::Step {
                     step,
-                    why: "it is to look at the case's region, but the case has none. Give one (`--region`, \
+                    why:
+                        "it needs the case's region, but the case has none. Give one (`--region`, \
                           or the column `region` of a table), or choose another `over`"
-                        .into(),
+                            .into(),
                 });
             }
         };

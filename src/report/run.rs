@@ -150,7 +150,7 @@ pub(super) fn verdict(ious: &[f64], reference: Option<f64>) -> Option<String> {
         )
     } else {
         format!(
-            "The interval contains the reference of {reference}: these cases cannot tell them apart"
+            "The interval contains the reference of {reference}: these cases show no significant difference"
         )
     };
     Some(format!(
@@ -285,7 +285,7 @@ mod tests {
         let sentence = |ious: &[f64]| verdict(ious, Some(0.86)).unwrap();
         assert!(sentence(&[0.91, 0.92, 0.93]).contains("above the reference of 0.86 by 0.06"));
         assert!(sentence(&[0.71, 0.72, 0.73]).contains("below the reference of 0.86 by 0.14"));
-        assert!(sentence(&[0.80, 0.86, 0.92]).contains("cannot tell them apart"));
+        assert!(sentence(&[0.80, 0.86, 0.92]).contains("no significant difference"));
         assert!(sentence(&[0.92]).contains("only validation case"));
         assert_eq!(verdict(&[], Some(0.86)), None);
         assert_eq!(verdict(&[0.9], None), None);

@@ -121,7 +121,7 @@ impl Environment {
             sessions: Vec<Session>,
         }
         let earlier = std::fs::read(file).ok();
-        // A record of before that cannot be read is not worth a run.
+        // An older record that cannot be read must not stop a run.
         let mut sessions = earlier
             .and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok())
             .map_or_else(Vec::new, |earlier| earlier.sessions);
@@ -170,14 +170,14 @@ impl Environment {
             session.cpu_seconds = (cpu_time() - since.cpu).as_secs_f64();
             session.peak_memory_mib = peak_memory_mib();
             let used = energy().zip(since.energy).map(|(now, then)| now - then);
-            // The counter starts again from 0 now and then.
+            // The counter overflows to 0 at times.
             session.energy_joules = used.filter(|joules| *joules >= 0.0);
         }
         write_json(file, self)
     }
 }
 
-/// What the makers call the GPUs among `devices`.
+/// The makers' names of the GPUs among `devices`.
 fn gpus(devices: &[DeviceName]) -> Option<String> {
     let models: Vec<String> = devices.iter().copied().filter_map(gpu_model).collect();
     (!models.is_empty()).then(|| models.join(", "))

@@ -81,7 +81,7 @@ impl<'a> Preparation<'a> {
         &self.used
     }
 
-    /// `pipeline` with everything learnt that it learns from the training cases.
+    /// `pipeline` after all its steps have learnt from the training cases.
     ///
     /// # Errors
     ///
@@ -196,13 +196,13 @@ impl<'a> Preparation<'a> {
         let steps: Vec<String> = steps.collect();
         let mut line = format!("Prepared {} cases in {}", cases.len(), duration(time));
         if made.is_empty() {
-            line += " (all were there)";
+            line += " (all from the cache)";
         } else if !steps.is_empty() {
-            let there = match cases.len() - made.len() {
+            let cached = match cases.len() - made.len() {
                 0 => String::new(),
-                there => format!("{there} were there; "),
+                cached => format!("{cached} from the cache; "),
             };
-            line += &format!(" ({there}a case: {})", steps.join(", "));
+            line += &format!(" ({cached}per case: {})", steps.join(", "));
         }
         self.console.say(&format!("{line}."));
     }

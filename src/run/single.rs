@@ -34,7 +34,7 @@ impl Run {
         self.folder.ancestors().nth(steps).unwrap_or(&self.folder)
     }
 
-    /// Teaches the preprocessing what it learns from this run's training cases.
+    /// Lets the preprocessing learn from this run's training cases.
     pub(super) fn learn(
         &mut self,
         cases: &[Case],
@@ -176,7 +176,7 @@ impl Run {
     ) -> Result<RunSummary, RunError> {
         let (started, console) = (Instant::now(), &options.console);
         if Checkpoints::of(&self.folder).resumable() {
-            console.say("Continuing from the last checkpoint.");
+            console.say("Resuming from the last checkpoint.");
         }
         let input = TrainInput {
             folder: &self.folder,

@@ -195,7 +195,7 @@ impl Space {
             let name = rest.split('.').next().unwrap_or(rest);
             let Some(wanted) = parameter.when.get(above) else {
                 return Err(format!(
-                    "is a part of {above}, which varies too: say for which of its values it is, such as `when: {{{above}: {name}}}`"
+                    "is a part of {above}, which varies too: give the values for which it exists, such as `when: {{{above}: {name}}}`"
                 ));
             };
             let others = |value: &&Value| {
@@ -253,7 +253,7 @@ fn check_conditions(parameter: &Parameter, all: &[(String, Parameter)]) -> Resul
         {
             let values: Vec<String> = values.iter().map(to_inline_yaml).collect();
             return Err(format!(
-                "when asks for {name} = {}, which it never is. It is one of {}",
+                "when asks for {name} = {}, a value that it never has. Its values: {}",
                 to_inline_yaml(never),
                 values.join(", ")
             ));

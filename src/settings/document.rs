@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::fault::Fault;
 use super::{check, source};
 
-/// Reads a file as a `T`. `rules` say what is wrong with it that its schema does not.
+/// Reads a file as a `T`. `rules` find what is wrong with it that its schema does not.
 ///
 /// # Errors
 ///

@@ -22,9 +22,9 @@ use super::fault::Faults;
 /// }
 /// ```
 ///
-/// `Loss` becomes an enum of `Bce(Bce)` and `Dice(Dice)`, from the files `bce.rs` and `dice.rs`, whose
-/// public items appear beside it. `LossTerm` is the family's contract: the trait by which each member says
-/// what it does. It must have
+/// `Loss` becomes an enum of `Bce(Bce)` and `Dice(Dice)`, from the files `bce.rs` and `dice.rs`, whose public
+/// items appear beside it. `LossTerm` is the family's contract: the trait by which each member defines what it
+/// does. It must have
 ///
 /// ```text
 /// /// What is wrong with the values that the ranges of the fields do not show.
@@ -37,10 +37,10 @@ use super::fault::Faults;
 /// (`dice`). The member's struct brings its fields, their defaults and their ranges
 /// (`#[schemars(range(…))]`), which are what its values are checked against.
 ///
-/// The enum gets `NAMES`, `name()`, `defaults()`, `rules()`, `validate()`, `FAMILY` (for listings and for
-/// tests over all families), `Serialize`, `Deserialize` and `JsonSchema`. The schema is what `calvaria list`
-/// prints: a member's line says what it is, its struct's comment how it is defined and, in a last paragraph
-/// that starts with `Reference:`, where it comes from; the fields' comments, defaults and ranges say what may
+/// The enum gets `NAMES`, `name()`, `defaults()`, `rules()`, `validate()`, `FAMILY` (for listings and for tests
+/// over all families), `Serialize`, `Deserialize` and `JsonSchema`. The schema is what `calvaria list` prints:
+/// a member's line describes what it is, its struct's comment how it is defined and, in a last paragraph that
+/// starts with `Reference:`, where it comes from; the fields' comments, defaults and ranges describe what may
 /// be set.
 ///
 /// Below the declaration, two more macros can be used in the same file:

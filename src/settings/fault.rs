@@ -94,8 +94,8 @@ impl fmt::Display for Faults {
 
 impl Error for Faults {}
 
-/// Checks `value` against its own JSON schema, which says what each field may be, and then against
-/// `rules`, which say what a schema cannot.
+/// Checks `value` against its own JSON schema, which describes what each field may be, and then against
+/// `rules`, which check what a schema cannot.
 ///
 /// # Errors
 ///

@@ -25,7 +25,7 @@ pub struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    /// No values yet; `schema` says what they may be.
+    /// No values yet; `schema` describes what they may be.
     pub fn new(schema: &'a Schema) -> Self {
         Self {
             schema,

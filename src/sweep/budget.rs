@@ -52,7 +52,7 @@ impl fmt::Display for Stop {
                 f,
                 "{failures} trials failed: fix the cause and add --retry-failed, or raise budget.failures"
             ),
-            Self::Exhausted => f.write_str("everything in the space has been tried"),
+            Self::Exhausted => f.write_str("every assignment of the space has been tried"),
         }
     }
 }

@@ -83,8 +83,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
             let value = rows.iter().find(|row| row.trial.number == best.number);
             let value = value.and_then(|row| row.value).unwrap_or(f64::NAN);
             format!(
-                "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials owes something to luck: \
-                 repeat it with other seeds to estimate its value.",
+                "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials is partly luck: repeat it with other seeds to estimate its value.",
                 best.number,
                 sweep.objective.metric,
                 in_words(&best.assignment)

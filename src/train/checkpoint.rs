@@ -46,7 +46,7 @@ pub struct Best {
     pub iou: f64,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The finished epochs.
@@ -65,13 +65,13 @@ struct State {
     optimizer: Vec<u8>,
 }
 
-/// A run where it was left.
+/// The state of an interrupted run.
 pub struct Resumed<B: AutodiffBackend> {
     /// The model.
     pub model: Segmenter<B>,
     /// The running mean of its weights, where one is kept.
     pub averaged: Option<Segmenter<B::InnerBackend>>,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Progress,
 }
 

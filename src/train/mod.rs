@@ -88,7 +88,7 @@ pub enum TrainError {
     #[error(transparent)]
     Device(#[from] DevicePanic),
     /// The user asked to stop.
-    #[error("stopped after epoch {epochs}; what was done is saved. The same command continues it.")]
+    #[error("stopped after epoch {epochs}; finished epochs are saved. The same command resumes.")]
     Interrupted {
         /// Finished epochs.
         epochs: usize,
@@ -98,9 +98,9 @@ pub enum TrainError {
 /// What is left when `epoch` is lost.
 fn kept(epoch: usize) -> String {
     match epoch {
-        1 => "Nothing was lost but this epoch; the same command starts again.".into(),
+        1 => "Only this epoch was lost; the same command starts again.".into(),
         _ => format!(
-            "Epochs up to {} are saved; the same command continues after them.",
+            "Epochs up to {} are saved; the same command resumes after them.",
             epoch - 1
         ),
     }

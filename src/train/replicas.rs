@@ -1,9 +1,9 @@
 //! Several devices that share the batches of each step: data parallelism.
 //!
-//! The batches of a step (`train.accumulate`) are dealt out in order, their gradients gathered on the
-//! first device in that order, and one optimiser step is made there; so a step is the same on one
-//! device and on several, but for the rounding of different devices. Between devices travel the weights,
-//! once a step, and of each batch its images and masks, made for the first device, and its gradients.
+//! The batches of a step (`train.accumulate`) are dealt out in order, their gradients gathered on the first
+//! device in that order, and one optimiser step is made there; so a step is the same on one device and on
+//! several, but for the rounding of different devices. Between devices travel the weights, once per step, and
+//! of each batch its images and masks, made for the first device, and its gradients.
 //!
 //! Burn's copies of a network share the running statistics of batch normalisation, and all devices
 //! the stream of random numbers that dropout draws from: networks with either are not shared.

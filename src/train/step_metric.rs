@@ -15,7 +15,7 @@ use super::segmenter::StepRecord;
 pub trait StepMetric: Clone + Send + Sync + 'static {
     /// Its name in TensorBoard and on the progress bar.
     const NAME: &'static str;
-    /// Which way is better.
+    /// The direction that is better.
     const HIGHER_IS_BETTER: bool;
     /// Its mean over the step's samples.
     fn of(record: &StepRecord) -> f64;

@@ -357,12 +357,12 @@ impl<B: TrainingBackend> Strategy<B> {
         saved.map_err(|source| TrainError::NotSaved { epoch, source })?;
         self.files.write_metrics(&progress.history)?;
         self.console.say(&line(&progress, epochs));
-        self.tell_of_lost_events();
+        self.warn_of_lost_events();
         Ok(!self.stops_early(&progress))
     }
 
     /// A full disk costs TensorBoard's events, not the run; the user is warned once.
-    fn tell_of_lost_events(&self) {
+    fn warn_of_lost_events(&self) {
         if let Some(error) = lock(&self.board).failure()
             && !self.events_lost.swap(true, Ordering::Relaxed)
         {

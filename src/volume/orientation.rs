@@ -101,7 +101,7 @@ impl From<AxisCodes> for String {
     }
 }
 
-/// The same volume with its axes permuted and flipped so that they run as `codes` say. Every voxel
+/// The same volume with its axes permuted and flipped so that they run along `codes`. Every voxel
 /// keeps its value and its place in the world; turning back gives the volume back.
 pub fn reoriented<T: Clone>(volume: &Volume<T>, codes: AxisCodes) -> Volume<T> {
     let from = AxisCodes::of(&volume.affine).0;

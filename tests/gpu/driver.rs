@@ -1,4 +1,4 @@
-//! The program with CUDA on a driver that is made here (`fixtures/cuda/driver.c`), without a GPU: what it says
+//! The program with CUDA on a driver that is made here (`fixtures/cuda/driver.c`), without a GPU: its messages
 //! where something is missing, and that NVIDIA's compiler takes the kernels of training.
 //!
 //! The latter wants NVIDIA's run-time compiler and headers, which come from PyPI as well:

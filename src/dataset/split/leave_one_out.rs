@@ -26,7 +26,7 @@ impl SplitMethod for LeaveOneOut {
     fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let units = Units::of(cases, self.group.as_deref())?;
         if units.len() < 2 {
-            let remedy = "Two are the least: one to validate, one to train. Add data";
+            let remedy = "At least two are needed: one to validate, one to train. Add data";
             return Err(units.too_few("leave one out".into(), remedy));
         }
         let folds = (0..units.len()).map(|unit| units.fold(unit, &[unit]));

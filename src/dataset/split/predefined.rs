@@ -113,9 +113,7 @@ impl Predefined {
                     ));
                 }
                 if !seen.insert(id) {
-                    return Err(format!(
-                        "fold {index} names case `{id}` twice. Take one away."
-                    ));
+                    return Err(format!("fold {index} names case `{id}` twice. Remove one."));
                 }
                 unlisted.remove(&**id);
             }

@@ -221,7 +221,7 @@ fn refused(option: &str) -> Option<String> {
     let name = option.split(['=', ' ']).next().unwrap_or_default();
     if !name.starts_with('-') || option.chars().any(char::is_control) {
         return Some(format!(
-            "extra must list options of sbatch, such as --exclusive; `{option}` is none"
+            "extra must list options of sbatch, such as --exclusive; `{option}` is not one"
         ));
     }
     let short = OURS_SHORT

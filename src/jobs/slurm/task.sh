@@ -1,10 +1,10 @@
 
-# A table that is not there was taken back, or is late on a network disk.
+# A missing table was withdrawn, or is late on a network disk.
 for ((calvaria_tries = 0; calvaria_tries < 60; calvaria_tries++)); do
   [ -e "$calvaria_array.tasks.sh" ] && break
   sleep 1
 done
-[ -e "$calvaria_array.tasks.sh" ] || { echo "calvaria: $calvaria_array.tasks.sh was taken back; nothing to do"; exit 0; }
+[ -e "$calvaria_array.tasks.sh" ] || { echo "calvaria: $calvaria_array.tasks.sh was withdrawn; nothing to do"; exit 0; }
 . "$calvaria_array.tasks.sh"
 
 exec >>"$calvaria_log" 2>&1
@@ -36,7 +36,7 @@ calvaria_near_limit() {
 }
 calvaria_signalled='' calvaria_near='' calvaria_cancelled='' calvaria_pid=''
 trap calvaria_near_limit USR1
-# TERM: cancelled, preempted or requeued by somebody else. Slurm tells the job itself.
+# TERM: cancelled, preempted or requeued by somebody else. Slurm signals the job itself.
 trap 'calvaria_signalled=1 calvaria_cancelled=1' TERM
 
 # The environment, as the sweep's file sets it up.

@@ -49,8 +49,8 @@ impl SharedOutput<'_> {
             end.is_some_and(|end| end <= self.len),
             "write outside the output"
         );
-        // SAFETY: the positions are inside the vector (asserted above) and nobody else's
-        // (the caller vouches).
+        // SAFETY: the positions are inside the vector (asserted above) and written by no other task (the caller
+        // vouches).
         unsafe {
             self.start
                 .add(first)
@@ -99,7 +99,7 @@ thread_local! {
 
 /// Runs `task` with this thread's scratch memory: one slice of arbitrary values for each length.
 ///
-/// The memory stays with the thread, so that it is paged in once and not once a task.
+/// The memory stays with the thread, so that it is paged in once and not once per task.
 pub(crate) fn with_scratch<const N: usize, R>(
     lengths: [usize; N],
     task: impl FnOnce([&mut [f32]; N]) -> R,

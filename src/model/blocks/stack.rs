@@ -13,7 +13,7 @@ use crate::kernel::Kernels;
 pub struct Stack<B: Backend> {
     /// The layers.
     pub layers: Vec<Layer<B>>,
-    /// What drops the activations of each.
+    /// The dropout after each.
     pub dropout: Dropout,
 }
 

@@ -30,7 +30,7 @@ impl Upsampling {
         self.with(channels, 2, true, device)
     }
 
-    /// The same with a transposed convolution of any `kernel` from 2 on, and perhaps without a bias.
+    /// The same with a transposed convolution of any `kernel` from 2 on, with or without a bias.
     pub fn with<B: Backend>(
         self,
         channels: [usize; 2],

@@ -1,4 +1,4 @@
-//! What a header says, of either version, checked as far as that goes without the data.
+//! The contents of a header of either version, checked as far as possible without the data.
 
 use std::path::Path;
 
@@ -288,7 +288,7 @@ impl Fields {
     fn first_voxel(&self, path: &Path, alone: bool) -> Result<usize, VolumeError> {
         let least = match (alone, self.double) {
             (false, _) => 0.0,
-            // The header, and four bytes that say whether extensions follow.
+            // The header, and four bytes that mark whether extensions follow.
             (true, false) => SHORTEST as f64 + 4.0,
             (true, true) => LONGEST as f64 + 4.0,
         };
@@ -298,7 +298,7 @@ impl Fields {
             offset if offset >= least && offset < 1e9 => Ok(offset as usize),
             offset => Err(malformed(
                 path,
-                format!("its header puts the voxels at byte {offset}. Copy or download it again"),
+                format!("its header places the voxels at byte {offset}. Copy or download it again"),
             )),
         }
     }

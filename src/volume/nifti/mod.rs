@@ -125,7 +125,7 @@ impl From<Dtype> for Encoding {
     }
 }
 
-/// What a header says about where its voxels lie.
+/// How a header places its voxels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// Its sform, a whole affine.
@@ -153,7 +153,7 @@ pub struct Scan {
     pub volume: Volume<f32>,
     /// How the file stores them, for writing others in the same way.
     pub encoding: Encoding,
-    /// What says where they lie.
+    /// How the header places them.
     pub placement: Placement,
 }
 

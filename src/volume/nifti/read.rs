@@ -50,8 +50,8 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
     }
     let count: usize = header.shape.iter().product();
     let expected = count * header.dtype.size();
-    // Room at once for what the header promises, but for no more than the file can hold. Without the
-    // room, reading will say so.
+    // Room at once for what the header promises, but for no more than the file can hold. Without the room,
+    // reading fails with an error.
     let most = size(&data_path).saturating_mul(LARGEST_PACKING);
     let _ = data.try_reserve_exact(expected.min(most));
     if data.len() < expected {
@@ -106,12 +106,12 @@ fn partner(path: &Path, stem: &str, ending: &str) -> Result<PathBuf, VolumeError
             let expected = candidates[0].display();
             unsupported(
                 path,
-                format!("it is half of a pair, and {expected} is not there. Put the two together"),
+                format!("it is half of a pair, and {expected} is missing. Put the two together"),
             )
         })
 }
 
-/// The file's bytes, unpacked if they are gzipped whatever the name says.
+/// The file's bytes, unpacked if they are gzipped, whatever the name.
 fn open(path: &Path) -> Result<Box<dyn Read>, VolumeError> {
     let failed = |source| VolumeError::Open {
         path: path.to_owned(),

@@ -13,7 +13,7 @@ use super::{Dtype, Encoding, qform, unsupported};
 use crate::files::write_atomic;
 use crate::volume::{Affine, Volume, VolumeError};
 
-/// The header, and four bytes that say whether extensions follow.
+/// The header, and four bytes that mark whether extensions follow.
 const FIRST_VOXEL: usize = SHORTEST + 4;
 
 /// Whether a file of this name is gzipped; an error if the name is not one of a NIfTI file.
@@ -77,7 +77,7 @@ fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>>
 }
 
 impl Encoding {
-    /// As NIfTI-1's header can say it; without a scaling that it cannot.
+    /// As NIfTI-1's header can express it; without a scaling that it cannot.
     fn in_single_precision(&self) -> Self {
         let [slope, inter] = [self.slope, self.inter].map(|value| f64::from(value as f32));
         let (slope, inter) = match slope.is_normal() && inter.is_finite() {

@@ -1,4 +1,4 @@
-//! Jobs as worker processes: how they end, stop, and outlive nobody.
+//! Jobs as worker processes: how they end and stop, and that none outlives its parent.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -106,11 +106,11 @@ impl Place {
     }
 
     /// Sets what `squeue` reports about a task: `state|node|name|reason`; nothing takes it out of the queue.
-    fn set(&self, task: &str, says: &str) {
+    fn set(&self, task: &str, status: &str) {
         let queue = read(self.bin().join("queue"));
         let line = |line: &str| match line.starts_with(&format!("{task}|")) {
-            true if says.is_empty() => String::new(),
-            true => format!("{task}|{says}\n"),
+            true if status.is_empty() => String::new(),
+            true => format!("{task}|{status}\n"),
             false => format!("{line}\n"),
         };
         self.write("queue", &queue.lines().map(line).collect::<String>());
@@ -355,7 +355,7 @@ fn near_its_time_limit_a_task_saves_and_is_requeued() {
     place.set("101|0", "PENDING||x|BeginTime");
     assert_eq!(state(&mut *pool, 0), State::Requeued(1));
 
-    // Saving takes for ever: what was saved before serves.
+    // Saving never ends: the run resumes from the earlier save.
     place.set("101|0", "RUNNING|n1|x|None");
     let table = place.slurm("array-0001.tasks.sh");
     std::fs::write(&table, read(&table).replace("exit 1", "sleep 300")).unwrap();
@@ -518,7 +518,7 @@ fn a_process_killed_while_it_submits_leaves_no_doubt() {
     let script = place.slurm("array-0001.sh");
     std::fs::write(&script, read(&script).replace("sleep 1", "sleep 0.01")).unwrap();
     let late = place.run(0);
-    assert!(late.status.success() && String::from_utf8_lossy(&late.stdout).contains("taken back"));
+    assert!(late.status.success() && String::from_utf8_lossy(&late.stdout).contains("withdrawn"));
     assert_eq!(read(place.log(0)).matches("ran\n").count(), 1);
 }
 

@@ -199,7 +199,7 @@ fn every_loss_is_compared_with_a_reference() {
     assert_eq!(LOSSES.len(), expected().losses.len());
 }
 
-/// Settings that are not the defaults, of every member that has others than its weight.
+/// Non-default settings of every member that has settings besides its weight.
 const OTHERS: &[&str] = &[
     "{bce: {positive_weight: 3.0, label_smoothing: 0.1}}",
     "{bce: {clip: true}}",

@@ -156,7 +156,7 @@ fn networks_have_as_many_weights_as_monais() {
     // What ours has more, and less.
     let cases = [
         // UNet(channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2). Its instance
-        // normalisation has no weights, ours has two a channel, and no bias before it: two layers a level
+        // normalisation has no weights, ours has two per channel, and no bias before it: two layers a level
         // of the encoder, two of the decoder; its last normalisation is of one channel.
         ("resunet", "resunet", 2 * all + 2 * (64 + 32 + 16) + 1, 0),
         (

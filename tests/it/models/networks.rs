@@ -253,7 +253,7 @@ fn networks_have_as_many_weights_as_their_references() {
     let f = 16;
     let convolutions = expected().basic_unet_conv_weights - 2 * f * f * 8 - f * f * 27;
     let upsampling_biases = (1 + 2 + 4 + 8) * f;
-    // Two norms a block: 5 blocks down, 4 up.
+    // Two norms per block: 5 blocks down, 4 up.
     let norms = 2 * 2 * (1 + 2 + 4 + 8 + 16 + 8 + 4 + 2 + 1) * f;
     let network = parse("unet").init::<Flex>(1, &device);
     assert_eq!(
@@ -462,7 +462,7 @@ fn unusable_weights_are_refused_with_the_reason() {
     let path = folder.path().join("weights.safetensors");
     let refuse =
         |yaml: &str| load(parse(yaml).init::<Flex>(1, &device), &path, &device).unwrap_err();
-    let says = |error: WeightsError, words: &str| {
+    let check = |error: WeightsError, words: &str| {
         let message = error.to_string();
         assert!(
             message.contains(words) && message.contains("weights.safetensors"),
@@ -470,18 +470,18 @@ fn unusable_weights_are_refused_with_the_reason() {
         );
     };
 
-    says(refuse("unet"), "cannot read");
+    check(refuse("unet"), "cannot read");
     let published = parse("{article: {filters: 4}}").init::<Flex>(1, &device);
     save(&published, &path).unwrap();
-    says(refuse("unet"), "is missing");
-    says(refuse("{article: {filters: 8}}"), "instead of");
-    says(
+    check(refuse("unet"), "is missing");
+    check(refuse("{article: {filters: 8}}"), "instead of");
+    check(
         refuse("{article: {filters: 4, as_published: false}}"),
         "is missing",
     );
     let intended = parse("{article: {filters: 4, as_published: false}}").init::<Flex>(1, &device);
     save(&intended, &path).unwrap();
-    says(refuse("{article: {filters: 4}}"), "another network");
+    check(refuse("{article: {filters: 4}}"), "another network");
 
     let bytes = std::fs::read(&path).unwrap();
     for damaged in [
@@ -500,7 +500,7 @@ fn unusable_weights_are_refused_with_the_reason() {
     let end = poisoned.len();
     poisoned[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&path, poisoned).unwrap();
-    says(
+    check(
         refuse("{article: {filters: 4, as_published: false}}"),
         "not finite",
     );

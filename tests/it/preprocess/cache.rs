@@ -145,7 +145,7 @@ fn a_damaged_case_is_made_again() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
         assert_eq!(prepare().load().unwrap(), whole);
-        // A voxel that is another number is still a voxel: only the digest tells.
+        // A voxel that is another number is still a voxel: only the digest shows it.
         let mut changed = bytes.clone();
         *changed.last_mut().unwrap() ^= 1;
         fs::write(path, changed).unwrap();

@@ -52,7 +52,9 @@ fn one_sentence_says_what_is_better_or_that_the_data_cannot_tell() {
         );
     compare(folder.path(), &["a", "a"])
         .success()
-        .stdout(contains("The data cannot tell a from a: +0.0000 iou"));
+        .stdout(contains(
+            "The data show no significant difference between a and a: +0.0000 iou",
+        ));
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn two_processes_may_prepare_the_same_cases_at_once() {
         .assert()
         .success()
         .stdout(contains("(used)").count(3))
-        .stderr(contains("all were there").and(contains("3 cases, ")));
+        .stderr(contains("all from the cache").and(contains("3 cases, ")));
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn prepare_says_how_long_steps_take_and_prunes_what_is_not_used() {
             .assert()
             .success()
     };
-    prepare(&["toy.yaml"]).stderr(contains("a case: zscore 0.0"));
+    prepare(&["toy.yaml"]).stderr(contains("per case: zscore 0.0"));
     let other = "preprocess=[rescale, clip]";
-    prepare(&["toy.yaml", "--set", other]).stderr(contains("a case: rescale 0.0"));
+    prepare(&["toy.yaml", "--set", other]).stderr(contains("per case: rescale 0.0"));
     prepare(&["--list"])
         .stdout(
             contains("16x16x16  zscore")

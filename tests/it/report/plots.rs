@@ -71,7 +71,7 @@ fn plots_are_written_as_png_and_svg_with_their_names() {
     );
 }
 
-/// A scan of `shape` voxels in any orientation, bright where `bright` says so of a position in mm.
+/// A scan of `shape` voxels in any orientation, bright where `bright` is true for a position in mm.
 fn scan(shape: [usize; 3], affine: Affine, bright: impl Fn([f64; 3]) -> bool) -> Volume<f32> {
     let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
         f32::from(u8::from(bright(

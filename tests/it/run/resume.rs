@@ -144,10 +144,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
         let ended = child.wait_with_output().unwrap();
         let message = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(130), "{message}");
-        assert!(
-            message.contains("The same command continues it"),
-            "{message}"
-        );
+        assert!(message.contains("The same command resumes"), "{message}");
         let epochs = RunFolder::new(of(name)).read_metrics().unwrap().len();
         assert!(
             message.contains(&format!("stopped after epoch {epochs}")),
@@ -244,7 +241,7 @@ fn a_full_disk_costs_the_current_epoch_and_no_more() {
     assert_eq!(ended.status.code(), Some(1), "{message}");
     assert!(message.contains("could not be saved"), "{message}");
     assert!(
-        message.contains("disk is not full") && message.contains("the same command continues"),
+        message.contains("disk is not full") && message.contains("the same command resumes"),
         "{message}"
     );
     assert!(!message.contains("panicked"), "{message}");

@@ -1,4 +1,4 @@
-//! What an experiment may say about training, and what comes of it.
+//! The settings of training, and their effects.
 
 use std::fs;
 use std::path::Path;
@@ -167,7 +167,7 @@ fn more_patches_of_a_case_make_longer_epochs() {
     let steps = |results: &str, options: &[&str]| {
         let mut all = vec!["train.epochs=1", "train.warmup=0.99", "train.batch_size=1"];
         all.extend(options);
-        // A warm-up over the whole run tells how many steps there were.
+        // A warm-up over the whole run shows how many steps there were.
         let rate = trained(folder.path(), results, &all).0[0].learning_rate / 0.01;
         (1..100).find(|&n| {
             let warmup = 0.99 * f64::from(n);

@@ -1,4 +1,4 @@
-//! A sweep's file: what it may say, conditions, and what a trial means for the experiment.
+//! A sweep's file: what it may contain, conditions, and what a trial means for the experiment.
 
 use calvaria::search::parameter::Domain;
 use calvaria::search::sampler::{Random, Sampler};
@@ -28,7 +28,7 @@ parallelism: 2
 executor: {local: {workers: 2}}
 ";
 
-/// The sweep of a file that says this, or all that is wrong with it.
+/// The sweep of a file with this content, or all that is wrong with it.
 fn load(yaml: &str) -> Result<Sweep, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep.yaml");

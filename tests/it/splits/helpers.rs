@@ -110,7 +110,7 @@ pub fn counts(cases: &[Case], ids: &[String], strata: usize) -> Vec<usize> {
     counts
 }
 
-/// Every case once, nobody on both sides, both sides sorted and not empty.
+/// Every case once, no subject on both sides, both sides sorted and not empty.
 pub fn check_fold(fold: &Fold, cases: &[Case]) {
     let all: BTreeSet<&String> = fold.train.iter().chain(&fold.validation).collect();
     assert_eq!(all, cases.iter().map(|case| &case.id).collect());

@@ -153,7 +153,7 @@ fn values_that_no_trial_can_run_with_are_refused_before_any_runs() {
     sweep(folder.path(), &["--dry-run"]).success();
 }
 
-/// A sweep at work, once its record says `word`.
+/// A sweep at work, once its record contains `word`.
 fn at_work(folder: &Path, results: &str, word: &str) -> std::process::Child {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
         .current_dir(folder)
@@ -322,10 +322,7 @@ fn sigterm_stops_it_and_another_definition_is_refused() {
     let ended = child.wait_with_output().unwrap();
     let message = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{message}");
-    assert!(
-        message.contains("The same command continues it"),
-        "{message}"
-    );
+    assert!(message.contains("The same command resumes"), "{message}");
     let other = TPE.replace("[0.5, 4.0]", "[0.5, 5.0]");
     fs::write(folder.path().join("search.yaml"), other).unwrap();
     sweep(folder.path(), &[])

@@ -19,7 +19,7 @@ pub struct Patch {
     #[serde(default = "default_foreground")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub foreground: f64,
-    /// Patches that are taken from a case each time it is read; an epoch shows so many of each.
+    /// Patches that are taken from a case each time it is read; an epoch shows this many of each.
     #[serde(default = "default_samples")]
     #[schemars(range(min = 1))]
     pub samples: usize,

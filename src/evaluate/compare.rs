@@ -202,8 +202,8 @@ impl fmt::Display for Comparison {
             }
             None => write!(
                 f,
-                "The data show no significant difference between {first} and {second}: {mean:+.4} {metric} [{low:+.4}, \
-                 {high:+.4}], {p}, {pairs} cases."
+                "The data show no significant difference between {first} and {second}: {mean:+.4} \
+                 {metric} [{low:+.4}, {high:+.4}], {p}, {pairs} cases."
             ),
         }
     }

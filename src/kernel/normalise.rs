@@ -15,7 +15,7 @@ use super::parallel::{PART, collect};
 pub(super) enum Sets {
     /// Each channel over all samples.
     Channels,
-    /// Each of so many equal groups of channels of each sample.
+    /// Each of this many equal groups of channels of each sample.
     Groups(usize),
 }
 

@@ -63,7 +63,7 @@ fn longer<B: Backend>(x: Tensor<B, 5>, by: [usize; 3]) -> Tensor<B, 5> {
     pad(x, by.map(|by| (0, by)))
 }
 
-/// `x` with so many zeros before and after it along depth, height and width. Burn 0.21 pads in its usual type
+/// `x` with this many zeros before and after it along depth, height and width. Burn 0.21 pads in its usual type
 /// whatever the tensor's.
 pub fn pad<B: Backend>(x: Tensor<B, 5>, by: [(usize, usize); 3]) -> Tensor<B, 5> {
     let size = x.dims();

@@ -17,7 +17,7 @@ use super::{Architecture, Channels, Segmentation};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 
-/// A U-Net whose decoder decides, voxel by voxel, how much of a skip connection it wants: a gate between 0
+/// A U-Net whose decoder decides, voxel by voxel, how much of a skip connection it uses: a gate between 0
 /// and 1, `sigmoid(psi(activation(g + x)))` of the decoder's features `g` and the skip connection's `x`
 /// (each by a 1x1x1 convolution with half as many channels), by which the skip connection is multiplied.
 ///

@@ -36,7 +36,7 @@ impl Axis {
         (self.low..=self.high).contains(&value)
     }
 
-    /// Round values, `about` so many, and their names. Whole numbers only if `whole`.
+    /// About `about` round values, and their names. Whole numbers only if `whole`.
     pub(super) fn ticks(&self, about: usize, whole: bool) -> Vec<(f64, String)> {
         let decades = if self.log {
             (self.high / self.low).log10()

@@ -50,7 +50,7 @@ crate::family! {
         "plateau" => plateau::Plateau,
         /// Down to nothing, all through the run.
         "poly" => poly::Poly,
-        /// Down by a factor every so many epochs.
+        /// Down by a factor after a fixed number of epochs.
         "step" => step::Step,
     }
 }

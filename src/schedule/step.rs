@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moment, RateSchedule};
 
-/// Multiplies the learning rate by a factor every so many epochs.
+/// Multiplies the learning rate by a factor after every `epochs` epochs.
 ///
 /// Reference: PyTorch's `StepLR`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

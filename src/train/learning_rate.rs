@@ -9,7 +9,7 @@ use super::checkpoint::Progress;
 use crate::schedule::{Moment, Schedule};
 use crate::sync::lock;
 
-/// A schedule in the middle of a run, as burn-train wants it: a straight warm-up, then the schedule
+/// A schedule in the middle of a run, as burn-train needs it: a straight warm-up, then the schedule
 /// over what is left of the run.
 #[derive(Clone, Debug)]
 pub struct LearningRate {

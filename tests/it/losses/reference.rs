@@ -491,7 +491,7 @@ fn volumes(count: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>, Vec<usize
 
 const VOXELS: usize = 2 * 3 * 4;
 
-/// Chunks of `size`, put in this order; where there are more, each so many of them are.
+/// Chunks of `size`, put in this order; where there are more chunks, each group of as many is.
 fn reordered(values: &[f32], size: usize, order: &[usize]) -> Vec<f32> {
     let groups = values.chunks(size * order.len());
     groups

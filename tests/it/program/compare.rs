@@ -8,7 +8,7 @@ use predicates::str::contains;
 
 use crate::common::calvaria;
 
-/// Writes a run's scores: an IoU, an HD95 and a true volume for each of so many cases.
+/// Writes a run's scores: an IoU, an HD95 and a true volume for each case.
 fn write_run(folder: &Path, run: &str, cases: std::ops::Range<usize>, gain: f64) {
     let mut table = String::from("case,iou,hd95,true_volume_ml\n");
     for case in cases {

@@ -97,7 +97,10 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
             case.id.replace(['/', '\\'], "_")
         )),
     };
-    if output.extension().is_none_or(|ending| ending != "png") {
+    if output
+        .extension()
+        .is_none_or(|extension| extension != "png")
+    {
         return Err(CliError::input(format!(
             "the sheet is a PNG, so its name must end in .png: {}",
             output.display()

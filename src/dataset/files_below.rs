@@ -114,11 +114,11 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     }
 }
 
-/// A NIfTI file's name without its ending, and the ending.
+/// A NIfTI file's name without its extension, and the extension.
 pub(super) fn nifti_stem(path: &Path) -> Option<(String, &'static str)> {
     let name = path.file_name()?.to_string_lossy();
-    let ending = [".nii.gz", ".nii"]
+    let extension = [".nii.gz", ".nii"]
         .into_iter()
         .find(|end| name.ends_with(end))?;
-    Some((name.strip_suffix(ending)?.to_owned(), ending))
+    Some((name.strip_suffix(extension)?.to_owned(), extension))
 }

@@ -89,16 +89,16 @@ struct NiftiFile<'a> {
     path: &'a Path,
     folder: &'a Path,
     kind: Kind,
-    /// The name of the scan that the file is, or belongs to, without its ending.
+    /// The name of the scan that the file is, or belongs to, without its extension.
     scan: String,
     /// `.nii` or `.nii.gz`.
-    ending: &'static str,
+    extension: &'static str,
 }
 
 impl<'a> NiftiFile<'a> {
     fn new(path: &'a Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy();
-        let (stem, ending) = nifti_stem(path)?;
+        let (stem, extension) = nifti_stem(path)?;
         let (kind, scan) = if let Some((scan, _)) = name.split_once("_brainmask.") {
             (Kind::Mask, scan)
         } else if let Some((scan, _)) = name.split_once("_brain.") {
@@ -111,14 +111,14 @@ impl<'a> NiftiFile<'a> {
             folder: path.parent()?,
             kind,
             scan: scan.to_owned(),
-            ending,
+            extension,
         })
     }
 
     /// Another file of the same scan.
     fn sibling(&self, suffix: &str) -> PathBuf {
         self.folder
-            .join(format!("{}{suffix}{}", self.scan, self.ending))
+            .join(format!("{}{suffix}{}", self.scan, self.extension))
     }
 
     fn case(&self, mask: &Self) -> Case {

@@ -9,7 +9,7 @@ use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::read_text;
 use crate::settings::Fault;
 
-/// A table of cases: a CSV file (or TSV, by its ending) with a header and one row per case.
+/// A table of cases: a CSV file (or TSV, by its extension) with a header and one row per case.
 ///
 /// The columns `id`, `image` and `mask` are required. `subject` (the id if it is missing) names whose head it
 /// is, and `region` names a mask or weights that are known before the prediction. All other columns are kept

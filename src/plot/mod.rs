@@ -43,7 +43,7 @@ pub enum PlotError {
     /// A plot could not be drawn.
     #[error("cannot draw {stem}: {why}. This is a bug in calvaria; please report it.")]
     Drawing {
-        /// The plot's file name without its ending.
+        /// The plot's file name without its extension.
         stem: String,
         /// The drawing library's reason.
         why: String,

@@ -18,12 +18,12 @@ pub fn files(root: &Path) -> io::Result<Vec<PathBuf>> {
 fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in folder.read_dir()? {
         let path = entry?.path();
-        let ending = path.extension().unwrap_or_default();
+        let extension = path.extension().unwrap_or_default();
         if path.is_dir() {
             find(&path, found)?;
         } else if ["css", "js", "rs", "sh", "ttf"]
             .iter()
-            .any(|known| ending == *known)
+            .any(|known| extension == *known)
         {
             found.push(path);
         }

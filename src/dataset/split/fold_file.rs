@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// The extensions of files with folds.
-pub(super) const ENDINGS: [&str; 5] = ["json", "yaml", "yml", "csv", "tsv"];
+pub(super) const EXTENSIONS: [&str; 5] = ["json", "yaml", "yml", "csv", "tsv"];
 
 /// A fold as written, not yet compared with the cases.
 #[derive(Default, Deserialize)]
@@ -16,9 +16,9 @@ pub(super) struct FoldEntry {
 }
 
 impl FoldEntry {
-    /// Reads folds from the text of a file with the extension `ending`; errors are whole sentences.
-    pub(super) fn read(text: &str, ending: &str) -> Result<Vec<Self>, String> {
-        match ending {
+    /// Reads folds from the text of a file with the extension `extension`; errors are whole sentences.
+    pub(super) fn read(text: &str, extension: &str) -> Result<Vec<Self>, String> {
+        match extension {
             "csv" => table(text, b','),
             "tsv" => table(text, b'\t'),
             "json" => listed(serde_json::from_str(text).map_err(|why| why.to_string())),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fold_file::{ENDINGS, FoldEntry};
+use super::fold_file::{EXTENSIONS, FoldEntry};
 use super::{Fold, SplitError, SplitMethod, column_rules};
 use crate::dataset::Case;
 use crate::files::read_text;
@@ -48,7 +48,7 @@ impl SplitMethod for Predefined {
     fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let text = read_text(&self.path)?;
         let text = text.trim_start_matches('\u{feff}');
-        let folds = FoldEntry::read(text, self.ending());
+        let folds = FoldEntry::read(text, self.extension());
         let folds = folds.and_then(|folds| self.checked(folds, cases));
         folds.map_err(|why| SplitError::Predefined {
             path: self.path.clone(),
@@ -66,9 +66,9 @@ impl SplitMethod for Predefined {
 
     fn rules(&self) -> Vec<Fault> {
         let mut faults = column_rules("group", self.group.as_deref());
-        if !ENDINGS.contains(&self.ending()) {
-            let endings = ENDINGS.join(", .");
-            let message = format!("path must name a file that ends in one of .{endings}");
+        if !EXTENSIONS.contains(&self.extension()) {
+            let extensions = EXTENSIONS.join(", .");
+            let message = format!("path must name a file that ends in one of .{extensions}");
             faults.push(Fault::new("path", message));
         }
         faults
@@ -76,9 +76,11 @@ impl SplitMethod for Predefined {
 }
 
 impl Predefined {
-    fn ending(&self) -> &str {
-        let ending = self.path.extension();
-        ending.and_then(|ending| ending.to_str()).unwrap_or("")
+    fn extension(&self) -> &str {
+        let extension = self.path.extension();
+        extension
+            .and_then(|extension| extension.to_str())
+            .unwrap_or("")
     }
 
     fn checked(&self, written: Vec<FoldEntry>, cases: &[&Case]) -> Result<Vec<Fold>, String> {

@@ -88,16 +88,16 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
     })
 }
 
-/// A file name without `.hdr` or `.img` (`ending`) and a `.gz` that may follow.
-fn pair_stem(path: &Path, ending: &str) -> Option<String> {
+/// A file name without `.hdr` or `.img` (`extension`) and a `.gz` that may follow.
+fn pair_stem(path: &Path, extension: &str) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_suffix(".gz").unwrap_or(name);
-    name.strip_suffix(ending).map(str::to_owned)
+    name.strip_suffix(extension).map(str::to_owned)
 }
 
 /// The other file of a pair, beside `path`.
-fn partner(path: &Path, stem: &str, ending: &str) -> Result<PathBuf, VolumeError> {
-    let candidates = ["", ".gz"].map(|gz| path.with_file_name(format!("{stem}{ending}{gz}")));
+fn partner(path: &Path, stem: &str, extension: &str) -> Result<PathBuf, VolumeError> {
+    let candidates = ["", ".gz"].map(|gz| path.with_file_name(format!("{stem}{extension}{gz}")));
     candidates
         .iter()
         .find(|path| path.is_file())

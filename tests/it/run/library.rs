@@ -48,7 +48,7 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
     for record in table.records() {
         let record = record.unwrap();
         let stem = format!("heads/{0}/{0}_T1w", &record[0]);
-        let file = |ending: &str| folder.path().join(format!("{stem}{ending}.nii.gz"));
+        let file = |extension: &str| folder.path().join(format!("{stem}{extension}.nii.gz"));
         let scan = Inputs::scan(&file(""), None).read().unwrap();
         let predicted = predictor.predict(scan.case).unwrap();
         let truth = read_mask(&file("_brainmask")).unwrap();

@@ -72,7 +72,7 @@ fn a_wrong_file_is_told_what_is_wrong() {
     let (a, b, c, d) = (&cases[0].id, &cases[1].id, &cases[2].id, &cases[3].id);
     let fold = |train: &str, val: &str| format!("[{{train: [{train}], val: [{val}]}}]");
     let good = format!("{{train: [{a}, {b}], val: [{c}, {d}]}}");
-    for (ending, content, settings, message) in [
+    for (extension, content, settings, message) in [
         (
             "yaml",
             fold(&format!("{a}, {c}"), &format!("{b}, {d}")),
@@ -191,7 +191,7 @@ fn a_wrong_file_is_told_what_is_wrong() {
             "`train` or `validation`",
         ),
     ] {
-        let (_folder, yaml) = from_file(ending, &content, settings);
+        let (_folder, yaml) = from_file(extension, &content, settings);
         let why = why(&yaml, &cases);
         assert!(why.contains(message), "{content}: {why}");
     }

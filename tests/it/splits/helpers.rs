@@ -131,10 +131,10 @@ pub fn validations(folds: &[Fold]) -> BTreeMap<&str, usize> {
     times
 }
 
-/// Writes `content` to a file with the extension `ending`, and a `file` split that reads it.
-pub fn from_file(ending: &str, content: &str, settings: &str) -> (tempfile::TempDir, String) {
+/// Writes `content` to a file with the extension `extension`, and a `file` split that reads it.
+pub fn from_file(extension: &str, content: &str, settings: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("folds.{ending}"));
+    let path = folder.path().join(format!("folds.{extension}"));
     fs::write(&path, content).unwrap();
     let yaml = format!("{{file: {{path: {}{settings}}}}}", path.display());
     (folder, yaml)

@@ -87,11 +87,11 @@ proptest! {
         for yaml in SETTINGS {
             let folds = split(yaml).folds(&cases, seed).unwrap();
             let group = if yaml.contains("group: family") { ", group: family" } else { "" };
-            for (ending, content) in [
+            for (extension, content) in [
                 ("json", serde_json::to_string_pretty(&folds).unwrap()),
                 ("yaml", serde_yaml::to_string(&folds).unwrap()),
             ] {
-                let (_folder, file) = from_file(ending, &content, group);
+                let (_folder, file) = from_file(extension, &content, group);
                 prop_assert_eq!(split(&file).folds(&cases, seed + 1).unwrap(), folds.clone());
             }
         }

@@ -134,7 +134,7 @@ impl Checked {
 }
 
 /// Runs golden experiments again in a temporary folder and compares their results with those stored, or
-/// stores them. `report` is called with each as it is done. Of `run` the interrupter and the console are used.
+/// stores them. `report` is called with each as it is done. Only the interrupter and the console of `run` are used.
 ///
 /// # Errors
 ///

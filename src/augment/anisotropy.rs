@@ -70,7 +70,7 @@ pub struct AnisotropyParams {
     pub factor: f64,
 }
 
-/// Between which two slices that were kept a slice lies, and how far from the first.
+/// The two kept slices around a slice, and how far it lies from the first.
 type Between = (usize, usize, f32);
 
 impl Change for AnisotropyParams {
@@ -111,8 +111,8 @@ fn mix(low: &[f32], high: &[f32], part: f32, out: &mut [f32]) {
     }
 }
 
-/// For each of the `n` slices of an axis, between which two of those kept it lies. As many are kept,
-/// `factor` apart, as fit; beyond the first and last one these are repeated.
+/// For each of the `n` slices of an axis, the two kept slices around it. As many slices as fit are kept,
+/// `factor` apart; beyond the first and the last one, these are repeated.
 fn between(n: usize, factor: f64) -> Vec<Between> {
     let factor = factor.max(1.0);
     let kept = ((n as f64 / factor).floor() as usize).max(1);

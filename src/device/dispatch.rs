@@ -18,10 +18,10 @@ pub trait DeviceJob {
 ///
 /// # Errors
 ///
-/// When a GPU fails: see [`guard`].
+/// When a GPU fails: see [`catch_gpu_panic`].
 pub fn run_on<J: DeviceJob>(devices: &[DeviceName], job: J) -> Result<J::Output, DevicePanic> {
     let device = devices.first().copied().unwrap_or(DeviceName::Cpu);
-    guard(device, || dispatch(devices, job))
+    catch_gpu_panic(device, || dispatch(devices, job))
 }
 
 /// Runs `work` that uses `device`.
@@ -29,8 +29,8 @@ pub fn run_on<J: DeviceJob>(devices: &[DeviceName], job: J) -> Result<J::Output,
 /// # Errors
 ///
 /// When a GPU fails: what panics with it becomes an error, see [`catch_device_panic`]. On the processor a panic
-/// is a mistake in the program, and left alone.
-pub fn guard<T>(device: DeviceName, work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
+/// is a bug in the program, and is not caught.
+pub fn catch_gpu_panic<T>(device: DeviceName, work: impl FnOnce() -> T) -> Result<T, DevicePanic> {
     match device {
         DeviceName::Cpu => Ok(work()),
         DeviceName::Cuda(_) | DeviceName::Vulkan(_) => catch_device_panic(work),

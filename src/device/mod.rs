@@ -17,7 +17,7 @@ mod vulkan;
 use serde::Serialize;
 
 pub use cpu::{model as cpu_model, peak_memory_mib};
-pub use dispatch::{DeviceJob, check_precision, guard, run_on};
+pub use dispatch::{DeviceJob, catch_gpu_panic, check_precision, run_on};
 pub use error::DeviceError;
 pub use name::{DeviceChoice, DeviceName};
 pub use panic::{DevicePanic, catch_device_panic};

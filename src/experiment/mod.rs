@@ -159,8 +159,8 @@ pub struct Training {
     /// Samples that go through the network at once.
     #[schemars(range(min = 1))]
     pub batch_size: usize,
-    /// Batches whose gradients' mean is one optimiser step: what `batch_size` times this does, in the
-    /// memory of `batch_size`.
+    /// Batches per optimiser step, which takes the mean of their gradients: the effect of `batch_size` times
+    /// this, in the memory of `batch_size`.
     #[schemars(range(min = 1))]
     pub accumulate: usize,
     /// Part of the run over which the learning rate rises in a straight line before the schedule
@@ -175,8 +175,8 @@ pub struct Training {
     /// Largest size of each value of the gradient; larger ones are cut off, before `gradient_clip`.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub gradient_clip_value: Option<f64>,
-    /// Validates and keeps a running mean of the weights instead of the weights: how much of it each
-    /// step keeps, such as 0.999. It grows to that over the first steps.
+    /// Validates and saves a running mean of the weights instead of the weights. The value is the part of the
+    /// mean that each step keeps, such as 0.999; it grows to that over the first steps.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub ema: Option<f64>,
     /// Trains on pieces of the cases instead of on whole ones.

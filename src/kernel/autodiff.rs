@@ -205,11 +205,11 @@ impl Operation for TransposedConvolution {
 }
 
 #[derive(Clone, Debug)]
-struct Joining {
+struct ConcatChannels {
     shapes: [[usize; 5]; 2],
 }
 
-impl Operation for Joining {
+impl Operation for ConcatChannels {
     const RECOMPUTED: bool = true;
     const NEEDS_INPUTS: bool = false;
 
@@ -401,7 +401,7 @@ impl Kernels for Autodiff<Flex> {
         let dtype = first.dtype();
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
-        wrap(record([&first, &second], Joining { shapes }), dtype)
+        wrap(record([&first, &second], ConcatChannels { shapes }), dtype)
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {

@@ -19,8 +19,9 @@ pub fn conv3d<B: Backend>(
     let mut short = missing(&weight, options.stride);
     let [_, _, kernel @ ..] = weight.dims();
     if kernel == [1; 3] && options.groups == 1 {
-        // Burn 0.21 may multiply matrices instead, by whichever way it measures as the quickest. Those that it
-        // calls double_unit are wrong (of eight channels, say), and an image cut out of a longer one is misread.
+        // Burn 0.21 may multiply matrices instead, with the method that it measures as the fastest. The methods
+        // that it calls double_unit give wrong results (for eight channels, for example), and an image cut out
+        // of a longer one is misread.
         short[2] = short[2].max(1);
     }
     let reach = std::array::from_fn(|axis| short[axis] * options.dilation[axis]);

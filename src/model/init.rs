@@ -30,7 +30,7 @@ pub fn initialize<B: Backend, M: Module<B>>(module: M, seed: u64, scheme: Scheme
 struct Initialization {
     seed: u64,
     scheme: Scheme,
-    /// Name and container type of what we are in, from the root.
+    /// Names and container types of the modules around the current one, from the root.
     path: Vec<(String, String)>,
 }
 

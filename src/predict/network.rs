@@ -1,4 +1,4 @@
-//! A network on a device, whatever backend that takes.
+//! A network on a device, on the backend of that device.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::Array3;
 
 use super::PredictError;
-use crate::device::{DeviceError, DeviceJob, DeviceName, guard, run_on};
+use crate::device::{DeviceError, DeviceJob, DeviceName, catch_gpu_panic, run_on};
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, TrainingBackend};
 use crate::model;
@@ -63,7 +63,7 @@ impl<B: Kernels> Network for OnDevice<B> {
     fn probabilities(&self, image: &Array3<f32>) -> Result<Array3<f32>, PredictError> {
         let (x, y, z) = image.dim();
         let data = TensorData::new(image.iter().copied().collect(), [1, 1, x, y, z]);
-        let values: Vec<f32> = guard(self.name, || {
+        let values: Vec<f32> = catch_gpu_panic(self.name, || {
             let input = Tensor::<B, 5>::from_data(data, &self.device);
             let logits = self.network.forward(input);
             sigmoid(logits).into_data().iter::<f32>().collect()

@@ -23,7 +23,7 @@ pub use voxel_selection::VoxelSelection;
 
 /// What every step does: the contract of a member of [`Step`].
 ///
-/// The mask is what the network shall learn: at prediction time there is none, so no intensity step may
+/// The mask is what the network learns to predict: at prediction time there is none, so no intensity step may
 /// look at it. The region exists at both times.
 ///
 /// A field that is a path is marked in its schema by `#[schemars(extend("format" = "path"))]`: it is then

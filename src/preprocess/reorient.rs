@@ -11,7 +11,7 @@ use crate::volume::orientation::{AxisCodes, reoriented};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reorient {
-    /// The directions in which the voxel axes shall increase, such as `RAS`: to the Right, Anterior
+    /// The directions in which the voxel axes increase afterwards, such as `RAS`: to the Right, Anterior
     /// (front), Superior (top). Others are L, P and I.
     pub axes: AxisCodes,
 }

@@ -4,8 +4,8 @@ use burn::backend::Flex;
 
 use crate::experiment::Experiment;
 
-/// Whether each of a step's batches finds one of `count` devices, none is idle, and the step is the one that a
-/// single device would have made.
+/// Checks that each of a step's batches has a device, that none of the `count` devices is idle, and that the
+/// step is the same as on a single device.
 pub(super) fn check_sharing(experiment: &Experiment, count: usize) -> Result<(), String> {
     if count < 2 {
         return Ok(());

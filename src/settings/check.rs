@@ -140,7 +140,7 @@ impl Walk {
         }
     }
 
-    /// A value of several forms: what is reported is about the form that it comes nearest to.
+    /// A value of several forms: the faults of the form that it resembles most are reported.
     fn one_of(&mut self, value: &Value, shape: Shape<'_>, forms: &[Schema], key: &str) {
         let names: Vec<&str> = forms.iter().filter_map(name).collect();
         if names.len() == forms.len() {
@@ -318,7 +318,7 @@ fn name(form: &Schema) -> Option<&str> {
     form.get("const")?.as_str()
 }
 
-/// Whether it is still open what the value is, because an environment variable is not set.
+/// Whether the value is still unknown, because an environment variable is not set.
 fn asks_environment(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.contains("${"))
 }

@@ -161,7 +161,7 @@ impl Diagnostic {
         };
         let room = line.trim_end().chars().count().saturating_sub(start);
         let carets = "^".repeat(characters.len().min(room).max(1));
-        // The caret stands right only if what is before it is as wide.
+        // The caret is in the right place only if the text before it has the same width.
         let indent: String = line
             .chars()
             .take(start)

@@ -254,7 +254,7 @@ mod tests {
         pub enum Filter: FilterKernel, listed as "filters" {
             /// The weighted mean of a sample and its neighbours.
             "blur" => blur::Blur,
-            /// The contrary.
+            /// The opposite.
             "sharpen" => sharpen::Sharpen,
         }
     }

@@ -55,7 +55,7 @@ fn overlay(
         // `unet` over `{unet: {…}}` is the same member with nothing changed.
         (Some(old @ Value::Mapping(_)), new @ Value::String(_)) if member(old) == member(&new) => {}
         (_, value) => {
-            forget(origins, path);
+            remove_origins(origins, path);
             base.insert(key, value);
         }
     }
@@ -76,7 +76,7 @@ fn member_of(map: &Mapping) -> Option<&str> {
     }
 }
 
-fn forget(origins: &mut Origins, path: &str) {
+fn remove_origins(origins: &mut Origins, path: &str) {
     let inside = format!("{path}.");
     origins.retain(|key, _| key != path && !key.starts_with(&inside));
 }

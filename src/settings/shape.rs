@@ -1,4 +1,4 @@
-//! Finding one's way in a JSON schema: what a key's value may be.
+//! Navigation in a JSON schema: what a key's value may be.
 
 use serde_json::Value as Schema;
 

@@ -123,7 +123,7 @@ impl Predefined {
         if !unlisted.is_empty() && !self.skip_unlisted {
             return Err(format!(
                 "fold {index} leaves out {} of {} cases: {}. Add them to a side, or set \
-                 `skip_unlisted: true` if they shall neither train nor validate.",
+                 `skip_unlisted: true` if they are to be used in neither training nor validation.",
                 unlisted.len(),
                 known.len(),
                 some(&unlisted)

@@ -16,10 +16,10 @@ use crate::jobs::{ExecutorError, Job, JobId, Outcome, Pool, State};
 /// Most tasks of an array: Slurm's MaxArraySize is 1001 unless it is set.
 const LARGEST_ARRAY: usize = 1000;
 
-/// How many looks in a row must find a task gone before it has failed.
+/// How many polls in a row must find a task gone before it counts as failed.
 const LOOKS: usize = 6;
 
-/// How long Slurm may be out of reach before that is an error.
+/// How long Slurm may be unreachable before that is an error.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// [`Slurm`] at work.
@@ -32,7 +32,7 @@ pub(in crate::jobs) struct SlurmPool {
     record: Record,
     /// The last known state of each task in flight.
     seen: HashMap<Key, State>,
-    /// How often in a row each task was found gone.
+    /// How many polls in a row found each task gone.
     gone: HashMap<Key, usize>,
     /// Outcomes that the caller got and has not yet confirmed.
     unconfirmed: Vec<(Key, Outcome)>,
@@ -185,7 +185,7 @@ impl SlurmPool {
         Ok(())
     }
 
-    /// Slurm's queue; none while Slurm is out of reach for a while.
+    /// Slurm's queue; none while Slurm is unreachable for a short time.
     fn queue(&mut self) -> Result<Option<Queue>, ExecutorError> {
         match self.commands.squeue() {
             Ok(queue) => {

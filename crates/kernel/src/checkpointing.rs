@@ -50,7 +50,7 @@ pub(super) fn keeping<B: Backend, const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Affine, reference};
+    use crate::{Affine, reference};
     use burn::backend::Flex;
     use burn::tensor::Distribution;
 

@@ -63,7 +63,7 @@
 //! | [`layout`] | the files of a results folder, by name; typed readers of its tables |
 //! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | means and paired tests; progress; atomic files; keyed random streams; locks |
 
-#![warn(missing_docs)]
+pub use calvaria_kernel as kernel;
 
 pub mod augment;
 pub mod bench;
@@ -79,7 +79,6 @@ pub mod families;
 pub mod files;
 pub mod golden;
 pub mod jobs;
-pub mod kernel;
 pub mod layout;
 pub mod loss;
 pub mod metric;

@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn sources_that_are_not_those_of_the_build_give_no_commit() {
         let folder = tempfile::tempdir().unwrap();
-        for part in [".git", "src"] {
+        for part in [".git", "crates", "src"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
         }
         for file in ["Cargo.toml", "Cargo.lock", "build.rs", "src/lib.rs"] {

@@ -10,7 +10,9 @@ pub fn files(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = ["Cargo.lock", "Cargo.toml", "build.rs"]
         .map(|name| root.join(name))
         .to_vec();
-    find(&root.join("src"), &mut found)?;
+    for folder in ["src", "crates"] {
+        find(&root.join(folder), &mut found)?;
+    }
     found.sort();
     Ok(found)
 }
@@ -21,7 +23,7 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let extension = path.extension().unwrap_or_default();
         if path.is_dir() {
             find(&path, found)?;
-        } else if ["css", "js", "rs", "sh", "ttf"]
+        } else if ["css", "js", "rs", "sh", "toml", "ttf"]
             .iter()
             .any(|known| extension == *known)
         {

@@ -50,7 +50,7 @@ pub(super) fn keeping<B: Backend, const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{ScaleShift, reference};
+    use crate::{ScaleShift, reference};
     use burn::backend::Flex;
     use burn::tensor::Distribution;
 

@@ -1,6 +1,6 @@
 use super::simd::Isa;
 use super::*;
-use crate::kernel::conv_transpose3d::{self, ConvTransposeShape};
+use crate::conv_transpose3d::{self, ConvTransposeShape};
 use proptest::prelude::*;
 
 /// Values in -1..1 that look random.

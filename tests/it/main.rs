@@ -22,7 +22,6 @@ mod jobs {
 }
 mod kernels;
 mod losses {
-    mod half;
     mod reference;
 }
 mod metrics {

@@ -93,7 +93,7 @@ fn evaluate_scores_a_mask_against_itself_and_refuses_another_grid() {
         .arg("--nsd-tolerance=-1")
         .assert()
         .code(2)
-        .stderr(contains("nsd_tolerance is -1"));
+        .stderr(contains("nsd_tolerance must be at least 0, not -1"));
     calvaria()
         .arg("evaluate")
         .args([&a, &b])

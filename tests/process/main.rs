@@ -1,4 +1,4 @@
-//! Losses where the backend's own precision is half. A program apart: a backend's precision is set once.
+//! What needs a process of its own: losses where the precision of the backend is half, which is set once per process.
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, FloatDType, IntDType, Tensor, TensorData, set_default_dtypes};

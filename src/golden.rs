@@ -77,7 +77,7 @@ pub enum CheckError {
         /// Its name.
         experiment: String,
         /// Why.
-        source: RunError,
+        source: Box<RunError>,
     },
     /// New results could not be stored, or a run's not be read.
     #[error(transparent)]
@@ -161,7 +161,7 @@ pub fn check(
     for (file, Resolved { experiment, .. }) in files.iter().zip(&loaded) {
         let runs = run::run(experiment, &run).map_err(|source| CheckError::Run {
             experiment: experiment.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         let now = Golden::of(&runs, &device::names(&[device])).map_err(CheckError::Results)?;
         report(&compare_or_store(file, now, reason)?);

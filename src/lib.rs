@@ -41,7 +41,7 @@
 //! |---|---|
 //! | [`cli`] | one file per subcommand, each a thin layer over the library |
 //! | [`golden`] | stored results of fixed-seed experiments, and what changed since |
-//! | [`bench`] | how long an experiment's network takes per step and prediction |
+//! | [`mod@bench`] | how long an experiment's network takes per step and prediction |
 //! | [`families`] | the list of families, for listings and tests |
 //! | [`sweep`] | many trials of one experiment: the driver, the study's record, its pages |
 //! | [`search`] | space, samplers, pruners, importance: mathematics |

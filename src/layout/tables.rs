@@ -102,7 +102,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads [`RunFolder::metrics`] or [`RunFolder::cases`].
+    /// Reads [`RunFolder::metrics`](super::RunFolder::metrics) or [`RunFolder::cases`](super::RunFolder::cases).
     ///
     /// # Errors
     ///

@@ -36,7 +36,7 @@ fn outcome(run: &Path) -> BTreeMap<&'static str, Vec<u8>> {
         .iter()
         .map(|name| (*name, fs::read(run.join(name)).unwrap()))
         .collect();
-    let mut history = RunFolder::new(&run).read_metrics().unwrap();
+    let mut history = RunFolder::new(run).read_metrics().unwrap();
     history.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
     outcome.insert("metrics.csv", format!("{history:?}").into_bytes());
     outcome

@@ -34,8 +34,8 @@
 //!
 //! # Map
 //!
-//! Dependencies point down: a module uses only what stands below it. CONTRIBUTING.md says what belongs where
-//! and how to add a member to a family.
+//! Dependencies point down: a module uses only what stands below it. What needs no Burn lies in packages of its
+//! own under `crates/`. CONTRIBUTING.md says what belongs where and how to add a member to a family.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -63,9 +63,10 @@
 //! | [`layout`] | the files of a results folder, by name; typed readers of its tables |
 //! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | means and paired tests; progress; atomic files; keyed random streams; locks |
 
-pub use calvaria_kernel as kernel;
+pub use calvaria_base::{family, files, random, settings, statistics, sync};
+pub use calvaria_imaging::{augment, plot, preprocess, volume};
+pub use {calvaria_kernel as kernel, calvaria_search as search};
 
-pub mod augment;
 pub mod bench;
 // The unit tests need no command line, and are built sooner without one.
 #[cfg(not(test))]
@@ -76,7 +77,6 @@ pub mod device;
 pub mod evaluate;
 pub mod experiment;
 pub mod families;
-pub mod files;
 pub mod golden;
 pub mod jobs;
 pub mod layout;
@@ -84,21 +84,13 @@ pub mod loss;
 pub mod metric;
 pub mod model;
 pub mod optimizer;
-pub mod plot;
 pub mod predict;
-pub mod preprocess;
-pub mod random;
 pub mod report;
 pub mod run;
 pub mod schedule;
-pub mod search;
-pub mod settings;
-pub mod statistics;
 pub mod sweep;
-pub mod sync;
 pub mod track;
 pub mod train;
-pub mod volume;
 
 pub use experiment::load;
 pub use predict::Predictor;

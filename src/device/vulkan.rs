@@ -92,7 +92,7 @@ fn ask() -> Result<Adapters, String> {
 ///
 /// # Panics
 ///
-/// When there is no such device: [`super::resolve`] reports that before.
+/// If the device does not exist. [`super::resolve`] reports that before.
 pub fn device(index: usize) -> WgpuDevice {
     let adapters = adapters().unwrap_or_default();
     let Some((device, _)) = adapters.into_iter().nth(index) else {

@@ -90,7 +90,7 @@ impl Loss {
     ///
     /// # Panics
     ///
-    /// When there are no outputs, or one has a size other than these.
+    /// If `logits` is empty, or if an output has another size.
     pub fn forward_deep<B: Backend>(
         &self,
         outputs: Vec<Tensor<B, 5>>,

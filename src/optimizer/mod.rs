@@ -1,22 +1,23 @@
 //! How weights follow gradients. One file per member; most of the arithmetic is Burn's.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
-use burn::optim::adaptor::OptimizerAdaptor;
+use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{GradientsParams, MultiGradientsParams, SimpleOptimizer};
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError};
+use burn::record::{FullPrecisionSettings, Record};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use thiserror::Error;
 
 use crate::settings::Fault;
 use crate::sync::lock;
 
 /// What every optimiser provides: the contract of a member of [`Optimizer`].
 pub trait UpdateRule {
-    /// What happens to one tensor.
-    type Rule<B: Backend>: SimpleOptimizer<B>;
+    /// What happens to the values of a parameter, each by itself.
+    type Rule<B: Backend>: SimpleOptimizer<B> + 'static;
 
     /// The learning rate that the schedule multiplies.
     fn learning_rate(&self) -> f64;
@@ -59,149 +60,153 @@ fn penalty(weight_decay: f64) -> Option<WeightDecayConfig> {
     (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
 }
 
-/// An optimiser in the middle of a run. Clones share one state, so that a checkpoint has what the learner's
-/// copy has accumulated.
-pub struct OptimizerState<B: AutodiffBackend, M: AutodiffModule<B>>(Arc<Mutex<Running<B, M>>>);
-
-/// Declares the running state of each member.
-macro_rules! running {
-    ($($member:ident,)+) => {
-        enum Running<B: AutodiffBackend, M: AutodiffModule<B>> {
-            $($member(ParamGroups<<$member as UpdateRule>::Rule<B::InnerBackend>, B, M>),)+
-        }
-
-        impl Optimizer {
-            /// The optimiser at the start of a run.
-            pub fn init<B: AutodiffBackend, M: AutodiffModule<B>>(&self) -> OptimizerState<B, M> {
-                OptimizerState(Arc::new(Mutex::new(match self {
-                    $(Self::$member(member) => Running::$member(ParamGroups::of(member)),)+
-                })))
-            }
-        }
-
-        /// Does the same with whichever optimiser is running.
-        macro_rules! with_running {
-            ($running:expr, $optimizer:ident => $work:expr) => {
-                match $running { $(Running::$member($optimizer) => $work,)+ }
-            };
-        }
-    };
-}
-
-for_members!(running!);
-
 impl Optimizer {
     /// The learning rate that the schedule multiplies.
     pub fn learning_rate(&self) -> f64 {
         with_member!(self, member => member.learning_rate())
     }
-}
 
-/// One rule for convolutions' weights and one for norms and biases: their weight decays may differ.
-struct ParamGroups<O: SimpleOptimizer<B::InnerBackend>, B: AutodiffBackend, M: AutodiffModule<B>> {
-    weights: OptimizerAdaptor<O, M, B>,
-    rest: OptimizerAdaptor<O, M, B>,
-}
-
-impl<O, B, M> ParamGroups<O, B, M>
-where
-    O: SimpleOptimizer<B::InnerBackend>,
-    B: AutodiffBackend,
-    M: AutodiffModule<B>,
-{
-    /// Both at the start of a run.
-    fn of(member: &impl UpdateRule<Rule<B::InnerBackend> = O>) -> Self {
-        let (decay, of_norms) = member.weight_decay();
-        let rule = |decay: f64| member.rule::<B::InnerBackend>(decay);
-        Self {
-            weights: rule(decay).into(),
-            rest: rule(if of_norms { decay } else { 0.0 }).into(),
-        }
+    /// The optimiser at the start of a run.
+    pub fn init<B: AutodiffBackend>(&self) -> OptimizerState<B> {
+        OptimizerState(Arc::new(Mutex::new(with_member!(self, member => {
+            let (decay, norms_decay) = member.weight_decay();
+            Box::new(Running {
+                weights: member.rule::<B::InnerBackend>(decay),
+                norms: member.rule::<B::InnerBackend>(if norms_decay { decay } else { 0.0 }),
+                states: BTreeMap::new(),
+            })
+        }))))
     }
+}
 
-    fn step(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        use burn::optim::Optimizer as _;
-        let mut split = SplitNorms {
-            all: grads,
-            norms: GradientsParams::new(),
+/// A state cannot be written or read: it is damaged, or that of another optimiser.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// It cannot be written.
+    #[error("the optimiser's state cannot be encoded: {0}")]
+    Write(#[from] rmp_serde::encode::Error),
+    /// It cannot be read.
+    #[error("the optimiser's state cannot be decoded: {0}")]
+    Read(#[from] rmp_serde::decode::Error),
+}
+
+/// Any rule with what it has accumulated.
+///
+/// A network's parameters go through it as flat tensors: with a type for each rank, each rule's code would be
+/// compiled again for each of them, and for each network.
+trait Update<B: Backend>: Send {
+    /// The parameter's values, flat, after a step.
+    fn step(
+        &mut self,
+        rate: f64,
+        of: Parameter,
+        values: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+    ) -> Tensor<B, 1>;
+
+    fn to_bytes(&self) -> Result<Vec<u8>, StateError>;
+
+    fn load_bytes(&mut self, bytes: &[u8], device: &B::Device) -> Result<(), StateError>;
+}
+
+/// Which parameter a step is for.
+struct Parameter {
+    id: ParamId,
+    /// Whether it belongs to a norm, or is a bias: a tensor of one axis.
+    is_norm: bool,
+}
+
+/// One rule for convolutions' weights and one for norms and biases, whose weight decays may differ.
+struct Running<B: Backend, R: SimpleOptimizer<B>> {
+    weights: R,
+    norms: R,
+    /// What is accumulated for each parameter, by its id.
+    states: BTreeMap<u64, R::State<1>>,
+}
+
+impl<B: Backend, R: SimpleOptimizer<B>> Update<B> for Running<B, R> {
+    fn step(
+        &mut self,
+        rate: f64,
+        of: Parameter,
+        values: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+    ) -> Tensor<B, 1> {
+        let rule = if of.is_norm {
+            &self.norms
+        } else {
+            &self.weights
         };
-        module.visit(&mut split);
-        let module = self.weights.step(lr, module, split.all);
-        self.rest.step(lr, module, split.norms)
+        let id = of.id.val();
+        let (values, state) = rule.step(rate, values, gradient, self.states.remove(&id));
+        self.states.extend(state.map(|state| (id, state)));
+        values
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, RecorderError> {
-        use burn::optim::Optimizer as _;
-        let groups = (self.weights.to_record(), self.rest.to_record());
-        Recorder::<B>::record(&StateRecorder::default(), groups, ())
+    fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        let states = self.states.iter();
+        let items: Vec<_> = states
+            .map(|(id, state)| (id, state.clone().into_item::<FullPrecisionSettings>()))
+            .collect();
+        Ok(rmp_serde::to_vec_named(&items)?)
     }
 
-    fn load_bytes(&mut self, bytes: Vec<u8>, device: &B::Device) -> Result<(), RecorderError> {
-        use burn::optim::Optimizer as _;
-        let (weights, rest) = Recorder::<B>::load(&StateRecorder::default(), bytes, device)?;
-        self.weights = self.weights.clone().load_record(weights);
-        self.rest = self.rest.clone().load_record(rest);
+    fn load_bytes(&mut self, bytes: &[u8], device: &B::Device) -> Result<(), StateError> {
+        let items: Vec<(u64, <R::State<1> as Record<B>>::Item<FullPrecisionSettings>)> =
+            rmp_serde::from_slice(bytes)?;
+        let states = items.into_iter();
+        self.states = states
+            .map(|(id, item)| {
+                (
+                    id,
+                    R::State::from_item::<FullPrecisionSettings>(item, device),
+                )
+            })
+            .collect();
         Ok(())
     }
 }
 
-/// Takes the gradients of norms and biases (tensors of one axis) out of all.
-struct SplitNorms {
-    all: GradientsParams,
-    norms: GradientsParams,
-}
+/// An optimiser in the middle of a run. Clones share one state, so that a checkpoint has what the learner's
+/// copy has accumulated.
+pub struct OptimizerState<B: AutodiffBackend>(Arc<Mutex<Box<dyn Update<B::InnerBackend>>>>);
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for SplitNorms {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if D == 1
-            && let Some(grad) = self.all.remove::<B::InnerBackend, D>(param.id)
-        {
-            self.norms.register::<B::InnerBackend, D>(param.id, grad);
-        }
-    }
-}
-
-type StateRecorder = NamedMpkBytesRecorder<FullPrecisionSettings>;
-
-impl<B: AutodiffBackend, M: AutodiffModule<B>> OptimizerState<B, M> {
-    // A panic while holding the lock ends the run; the state is then not used again.
-    fn running(&self) -> MutexGuard<'_, Running<B, M>> {
-        lock(&self.0)
-    }
-
+impl<B: AutodiffBackend> OptimizerState<B> {
     /// Everything accumulated so far, for a checkpoint.
     ///
     /// # Errors
     ///
-    /// When Burn cannot serialise it.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, RecorderError> {
-        with_running!(&*self.running(), optimizer => optimizer.to_bytes())
+    /// If it cannot be encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+        lock(&self.0).to_bytes()
     }
 
     /// Continues from what [`to_bytes`](Self::to_bytes) gave.
     ///
     /// # Errors
     ///
-    /// When the bytes are damaged or from another optimiser.
-    pub fn load_bytes(&self, bytes: Vec<u8>, device: &B::Device) -> Result<(), RecorderError> {
-        with_running!(&mut *self.running(), optimizer => optimizer.load_bytes(bytes, device))
+    /// If the bytes are damaged or those of another optimiser.
+    pub fn load_bytes(&self, bytes: &[u8], device: &B::Device) -> Result<(), StateError> {
+        lock(&self.0).load_bytes(bytes, device)
     }
 }
 
-impl<B: AutodiffBackend, M: AutodiffModule<B>> Clone for OptimizerState<B, M> {
+impl<B: AutodiffBackend> Clone for OptimizerState<B> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<B: AutodiffBackend, M: AutodiffModule<B>> burn::optim::Optimizer<M, B>
-    for OptimizerState<B, M>
-{
+impl<B: AutodiffBackend, M: AutodiffModule<B>> burn::optim::Optimizer<M, B> for OptimizerState<B> {
     // Checkpoints go through `to_bytes`: the record's type would depend on the member.
     type Record = ();
 
     fn step(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        with_running!(&mut *self.running(), optimizer => optimizer.step(lr, module, grads))
+        module.map(&mut Step::<B> {
+            rate: lr,
+            grads,
+            update: &mut **lock(&self.0),
+        })
     }
 
     fn step_multi(&mut self, _lr: f64, _module: M, _grads: MultiGradientsParams) -> M {
@@ -212,5 +217,32 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> burn::optim::Optimizer<M, B>
 
     fn load_record(self, (): ()) -> Self {
         self
+    }
+}
+
+/// A step on its way through a module.
+struct Step<'a, B: AutodiffBackend> {
+    rate: f64,
+    grads: GradientsParams,
+    update: &'a mut dyn Update<B::InnerBackend>,
+}
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Step<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let Some(gradient) = self.grads.remove::<B::InnerBackend, D>(param.id) else {
+            return param;
+        };
+        let of = Parameter {
+            id: param.id,
+            is_norm: D == 1,
+        };
+        param.map(|values| {
+            let tracked = values.is_require_grad();
+            let shape = values.shape();
+            let flat = [shape.num_elements()];
+            let (values, gradient) = (values.inner().reshape(flat), gradient.reshape(flat));
+            let values = self.update.step(self.rate, of, values, gradient);
+            Tensor::from_inner(values.reshape(shape)).set_require_grad(tracked)
+        })
     }
 }

@@ -213,7 +213,7 @@ impl<'a> Preparation<'a> {
 ///
 /// # Errors
 ///
-/// When there is no such case, or one cannot be prepared.
+/// If a case does not exist or cannot be prepared.
 pub fn prepare_case(
     experiment: &Experiment,
     id: Option<&str>,

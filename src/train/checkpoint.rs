@@ -113,7 +113,7 @@ impl Checkpoints {
         &self,
         model: &Segmenter<B>,
         averaged: Option<&Segmenter<B::InnerBackend>>,
-        optimizer: &OptimizerState<B, Segmenter<B>>,
+        optimizer: &OptimizerState<B>,
         progress: &Progress,
     ) -> Result<(), CheckpointError> {
         let last = progress.history.len();
@@ -146,14 +146,14 @@ impl Checkpoints {
     pub fn resume<B: AutodiffBackend>(
         &self,
         model: Segmenter<B>,
-        optimizer: &OptimizerState<B, Segmenter<B>>,
+        optimizer: &OptimizerState<B>,
         device: &B::Device,
     ) -> Result<Resumed<B>, CheckpointError> {
         let bytes = std::fs::read(self.state()).map_err(|e| self.unusable(e.to_string()))?;
         let state: State =
             rmp_serde::from_slice(&bytes).map_err(|e| self.unusable(e.to_string()))?;
         optimizer
-            .load_bytes(state.optimizer, device)
+            .load_bytes(&state.optimizer, device)
             .map_err(|e| self.unusable(e.to_string()))?;
         let averaged = (state.averaged)
             .map(|averaged| averaged.load(model.valid()))

@@ -52,7 +52,7 @@ impl<'a> Session<'a> {
             unreachable!("a job is run on at least one device");
         };
         let training = &self.experiment.train;
-        let optimizer = self.experiment.optimizer.init::<B, Segmenter<B>>();
+        let optimizer = self.experiment.optimizer.init::<B>();
         let start = self.start(&optimizer, device)?;
         let done = start.progress.history.len();
         let progress = Arc::new(Mutex::new(start.progress));
@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
     /// A new network, or the one of the last checkpoint.
     fn start<B: TrainingBackend>(
         &self,
-        optimizer: &OptimizerState<B, Segmenter<B>>,
+        optimizer: &OptimizerState<B>,
         device: &B::Device,
     ) -> Result<Resumed<B>, TrainError> {
         let network = (self.experiment.model).init::<B>(self.experiment.seed, device);

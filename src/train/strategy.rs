@@ -30,8 +30,7 @@ use crate::sync::lock;
 use crate::track::TensorBoard;
 
 /// The parts that burn-train puts together.
-pub type Components<B> =
-    LearningComponentsMarker<B, LearningRate, Segmenter<B>, OptimizerState<B, Segmenter<B>>>;
+pub type Components<B> = LearningComponentsMarker<B, LearningRate, Segmenter<B>, OptimizerState<B>>;
 
 type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
 
@@ -39,7 +38,7 @@ type Processor<B> = SupervisedTrainingEventProcessor<Components<B>>;
 /// `metrics.csv` and a checkpoint; stops early where that was asked for.
 pub struct Strategy<B: TrainingBackend> {
     /// Shares its state with the learner's optimiser.
-    pub optimizer: OptimizerState<B, Segmenter<B>>,
+    pub optimizer: OptimizerState<B>,
     /// Length and pace.
     pub training: Training,
     /// Where checkpoints go.

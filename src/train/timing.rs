@@ -48,7 +48,7 @@ pub fn time_steps<B: TrainingBackend>(
     let precision = experiment.train.precision;
     let mut network = experiment.model.init::<B>(experiment.seed, device);
     let parameters = network.parameter_count();
-    let mut optimizer = experiment.optimizer.init::<B, Segmenter<B>>();
+    let mut optimizer = experiment.optimizer.init::<B>();
     let rate = experiment.optimizer.learning_rate();
     let (mut forward, mut backward, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..=steps {

@@ -92,11 +92,7 @@ fn layer([weight, bias]: &Pair) -> Layer<Ad> {
     }
 }
 
-fn step(
-    optimizer: &mut OptimizerState<Ad, Layer<Ad>>,
-    layer: Layer<Ad>,
-    [weight, bias]: &Pair,
-) -> Layer<Ad> {
+fn step(optimizer: &mut OptimizerState<Ad>, layer: Layer<Ad>, [weight, bias]: &Pair) -> Layer<Ad> {
     let mut grads = GradientsParams::new();
     grads.register::<Flex, 5>(layer.weight.id, tensor(weight, SHAPE));
     grads.register::<Flex, 1>(layer.bias.id, tensor(bias, [3]));
@@ -119,7 +115,7 @@ fn parse(yaml: &str) -> Optimizer {
 fn every_optimizer_steps_as_its_reference_does() {
     let expected = expected();
     for (name, yaml) in OPTIMIZERS {
-        let mut optimizer = parse(yaml).init::<Ad, Layer<Ad>>();
+        let mut optimizer = parse(yaml).init::<Ad>();
         let mut layer = layer(&expected.start);
         for (number, gradient) in expected.gradients.iter().enumerate() {
             layer = step(&mut optimizer, layer, gradient);
@@ -147,15 +143,15 @@ fn every_optimizer_has_a_reference() {
 fn an_optimizer_continues_where_it_was_saved() {
     let expected = expected();
     for (name, yaml) in OPTIMIZERS {
-        let mut whole = parse(yaml).init::<Ad, Layer<Ad>>();
+        let mut whole = parse(yaml).init::<Ad>();
         let halfway = expected.gradients[..3]
             .iter()
             .fold(layer(&expected.start), |layer, gradient| {
                 step(&mut whole, layer, gradient)
             });
-        let mut resumed = parse(yaml).init::<Ad, Layer<Ad>>();
+        let mut resumed = parse(yaml).init::<Ad>();
         let saved = whole.to_bytes().unwrap();
-        resumed.load_bytes(saved, &Default::default()).unwrap();
+        resumed.load_bytes(&saved, &Default::default()).unwrap();
         let end = |optimizer: &mut _| {
             let rest = expected.gradients[3..].iter();
             values(&rest.fold(halfway.clone(), |layer, gradient| {
@@ -169,10 +165,10 @@ fn an_optimizer_continues_where_it_was_saved() {
 #[test]
 fn a_state_of_another_optimizer_is_refused() {
     let expected = expected();
-    let mut adam = parse("adam").init::<Ad, Layer<Ad>>();
+    let mut adam = parse("adam").init::<Ad>();
     step(&mut adam, layer(&expected.start), &expected.gradients[0]);
-    let sgd = parse("sgd").init::<Ad, Layer<Ad>>();
+    let sgd = parse("sgd").init::<Ad>();
     let device = Default::default();
-    assert!(sgd.load_bytes(adam.to_bytes().unwrap(), &device).is_err());
-    assert!(adam.load_bytes(b"no state".to_vec(), &device).is_err());
+    assert!(sgd.load_bytes(&adam.to_bytes().unwrap(), &device).is_err());
+    assert!(adam.load_bytes(b"no state", &device).is_err());
 }

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parzen::Parzen;
 use super::{Observation, Outcome, SamplingMethod, Stream, TrialSeed, draw_new, random};
-use crate::search::parameter::Parameter;
-use crate::search::space::{Assignment, Space};
+use crate::parameter::Parameter;
+use crate::space::{Assignment, Space};
 
 /// Tree-structured Parzen estimator: of some candidates, drawn where the best tenth of all trials lie,
 /// the one at which these are densest relative to all others. Parameters that always have values together

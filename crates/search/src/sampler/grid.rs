@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Observation, SamplingMethod, TrialSeed};
-use crate::search::space::{Assignment, Space};
+use crate::space::{Assignment, Space};
 
 /// Every combination of every parameter's values, the last parameter varying fastest. Ranges need
 /// `points`. Where parameters differ much in importance, random search finds better values in as many

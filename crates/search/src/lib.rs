@@ -1,5 +1,7 @@
 //! Searching for better settings: pure mathematics. Nothing here runs anything or touches a file.
 
+pub use calvaria_base::{family, random, settings, statistics};
+
 mod forest;
 pub mod importance;
 pub mod objective;

@@ -103,10 +103,11 @@ fn missing(file: &Path) -> String {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
     };
-    let beside = file
-        .parent()
-        .and_then(|folder| std::fs::read_dir(folder).ok());
-    let beside = beside.into_iter().flatten().flatten();
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let beside = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut beside: Vec<String> = beside.filter_map(|entry| name(&entry.path())).collect();
     beside.sort();
     let beside: Vec<&str> = beside.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PruningRule, Rival};
-use crate::search::objective::Goal;
+use crate::objective::Goal;
 
 /// Every trial runs to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

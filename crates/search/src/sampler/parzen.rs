@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 use statrs::function::erf::erfc;
 
-use crate::search::parameter::Domain;
+use crate::parameter::Domain;
 
 /// A density over several parameters, on the scales of their [`Domain::bounds`].
 pub struct Parzen<'a> {
@@ -232,7 +232,7 @@ mod tests {
     use serde_yaml::Value;
 
     use super::*;
-    use crate::search::Space;
+    use crate::Space;
 
     const SPACE: &str = "
         real: {uniform: [-2, 3]}
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn densities_are_those_that_optuna_estimates() {
         let space: Space = serde_yaml::from_str(SPACE).unwrap();
-        let text = include_str!("../../../tests/fixtures/sweep/parzen.json");
+        let text = include_str!("../../../../tests/fixtures/sweep/parzen.json");
         let expected: Expected = serde_json::from_str(text).unwrap();
         for case in expected.cases {
             let domains = space

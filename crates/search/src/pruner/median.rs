@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PruningRule, Rival};
-use crate::search::objective::Goal;
+use crate::objective::Goal;
 
 /// Stops a trial whose objective is worse than the median of what the trials that finished had at the
 /// same epoch.

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Observation, SamplingMethod, Stream, TrialSeed, draw_new};
-use crate::search::space::{Assignment, Space};
+use crate::space::{Assignment, Space};
 
 /// Every parameter evenly at random, whatever the results of other trials. A parameter's draws do not change when
 /// others join the space.

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PruningRule, Rival};
-use crate::search::objective::Goal;
+use crate::objective::Goal;
 use crate::settings::Fault;
 
 /// Asynchronous successive halving: at each rung a trial continues if it is among the best `1 / reduction` of

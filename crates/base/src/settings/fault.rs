@@ -54,10 +54,14 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
-            "" => f.write_str(&self.message),
-            path => write!(f, "{path}: {}", self.message),
+        let names_itself = self
+            .message
+            .strip_prefix(&self.path)
+            .is_some_and(|rest| rest.starts_with(' '));
+        if self.path.is_empty() || names_itself {
+            return f.write_str(&self.message);
         }
+        write!(f, "{}: {}", self.path, self.message)
     }
 }
 
@@ -132,5 +136,13 @@ mod tests {
             Faults(faults).to_string(),
             "model.unet.levels: too many; model.unet: no"
         );
+    }
+
+    #[test]
+    fn a_key_is_named_once() {
+        let fault = Fault::new("weight", "weight must be at least 0");
+        assert_eq!(fault.to_string(), "weight must be at least 0");
+        let fault = Fault::new("weight", "weights are not read here");
+        assert_eq!(fault.to_string(), "weight: weights are not read here");
     }
 }

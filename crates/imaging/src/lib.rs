@@ -1,0 +1,11 @@
+//! Images without a network: volumes and NIfTI files, preprocessing, augmentation, plots.
+//!
+//! A package of its own, compiled as one unit beside Burn: its loops over voxels are fast because small functions are
+//! inlined into them.
+
+pub use calvaria_base::{family, files, random, settings, statistics};
+
+pub mod augment;
+pub mod plot;
+pub mod preprocess;
+pub mod volume;

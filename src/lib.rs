@@ -64,7 +64,7 @@
 //! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | means and paired tests; progress; atomic files; keyed random streams; locks |
 
 pub use calvaria_base::{family, files, random, settings, statistics, sync};
-pub use calvaria_imaging::{augment, plot, preprocess, volume};
+pub use calvaria_imaging::{augment, metric, plot, preprocess, volume};
 pub use {calvaria_kernel as kernel, calvaria_search as search};
 
 pub mod bench;
@@ -81,7 +81,6 @@ pub mod golden;
 pub mod jobs;
 pub mod layout;
 pub mod loss;
-pub mod metric;
 pub mod model;
 pub mod optimizer;
 pub mod predict;

@@ -1,7 +1,6 @@
 //! From a raw scan to a mask on the scan's own grid.
 
 mod brain;
-mod component;
 mod network;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +8,6 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use brain::{OutputFiles, cut_out};
-pub use component::keep_largest;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
@@ -19,7 +17,7 @@ use crate::preprocess::{CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
-use crate::volume::{Grid, Volume, VolumeError};
+use crate::volume::{Grid, Volume, VolumeError, keep_largest};
 use network::Network;
 
 /// A scan could not be segmented.

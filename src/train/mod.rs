@@ -1,6 +1,7 @@
 //! Training one network on one fold, on burn-train.
 
 mod checkpoint;
+mod counts;
 mod ema;
 mod finite;
 mod gradient;
@@ -20,6 +21,7 @@ use burn_train::Interrupter;
 use thiserror::Error;
 
 pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
+pub use counts::{Counts, soft_counts};
 pub use learning_rate::LearningRate;
 pub use objective::OwnLoss;
 pub use segmenter::{Segmenter, StepRecord};

@@ -7,11 +7,11 @@ use burn::tensor::{Tensor, TensorData};
 use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use ndarray::ArrayView3;
 
+use super::counts::{Counts, soft_counts};
 use super::objective::{Objective, OwnLoss};
 use crate::dataset::Batch;
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, Precision, TrainingBackend, with_checkpointing};
-use crate::metric::{Counts, soft_counts};
 use crate::model::Network;
 use crate::track::Preview;
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
 use calvaria::metric::{
-    self, Better, Counts, Evaluation, METRICS, Metric, Overlap, SurfaceDistances, iou_soft,
-    soft_counts,
+    self, Better, Evaluation, METRICS, Metric, Overlap, SurfaceDistances, iou_soft,
 };
+use calvaria::train::{Counts, soft_counts};
 use calvaria::volume::{Affine, Volume};
 use ndarray::{Array3, ArrayView3, Axis, ShapeBuilder, s};
 use proptest::prelude::*;

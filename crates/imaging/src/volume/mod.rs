@@ -2,6 +2,7 @@
 //! from one grid to another. Knows nothing of the rest of the program.
 
 mod affine;
+mod component;
 pub mod distance;
 mod grid;
 pub mod nifti;
@@ -15,6 +16,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 pub use affine::Affine;
+pub use component::keep_largest;
 pub use grid::Grid;
 
 /// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use list::{Better, Metric};
-pub use overlap::{Counts, Overlap, iou_soft, soft_counts};
+pub use overlap::{Overlap, iou_soft, smooth_iou};
 pub use surface::SurfaceDistances;
 
 use crate::settings::{self, Faults};

@@ -54,7 +54,7 @@ impl Default for Objective {
 
 impl Objective {
     /// What is wrong with the values that the schema does not show; `metrics` are those that runs have.
-    pub(crate) fn rules(&self, metrics: &[&str]) -> Vec<Fault> {
+    pub fn rules(&self, metrics: &[&str]) -> Vec<Fault> {
         let metric = self.metric.as_str();
         if metrics.contains(&metric) {
             return Vec::new();

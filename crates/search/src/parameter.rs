@@ -43,7 +43,8 @@ pub struct Parameter {
 }
 
 impl Domain {
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    /// What is wrong with the values that the schema does not show.
+    pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::Choice(values) if values.is_empty() => {
                 Err("choice must have at least one value".into())
@@ -241,14 +242,14 @@ fn rounded(value: Value) -> Value {
 
 /// Whether `value` is what a condition asks for: the value itself, a member of the family of that
 /// name, or one of a list of these.
-pub(crate) fn allows(wanted: &Value, value: &Value) -> bool {
+pub fn allows(wanted: &Value, value: &Value) -> bool {
     let named = |one: &Value| one.is_string() && one.as_str() == member(value);
     let is = |one: &Value| one == value || named(one);
     is(wanted) || wanted.as_sequence().is_some_and(|list| list.iter().any(is))
 }
 
 /// The name of the family's member that a value is, if it can be one.
-pub(crate) fn member(value: &Value) -> Option<&str> {
+pub fn member(value: &Value) -> Option<&str> {
     match value {
         Value::String(name) => Some(name),
         Value::Mapping(map) if map.len() == 1 => map.keys().next()?.as_str(),
@@ -284,7 +285,7 @@ pub fn to_inline_yaml(value: &Value) -> String {
 }
 
 /// A value in YAML's flow style without quotes, such as `{sum: [dice, bce]}`, for human readers only.
-pub(crate) fn flow(value: &Value) -> String {
+pub fn flow(value: &Value) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {
         Value::Sequence(items) => format!("[{}]", list(items.iter().map(flow).collect())),

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::CliError;
 use crate::experiment;
+use crate::settings::to_yaml;
 use crate::sweep::Sweep;
 
 /// Show or check experiment files.
@@ -52,7 +53,7 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             overrides,
         } => {
             let resolved = experiment::load(experiment, overrides).map_err(CliError::input)?;
-            let yaml = serde_yaml::to_string(&resolved.experiment).map_err(CliError::work)?;
+            let yaml = to_yaml(&resolved.experiment).map_err(CliError::work)?;
             out!("{yaml}");
             outln!("\n# Set by (all else are defaults):");
             let mut origins = resolved.origins.iter().peekable();

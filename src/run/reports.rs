@@ -7,6 +7,7 @@ use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
 use crate::report::{self, Finished};
+use crate::settings::from_yaml;
 
 pub(super) fn write_experiment(
     home: &Path,
@@ -41,7 +42,7 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
         // The folder may have been moved after the run.
         summary.folder = run.path().to_owned();
         let config = read_text(&run.config())?;
-        let experiment: Experiment = serde_yaml::from_str(&config)
+        let experiment: Experiment = from_yaml(&config)
             .map_err(|error| RunError::Setup(format!("{}: {error}", run.config().display())))?;
         report::write_run(run.path(), &experiment, &summary.rows())?;
         summaries.push(summary);

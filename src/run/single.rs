@@ -13,6 +13,7 @@ use crate::files::{FileError, lock, read_text, write_atomic, write_json};
 use crate::layout::RunFolder;
 use crate::predict::Predictor;
 use crate::report;
+use crate::settings::{from_yaml, to_yaml};
 use crate::train::{self, Checkpoints, TrainInput};
 
 /// One seed and fold of an experiment.
@@ -48,7 +49,7 @@ impl Run {
     }
 
     fn config_text(&self) -> Result<String, RunError> {
-        serde_yaml::to_string(&self.experiment)
+        to_yaml(&self.experiment)
             .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
     }
 
@@ -59,7 +60,7 @@ impl Run {
             return Ok(());
         }
         // Compared as values: a setting that is newer than the run has its default.
-        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        let stored: Option<Experiment> = from_yaml(&read_text(&config)?).ok();
         let folder = self.folder.display();
         let Some(epochs) = stored.and_then(|stored| self.only_epochs_differ(stored)) else {
             return Err(RunError::Setup(format!(
@@ -106,7 +107,7 @@ impl Run {
         if !self.files().summary().exists() || !config.exists() {
             return Ok(false);
         }
-        let stored: Option<Experiment> = serde_yaml::from_str(&read_text(&config)?).ok();
+        let stored: Option<Experiment> = from_yaml(&read_text(&config)?).ok();
         Ok(stored.as_ref() == Some(&self.experiment))
     }
 

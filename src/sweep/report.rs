@@ -11,6 +11,7 @@ use crate::report::{Cell, Page, ReportError, Table};
 use crate::search::Goal;
 use crate::search::importance::Importances;
 use crate::search::parameter::{Domain, Parameter, brief, flow};
+use crate::settings::to_yaml;
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
 ///
@@ -92,7 +93,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         figures,
         tables,
         links: links(home, history),
-        config_yaml: serde_yaml::to_string(sweep).unwrap_or_default(),
+        config_yaml: to_yaml(sweep).unwrap_or_default(),
         environment: Vec::new(),
     }
     .save(&home.report())

@@ -1,6 +1,6 @@
 //! A network with its loss: what burn-train trains.
 
-use burn::module::Module;
+use burn::module::{DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -17,6 +17,7 @@ use crate::track::Preview;
 
 /// The network and the loss that it is trained on.
 #[derive(Module, Debug)]
+#[module(custom_display)]
 pub struct Segmenter<B: Backend> {
     /// The network.
     pub network: Network<B>,
@@ -26,6 +27,14 @@ pub struct Segmenter<B: Backend> {
     precision: Precision,
     #[module(skip)]
     checkpointing: bool,
+}
+
+// burn-train keeps a model as text for its summary, which is not used here. Burn's own text would go through every
+// layer of every network, each with code of its own.
+impl<B: Backend> ModuleDisplay for Segmenter<B> {
+    fn format(&self, _settings: DisplaySettings) -> String {
+        "Segmenter".into()
+    }
 }
 
 impl<B: Backend> Segmenter<B> {

@@ -16,6 +16,7 @@ use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
 use crate::experiment::Experiment;
 use crate::kernel::TrainingBackend;
 use crate::optimizer::OptimizerState;
+use crate::settings::to_yaml;
 use crate::sync::lock;
 use crate::track::{TensorBoard, TensorBoardError, TensorBoardLogger, hyperparameters};
 
@@ -182,10 +183,11 @@ impl<'a> Session<'a> {
     fn board(&self) -> Result<TensorBoard, TensorBoardError> {
         let mut board = TensorBoard::new(&self.input.files().tensorboard())?;
         // An experiment was read from YAML and can be written again; if not, the log does without.
-        let settings = serde_json::to_value(self.experiment).unwrap_or_default();
+        let settings = serde_yaml::to_value(self.experiment).unwrap_or_default();
+        let settings = serde_json::to_value(settings).unwrap_or_default();
         let group = self.input.group.to_string_lossy();
         board.start_session(&group, &hyperparameters(&settings));
-        let config = serde_yaml::to_string(self.experiment).unwrap_or_default();
+        let config = to_yaml(self.experiment).unwrap_or_default();
         board.text("config", &format!("```yaml\n{config}```"));
         board.flush();
         Ok(board)

@@ -3,12 +3,34 @@
 use std::path::Path;
 
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use super::error::ConfigError;
 use super::fault::Fault;
 use super::{check, source};
+
+/// Reads a `T` from YAML that the program wrote itself.
+///
+/// By way of plain values, from which settings are read anyway: the code that reads a type straight from text would
+/// be compiled besides.
+///
+/// # Errors
+///
+/// What is wrong with the text, or with its values.
+pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+    serde_yaml::from_str::<Value>(text).and_then(serde_yaml::from_value)
+}
+
+/// A value as YAML; by way of plain values, as in [`from_yaml`].
+///
+/// # Errors
+///
+/// If the value has no form in YAML.
+pub fn to_yaml<T: Serialize>(value: &T) -> Result<String, serde_yaml::Error> {
+    serde_yaml::to_string(&serde_yaml::to_value(value)?)
+}
 
 /// Reads a file as a `T`. `rules` find what is wrong with it that its schema does not.
 ///

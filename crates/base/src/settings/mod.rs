@@ -30,7 +30,7 @@ mod spelling;
 pub use check::check;
 pub use describe::comment;
 pub use diagnostic::{Diagnostic, Origin};
-pub use document::read_as;
+pub use document::{from_yaml, read_as, to_yaml};
 pub use error::ConfigError;
 pub use family::Family;
 pub use fault::{At, Fault, Faults, child_key, validate, within};

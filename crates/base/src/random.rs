@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 ///
 /// ```
 /// use rand::RngExt;
-/// let draw = |epoch| calvaria::random::stream(42, &["shuffle"], &[epoch]).random::<u64>();
+/// let draw = |epoch| calvaria_base::random::stream(42, &["shuffle"], &[epoch]).random::<u64>();
 /// assert_eq!(draw(1), draw(1));
 /// assert_ne!(draw(1), draw(2));
 /// ```

@@ -227,7 +227,7 @@ pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
 /// applied.
 ///
 /// ```
-/// use calvaria::augment::Augmentations;
+/// use calvaria_imaging::augment::Augmentations;
 /// let augment: Augmentations = serde_yaml::from_str("[flip, {shift: {max: 8.0}}]")?;
 /// let drawn = augment.draw(42, 3, "sub-01", 0);
 /// assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));

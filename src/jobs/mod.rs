@@ -3,10 +3,6 @@
 //! A job is a command line with a name. An [`Executor`] decides where jobs run; opened in a folder of its own
 //! it is a [`Pool`], which takes jobs and reports how they ended. Both can be killed at any moment: the
 //! pool that is opened next knows what still runs and starts nothing twice.
-#![expect(
-    clippy::large_enum_variant,
-    reason = "there is one executor at a time: its size matters less than a plain enum"
-)]
 
 mod journal;
 mod lock;

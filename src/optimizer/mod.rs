@@ -116,6 +116,9 @@ struct Parameter {
     is_norm: bool,
 }
 
+/// What is written of a state.
+type Item<B, S> = <S as Record<B>>::Item<FullPrecisionSettings>;
+
 /// One rule for convolutions' weights and one for norms and biases, whose weight decays may differ.
 struct Running<B: Backend, R: SimpleOptimizer<B>> {
     weights: R,
@@ -152,16 +155,10 @@ impl<B: Backend, R: SimpleOptimizer<B>> Update<B> for Running<B, R> {
     }
 
     fn load_bytes(&mut self, bytes: &[u8], device: &B::Device) -> Result<(), StateError> {
-        let items: Vec<(u64, <R::State<1> as Record<B>>::Item<FullPrecisionSettings>)> =
-            rmp_serde::from_slice(bytes)?;
+        let items: Vec<(u64, Item<B, R::State<1>>)> = rmp_serde::from_slice(bytes)?;
         let states = items.into_iter();
         self.states = states
-            .map(|(id, item)| {
-                (
-                    id,
-                    R::State::from_item::<FullPrecisionSettings>(item, device),
-                )
-            })
+            .map(|(id, item)| (id, Record::from_item::<FullPrecisionSettings>(item, device)))
             .collect();
         Ok(())
     }

@@ -225,14 +225,6 @@ pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
 
 /// Transforms in the order in which they are drawn and, apart from the spatial ones that come first,
 /// applied.
-///
-/// ```
-/// use calvaria_imaging::augment::Augmentations;
-/// let augment: Augmentations = serde_yaml::from_str("[flip, {shift: {max: 8.0}}]")?;
-/// let drawn = augment.draw(42, 3, "sub-01", 0);
-/// assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));
-/// # Ok::<(), serde_yaml::Error>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Augmentations(pub Vec<Transform>);
@@ -248,6 +240,14 @@ impl Augmentations {
 
     /// Draws the parameters of whatever is to be applied ([`apply`]) to the sample of `case` in
     /// `epoch`. `draw_index` distinguishes the samples of one case in an epoch.
+    ///
+    /// ```
+    /// use calvaria_imaging::augment::Augmentations;
+    /// let augment: Augmentations = serde_yaml::from_str("[flip, {shift: {max: 8.0}}]")?;
+    /// let drawn = augment.draw(42, 3, "sub-01", 0);
+    /// assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));
+    /// # Ok::<(), serde_yaml::Error>(())
+    /// ```
     pub fn draw(&self, seed: u64, epoch: u64, case: &str, draw_index: u64) -> Vec<Drawn> {
         let stream = |index, name| {
             let purpose = ["augment", case, name];

@@ -3,11 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use schemars::{JsonSchema, schema_for};
-use serde::Serialize;
-
-use super::check;
-
 /// Which part of an entry is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum At {
@@ -97,30 +92,6 @@ impl fmt::Display for Faults {
 }
 
 impl Error for Faults {}
-
-/// Checks `value` against its own JSON schema, which describes what each field may be, and then against
-/// `rules`, which check what a schema cannot.
-///
-/// # Errors
-///
-/// Every fault that the schema shows, or else every fault that the rules do.
-pub fn validate<T: Serialize + JsonSchema>(
-    value: &T,
-    rules: impl FnOnce(&T) -> Vec<Fault>,
-) -> Result<(), Faults> {
-    let mut faults = match serde_yaml::to_value(value) {
-        Ok(values) => check(&values, &schema_for!(T).to_value()),
-        Err(error) => vec![Fault::new("", error.to_string())],
-    };
-    if faults.is_empty() {
-        faults = rules(value);
-    }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Faults(faults))
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 //! | [`family`] | what makes losses, models, … pluggable |
 //! | `source` | one file as written: its values, and where each of them stands |
 //! | `layers`, `merge` | values of several files and flags, laid over each other |
-//! | `check`, `shape` | values held against a JSON schema |
+//! | `check`, `shape`, `validate` | values held against a JSON schema |
 //! | `paths` | values that are paths |
 //! | `fault` | one value that is wrong, as it is found |
 //! | `diagnostic` | a fault with its place in a file |
@@ -26,6 +26,7 @@ mod paths;
 mod shape;
 mod source;
 mod spelling;
+mod validate;
 
 pub use check::check;
 pub use describe::comment;
@@ -33,8 +34,9 @@ pub use diagnostic::{Diagnostic, Origin};
 pub use document::{from_yaml, read_as, to_yaml};
 pub use error::ConfigError;
 pub use family::Family;
-pub use fault::{At, Fault, Faults, child_key, validate, within};
+pub use fault::{At, Fault, Faults, child_key, within};
 pub use layers::Layers;
 pub use paths::{anchored, paths};
 pub use source::{Origins, unfilled};
 pub use spelling::nearest;
+pub use validate::validate;

@@ -11,6 +11,8 @@ mod sources;
 fn main() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in sources::files(root)? {
+        // From the package's root: clones that share a target folder share this script's output, too.
+        let file = file.strip_prefix(root).unwrap_or(&file);
         println!("cargo::rerun-if-changed={}", file.display());
     }
     let fingerprint = sources::fingerprint(root)?;

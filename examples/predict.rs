@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use calvaria::Predictor;
 use calvaria::device::DeviceChoice;
 use calvaria::evaluate::volume_ml;
-use calvaria::predict::OutputFiles;
+use calvaria::layout::PredictionFiles;
 use calvaria::preprocess::Inputs;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in arguments {
         let scan = Inputs::scan(&path, None).read()?;
         // `predictor.predict(scan.case)` gives the mask and the probabilities without writing files.
-        let files = OutputFiles::of(&path, "predicted".as_ref());
+        let files = PredictionFiles::of(&path, "predicted".as_ref());
         let predicted = predictor.segment(scan, &files)?;
         println!(
             "{}: {:.0} mL of brain in {}",

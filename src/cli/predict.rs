@@ -1,17 +1,20 @@
 //! `calvaria predict`.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::CliError;
 use crate::device::DeviceChoice;
 use crate::evaluate::volume_ml;
-use crate::predict::{OutputFiles, PredictError, Predictor};
+use crate::layout::PredictionFiles;
+use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
+use crate::volume::nifti::check_output;
 
-/// Segment a raw scan with a trained run.
+/// Segment raw scans with a trained run.
 ///
-/// Writes NAME_brainmask.nii.gz and NAME_brain.nii.gz on the scan's own grid, the brain with the
-/// scan's own type of numbers.
+/// Writes NAME_desc-calvaria_mask.nii.gz and NAME_desc-calvaria_brain.nii.gz on the scan's own grid, the brain with
+/// the scan's own type of numbers. A scan that cannot be segmented does not stop the others.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run's folder, such as results/quickstart/seed-42.
@@ -23,6 +26,12 @@ pub struct Args {
     /// Folder for the results.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
+    /// Repeat the scans' folders, from the one that all of them share, below the folder for the results.
+    #[arg(long)]
+    keep_folders: bool,
+    /// Replace files of these names that are not unchanged results of calvaria.
+    #[arg(long)]
+    overwrite: bool,
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
@@ -37,33 +46,122 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "--region belongs to one scan: segment the scans one by one",
         ));
     }
+    let outputs = plan(args)?;
     let predictor = Predictor::open(&args.run, &args.device, super::warn_of_device);
     let predictor = predictor.map_err(|error| match error {
         PredictError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),
     })?;
-    for path in &args.scans {
-        let scan = Inputs::scan(path, args.region.as_deref()).read();
-        let scan = scan.map_err(CliError::input)?;
-        super::warn(path, &scan.warnings, quiet);
-        let files = OutputFiles::of(path, &args.output);
-        let predicted = predictor
-            .segment(scan, &files)
-            .map_err(|error| match error {
-                PredictError::Preprocess(_) => {
-                    CliError::input(format!("{}: {error}", path.display()))
-                }
-                other => CliError::work(other),
-            })?;
-        if !quiet {
-            outln!(
-                "{}: brain of {:.0} mL\n  {}\n  {}",
-                path.display(),
-                volume_ml(&predicted.mask),
-                files.mask.display(),
-                files.brain.display()
-            );
+    let mut failed = Vec::new();
+    for (scan, files) in args.scans.iter().zip(&outputs) {
+        match segment(&predictor, scan, files, args, quiet) {
+            Err(error) if args.scans.len() > 1 => {
+                errln!("error: {}", error.message);
+                failed.push(scan.display().to_string());
+            }
+            done => done?,
         }
     }
+    match failed.len() {
+        0 => Ok(()),
+        count => Err(CliError::work(format!(
+            "{count} of {} scans could not be segmented: {}.",
+            args.scans.len(),
+            failed.join(", ")
+        ))),
+    }
+}
+
+fn segment(
+    predictor: &Predictor,
+    path: &Path,
+    files: &PredictionFiles,
+    args: &Args,
+    quiet: bool,
+) -> Result<(), CliError> {
+    let scan = Inputs::scan(path, args.region.as_deref()).read();
+    let scan = scan.map_err(CliError::input)?;
+    super::warn(path, &scan.warnings, quiet);
+    let predicted = predictor
+        .segment(scan, files)
+        .map_err(|error| match error {
+            PredictError::Preprocess(_) => CliError::input(format!("{}: {error}", path.display())),
+            other => CliError::work(format!("{}: {other}", path.display())),
+        })?;
+    super::warn(path, &predicted.warnings, quiet);
+    if !quiet {
+        outln!(
+            "{}: brain of {:.0} mL\n  {}\n  {}",
+            path.display(),
+            volume_ml(&predicted.mask),
+            files.mask.display(),
+            files.brain.display()
+        );
+    }
     Ok(())
+}
+
+/// Where each scan's results go, checked before any work: nothing that is there is lost, and no result replaces
+/// another.
+fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
+    let name = args.output.to_string_lossy().to_lowercase();
+    if name.ends_with(".nii") || name.ends_with(".nii.gz") {
+        return Err(CliError::input(format!(
+            "--output names the folder for the results, not a file, and {} looks like a file. The results are called \
+             after the scan.",
+            args.output.display()
+        )));
+    }
+    let shared = shared_folder(&args.scans);
+    let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
+    let mut outputs = Vec::new();
+    for scan in &args.scans {
+        let folder = match (args.keep_folders, &shared) {
+            (true, Some(shared)) => args.output.join(below(scan, shared)),
+            _ => args.output.clone(),
+        };
+        let files = PredictionFiles::of(scan, &folder);
+        for file in files.all() {
+            check_output(file, args.overwrite).map_err(CliError::input)?;
+        }
+        if let Some(first) = scan_of.insert(files.mask.clone(), scan) {
+            return Err(CliError::input(format!(
+                "the results of {} and {} would have the same name, {}. Use --keep-folders, or segment them into \
+                 different folders (--output).",
+                first.display(),
+                scan.display(),
+                files.mask.display()
+            )));
+        }
+        outputs.push(files);
+    }
+    let replaced = args.scans.iter().find(|scan| {
+        let mut files = outputs.iter().flat_map(PredictionFiles::all);
+        files.any(|file| std::path::absolute(file).ok() == std::path::absolute(scan).ok())
+    });
+    match replaced {
+        Some(scan) => Err(CliError::input(format!(
+            "{} would be replaced by the result of another scan. Choose another folder for the results (--output).",
+            scan.display()
+        ))),
+        None => Ok(outputs),
+    }
+}
+
+/// The deepest folder that holds all scans, where their paths can be compared.
+fn shared_folder(scans: &[PathBuf]) -> Option<PathBuf> {
+    let folders = scans.iter().map(|scan| Some(std::path::absolute(scan).ok()?.parent()?.to_owned()));
+    let folders: Option<Vec<PathBuf>> = folders.collect();
+    folders?.into_iter().reduce(|shared, folder| {
+        let same = shared.components().zip(folder.components());
+        same.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    })
+}
+
+/// A scan's folder, from `shared` on.
+fn below(scan: &Path, shared: &Path) -> PathBuf {
+    let folder = std::path::absolute(scan).ok();
+    let folder = folder.as_deref().and_then(Path::parent);
+    let below = folder.and_then(|folder| folder.strip_prefix(shared).ok());
+    below.unwrap_or(Path::new("")).to_owned()
 }

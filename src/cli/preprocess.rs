@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use crate::files::read_text;
+use crate::volume::Volume;
 use crate::preprocess::{Inputs, Pipeline, PreprocessError, Step};
-use crate::volume::nifti::{Dtype, Encoding, check_output_name, write_image};
+use crate::volume::nifti::{Dtype, Encoding, check_output, write_like};
 
 /// Apply preprocessing steps to one NIfTI file.
 #[derive(Debug, clap::Args)]
@@ -19,13 +20,16 @@ pub struct Args {
     input: PathBuf,
     /// The file to write (.nii or .nii.gz).
     output: PathBuf,
-    /// Number type of the output: `same` as the input's (with its scaling), float32, float64, or
-    /// uint8, int16 and so on (rounded and clamped).
+    /// Number type of the output: `same` as the input's (with its scaling, if that keeps the intensities),
+    /// float32, float64, or uint8, int16 and so on (rounded and clamped).
     #[arg(long, default_value = "float32", value_name = "TYPE")]
     dtype: OutputType,
     /// A mask or weights on the input's grid, for steps that look at the region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
+    /// Replace files that are not unchanged results of calvaria.
+    #[arg(long)]
+    overwrite: bool,
     /// Also write the field that n4 found, in log intensity.
     #[arg(long, value_name = "FILE")]
     save_bias: Option<PathBuf>,
@@ -54,7 +58,7 @@ impl FromStr for OutputType {
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let pipeline = parse(&args.steps)?;
     for output in std::iter::once(&args.output).chain(&args.save_bias) {
-        check_output_name(output).map_err(CliError::input)?;
+        check_output(output, args.overwrite).map_err(CliError::input)?;
     }
     let say_time = |what: &str, time: Duration| {
         if !quiet {
@@ -70,30 +74,66 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         |error: PreprocessError| CliError::input(format!("{}: {error}", args.input.display()));
     let done = match &args.save_bias {
         None => {
-            let (done, times) = pipeline.apply_timed(raw.case).map_err(failed)?;
-            times.iter().for_each(|step| say_time(step.step, step.time));
-            done
+            let done = pipeline.apply_in_full(raw.case).map_err(failed)?;
+            (done, None)
         }
         Some(path) => {
             let done = pipeline.apply_with_bias(raw.case).map_err(failed)?;
             let (done, bias) = done.ok_or_else(|| {
                 CliError::input("--save-bias needs exactly one n4 step among the STEPS")
             })?;
-            write_image(path, &bias, Dtype::Float32).map_err(CliError::input)?;
-            done
+            (done, Some((path, bias)))
         }
     };
+    let (done, bias) = done;
+    for step in &done.times {
+        say_time(step.step, step.time);
+    }
+    super::warn(&args.input, &done.warnings, quiet);
     let encoding = match args.dtype {
-        OutputType::Same => raw.encoding,
-        OutputType::Chosen(dtype) => Encoding {
-            units: raw.encoding.units,
-            ..dtype.into()
-        },
+        OutputType::Same => {
+            check_same(&raw.encoding, raw.rounded, &done.case.image)?;
+            raw.encoding
+        }
+        OutputType::Chosen(dtype) => dtype.into(),
     };
     let started = Instant::now();
-    write_image(&args.output, &done.image, encoding).map_err(CliError::input)?;
+    if let Some((path, bias)) = bias {
+        write_like(path, &bias, Dtype::Float32, &raw.forms).map_err(CliError::input)?;
+    }
+    write_like(&args.output, &done.case.image, encoding, &raw.forms).map_err(CliError::input)?;
     say_time("write", started.elapsed());
     Ok(())
+}
+
+/// Part of the range of intensities up to which storing may round them.
+const COARSEST: f32 = 1.0 / 200.0;
+
+/// Checks that the input's own way of storing numbers keeps what the steps made.
+fn check_same(encoding: &Encoding, rounded: usize, image: &Volume<f32>) -> Result<(), CliError> {
+    let refused = |why: String| {
+        Err(CliError::input(format!(
+            "--dtype same cannot keep the intensities: {why}. Use --dtype float32."
+        )))
+    };
+    if rounded > 0 {
+        return refused(format!(
+            "{rounded} of the input's voxels hold whole numbers beyond 2^24, which are rounded on reading"
+        ));
+    }
+    let (mut low, mut high, mut error) = (f32::INFINITY, f32::NEG_INFINITY, 0.0_f32);
+    for value in &image.voxels {
+        let stored = encoding.stored(f64::from(*value)) as f32;
+        (low, high) = (low.min(*value), high.max(*value));
+        error = error.max((stored - value).abs());
+    }
+    match error > COARSEST * (high - low) {
+        true => refused(format!(
+            "they run from {low} to {high}, and {} numbers with the input's scaling are up to {error} off",
+            encoding.dtype
+        )),
+        false => Ok(()),
+    }
 }
 
 fn parse(steps: &str) -> Result<Pipeline, CliError> {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::DatasetError;
 use crate::files::FileError;
+use crate::layout::is_prediction;
 
 /// Every file below `root`, in order of its path. Files and folders whose name starts with a dot are
-/// passed over. Links are followed, but a folder that several lead to is read once.
+/// passed over, and so are predictions. Links are followed, but a folder that several lead to is read once.
 ///
 /// # Errors
 ///
@@ -70,11 +71,11 @@ impl Walk {
     }
 }
 
-/// What a folder holds, in order of its name, without what starts with a dot.
+/// What a folder holds, in order of its name, without what starts with a dot and without predictions.
 pub(super) fn entries(folder: &Path) -> Result<BTreeSet<PathBuf>, FileError> {
     let visible = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
-        !name.as_encoded_bytes().starts_with(b".")
+        !name.as_encoded_bytes().starts_with(b".") && !is_prediction(path)
     };
     let entries = folder.read_dir().map_err(unreadable(folder))?;
     let paths: io::Result<BTreeSet<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();

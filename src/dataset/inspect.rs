@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Case;
-use crate::preprocess::check_pair;
+use crate::preprocess::{GRID_TOLERANCE, check_pair};
 use crate::volume::nifti::{Scan, read_scan};
 use crate::volume::orientation::AxisCodes;
 
@@ -101,9 +101,13 @@ impl Inspection {
         (mask_path, mask): (&Path, &Scan),
     ) {
         let Some(image) = image else { return };
-        let image = (image_path, &image.volume.grid());
-        if let Err(error) = check_pair(image, (mask_path, &mask.volume.grid())) {
-            self.problems.push(error.to_string());
+        match check_pair((image_path, &image.forms), (mask_path, &mask.forms), GRID_TOLERANCE) {
+            Ok(None) => {}
+            Ok(Some(noted)) => {
+                let path = mask_path.display();
+                self.problems.push(format!("the mask {path}: {noted}"));
+            }
+            Err(error) => self.problems.push(error.to_string()),
         }
     }
 }

@@ -427,6 +427,7 @@ mod tests {
                 write_mask(&mask, &Volume { voxels, affine }).unwrap();
                 let id = format!("case-{index}");
                 let inputs = Inputs {
+                    grid_tolerance: crate::preprocess::GRID_TOLERANCE,
                     id: &id,
                     image: &image,
                     mask: Some(&mask),

@@ -9,7 +9,7 @@ mod split;
 
 use std::path::Path;
 
-use crate::preprocess::Inputs;
+use crate::preprocess::{GRID_TOLERANCE, Inputs};
 use crate::settings::Fault;
 
 pub use case::{Case, DatasetError};
@@ -79,6 +79,7 @@ impl Case {
             image: &self.image,
             mask: Some(&self.mask),
             region: self.region.as_deref(),
+            grid_tolerance: GRID_TOLERANCE,
         }
     }
 }

@@ -25,14 +25,8 @@ fn memory() -> Option<u64> {
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The largest amount of memory that this program has used so far, in MiB, if the system reports it.
-pub fn peak_memory_mib() -> Option<f64> {
-    let kib = proc_value("/proc/self/status", "VmHWM")?;
-    Some(kib.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
-}
-
 /// The value of the first line `name : value` of a system's text file.
-fn proc_value(file: &str, name: &str) -> Option<String> {
+pub(super) fn proc_value(file: &str, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())

@@ -9,6 +9,7 @@ mod cpu;
 mod cuda;
 mod dispatch;
 mod error;
+mod memory;
 mod name;
 mod panic;
 #[cfg(feature = "vulkan")]
@@ -16,9 +17,10 @@ mod vulkan;
 
 use serde::Serialize;
 
-pub use cpu::{model as cpu_model, peak_memory_mib};
+pub use cpu::model as cpu_model;
 pub use dispatch::{DeviceJob, catch_gpu_panic, check_precision, run_on};
 pub use error::DeviceError;
+pub use memory::{available_memory, peak_memory_mib, restart_peak};
 pub use name::{DeviceChoice, DeviceName};
 pub use panic::{DevicePanic, catch_device_panic};
 #[cfg(feature = "vulkan")]

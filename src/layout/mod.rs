@@ -1,9 +1,11 @@
 //! The results folders: the name of every file, and one writer and one reader for each table.
 
+mod prediction;
 mod run;
 mod sweep;
 mod tables;
 
+pub use prediction::{PredictionFiles, is_prediction};
 pub use run::{RunFolder, runs_below};
 pub use sweep::SweepFolder;
 pub use tables::{CaseScores, Epoch, Table, TableError};

@@ -85,10 +85,15 @@ impl CaseScores {
         }
     }
 
+    /// The score of that name, if there is one.
+    pub fn score(&self, name: &str) -> Option<f64> {
+        let found = self.scores.iter().find(|(of, _)| of == name);
+        found.map(|(_, value)| *value)
+    }
+
     /// The hard IoU; not a number where it was not scored.
     pub fn iou(&self) -> f64 {
-        let iou = self.scores.iter().find(|(name, _)| name == "iou");
-        iou.map_or(f64::NAN, |(_, value)| *value)
+        self.score("iou").unwrap_or(f64::NAN)
     }
 }
 

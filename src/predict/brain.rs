@@ -1,49 +1,38 @@
-//! What a user gets of a segmented scan: its mask, and the brain cut out of it.
-
-use std::path::{Path, PathBuf};
+//! From a scan's file to the files of its mask and of the brain cut out of it.
 
 use super::{PredictError, Predicted, Predictor};
+use crate::layout::PredictionFiles;
 use crate::preprocess::LoadedCase;
 use crate::volume::Volume;
-use crate::volume::nifti::{write_image, write_mask};
-
-/// Where the results of a scan go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputFiles {
-    /// NAME_brainmask.nii.gz: ones where there is brain.
-    pub mask: PathBuf,
-    /// NAME_brain.nii.gz: the scan where there is brain, zeros elsewhere.
-    pub brain: PathBuf,
-}
-
-impl OutputFiles {
-    /// The files in `folder` that are called after the scan in `scan`.
-    pub fn of(scan: &Path, folder: &Path) -> Self {
-        let name = stem(scan);
-        Self {
-            mask: folder.join(format!("{name}_brainmask.nii.gz")),
-            brain: folder.join(format!("{name}_brain.nii.gz")),
-        }
-    }
-}
+use crate::volume::nifti::{Dtype, Encoding, write_like};
 
 impl Predictor {
-    /// Segments a raw scan and writes its mask and its brain, on the scan's own grid and the brain with the
-    /// scan's own type of numbers.
+    /// Segments a raw scan and writes its mask and its brain, on the scan's own grid and placed as the scan's file
+    /// places it. The brain has the scan's own type of numbers, or float32 where that cannot hold 0.
     ///
     /// # Errors
     ///
-    /// When the scan cannot be preprocessed, the device fails, or a file cannot be written.
+    /// When the scan cannot be preprocessed, memory is lacking, the device fails, or a file cannot be written.
     pub fn segment(
         &self,
         scan: LoadedCase,
-        files: &OutputFiles,
+        files: &PredictionFiles,
     ) -> Result<Predicted, PredictError> {
         let mut image = scan.case.image.clone();
-        let predicted = self.predict(scan.case)?;
+        let mut predicted = self.predict(scan.case)?;
         cut_out(&mut image, &predicted.mask);
-        write_mask(&files.mask, &predicted.mask)?;
-        write_image(&files.brain, &image, scan.encoding)?;
+        let encoding = match scan.encoding.stored(0.0) {
+            0.0 => scan.encoding,
+            _ => {
+                predicted.warnings.push(format!(
+                    "the scan's {} numbers with their scaling cannot hold 0, so its brain is written as float32",
+                    scan.encoding.dtype
+                ));
+                Encoding::from(Dtype::Float32)
+            }
+        };
+        write_like(&files.mask, &predicted.mask, Dtype::Uint8, &scan.forms)?;
+        write_like(&files.brain, &image, encoding, &scan.forms)?;
         Ok(predicted)
     }
 }
@@ -55,14 +44,4 @@ pub fn cut_out(image: &mut Volume<f32>, mask: &Volume<u8>) {
             *voxel = 0.0;
         }
     }
-}
-
-fn stem(path: &Path) -> String {
-    let name = path
-        .file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let endings = [".nii", ".hdr", ".img"];
-    let stem = endings.iter().find_map(|end| name.strip_suffix(end));
-    stem.unwrap_or(name).to_owned()
 }

@@ -2,23 +2,25 @@
 
 mod brain;
 mod network;
+mod plausible;
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use brain::{OutputFiles, cut_out};
+pub use brain::cut_out;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
 use crate::layout::RunFolder;
 use crate::model::weights::WeightsError;
-use crate::preprocess::{CaseVolumes, Pipeline, PreprocessError};
+use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::resample::{Interpolation, resample};
 use crate::volume::{Grid, Volume, VolumeError, keep_largest};
 use network::Network;
+use plausible::UsualVolumes;
 
 /// A scan could not be segmented.
 #[derive(Debug, Error)]
@@ -35,8 +37,22 @@ pub enum PredictError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The scan cannot be preprocessed.
-    #[error(transparent)]
+    #[error("{}", of_a_run(.0))]
     Preprocess(#[from] PreprocessError),
+    /// The network's work does not fit into memory.
+    #[error(
+        "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Use a machine, a job or a \
+         limit (`ulimit -v`) with more, a GPU (--device), or crop the scan around the head first.",
+        shape[0], shape[1], shape[2], gigabytes(*needed), gigabytes(*available)
+    )]
+    Memory {
+        /// The network's input, in voxels.
+        shape: [usize; 3],
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+    },
     /// The device cannot be used, or failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -48,11 +64,35 @@ pub enum PredictError {
     Volume(#[from] VolumeError),
 }
 
+/// A preprocessing error with a remedy that someone who has a run and a scan can follow: a run's steps are part of
+/// its network.
+fn of_a_run(error: &PreprocessError) -> String {
+    match error {
+        PreprocessError::NotFinite {
+            first,
+            value,
+            count,
+        } => format!(
+            "voxel {first:?} is {value}, which is not an intensity ({count} such voxels in all). Repair the scan, for \
+             example with `calvaria preprocess nan_to_zero SCAN REPAIRED.nii.gz`, which takes them as 0."
+        ),
+        PreprocessError::Step { .. } => format!(
+            "{error} The run's steps belong to its network and cannot be changed: change the scan, or use another run."
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
 /// A trained network with everything that comes before and after it.
 pub struct Predictor {
     network: Box<dyn Network>,
     pipeline: Pipeline,
     settings: Prediction,
+    usual_volumes: Option<UsualVolumes>,
 }
 
 /// A segmented scan, on the scan's own grid.
@@ -62,6 +102,8 @@ pub struct Predicted {
     pub probability: Volume<f32>,
     /// Ones where there is brain.
     pub mask: Volume<u8>,
+    /// What is doubtful about the result, in words.
+    pub warnings: Vec<String>,
 }
 
 impl Predictor {
@@ -84,7 +126,10 @@ impl Predictor {
                 }
             })?;
         let weights = Checkpoints::of(folder).best();
-        Self::new(&resolved.experiment, &weights, device)
+        let mut opened = Self::new(&resolved.experiment, &weights, device)?;
+        opened.usual_volumes = UsualVolumes::of(&RunFolder::new(folder));
+        opened.network.measure()?;
+        Ok(opened)
     }
 
     /// The network of `experiment` with the weights in `weights`.
@@ -101,6 +146,7 @@ impl Predictor {
             network: network::load(experiment, weights, device)?,
             pipeline: experiment.preprocess.clone(),
             settings: experiment.predict.clone(),
+            usual_volumes: None,
         })
     }
 
@@ -111,8 +157,11 @@ impl Predictor {
     /// When the scan cannot be preprocessed, such as one that is constant, or the device fails.
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
         let native = scan.image.grid();
-        let prepared = self.pipeline.apply(CaseVolumes { mask: None, ..scan })?;
-        self.predict_prepared(&prepared.image, &native)
+        let scan = CaseVolumes { mask: None, ..scan };
+        let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?;
+        let mut predicted = self.predict_prepared(&case.image, &native)?;
+        predicted.warnings.splice(0..0, warnings);
+        Ok(predicted)
     }
 
     /// Segments an image that has been through the preprocessing, onto the grid of its scan.
@@ -135,12 +184,16 @@ impl Predictor {
         if self.settings.largest_component {
             keep_largest(&mut mask);
         }
+        let mask = Volume {
+            voxels: mask,
+            affine: native.affine,
+        };
+        let marked = mask.voxels.iter().filter(|voxel| **voxel != 0).count();
+        let doubt = plausible::doubt(marked as f64 * mask.voxel_volume_ml(), self.usual_volumes);
         Ok(Predicted {
-            mask: Volume {
-                voxels: mask,
-                affine: native.affine,
-            },
+            mask,
             probability,
+            warnings: doubt.into_iter().collect(),
         })
     }
 }

@@ -48,6 +48,7 @@ mod program {
     mod configs;
     mod devices;
     mod errors;
+    mod predict;
     mod subcommands;
 }
 mod report {
@@ -88,6 +89,7 @@ mod sweep {
 }
 mod tensorboard;
 mod volume {
+    mod forms;
     mod reading;
     mod resampling;
     mod writing;

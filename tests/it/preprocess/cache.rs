@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::preprocess::cache::Cache;
-use calvaria::preprocess::{CaseVolumes, Inputs, Pipeline, check_pair};
+use calvaria::preprocess::{CaseVolumes, GRID_TOLERANCE, Inputs, Pipeline, check_pair};
 use calvaria::volume::Volume;
-use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
+use calvaria::volume::nifti::{Dtype, Forms, read_image, read_mask, write_image, write_mask};
 use tempfile::TempDir;
 
 use crate::common::ball as case;
@@ -42,6 +42,7 @@ impl Files {
             image: &self.image,
             mask: Some(&self.mask),
             region: None,
+            grid_tolerance: GRID_TOLERANCE,
         }
     }
 
@@ -205,10 +206,10 @@ fn a_mask_that_does_not_fit_is_refused_with_both_files() {
         assert!(message.contains(part), "{message}");
     }
     let mut moved = mask.clone();
-    moved.affine.0[1][3] += 0.01;
+    moved.affine.0[1][3] += 0.5;
     let message = refusal(&moved);
     assert!(
-        message.contains("0.010 mm") && message.contains("scan.nii.gz"),
+        message.contains("0.500 mm") && message.contains("scan.nii.gz"),
         "{message}"
     );
     let mut empty = mask.clone();
@@ -219,12 +220,34 @@ fn a_mask_that_does_not_fit_is_refused_with_both_files() {
 }
 
 #[test]
-fn header_rounding_does_not_part_a_mask_from_its_image() {
-    let CaseVolumes { image, mask, .. } = case([0.0; 3]);
-    let mut mask = mask.unwrap();
-    mask.affine.0[0][3] += 1e-4;
-    let (image, mask) = (image.grid(), mask.grid());
-    check_pair((Path::new("scan"), &image), (Path::new("mask"), &mask)).unwrap();
+fn a_small_part_of_a_voxel_does_not_part_a_mask_from_its_image() {
+    let CaseVolumes { image, .. } = case([0.0; 3]);
+    let scan = Forms::of(&image.grid());
+    let noted = |millimetres: f64, tolerance: f64| {
+        let mut grid = image.grid();
+        grid.affine.0[0][3] += millimetres;
+        let mask = (Path::new("mask"), &Forms::of(&grid));
+        check_pair((Path::new("scan"), &scan), mask, tolerance)
+    };
+    // The smallest voxel edge is 1 mm.
+    assert_eq!(noted(1e-4, GRID_TOLERANCE).unwrap(), None);
+    let warning = noted(0.013, GRID_TOLERANCE).unwrap().unwrap();
+    assert!(warning.contains("0.013 mm"), "{warning}");
+    assert!(noted(0.2, GRID_TOLERANCE).is_err());
+    assert!(noted(0.2, 0.3).unwrap().is_some());
+    assert!(noted(0.013, 0.0).is_err());
+}
+
+#[test]
+fn a_mask_that_is_taken_voxel_by_voxel_is_where_the_scan_is() {
+    let files = Files::of(&case([0.0; 3]));
+    let mut mask = case([0.0; 3]).mask.unwrap();
+    let affine = read_image(&files.image).unwrap().affine;
+    mask.affine.0[2][3] += 0.05;
+    write_mask(&files.mask, &mask).unwrap();
+    let loaded = files.inputs("sub-01").read().unwrap();
+    assert_eq!(loaded.case.mask.unwrap().affine, affine);
+    assert!(loaded.warnings[0].contains("voxel by voxel"), "{:?}", loaded.warnings);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use calvaria::preprocess::{Centre, Pipeline, Resample, Step};
+use calvaria::preprocess::{CaseVolumes, Centre, Pipeline, Resample, Step};
 use calvaria::volume::nifti::{Dtype, write_image};
 use calvaria::volume::resample::Interpolation;
 use calvaria::volume::{Affine, Grid, Volume};
@@ -82,6 +82,79 @@ fn a_mask_off_the_grid_is_an_error_that_offers_the_remedy() {
         ..Resample::default()
     };
     Pipeline(vec![Step::Resample(centred)]).apply(far).unwrap();
+}
+
+/// A grid of 1 mm that holds the part of the ball above a height (mm from its centre).
+fn grid_above(height: f64) -> Pipeline {
+    let first = [-20.0, -20.0, height];
+    let grid = Volume {
+        voxels: Array3::<f32>::zeros((41, 41, 41)),
+        affine: Affine::diagonal([1.0; 3], first),
+    };
+    let folder = tempfile::tempdir().unwrap().keep();
+    let template = folder.join("grid.nii");
+    write_image(&template, &grid, Dtype::Uint8).unwrap();
+    pipeline(&format!("[{{resample: {{onto: {}}}}}]", template.display()))
+}
+
+#[test]
+fn a_grid_that_cuts_the_mask_off_is_reported_or_refused() {
+    let in_full = |height: f64| grid_above(height).apply_in_full(case([0.0; 3]));
+    assert!(in_full(-15.0).unwrap().warnings.is_empty());
+    let warnings = in_full(-6.0).unwrap().warnings;
+    // A cap of height 6 (up to a voxel) of a ball with the radius 12 has 5/32 of its volume.
+    let part: f64 = warnings[0].split(' ').next().unwrap().parse().unwrap();
+    assert!((8.0..22.0).contains(&part), "{warnings:?}");
+    assert!(warnings[0].contains("of the mask") && warnings[0].contains("centre: head"));
+    let message = in_full(6.0).unwrap_err().to_string();
+    assert!(message.contains("% of the mask lies outside"), "{message}");
+}
+
+#[test]
+fn without_a_mask_the_foreground_is_what_must_not_be_cut_off() {
+    let scan = || CaseVolumes {
+        mask: None,
+        ..case([0.0; 3])
+    };
+    assert!(grid_above(-15.0).apply_in_full(scan()).unwrap().warnings.is_empty());
+    let warnings = grid_above(-3.0).apply_in_full(scan()).unwrap().warnings;
+    assert!(warnings[0].contains("of the foreground"), "{warnings:?}");
+    assert!(grid_above(6.0).apply(scan()).is_err());
+    // The published grid lies around the world's origin, and a run's grid cannot be changed.
+    let mut far = scan();
+    far.image.affine.0[2][3] += 160.0;
+    let message = pipeline("[resample]").apply(far).unwrap_err().to_string();
+    assert!(message.contains("set the origin in the scan's header"), "{message}");
+}
+
+#[test]
+fn outside_a_scan_is_its_own_background() {
+    let shifted = |offset: f32, factor: f32| {
+        let mut case = case([0.0; 3]);
+        case.image.change(|value| offset + factor * value);
+        case
+    };
+    for yaml in [
+        "[{resample: {interpolation: linear}}]",
+        "[{resample: {interpolation: cubic}}]",
+        "[resample]",
+        "[{crop_pad: {shape: [60, 60, 60]}}]",
+    ] {
+        let usual = pipeline(yaml).apply(shifted(0.0, 1.0)).unwrap().image;
+        assert_eq!(usual.voxels[[0, 0, 0]], 0.0, "{yaml}");
+        // An offset, CT in Hounsfield units, and few negative values.
+        for (offset, factor, outside) in [(5000.0, 1.0, 5000.0), (-1024.0, 10.0, -1024.0), (-2.0, 1.0, 0.0)] {
+            let moved = pipeline(yaml).apply(shifted(offset, factor)).unwrap().image;
+            assert_eq!(moved.voxels[[0, 0, 0]], outside, "{yaml}");
+            let middle = [usual.shape()[0] / 2, usual.shape()[1] / 2, usual.shape()[2] / 2];
+            let expected = offset + factor * usual.voxels[middle];
+            assert!((moved.voxels[middle] - expected).abs() < 0.01, "{yaml}");
+        }
+        let set = yaml.replace("[resample]", "[{resample: {}}]").replace("}}]", ", fill: 3}}]");
+        let set = set.replace("{, ", "{");
+        let filled = pipeline(&set).apply(shifted(5000.0, 1.0)).unwrap().image;
+        assert_eq!(filled.voxels[[0, 0, 0]], 3.0, "{set}");
+    }
 }
 
 #[test]

@@ -279,6 +279,34 @@ fn preprocess_writes_the_bias_field_and_keeps_the_files_type() {
 }
 
 #[test]
+fn preprocess_replaces_nothing_and_refuses_a_type_that_loses_the_result() {
+    let folder = toy_workplace(1);
+    let preprocess = |more: &[&str]| {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["preprocess"])
+            .args(more)
+            .assert()
+    };
+    let scan = "heads/sub-01/sub-01_T1w.nii.gz";
+    let bytes = std::fs::read(folder.path().join(scan)).unwrap();
+    std::fs::write(folder.path().join("drawn.nii.gz"), &bytes[1..]).unwrap();
+    preprocess(&["zscore", scan, "drawn.nii.gz"])
+        .code(2)
+        .stderr(contains("drawn.nii.gz exists").and(contains("--overwrite")));
+    preprocess(&["zscore", scan, "drawn.nii.gz", "--overwrite"]).success();
+    preprocess(&["zscore", scan, "drawn.nii.gz"]).success();
+    // Intensities from about -2 to 2 in whole numbers.
+    preprocess(&["[]", scan, "whole.nii", "--dtype", "int16"]).success();
+    preprocess(&["zscore", "whole.nii", "scored.nii", "--dtype", "same"])
+        .code(2)
+        .stderr(contains("--dtype same").and(contains("int16")));
+    assert!(!folder.path().join("scored.nii").exists());
+    let turn = "{reorient: {axes: PSR}}";
+    preprocess(&[turn, "whole.nii", "turned.nii", "--dtype", "same"]).success();
+}
+
+#[test]
 fn completions_and_manual_pages_name_every_subcommand() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = calvaria().args(["completions", shell]).assert().success();

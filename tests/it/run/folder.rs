@@ -328,8 +328,8 @@ fn a_trained_run_segments_a_scan_on_its_own_grid() {
         .assert()
         .success()
         .stdout(contains("mL"));
-    let mask = read_mask(&folder.path().join("out/scan_brainmask.nii.gz")).unwrap();
-    let brain = read_image(&folder.path().join("out/scan_brain.nii.gz")).unwrap();
+    let mask = read_mask(&folder.path().join("out/scan_desc-calvaria_mask.nii.gz")).unwrap();
+    let brain = read_image(&folder.path().join("out/scan_desc-calvaria_brain.nii.gz")).unwrap();
     assert_eq!(mask.shape(), mirrored.shape());
     assert_eq!(mask.affine, mirrored.affine);
     let mut expected = truth.voxels.clone();

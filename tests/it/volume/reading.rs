@@ -133,7 +133,7 @@ fn without_any_orientation_the_voxel_sizes_remain() {
     let (_folder, path) = temporary("bare.nii");
     fs::write(&path, bytes).unwrap();
     let scan = read_scan(&path).unwrap();
-    assert_eq!(scan.placement, Placement::VoxelSizes);
+    assert_eq!(scan.forms.placement().0, Placement::VoxelSizes);
     assert!(scan.warnings()[0].contains("neither sform nor qform"));
     let with_qform = read_scan(&fixture("int8_qform.nii")).unwrap();
     assert!(with_qform.warnings().is_empty());
@@ -169,6 +169,43 @@ fn the_content_decides_what_is_gzipped_not_the_name() {
         fs::write(&path, bytes).unwrap();
         assert_eq!(read_image(&path).unwrap(), volume, "{name}");
     }
+}
+
+#[test]
+fn members_after_one_another_and_zeros_at_the_end_are_read_as_gunzip_reads_them() {
+    let packed = fs::read(fixture("int32.nii.gz")).unwrap();
+    let plain = gunzip(&packed);
+    let (first, second) = plain.split_at(plain.len() / 2);
+    let members = [gzip(first), gzip(second), vec![0; 70_000]].concat();
+    for (name, bytes) in [
+        ("padded.nii.gz", [&packed[..], &[0; 512]].concat()),
+        ("members.nii.gz", members),
+    ] {
+        let (_folder, path) = temporary(name);
+        fs::write(&path, bytes).unwrap();
+        let expected = read_image(&fixture("int32.nii.gz")).unwrap();
+        assert_eq!(read_image(&path).unwrap(), expected, "{name}");
+    }
+    assert!(refusal("stray.nii.gz", &[&packed[..], b"\n"].concat()).contains("stray"));
+    assert!(refusal("later.nii.gz", &[&packed[..], &[0, 0, 1]].concat()).contains("zeros"));
+}
+
+#[test]
+fn whole_numbers_that_single_precision_cannot_keep_are_warned_of() {
+    let mut bytes = fs::read(fixture("int8_qform.nii")).unwrap();
+    let scan = read_scan(&fixture("int8_qform.nii")).unwrap();
+    let count = scan.volume.voxels.len();
+    assert_eq!(scan.rounded, 0);
+    bytes.truncate(352);
+    bytes[70..74].copy_from_slice(&[8, 0, 32, 0]);
+    bytes[112..120].fill(0);
+    let numbers = (0..count as i32).map(|n| if n < 2 { (1 << 24) + 1 } else { 1 << 24 });
+    bytes.extend(numbers.flat_map(i32::to_le_bytes));
+    let (_folder, path) = temporary("int32.nii");
+    fs::write(&path, bytes).unwrap();
+    let scan = read_scan(&path).unwrap();
+    assert_eq!(scan.rounded, 2);
+    assert!(scan.warnings()[0].starts_with("2 voxels"), "{:?}", scan.warnings());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use calvaria::volume::nifti::{
-    Dtype, Encoding, read_image, read_mask, read_scan, write_image, write_mask,
+    Dtype, Encoding, read_image, read_mask, read_scan, write_image, write_like, write_mask,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -57,10 +57,9 @@ fn a_scan_can_be_written_as_it_was_stored() {
         "big_endian_float64.nii",
         "uint16_sform_before_qform.nii.gz",
     ] {
-        let mut scan = read_scan(&fixture(name)).unwrap();
-        scan.encoding.units = 10; // mm and seconds
+        let scan = read_scan(&fixture(name)).unwrap();
         let (_folder, path) = temporary(name);
-        write_image(&path, &scan.volume, scan.encoding).unwrap();
+        write_like(&path, &scan.volume, scan.encoding, &scan.forms).unwrap();
         let back = read_scan(&path).unwrap();
         assert_eq!(back.encoding, scan.encoding, "{name}");
         assert_eq!(back.volume.voxels, scan.volume.voxels, "{name}");

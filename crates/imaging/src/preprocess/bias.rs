@@ -1,10 +1,12 @@
 //! Preprocessing that also gives the field that N4 removed.
 
-use super::{CaseVolumes, Pipeline, PreprocessError, Step};
+use std::time::Instant;
+
+use super::{Applied, CaseVolumes, Pipeline, PreprocessError, Step, StepTime};
 use crate::volume::Volume;
 
 impl Pipeline {
-    /// As [`Pipeline::apply`], and the field that its only `n4` step finds, in log intensity; none where there
+    /// As [`Pipeline::apply_in_full`], and the field that its only `n4` step finds, in log intensity; none where there
     /// is not exactly one.
     ///
     /// # Errors
@@ -13,7 +15,7 @@ impl Pipeline {
     pub fn apply_with_bias(
         mut self,
         case: CaseVolumes,
-    ) -> Result<Option<(CaseVolumes, Volume<f32>)>, PreprocessError> {
+    ) -> Result<Option<(Applied, Volume<f32>)>, PreprocessError> {
         let is_n4 = |step: &Step| matches!(step, Step::N4(_));
         let only = self.0.iter().filter(|step| is_n4(step)).count() == 1;
         let Some(at) = self.0.iter().position(is_n4).filter(|_| only) else {
@@ -23,14 +25,30 @@ impl Pipeline {
         let Some(Step::N4(n4)) = self.0.pop() else {
             unreachable!("the step at that place is n4");
         };
-        let case = self.apply(case)?;
+        let Applied {
+            case,
+            mut times,
+            mut warnings,
+        } = self.apply_in_full(case)?;
+        let started = Instant::now();
         let corrected = n4.correct(&case.image, case.region.as_ref());
         let corrected = corrected.map_err(|error| PreprocessError::Step {
             step: "n4",
             why: error.to_string(),
         })?;
+        times.push(StepTime {
+            step: "n4",
+            time: started.elapsed(),
+        });
         let image = corrected.image;
-        let done = after.apply(CaseVolumes { image, ..case })?;
+        let done = after.apply_in_full(CaseVolumes { image, ..case })?;
+        times.extend(done.times);
+        warnings.extend(done.warnings);
+        let done = Applied {
+            case: done.case,
+            times,
+            warnings,
+        };
         Ok(Some((done, corrected.log_bias)))
     }
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
+use super::{Applied, CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
 use crate::volume::{Affine, Volume, VolumeError};
 
 /// Increased whenever a step's results change, so that nothing made by older code is used.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The file of a case's [`Record`].
 const RECORD: &str = "case.json";
@@ -231,8 +231,15 @@ impl Cache {
             image: inputs.image.to_owned(),
             source: Box::new(source),
         };
-        let LoadedCase { case, warnings, .. } = inputs.read()?;
-        let (case, times) = pipeline.apply_timed(case).map_err(of_case)?;
+        let LoadedCase {
+            case, mut warnings, ..
+        } = inputs.read()?;
+        let Applied {
+            case,
+            times,
+            warnings: doubts,
+        } = pipeline.apply_in_full(case).map_err(of_case)?;
+        warnings.extend(doubts);
         let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
         self.store(&folder, case.mask.is_some(), write)?;
         Ok(CachedResult {

@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::resample::shape_rules;
+use super::resample::{fill_rules, shape_rules};
 use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
 use crate::settings::Fault;
+use crate::volume::resample::background;
 
-/// Brings image, mask and region to a shape by cutting off voxels or adding zeros at the ends of
-/// each axis. What is left stays where it is in the world.
+/// Brings image, mask and region to a shape by cutting off or adding voxels at the ends of each axis. What is left stays where it is in the world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CropPad {
@@ -16,6 +16,10 @@ pub struct CropPad {
     pub shape: [usize; 3],
     /// What the middle of the new box is nearest to.
     pub centre: Centre,
+    /// The image's value outside the scan; `null` for 0 or, where 0 is far from the scan's darkest voxels (CT,
+    /// an offset), for theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<f32>,
 }
 
 impl Default for CropPad {
@@ -23,6 +27,7 @@ impl Default for CropPad {
         Self {
             shape: [96, 128, 160],
             centre: Centre::Image,
+            fill: None,
         }
     }
 }
@@ -51,14 +56,17 @@ impl CaseStep for CropPad {
                  scan's header",
             ));
         }
+        let fill = self.fill.unwrap_or_else(|| background(&case.image));
         Ok(CaseVolumes {
-            image: case.image.cut(first, self.shape),
-            mask: case.mask.map(|mask| mask.cut(first, self.shape)),
-            region: case.region.map(|region| region.cut(first, self.shape)),
+            image: case.image.cut(first, self.shape, fill),
+            mask: case.mask.map(|mask| mask.cut(first, self.shape, 0)),
+            region: case.region.map(|region| region.cut(first, self.shape, 0.0)),
         })
     }
 
     fn rules(&self) -> Vec<Fault> {
-        shape_rules(self.shape)
+        let mut faults = shape_rules(self.shape);
+        faults.extend(fill_rules(self.fill));
+        faults
     }
 }

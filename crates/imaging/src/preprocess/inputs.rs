@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::{CaseVolumes, PreprocessError};
-use crate::volume::nifti::{Encoding, read_image, read_mask, read_scan};
-use crate::volume::{Grid, Volume};
+use crate::volume::Volume;
+use crate::volume::nifti::{Encoding, Forms, Scan, read_scan};
 
-/// How far apart image and mask may put the same voxel, in mm: what float32 headers differ by.
-const TOLERANCE_MM: f64 = 1e-3;
+/// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
+/// headers, less than anyone sees.
+pub const GRID_TOLERANCE: f64 = 0.1;
 
 /// The files that a case is made from.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Inputs<'a> {
     pub mask: Option<&'a Path>,
     /// Where intensity steps may look (a mask, or weights), known before the prediction.
     pub region: Option<&'a Path>,
+    /// How far mask and region may lie from the scan, in voxels.
+    pub grid_tolerance: f64,
 }
 
 impl<'a> Inputs<'a> {
@@ -30,6 +33,7 @@ impl<'a> Inputs<'a> {
             image,
             mask: None,
             region,
+            grid_tolerance: GRID_TOLERANCE,
         }
     }
 
@@ -41,31 +45,68 @@ impl<'a> Inputs<'a> {
     /// region has a weight below 0.
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
         let scan = read_scan(self.image)?;
-        let warnings = scan.warnings();
-        let case = CaseVolumes {
-            image: scan.volume,
-            mask: self.mask.map(read_mask).transpose()?,
-            region: self.region.map(read_image).transpose()?,
-        };
-        let image = (self.image, &case.image.grid());
-        if let (Some(path), Some(mask)) = (self.mask, &case.mask) {
-            check_pair(image, (path, &mask.grid()))?;
-            check_marks(path, mask)?;
-        }
-        if let (Some(path), Some(region)) = (self.region, &case.region) {
-            check_pair(image, (path, &region.grid()))?;
-            check_marks(path, region)?;
-            if region.voxels.iter().any(|weight| *weight < 0.0) {
-                return Err(PreprocessError::NegativeRegion {
-                    path: path.to_owned(),
-                });
-            }
-        }
+        let mut warnings = scan.warnings();
+        let mask = self.mask.map(|path| self.read_mask(path, &scan, &mut warnings));
+        let region = self.region.map(|path| self.read_region(path, &scan, &mut warnings));
+        let (mask, region) = (mask.transpose()?, region.transpose()?);
         Ok(LoadedCase {
-            case,
+            case: CaseVolumes {
+                image: scan.volume,
+                mask,
+                region,
+            },
             encoding: scan.encoding,
+            forms: scan.forms,
+            rounded: scan.rounded,
             warnings,
         })
+    }
+
+    fn read_mask(
+        &self,
+        path: &Path,
+        scan: &Scan,
+        warnings: &mut Vec<String>,
+    ) -> Result<Volume<u8>, PreprocessError> {
+        let read = read_scan(path)?;
+        let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
+        let mut mask = read.into_mask(path)?;
+        place(&mut mask, scan, path, noted, warnings);
+        check_marks(path, &mask)?;
+        Ok(mask)
+    }
+
+    fn read_region(
+        &self,
+        path: &Path,
+        scan: &Scan,
+        warnings: &mut Vec<String>,
+    ) -> Result<Volume<f32>, PreprocessError> {
+        let read = read_scan(path)?;
+        let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
+        let mut region = read.into_image(path)?;
+        place(&mut region, scan, path, noted, warnings);
+        check_marks(path, &region)?;
+        if region.voxels.iter().any(|weight| *weight < 0.0) {
+            return Err(PreprocessError::NegativeRegion {
+                path: path.to_owned(),
+            });
+        }
+        Ok(region)
+    }
+}
+
+/// Where something is `noted` about a mask's place, its voxels are the scan's from here on.
+fn place<T>(
+    mask: &mut Volume<T>,
+    scan: &Scan,
+    path: &Path,
+    noted: Option<String>,
+    warnings: &mut Vec<String>,
+) {
+    if let Some(noted) = noted {
+        mask.affine = scan.volume.affine;
+        warnings.push(format!("the mask {}: {noted}", path.display()));
     }
 }
 
@@ -76,40 +117,32 @@ pub struct LoadedCase {
     pub case: CaseVolumes,
     /// How the scan's file stores intensities.
     pub encoding: Encoding,
+    /// How the scan's file places its voxels.
+    pub forms: Forms,
+    /// Voxels of the scan that single precision cannot keep ([`Scan::rounded`]).
+    pub rounded: usize,
     /// What is doubtful about the scan.
     pub warnings: Vec<String>,
 }
 
-/// Checks that a mask lies on its image's grid (within 0.001 mm).
+/// Checks that a mask lies on its scan's grid, up to `tolerance` voxels ([`Forms::fits`]), and returns what to report
+/// about it.
 ///
 /// # Errors
 ///
 /// When it does not; the message names both files, what differs and what to do.
 pub fn check_pair(
-    (image_path, image): (&Path, &Grid),
-    (mask_path, mask): (&Path, &Grid),
-) -> Result<(), PreprocessError> {
-    let mismatch = |difference| PreprocessError::Mismatch {
-        image: image_path.to_owned(),
-        mask: mask_path.to_owned(),
-        difference,
-    };
-    if image.shape != mask.shape {
-        let (expected, found) = (image.shape, mask.shape);
-        return Err(mismatch(format!(
-            "its shape is {found:?}, the image's {expected:?}"
-        )));
-    }
-    let offset = image.largest_offset(&mask.affine);
-    if offset > TOLERANCE_MM {
-        return Err(mismatch(format!(
-            "they place the same voxel up to {offset:.3} mm apart; its affine is {:?}, the \
-             image's {:?}",
-            &mask.affine.0[..3],
-            &image.affine.0[..3]
-        )));
-    }
-    Ok(())
+    (image_path, image): (&Path, &Forms),
+    (mask_path, mask): (&Path, &Forms),
+    tolerance: f64,
+) -> Result<Option<String>, PreprocessError> {
+    image
+        .fits(mask, tolerance)
+        .map_err(|difference| PreprocessError::Mismatch {
+            image: image_path.to_owned(),
+            mask: mask_path.to_owned(),
+            difference,
+        })
 }
 
 /// Checks that a mask or region marks something.

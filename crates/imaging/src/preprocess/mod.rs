@@ -3,6 +3,7 @@
 mod bias;
 pub mod cache;
 mod centre;
+mod field_of_view;
 mod inputs;
 mod otsu;
 mod voxel_selection;
@@ -18,7 +19,9 @@ use crate::settings::{self, Fault, Faults, within};
 use crate::volume::{Volume, VolumeError};
 
 pub use centre::Centre;
-pub use inputs::{Inputs, LoadedCase, check_pair};
+pub use inputs::{GRID_TOLERANCE, Inputs, LoadedCase, check_pair};
+
+use field_of_view::Content;
 pub use voxel_selection::VoxelSelection;
 
 /// What every step does: the contract of a member of [`Step`].
@@ -120,6 +123,17 @@ pub struct StepTime {
     pub time: Duration,
 }
 
+/// A case after all steps.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The case.
+    pub case: CaseVolumes,
+    /// How long each step took.
+    pub times: Vec<StepTime>,
+    /// What is doubtful about it, in words.
+    pub warnings: Vec<String>,
+}
+
 /// The steps in the order in which they are applied.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -147,21 +161,19 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// When the scan has voxels that are infinite or not a number, or a step cannot do its work on it or leaves
-    /// such voxels.
+    /// When the scan has voxels that are infinite or not a number, a step cannot do its work on it or leaves
+    /// such voxels, or most of the mask (of the foreground, where there is no mask) is not on the grid at the end.
     pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        self.apply_timed(case).map(|(case, _)| case)
+        self.apply_in_full(case).map(|applied| applied.case)
     }
 
-    /// As [`Pipeline::apply`], and also returns how long each step took.
+    /// As [`Pipeline::apply`], and also returns how long each step took and what is doubtful.
     ///
     /// # Errors
     ///
     /// As [`Pipeline::apply`].
-    pub fn apply_timed(
-        &self,
-        mut case: CaseVolumes,
-    ) -> Result<(CaseVolumes, Vec<StepTime>), PreprocessError> {
+    pub fn apply_in_full(&self, mut case: CaseVolumes) -> Result<Applied, PreprocessError> {
+        let content = Content::of(&case);
         let repairs = |step: &Step| with_member!(step, step => step.repairs_voxels());
         if !self.0.first().is_some_and(repairs) {
             check_finite(&case.image)?;
@@ -183,7 +195,25 @@ impl Pipeline {
                 });
             }
         }
-        Ok((case, times))
+        let missing = content.missing_in(&case.image.grid(), self.remedy_for_grid(&case))?;
+        Ok(Applied {
+            case,
+            times,
+            warnings: missing.into_iter().collect(),
+        })
+    }
+
+    /// What helps if the grid does not hold the head.
+    fn remedy_for_grid(&self, case: &CaseVolumes) -> &'static str {
+        let around_origin = |step: &Step| matches!(step, Step::Resample(step) if step.is_around_origin());
+        if case.mask.is_some() {
+            "Give `resample` or `crop_pad` a larger `shape`, or set its `centre: head`"
+        } else if self.0.iter().any(around_origin) {
+            "The grid lies around the world's origin: set the origin in the scan's header to the middle of the \
+             head, or use a run whose grid has `centre: head`"
+        } else {
+            "Crop the scan around the head first, or use a run with a larger grid"
+        }
     }
 
     /// The files that steps read besides the case: what a result depends on.
@@ -276,6 +306,9 @@ pub enum PreprocessError {
         /// What is wrong with it.
         source: Box<PreprocessError>,
     },
+    /// Most of the mask or of the foreground is lost.
+    #[error("{0}.")]
+    OutsideGrid(String),
     /// A region's weight is below 0.
     #[error(
         "the region {} has values below 0, which are not weights. Use 0 outside and 1 inside, or \

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
 use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
-use crate::volume::resample::{Interpolation, resample, resample_mask};
+use crate::volume::resample::{Interpolation, background, resample, resample_filled, resample_mask};
 use crate::volume::{Grid, Volume};
 
 /// Moves the image onto a grid whose axes run along the world's (RAS), or onto another image's, and
@@ -34,6 +34,10 @@ pub struct Resample {
     pub interpolation: Interpolation,
     /// Whether to smooth the image first where the grid is coarser, against aliasing.
     pub antialias: bool,
+    /// The image's value outside the scan; `null` for 0 or, where 0 is far from the scan's darkest voxels (CT,
+    /// an offset), for theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<f32>,
 }
 
 impl Default for Resample {
@@ -45,6 +49,7 @@ impl Default for Resample {
             onto: None,
             interpolation: Interpolation::Nearest,
             antialias: false,
+            fill: None,
         }
     }
 }
@@ -82,7 +87,8 @@ impl CaseStep for Resample {
                     .into(),
             ));
         }
-        let image = resample(&case.image, &grid, self.interpolation, self.antialias);
+        let fill = self.fill.unwrap_or_else(|| background(&case.image));
+        let image = resample_filled(&case.image, &grid, self.interpolation, self.antialias, fill);
         Ok(CaseVolumes {
             image,
             mask: mask.map(|(moved, _)| moved),
@@ -108,11 +114,17 @@ impl CaseStep for Resample {
             faults.push(Fault::new("onto", message));
         }
         faults.extend(self.shape.into_iter().flat_map(shape_rules));
+        faults.extend(fill_rules(self.fill));
         faults
     }
 }
 
 impl Resample {
+    /// Whether the grid lies around the world's origin, wherever the scan is.
+    pub(super) fn is_around_origin(&self) -> bool {
+        self.onto.is_none() && self.shape.is_some() && self.centre == Centre::World
+    }
+
     /// The grid that an image is moved onto.
     ///
     /// # Errors
@@ -126,6 +138,13 @@ impl Resample {
             (None, Some(shape), centre) => Grid::centred_on(centre.of(image), shape, self.spacing),
         })
     }
+}
+
+/// What is wrong with the value outside the scan.
+pub(super) fn fill_rules(fill: Option<f32>) -> Option<Fault> {
+    let wrong = fill.filter(|fill| !fill.is_finite())?;
+    let message = format!("fill must be a number, not {wrong}");
+    Some(Fault::new("fill", message))
 }
 
 /// What is wrong with a grid's shape: it must fit into memory.

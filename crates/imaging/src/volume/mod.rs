@@ -75,15 +75,15 @@ impl Volume<f32> {
     }
 }
 
-impl<T: Copy + Default> Volume<T> {
+impl<T: Copy> Volume<T> {
     /// The box of `shape` voxels that starts at voxel `first`, which may lie outside. What is not in
-    /// this volume has the default value; the rest stays where it is in the world.
-    pub fn cut(&self, first: [i64; 3], shape: [usize; 3]) -> Self {
+    /// this volume is `fill`; the rest stays where it is in the world.
+    pub fn cut(&self, first: [i64; 3], shape: [usize; 3], fill: T) -> Self {
         let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
             let at = |i: usize, first: i64| usize::try_from(i as i64 + first).ok();
             let index = at(x, first[0]).zip(at(y, first[1])).zip(at(z, first[2]));
             let voxel = index.and_then(|((x, y), z)| self.voxels.get([x, y, z]));
-            voxel.copied().unwrap_or_default()
+            voxel.copied().unwrap_or(fill)
         });
         let mut affine = self.affine;
         let origin = self.affine.apply(first.map(|n| n as f64));
@@ -120,6 +120,15 @@ pub enum VolumeError {
         path: PathBuf,
         /// What it holds and what to do.
         why: String,
+    },
+    /// A file of another origin is in the way.
+    #[error(
+        "{} exists, and it is not an unchanged result of calvaria. Choose another place for the result, or \
+         replace the file with --overwrite.", path.display()
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
     },
     /// The file could not be written.
     #[error(transparent)]

@@ -5,12 +5,15 @@
 //! Every target voxel is computed alone and in float64, so the result has the same bits at any
 //! number of threads.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Affine, Grid, Volume};
+use crate::statistics::intensities::percentiles;
 
 /// How a value between voxels is made from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +25,7 @@ pub enum Interpolation {
     /// Trilinear.
     Linear,
     /// Cubic B-spline through all voxels, mirrored at the edges. Overshoot is clipped to the source's
-    /// range, to which 0 is counted.
+    /// range, to which the value outside is counted.
     Cubic,
 }
 
@@ -47,22 +50,56 @@ pub fn resample(
     interpolation: Interpolation,
     antialias: bool,
 ) -> Volume<f32> {
+    resample_filled(source, grid, interpolation, antialias, 0.0)
+}
+
+/// As [`resample`], with `fill` instead of 0 outside the source.
+pub fn resample_filled(
+    source: &Volume<f32>,
+    grid: &Grid,
+    interpolation: Interpolation,
+    antialias: bool,
+    fill: f32,
+) -> Volume<f32> {
     if source.grid() == *grid {
         return source.clone();
     }
     let smoothed = antialias.then(|| antialiased(source, grid));
     let source = smoothed.as_ref().unwrap_or(source);
     match interpolation {
-        Interpolation::Nearest => nearest(source, grid),
-        Interpolation::Linear => sample(source, grid, |at| linear_at(&source.voxels, at) as f32),
+        Interpolation::Nearest => nearest(source, grid, fill),
+        Interpolation::Linear => sample(source, grid, fill, |at| {
+            linear_at(&source.voxels, at) as f32
+        }),
         Interpolation::Cubic => {
             let coefficients = spline_coefficients(&source.voxels);
-            let low = source.voxels.iter().copied().fold(0.0, f32::min);
-            let high = source.voxels.iter().copied().fold(0.0, f32::max);
-            sample(source, grid, |at| {
+            let low = source.voxels.iter().copied().fold(fill, f32::min);
+            let high = source.voxels.iter().copied().fold(fill, f32::max);
+            sample(source, grid, fill, |at| {
                 (cubic_at(&coefficients, at) as f32).clamp(low, high)
             })
         }
+    }
+}
+
+/// The most voxels that [`background`] looks at.
+const MOST_VOXELS: usize = 1 << 17;
+
+/// What an image has outside its edges: 0, unless its dark voxels are far from 0 (CT in Hounsfield units, an
+/// offset). Then it is their value: the 0.5th percentile, if 0 is farther from it than a tenth of the range up to the
+/// 99.5th. Large images are thinned out evenly.
+pub fn background(image: &Volume<f32>) -> f32 {
+    let step = image.voxels.len().div_ceil(MOST_VOXELS).max(1);
+    // Odd, so that an even number of rows does not hide most of an axis.
+    let thin = image.voxels.iter().copied().step_by(step | 1);
+    let values: Vec<f32> = thin.filter(|value| value.is_finite()).collect();
+    if values.is_empty() {
+        return 0.0;
+    }
+    let [low, high] = percentiles(Cow::Owned(values), [0.5, 99.5]);
+    match low.abs() > 0.1 * (high - low) {
+        true => low as f32,
+        false => 0.0,
     }
 }
 
@@ -71,23 +108,28 @@ pub fn resample_mask(source: &Volume<u8>, grid: &Grid) -> Volume<u8> {
     if source.grid() == *grid {
         return source.clone();
     }
-    nearest(source, grid)
+    nearest(source, grid, 0)
 }
 
-fn nearest<T: Copy + Default + Send + Sync>(source: &Volume<T>, grid: &Grid) -> Volume<T> {
-    sample(source, grid, |at| {
+fn nearest<T: Copy + Send + Sync>(source: &Volume<T>, grid: &Grid, fill: T) -> Volume<T> {
+    sample(source, grid, fill, |at| {
         source.voxels[at.map(|x| (x + 0.5 + ROUNDING).floor() as usize)]
     })
 }
 
 /// Fills `grid` with `value` of each voxel's position in the source, in source voxels within
-/// `0..=n-1`; voxels outside keep the default.
-fn sample<T, U>(source: &Volume<T>, grid: &Grid, value: impl Fn([f64; 3]) -> U + Sync) -> Volume<U>
+/// `0..=n-1`; voxels outside are `fill`.
+fn sample<T, U>(
+    source: &Volume<T>,
+    grid: &Grid,
+    fill: U,
+    value: impl Fn([f64; 3]) -> U + Sync,
+) -> Volume<U>
 where
     T: Sync,
-    U: Copy + Default + Send,
+    U: Copy + Send,
 {
-    let mut voxels = Array3::from_elem(grid.shape, U::default());
+    let mut voxels = Array3::from_elem(grid.shape, fill);
     if let Some(to_source) = target_to_source(source, grid) {
         let last = source.shape().map(|n| n as f64 - 1.0);
         let inside =

@@ -73,3 +73,35 @@ fn transposed<const N: usize>(
         });
     Array3::from_shape_vec(header.shape, voxels).ok()
 }
+
+/// How many of the whole numbers are too large to be exact in single precision; scaled ones are rounded anyway.
+pub(super) fn rounded(header: &Header, bytes: &[u8]) -> usize {
+    macro_rules! of {
+        ($number:ty) => {
+            if header.big_endian {
+                inexact(bytes, |b| {
+                    let number = <$number>::from_be_bytes(b);
+                    number as f32 as $number != number
+                })
+            } else {
+                inexact(bytes, |b| {
+                    let number = <$number>::from_le_bytes(b);
+                    number as f32 as $number != number
+                })
+            }
+        };
+    }
+    match header.dtype {
+        _ if (header.slope, header.inter) != (1.0, 0.0) => 0,
+        Dtype::Uint32 => of!(u32),
+        Dtype::Int32 => of!(i32),
+        Dtype::Uint64 => of!(u64),
+        Dtype::Int64 => of!(i64),
+        _ => 0,
+    }
+}
+
+fn inexact<const N: usize>(bytes: &[u8], is: impl Fn([u8; N]) -> bool + Sync) -> usize {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    numbers.par_iter().filter(|number| is(**number)).count()
+}

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use nifti::{Endianness, NiftiHeader, NiftiType};
 
-use super::{Dtype, Placement, malformed, qform, unsupported};
+use super::forms::{Acquisition, Forms};
+use super::{Dtype, malformed, unsupported};
 use crate::volume::{Affine, VolumeError};
 
 /// Bytes of the longest header, NIfTI-2's.
@@ -30,10 +31,8 @@ pub(super) struct Header {
     pub(super) slope: f64,
     /// … then this is added.
     pub(super) inter: f64,
-    /// The code of the units, as stored.
-    pub(super) units: u8,
     pub(super) affine: Affine,
-    pub(super) placement: Placement,
+    pub(super) forms: Forms,
 }
 
 impl Header {
@@ -91,6 +90,7 @@ struct Fields {
     quaternion: [f64; 3],
     origin: [f64; 3],
     sform: [[f64; 4]; 3],
+    acquisition: Acquisition,
 }
 
 impl Fields {
@@ -139,6 +139,13 @@ impl Fields {
             quaternion: [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from),
             origin: [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from),
             sform: [header.srow_x, header.srow_y, header.srow_z].map(row),
+            acquisition: Acquisition {
+                dim_info: header.dim_info,
+                slice_start: header.slice_start.into(),
+                slice_end: header.slice_end.into(),
+                slice_code: header.slice_code,
+                slice_duration: header.slice_duration.into(),
+            },
         }
     }
 
@@ -171,6 +178,14 @@ impl Fields {
             quaternion: std::array::from_fn(doubles(352)),
             origin: std::array::from_fn(doubles(376)),
             sform: std::array::from_fn(|row| std::array::from_fn(doubles(400 + 32 * row))),
+            acquisition: Acquisition {
+                dim_info: start[524],
+                slice_start: long(224),
+                slice_end: long(232),
+                // One byte in either version.
+                slice_code: int(496) as u8,
+                slice_duration: double(208),
+            },
         }
     }
 
@@ -186,19 +201,18 @@ impl Fields {
             }
         };
         let (slope, inter) = self.scaling(path)?;
-        let (affine, placement) = self.affine(path)?;
+        let shape = self.shape(path)?;
+        let forms = self.forms(shape);
         Ok(Header {
-            shape: self.shape(path)?,
+            shape,
             dtype: self.dtype(path)?,
             big_endian: self.big_endian,
             alone,
             offset: self.first_voxel(path, alone)?,
             slope,
             inter,
-            // One byte in either version.
-            units: self.units as u8,
-            affine,
-            placement,
+            affine: affine(path, &forms)?,
+            forms,
         })
     }
 
@@ -318,33 +332,37 @@ impl Fields {
         }
     }
 
-    /// By the standard's precedence: the sform, else the qform, else the voxel sizes alone.
-    fn affine(&self, path: &Path) -> Result<(Affine, Placement), VolumeError> {
-        let sizes = [1, 2, 3].map(|axis| self.pixdim[axis].abs());
-        let (affine, placement) = if self.sform_code > 0 {
-            let [x, y, z] = self.sform;
-            (Affine([x, y, z, [0.0, 0.0, 0.0, 1.0]]), Placement::Sform)
-        } else if self.qform_code > 0 {
-            let epsilon = if self.double {
-                f64::EPSILON
-            } else {
-                f64::from(f32::EPSILON)
-            };
-            let handedness = if self.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
-            let turned = qform::decode(self.quaternion, sizes, handedness, self.origin, epsilon);
-            (turned, Placement::Qform)
-        } else {
-            (Affine::diagonal(sizes, [0.0; 3]), Placement::VoxelSizes)
-        };
-        match affine.inverse() {
-            Some(_) => Ok((affine, placement)),
-            None => Err(malformed(
-                path,
-                format!(
-                    "its {placement} places no voxel in space (axes that are zero, parallel or not \
-                     finite). Correct the header, for example with `fslorient`"
-                ),
-            )),
+    fn forms(&self, shape: [usize; 3]) -> Forms {
+        Forms {
+            shape,
+            pixdim: self.pixdim,
+            qform_code: self.qform_code,
+            quaternion: self.quaternion,
+            origin: self.origin,
+            sform_code: self.sform_code,
+            sform: self.sform,
+            // One byte in either version.
+            units: self.units as u8,
+            acquisition: self.acquisition,
+            epsilon: match self.double {
+                true => f64::EPSILON,
+                false => f32::EPSILON.into(),
+            },
         }
+    }
+}
+
+/// Where the form that counts places the voxels.
+fn affine(path: &Path, forms: &Forms) -> Result<Affine, VolumeError> {
+    let (placement, affine) = forms.placement();
+    match affine.inverse() {
+        Some(_) => Ok(affine),
+        None => Err(malformed(
+            path,
+            format!(
+                "its {placement} places no voxel in space (axes that are zero, parallel or not \
+                 finite). Correct the header, for example with `fslorient`"
+            ),
+        )),
     }
 }

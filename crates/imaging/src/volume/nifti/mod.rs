@@ -6,145 +6,22 @@
 //! writer is not atomic and cuts dotted names).
 
 mod decode;
+mod encoding;
+mod forms;
 mod header;
+mod mark;
+mod members;
 mod qform;
 mod read;
 mod write;
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+pub use self::encoding::{Dtype, Encoding};
+pub use self::forms::{Forms, Placement};
 use self::read::read;
 use self::write::write;
 use super::{Volume, VolumeError};
-
-/// The type of a number in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// Whole numbers from 0 to 255.
-    Uint8,
-    /// Whole numbers from -128 to 127.
-    Int8,
-    /// Whole numbers from 0 to 65535.
-    Uint16,
-    /// Whole numbers from -32768 to 32767.
-    Int16,
-    /// Whole numbers from 0 to 2^32 - 1.
-    Uint32,
-    /// Whole numbers from -2^31 to 2^31 - 1.
-    Int32,
-    /// Whole numbers from 0 to 2^64 - 1.
-    Uint64,
-    /// Whole numbers from -2^63 to 2^63 - 1.
-    Int64,
-    /// Single precision, which voxels have in memory.
-    Float32,
-    /// Double precision.
-    Float64,
-}
-
-impl Dtype {
-    /// All types, in the order of their listing.
-    pub const ALL: [Self; 10] = [
-        Self::Uint8,
-        Self::Int8,
-        Self::Uint16,
-        Self::Int16,
-        Self::Uint32,
-        Self::Int32,
-        Self::Uint64,
-        Self::Int64,
-        Self::Float32,
-        Self::Float64,
-    ];
-
-    /// Bytes of one number.
-    fn size(self) -> usize {
-        match self {
-            Self::Uint8 | Self::Int8 => 1,
-            Self::Uint16 | Self::Int16 => 2,
-            Self::Uint32 | Self::Int32 | Self::Float32 => 4,
-            Self::Uint64 | Self::Int64 | Self::Float64 => 8,
-        }
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Uint8 => "uint8",
-            Self::Int8 => "int8",
-            Self::Uint16 => "uint16",
-            Self::Int16 => "int16",
-            Self::Uint32 => "uint32",
-            Self::Int32 => "int32",
-            Self::Uint64 => "uint64",
-            Self::Int64 => "int64",
-            Self::Float32 => "float32",
-            Self::Float64 => "float64",
-        })
-    }
-}
-
-impl FromStr for Dtype {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(|dtype| dtype.to_string());
-        Self::ALL
-            .into_iter()
-            .find(|dtype| dtype.to_string() == name)
-            .ok_or_else(|| format!("allowed: {}", names().join(", ")))
-    }
-}
-
-/// How a file stores intensities: the intensity is `stored * slope + inter`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Encoding {
-    /// The type of the stored numbers. Where it holds whole numbers only, what is written is
-    /// rounded and clamped.
-    pub dtype: Dtype,
-    /// What stored numbers are multiplied by.
-    pub slope: f64,
-    /// What is added then.
-    pub inter: f64,
-    /// The header's code of the units of space and time (2: mm). Kept, but as in other programs
-    /// without effect: affines are taken to be in mm.
-    pub units: u8,
-}
-
-impl From<Dtype> for Encoding {
-    fn from(dtype: Dtype) -> Self {
-        Self {
-            dtype,
-            slope: 1.0,
-            inter: 0.0,
-            units: 2,
-        }
-    }
-}
-
-/// How a header places its voxels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// Its sform, a whole affine.
-    Sform,
-    /// Its qform: a rotation, voxel sizes and an offset.
-    Qform,
-    /// Neither: which side is left is not known, and the first voxel is taken to lie at the origin.
-    VoxelSizes,
-}
-
-impl fmt::Display for Placement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sform => "sform",
-            Self::Qform => "qform",
-            Self::VoxelSizes => "voxel sizes",
-        })
-    }
-}
 
 /// A scan as its file has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,39 +31,62 @@ pub struct Scan {
     /// How the file stores them, for writing others in the same way.
     pub encoding: Encoding,
     /// How the header places them.
-    pub placement: Placement,
+    pub forms: Forms,
+    /// Voxels whose whole number is too large for single precision, and which are therefore rounded.
+    pub rounded: usize,
 }
 
 impl Scan {
     /// What is doubtful about the scan though it can be used, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.placement == Placement::VoxelSizes {
-            warnings.push(
-                "the header has neither sform nor qform: the voxel sizes are used, and which side \
-                 is left is not known"
-                    .to_owned(),
-            );
-        }
-        let unit = match self.encoding.units & 7 {
-            1 => "metres",
-            3 => "micrometres",
-            _ => "",
-        };
-        if !unit.is_empty() {
+        let mut warnings = self.forms.doubts();
+        if self.rounded > 0 {
             warnings.push(format!(
-                "the header's unit is {unit}, but positions are taken to be in mm"
+                "{} voxels hold whole numbers beyond 2^24, which are rounded: voxels are kept in single precision",
+                self.rounded
             ));
         }
         warnings
+    }
+
+    /// The voxels, which must all be numbers; `path` is the scan's file.
+    ///
+    /// # Errors
+    ///
+    /// When a voxel is infinite or not a number.
+    pub fn into_image(self, path: &Path) -> Result<Volume<f32>, VolumeError> {
+        let mut voxels = self.volume.voxels.indexed_iter();
+        if let Some((index, value)) = voxels.find(|(_, value)| !value.is_finite()) {
+            return Err(malformed(
+                path,
+                format!(
+                    "voxel {index:?} is {value}, which is not an intensity. Replace such voxels (by 0, \
+                     say) before using the scan"
+                ),
+            ));
+        }
+        Ok(self.volume)
+    }
+
+    /// As [`Self::into_image`], and every voxel other than 0 becomes 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::into_image`].
+    pub fn into_mask(self, path: &Path) -> Result<Volume<u8>, VolumeError> {
+        let Volume { voxels, affine } = self.into_image(path)?;
+        Ok(Volume {
+            voxels: voxels.mapv(|value| u8::from(value != 0.0)),
+            affine,
+        })
     }
 }
 
 /// Reads a file with one 3-D volume of real numbers of any type and byte order: `.nii`, or `.hdr`
 /// and `.img` (either may be named), gzipped or not. The header's scaling is applied.
 ///
-/// The affine is the sform's where its code is above 0 (NIfTI-1's float32 widened to float64), else
-/// the qform's, else the voxel sizes alone.
+/// The affine, in mm whatever the header's unit, is the sform's where its code is above 0 (NIfTI-1's float32
+/// widened to float64), else the qform's, else the voxel sizes alone.
 ///
 /// # Errors
 ///
@@ -201,17 +101,7 @@ pub fn read_scan(path: &Path) -> Result<Scan, VolumeError> {
 ///
 /// As [`read_scan`], and when a voxel is infinite or not a number.
 pub fn read_image(path: &Path) -> Result<Volume<f32>, VolumeError> {
-    let Volume { voxels, affine } = read(path)?.volume;
-    if let Some((index, value)) = voxels.indexed_iter().find(|(_, value)| !value.is_finite()) {
-        return Err(malformed(
-            path,
-            format!(
-                "voxel {index:?} is {value}, which is not an intensity. Replace such voxels (by 0, \
-                 say) before using the scan"
-            ),
-        ));
-    }
-    Ok(Volume { voxels, affine })
+    read(path)?.into_image(path)
 }
 
 /// Reads a mask: as [`read_image`], and every voxel other than 0 becomes 1.
@@ -220,20 +110,24 @@ pub fn read_image(path: &Path) -> Result<Volume<f32>, VolumeError> {
 ///
 /// As [`read_image`].
 pub fn read_mask(path: &Path) -> Result<Volume<u8>, VolumeError> {
-    let Volume { voxels, affine } = read_image(path)?;
-    Ok(Volume {
-        voxels: voxels.mapv(|value| u8::from(value != 0.0)),
-        affine,
-    })
+    read(path)?.into_mask(path)
 }
 
-/// Checks that a scan can be written under this name, before any work is done for it.
+/// Checks that a scan can be written to this file, before any work is done for it: that its name is one of a NIfTI
+/// file, and that nothing is lost. A file of another origin is never replaced, and neither is one that was written
+/// here and has been changed since, unless `overwrite` is set.
 ///
 /// # Errors
 ///
-/// When the name ends neither in `.nii` nor in `.nii.gz`.
-pub fn check_output_name(path: &Path) -> Result<(), VolumeError> {
-    write::check_name(path).map(drop)
+/// When the name ends neither in `.nii` nor in `.nii.gz`, or there is such a file.
+pub fn check_output(path: &Path, overwrite: bool) -> Result<(), VolumeError> {
+    write::check_name(path)?;
+    if overwrite || path.symlink_metadata().is_err() || mark::is_on(path) {
+        return Ok(());
+    }
+    Err(VolumeError::Exists {
+        path: path.to_owned(),
+    })
 }
 
 /// Writes a scan as NIfTI-1 to a file whose name ends in `.nii` or `.nii.gz`, which decides whether
@@ -250,7 +144,7 @@ pub fn write_image(
     volume: &Volume<f32>,
     encoding: impl Into<Encoding>,
 ) -> Result<(), VolumeError> {
-    write(path, volume, &encoding.into())
+    write(path, volume, &encoding.into(), &Forms::of(&volume.grid()))
 }
 
 /// Writes a mask as bytes, otherwise as [`write_image`].
@@ -259,7 +153,24 @@ pub fn write_image(
 ///
 /// As [`write_image`].
 pub fn write_mask(path: &Path, volume: &Volume<u8>) -> Result<(), VolumeError> {
-    write(path, volume, &Dtype::Uint8.into())
+    let forms = Forms::of(&volume.grid());
+    write(path, volume, &Dtype::Uint8.into(), &forms)
+}
+
+/// Writes a volume that was made from a scan with the forms `scan`, so that every program finds the two in the same
+/// place; otherwise as [`write_image`].
+///
+/// # Errors
+///
+/// As [`write_image`].
+pub fn write_like<T: Copy + Default + Into<f64>>(
+    path: &Path,
+    volume: &Volume<T>,
+    encoding: impl Into<Encoding>,
+    scan: &Forms,
+) -> Result<(), VolumeError> {
+    let forms = scan.moved_to(&volume.grid());
+    write(path, volume, &encoding.into(), &forms)
 }
 
 fn malformed(path: &Path, why: impl Into<String>) -> VolumeError {

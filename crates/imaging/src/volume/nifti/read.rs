@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-
-use super::decode::decode;
+use super::decode::{decode, rounded};
 use super::header::{Header, LONGEST};
+use super::members::Members;
 use super::{Encoding, Scan, malformed, unsupported};
 use crate::volume::{Volume, VolumeError};
 
@@ -82,9 +81,9 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
             dtype: header.dtype,
             slope: header.slope,
             inter: header.inter,
-            units: header.units,
         },
-        placement: header.placement,
+        forms: header.forms,
+        rounded: rounded(&header, &data[..expected]),
     })
 }
 
@@ -127,7 +126,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, VolumeError> {
         ));
     }
     if start.starts_with(&[0x1f, 0x8b]) {
-        Ok(Box::new(MultiGzDecoder::new(reader)))
+        Ok(Box::new(Members::new(reader)))
     } else {
         Ok(Box::new(reader))
     }

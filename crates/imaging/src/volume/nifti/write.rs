@@ -3,18 +3,20 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crc32fast::Hasher;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nifti::NiftiType;
 
 use super::decode::BLOCK;
 use super::header::SHORTEST;
-use super::{Dtype, Encoding, qform, unsupported};
+use super::forms::Forms;
+use super::{Dtype, Encoding, mark, unsupported};
 use crate::files::write_atomic;
-use crate::volume::{Affine, Volume, VolumeError};
+use crate::volume::{Volume, VolumeError};
 
 /// The header, and four bytes that mark whether extensions follow.
-const FIRST_VOXEL: usize = SHORTEST + 4;
+pub(super) const FIRST_VOXEL: usize = SHORTEST + 4;
 
 /// Whether a file of this name is gzipped; an error if the name is not one of a NIfTI file.
 pub(super) fn check_name(path: &Path) -> Result<bool, VolumeError> {
@@ -31,6 +33,7 @@ pub(super) fn write<T: Copy + Default + Into<f64>>(
     path: &Path,
     volume: &Volume<T>,
     encoding: &Encoding,
+    forms: &Forms,
 ) -> Result<(), VolumeError> {
     let gzipped = check_name(path)?;
     let shape = volume.shape();
@@ -40,7 +43,12 @@ pub(super) fn write<T: Copy + Default + Into<f64>>(
         return Err(unsupported(path, why));
     }
     let encoding = encoding.in_single_precision();
-    let header = header_bytes(shape, &volume.affine, &encoding);
+    let mut content = Hasher::new();
+    for planes in planes(volume) {
+        content.update(&encoding.bytes(&planes));
+    }
+    let mut header = header_bytes(shape, &encoding, forms);
+    mark::put(&mut header, content);
     let stream = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(&header)?;
         for planes in planes(volume) {
@@ -76,48 +84,6 @@ fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>>
     })
 }
 
-impl Encoding {
-    /// As NIfTI-1's header can express it; without a scaling that it cannot.
-    fn in_single_precision(&self) -> Self {
-        let [slope, inter] = [self.slope, self.inter].map(|value| f64::from(value as f32));
-        let (slope, inter) = match slope.is_normal() && inter.is_finite() {
-            true => (slope, inter),
-            false => (1.0, 0.0),
-        };
-        Self {
-            slope,
-            inter,
-            ..*self
-        }
-    }
-
-    /// The bytes that store `values`. A cast from float to integer keeps within the integer's range.
-    fn bytes<T: Copy + Into<f64>>(&self, values: &[T]) -> Vec<u8> {
-        let stored = values
-            .iter()
-            .map(|value| ((*value).into() - self.inter) / self.slope);
-        macro_rules! whole {
-            ($number:ty) => {
-                stored
-                    .flat_map(|value| (value.round() as $number).to_le_bytes())
-                    .collect()
-            };
-        }
-        match self.dtype {
-            Dtype::Uint8 => whole!(u8),
-            Dtype::Int8 => whole!(i8),
-            Dtype::Uint16 => whole!(u16),
-            Dtype::Int16 => whole!(i16),
-            Dtype::Uint32 => whole!(u32),
-            Dtype::Int32 => whole!(i32),
-            Dtype::Uint64 => whole!(u64),
-            Dtype::Int64 => whole!(i64),
-            Dtype::Float32 => stored.flat_map(|v| (v as f32).to_le_bytes()).collect(),
-            Dtype::Float64 => stored.flat_map(f64::to_le_bytes).collect(),
-        }
-    }
-}
-
 impl Dtype {
     /// The standard's code.
     fn code(self) -> NiftiType {
@@ -136,8 +102,8 @@ impl Dtype {
     }
 }
 
-/// A little-endian header (fields at the offsets of nifti1.h) with both affines, and no extension.
-fn header_bytes(shape: [usize; 3], affine: &Affine, encoding: &Encoding) -> [u8; FIRST_VOXEL] {
+/// A little-endian header (fields at the offsets of nifti1.h) without description or extension.
+fn header_bytes(shape: [usize; 3], encoding: &Encoding, forms: &Forms) -> [u8; FIRST_VOXEL] {
     let mut header = [0; FIRST_VOXEL];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     let put_floats = |put: &mut dyn FnMut(usize, &[u8]), at: usize, values: &[f64]| {
@@ -146,34 +112,26 @@ fn header_bytes(shape: [usize; 3], affine: &Affine, encoding: &Encoding) -> [u8;
         }
     };
     put(0, &(SHORTEST as i32).to_le_bytes());
+    let acquisition = &forms.acquisition;
+    put(39, &[acquisition.dim_info]);
     let dims = [3, shape[0], shape[1], shape[2], 1, 1, 1, 1];
     for (i, n) in dims.into_iter().enumerate() {
         put(40 + 2 * i, &(n as i16).to_le_bytes());
     }
     put(70, &(encoding.dtype.code() as i16).to_le_bytes());
     put(72, &(8 * encoding.dtype.size() as i16).to_le_bytes());
-    let (quaternion, qfac) = qform::encode(affine).unzip();
-    let spacing = affine.spacing();
-    put_floats(
-        &mut put,
-        76,
-        &[qfac.unwrap_or(1.0), spacing[0], spacing[1], spacing[2]],
-    );
+    put(74, &(acquisition.slice_start as i16).to_le_bytes());
+    put_floats(&mut put, 76, &forms.pixdim);
     let scaling = [FIRST_VOXEL as f64, encoding.slope, encoding.inter];
     put_floats(&mut put, 108, &scaling);
-    put(123, &[encoding.units]);
-    let scanner = 1i16.to_le_bytes();
-    if let Some(quaternion) = quaternion {
-        put(252, &scanner);
-        put_floats(&mut put, 256, &quaternion);
-        put_floats(
-            &mut put,
-            268,
-            &[affine.0[0][3], affine.0[1][3], affine.0[2][3]],
-        );
-    }
-    put(254, &scanner);
-    put_floats(&mut put, 280, affine.0[..3].as_flattened());
+    put(120, &(acquisition.slice_end as i16).to_le_bytes());
+    put(122, &[acquisition.slice_code, forms.units]);
+    put_floats(&mut put, 132, &[acquisition.slice_duration]);
+    put(252, &(forms.qform_code as i16).to_le_bytes());
+    put(254, &(forms.sform_code as i16).to_le_bytes());
+    put_floats(&mut put, 256, &forms.quaternion);
+    put_floats(&mut put, 268, &forms.origin);
+    put_floats(&mut put, 280, forms.sform.as_flattened());
     put(344, b"n+1\0");
     header
 }

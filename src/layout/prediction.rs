@@ -1,0 +1,59 @@
+//! The names of what `predict` writes.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What the names of all predictions have, and no name of a scan or of a drawn mask. It is an entity as in BIDS.
+const MARK: &str = "_desc-calvaria_";
+
+/// Where the results of a scan go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PredictionFiles {
+    /// NAME_desc-calvaria_mask.nii.gz: ones where there is brain.
+    pub mask: PathBuf,
+    /// NAME_desc-calvaria_brain.nii.gz: the scan where there is brain, zeros elsewhere.
+    pub brain: PathBuf,
+}
+
+impl PredictionFiles {
+    /// The files in `folder` that are called after the scan in `scan`.
+    pub fn of(scan: &Path, folder: &Path) -> Self {
+        let file = |kind: &str| {
+            let mut name = stem(scan);
+            name.push(format!("{MARK}{kind}.nii.gz"));
+            folder.join(name)
+        };
+        Self {
+            mask: file("mask"),
+            brain: file("brain"),
+        }
+    }
+
+    /// Both files.
+    pub fn all(&self) -> [&Path; 2] {
+        [&self.mask, &self.brain]
+    }
+}
+
+/// Whether a file's name is that of a prediction: no data source takes it for a scan or a mask.
+pub fn is_prediction(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().contains(MARK)
+}
+
+/// A scan's name without `.nii.gz` and the like; names need not be text.
+fn stem(scan: &Path) -> OsString {
+    let is = |path: &Path, extensions: &[&str]| {
+        let extension = path.extension().unwrap_or_default();
+        extensions
+            .iter()
+            .any(|one| extension.eq_ignore_ascii_case(one))
+    };
+    let mut name = PathBuf::from(scan.file_name().unwrap_or_default());
+    for extensions in [&["gz"][..], &["nii", "hdr", "img"]] {
+        if is(&name, extensions) {
+            name.set_extension("");
+        }
+    }
+    name.into_os_string()
+}

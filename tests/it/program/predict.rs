@@ -1,0 +1,285 @@
+//! `calvaria predict` as a user meets it: nothing is lost, and nothing is silent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use assert_cmd::assert::Assert;
+use calvaria::volume::nifti::{Dtype, Encoding, read_image, read_mask, read_scan, write_image};
+use calvaria::volume::{Affine, Volume};
+use predicates::prelude::*;
+use predicates::str::contains;
+use tempfile::TempDir;
+
+use crate::common::{calvaria, toy_head, toy_workplace};
+
+/// A run that finds toy heads' brains.
+static RUN: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = toy_workplace(4);
+    calvaria()
+        .current_dir(folder.path())
+        .args(["run", "toy.yaml", "--device", "cpu", "-q"])
+        .args(["--set", "train.epochs=8"])
+        .assert()
+        .success();
+    folder
+});
+
+fn predict(folder: &Path, arguments: &[&str]) -> Assert {
+    calvaria()
+        .current_dir(folder)
+        .args(["predict", "--device", "cpu", "--run"])
+        .arg(RUN.path().join("results/toy/seed-7"))
+        .args(arguments)
+        .assert()
+}
+
+/// A folder with toy heads under these names.
+fn scans(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (seed, name) in names.iter().enumerate() {
+        let (image, _) = toy_head(seed as u64);
+        write_image(&folder.path().join(name), &image, Dtype::Float32).unwrap();
+    }
+    folder
+}
+
+const MASK: &str = "scan_desc-calvaria_mask.nii.gz";
+const BRAIN: &str = "scan_desc-calvaria_brain.nii.gz";
+
+#[test]
+fn a_file_that_is_not_its_own_unchanged_result_is_never_replaced() {
+    let folder = scans(&["scan.nii.gz"]);
+    let mask = folder.path().join(MASK);
+    predict(folder.path(), &["scan.nii.gz"]).success();
+    let first = fs::read(&mask).unwrap();
+    // Its own result is replaced by the same.
+    predict(folder.path(), &["scan.nii.gz"]).success();
+    assert_eq!(fs::read(&mask).unwrap(), first);
+    // A voxel corrected by a program that keeps the header, whole and gzipped again.
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&first[..]), &mut bytes).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &bytes).unwrap();
+    let corrected = packed.finish().unwrap();
+    for foreign in [&corrected[..], b"not an image at all"] {
+        fs::write(&mask, foreign).unwrap();
+        fs::remove_file(folder.path().join(BRAIN)).unwrap();
+        predict(folder.path(), &["scan.nii.gz"])
+            .code(2)
+            .stderr(contains(MASK).and(contains("--overwrite")));
+        assert_eq!(fs::read(&mask).unwrap(), foreign);
+        assert!(!folder.path().join(BRAIN).exists());
+        predict(folder.path(), &["scan.nii.gz", "--overwrite"]).success();
+        assert_eq!(fs::read(&mask).unwrap(), first);
+    }
+}
+
+#[test]
+fn predictions_beside_the_data_are_never_found_as_data() {
+    let folder = toy_workplace(4);
+    let cases = || {
+        let listed = calvaria()
+            .current_dir(folder.path())
+            .args(["list", "cases", "toy.yaml"])
+            .assert()
+            .success();
+        String::from_utf8(listed.get_output().stdout.clone()).unwrap()
+    };
+    let before = cases();
+    let drawn = folder
+        .path()
+        .join("heads/sub-01/sub-01_T1w_brainmask.nii.gz");
+    let mask = fs::read(&drawn).unwrap();
+    predict(&folder.path().join("heads/sub-01"), &["sub-01_T1w.nii.gz"]).success();
+    assert_eq!(fs::read(&drawn).unwrap(), mask);
+    assert_eq!(cases(), before);
+}
+
+#[test]
+fn scans_of_one_name_are_refused_or_keep_their_folders() {
+    let folder = scans(&["a/T1.nii.gz", "b/T1.nii", "b/c/T1.nii.gz"]);
+    let all = ["a/T1.nii.gz", "b/T1.nii", "b/c/T1.nii.gz", "-o", "out"];
+    predict(folder.path(), &all)
+        .code(2)
+        .stderr(contains("a/T1.nii.gz and b/T1.nii").and(contains("--keep-folders")));
+    assert!(!folder.path().join("out").exists());
+    predict(folder.path(), &[&all[..], &["--keep-folders"]].concat()).success();
+    for place in ["a", "b", "b/c"] {
+        let mask = folder
+            .path()
+            .join("out")
+            .join(place)
+            .join("T1_desc-calvaria_mask.nii.gz");
+        assert!(mask.is_file(), "{}", mask.display());
+    }
+    predict(folder.path(), &["b/T1.nii", "b/T1.nii", "-o", "twice"]).code(2);
+}
+
+#[test]
+fn the_brain_is_0_outside_whatever_the_scans_scaling() {
+    let folder = scans(&[]);
+    let (image, _) = toy_head(3);
+    for (name, dtype, slope, inter, kept) in [
+        ("zero_between", Dtype::Int16, 0.106_186, -217.391_312, false),
+        ("zero_below_all", Dtype::Uint8, 5.0, 300.0, false),
+        ("zero_is_there", Dtype::Int16, 0.25, -10.0, true),
+    ] {
+        let scan = folder.path().join(format!("{name}.nii.gz"));
+        let encoding = Encoding {
+            dtype,
+            slope,
+            inter,
+        };
+        let mut shifted = image.clone();
+        shifted.change(|value| value + inter as f32);
+        write_image(&scan, &shifted, encoding).unwrap();
+        let done = predict(folder.path(), &[&format!("{name}.nii.gz")]).success();
+        let warned = String::from_utf8_lossy(&done.get_output().stderr).contains("float32");
+        assert_eq!(warned, !kept, "{name}");
+        let at = |kind: &str| {
+            folder
+                .path()
+                .join(format!("{name}_desc-calvaria_{kind}.nii.gz"))
+        };
+        let (mask, brain) = (
+            read_mask(&at("mask")).unwrap(),
+            read_scan(&at("brain")).unwrap(),
+        );
+        let scan = read_image(&scan).unwrap();
+        assert_eq!(brain.encoding.dtype == dtype, kept, "{name}");
+        for ((brain, mask), scan) in brain
+            .volume
+            .voxels
+            .iter()
+            .zip(&mask.voxels)
+            .zip(&scan.voxels)
+        {
+            let expected = if *mask == 0 { 0.0 } else { *scan };
+            assert_eq!(*brain, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_scan_does_not_stop_the_others() {
+    let folder = scans(&["first.nii.gz", "last.nii.gz"]);
+    fs::write(folder.path().join("text.nii.gz"), "nothing").unwrap();
+    let names = [
+        "first.nii.gz",
+        "text.nii.gz",
+        "missing.nii.gz",
+        "last.nii.gz",
+    ];
+    predict(folder.path(), &names).code(1).stderr(contains(
+        "2 of 4 scans could not be segmented: text.nii.gz, missing.nii.gz",
+    ));
+    for name in ["first", "last"] {
+        let mask = folder
+            .path()
+            .join(format!("{name}_desc-calvaria_mask.nii.gz"));
+        assert!(mask.is_file(), "{name}");
+    }
+    predict(folder.path(), &["missing.nii.gz"]).code(2);
+}
+
+#[test]
+fn what_cannot_be_right_is_remarked_on() {
+    let folder = scans(&[]);
+    // A head with voxels twice as large along each axis.
+    let (image, _) = toy_head(2);
+    let [x, y, z] = image.spacing();
+    let huge = Volume {
+        affine: Affine::diagonal([2.0 * x, 2.0 * y, 2.0 * z], [0.0; 3]),
+        ..image
+    };
+    write_image(&folder.path().join("huge.nii.gz"), &huge, Dtype::Float32).unwrap();
+    predict(folder.path(), &["huge.nii.gz"])
+        .success()
+        .stderr(contains("implausible").and(contains("validated on")));
+}
+
+#[test]
+fn advice_is_for_someone_who_has_a_run_and_a_scan() {
+    let folder = scans(&[]);
+    let (mut image, _) = toy_head(1);
+    image.voxels[[1, 2, 3]] = f32::NAN;
+    write_image(&folder.path().join("nan.nii.gz"), &image, Dtype::Float32).unwrap();
+    image.voxels.fill(7.0);
+    write_image(&folder.path().join("flat.nii.gz"), &image, Dtype::Float32).unwrap();
+    predict(folder.path(), &["nan.nii.gz"]).code(2).stderr(
+        contains("nan.nii.gz")
+            .and(contains("calvaria preprocess nan_to_zero"))
+            .and(contains("first preprocessing step").not()),
+    );
+    let calls = ["preprocess", "nan_to_zero", "nan.nii.gz", "repaired.nii.gz"];
+    calvaria()
+        .current_dir(folder.path())
+        .args(calls)
+        .assert()
+        .success();
+    predict(folder.path(), &["repaired.nii.gz"]).success();
+    predict(folder.path(), &["flat.nii.gz"])
+        .code(2)
+        .stderr(contains("change the scan, or use another run"));
+    predict(folder.path(), &["repaired.nii.gz", "-o", "mask.nii.gz"])
+        .code(2)
+        .stderr(contains("names the folder"));
+    assert!(!folder.path().join("mask.nii.gz").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = scans(&["scan.nii.gz"]);
+    let name = |end: &[u8]| PathBuf::from(OsStr::from_bytes(&[b"caf\xe9", end].concat()));
+    fs::rename(
+        folder.path().join("scan.nii.gz"),
+        folder.path().join(name(b".nii.gz")),
+    )
+    .unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["predict", "--device", "cpu", "--run"])
+        .arg(RUN.path().join("results/toy/seed-7"))
+        .arg(name(b".nii.gz"))
+        .assert()
+        .success();
+    let mask = folder.path().join(name(b"_desc-calvaria_mask.nii.gz"));
+    assert!(mask.is_file());
+}
+
+#[test]
+fn results_keep_both_forms_of_their_scan() {
+    let folder = scans(&[]);
+    let (image, _) = toy_head(4);
+    let mut moved = image.grid();
+    moved.affine.0[0][3] += 20.0;
+    // A header with the form of another place besides its own.
+    let path = folder.path().join("scan.nii");
+    write_image(&path, &image, Dtype::Float32).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[268..272].copy_from_slice(&(moved.affine.0[0][3] as f32).to_le_bytes());
+    bytes[254] = 4;
+    fs::write(&path, bytes).unwrap();
+    let scan = read_scan(&path).unwrap();
+    predict(folder.path(), &["scan.nii"])
+        .success()
+        .stderr(contains("two forms").and(contains("20.0 mm")));
+    for name in [MASK, BRAIN] {
+        let result = read_scan(&folder.path().join(name)).unwrap();
+        assert_eq!(result.forms, scan.forms, "{name}");
+    }
+    // So do results of single steps.
+    let calls = ["preprocess", "zscore", "scan.nii", "scored.nii"];
+    calvaria()
+        .current_dir(folder.path())
+        .args(calls)
+        .assert()
+        .success();
+    let scored = read_scan(&folder.path().join("scored.nii")).unwrap();
+    assert_eq!(scored.forms, scan.forms);
+}

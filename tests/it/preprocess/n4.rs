@@ -337,6 +337,27 @@ fn inside_a_foreground_mask_the_unit_of_the_intensities_does_not_matter() {
 }
 
 #[test]
+fn a_background_far_from_0_is_no_part_of_what_the_field_multiplies() {
+    let image = head();
+    let expected = quick().correct(&image, None).unwrap();
+    // An offset, and CT's Hounsfield units.
+    for (factor, offset) in [(1.0, 5000.0), (8.0, -1024.0)] {
+        let mut moved = image.clone();
+        moved.change(|value| factor * value + offset);
+        let scaled = &mut image.clone();
+        scaled.change(|value| factor * value);
+        let expected = match factor {
+            1.0 => expected.clone(),
+            _ => quick().correct(scaled, None).unwrap(),
+        };
+        let corrected = quick().correct(&moved, None).unwrap();
+        for (found, expected) in corrected.image.voxels.iter().zip(&expected.image.voxels) {
+            assert!((found - offset - expected).abs() < 0.02 * factor, "{found} {expected}");
+        }
+    }
+}
+
+#[test]
 fn the_order_in_which_voxels_lie_in_memory_does_not_matter() {
     let (image, _) = phantom();
     let mut fortran = Array3::zeros(ndarray::ShapeBuilder::f(image.voxels.dim()));

@@ -82,24 +82,26 @@ pub fn resample_filled(
     }
 }
 
-/// The most voxels that [`background`] looks at.
+/// The most voxels that [`extremes`] looks at.
 const MOST_VOXELS: usize = 1 << 17;
 
-/// What an image has outside its edges: 0, unless its dark voxels are far from 0 (CT in Hounsfield units, an
-/// offset). Then it is their value: the 0.5th percentile, if 0 is farther from it than a tenth of the range up to the
-/// 99.5th. Large images are thinned out evenly.
-pub fn background(image: &Volume<f32>) -> f32 {
+/// The 0.5th and the 99.5th percentile of an image's finite voxels, if there are any. Large images are thinned out
+/// evenly.
+pub(crate) fn extremes(image: &Volume<f32>) -> Option<[f64; 2]> {
     let step = image.voxels.len().div_ceil(MOST_VOXELS).max(1);
     // Odd, so that an even number of rows does not hide most of an axis.
     let thin = image.voxels.iter().copied().step_by(step | 1);
     let values: Vec<f32> = thin.filter(|value| value.is_finite()).collect();
-    if values.is_empty() {
-        return 0.0;
-    }
-    let [low, high] = percentiles(Cow::Owned(values), [0.5, 99.5]);
-    match low.abs() > 0.1 * (high - low) {
-        true => low as f32,
-        false => 0.0,
+    (!values.is_empty()).then(|| percentiles(Cow::Owned(values), [0.5, 99.5]))
+}
+
+/// What an image has outside its edges: 0, unless its dark voxels are far from 0 (CT in Hounsfield units, an
+/// offset). Then it is their value: the 0.5th percentile, if 0 is farther from it than a tenth of the range up to the
+/// 99.5th.
+pub fn background(image: &Volume<f32>) -> f32 {
+    match extremes(image) {
+        Some([low, high]) if low.abs() > 0.1 * (high - low) => low as f32,
+        _ => 0.0,
     }
 }
 

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::{CaseStep, CaseVolumes, PreprocessError, otsu};
 use crate::settings::{Fault, Faults, validate};
 use crate::volume::Volume;
+use crate::volume::resample::extremes;
 use fit::Fit;
 
 /// Divides an image by the smooth field that, taken away, makes its histogram sharpest.
@@ -27,7 +28,11 @@ use fit::Fit;
 ///
 /// Logarithms are taken of intensities above 0. As in ITK, a voxel at or below 0 is taken as if its value were
 /// a logarithm already, so zeros count as ones, and a mask of `none` makes the field depend on the unit of the
-/// intensities. Images with large negative values (CT) are not suited to N4 without a mask.
+/// intensities.
+///
+/// A field multiplies what lies above the background. Where an image's darkest voxels are negative (CT in
+/// Hounsfield units), or farther from 0 than its whole range (an offset), they are taken as 0 for the correction; ITK
+/// does not do that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct N4 {
@@ -193,6 +198,17 @@ impl CaseStep for N4 {
     }
 }
 
+/// What is no part of the signal that a field multiplies.
+fn offset(image: &Volume<f32>) -> f32 {
+    let Some([low, high]) = extremes(image) else {
+        return 0.0;
+    };
+    match low < -0.1 * (high - low) || low > high - low {
+        true => low as f32,
+        false => 0.0,
+    }
+}
+
 impl N4 {
     /// Estimates the bias field of `image` and divides by it. The result is the same at any number
     /// of threads. `region` is used by the mask of that name alone.
@@ -208,6 +224,23 @@ impl N4 {
         region: Option<&Volume<f32>>,
     ) -> Result<Corrected, N4Error> {
         validate(self, CaseStep::rules).map_err(N4Error::Settings)?;
+        match offset(image) {
+            0.0 => self.correct_from_zero(image, region),
+            offset => {
+                let mut above = image.clone();
+                above.change(|value| value - offset);
+                let mut corrected = self.correct_from_zero(&above, region)?;
+                corrected.image.change(|value| value + offset);
+                Ok(corrected)
+            }
+        }
+    }
+
+    fn correct_from_zero(
+        &self,
+        image: &Volume<f32>,
+        region: Option<&Volume<f32>>,
+    ) -> Result<Corrected, N4Error> {
         let shape = image.shape();
         if shape.iter().any(|n| n / 2 < self.shrink_factor) {
             return Err(N4Error::TooSmall {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::DatasetError;
 use crate::files::FileError;
+use crate::layout::is_results;
 
 /// Every file below `root`, in order of its path. Files and folders whose name starts with a dot are
-/// passed over. Links are followed, but a folder that several lead to is read once.
+/// passed over, and so are folders of results. Links are followed, but a folder that several lead to is read once.
 ///
 /// # Errors
 ///
@@ -58,7 +59,9 @@ impl Walk {
         }
         for path in entries(folder)? {
             if path.is_dir() {
-                self.read(&path)?;
+                if !is_results(&path) {
+                    self.read(&path)?;
+                }
             } else {
                 self.files.push(path);
             }

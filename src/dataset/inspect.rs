@@ -4,15 +4,16 @@ use std::path::Path;
 
 use super::Case;
 use crate::preprocess::check_pair;
-use crate::volume::nifti::{Scan, read_scan};
+use crate::volume::nifti::{read_image, read_scan};
 use crate::volume::orientation::AxisCodes;
+use crate::volume::{Volume, VolumeError};
 
 /// What a case's files hold.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
     /// Of the scan; `None` if it cannot be read.
     pub scan: Option<ScanFacts>,
-    /// Volume of what the mask marks, in mL; `None` if it cannot be read.
+    /// Volume of what the mask marks, in mL; `None` if it cannot be read or is not a mask.
     pub mask_ml: Option<f64>,
     /// What is wrong or doubtful, one sentence each; empty if nothing is.
     pub problems: Vec<String>,
@@ -33,7 +34,7 @@ impl Inspection {
     /// Reads a case's files. What cannot be read is a problem, not an error.
     pub fn of(case: &Case) -> Self {
         let mut found = Self::default();
-        let scan = found.read(&case.image);
+        let scan = found.take(read_scan(&case.image));
         if let Some(scan) = &scan {
             found.scan = Some(ScanFacts {
                 shape: scan.volume.shape(),
@@ -55,54 +56,41 @@ impl Inspection {
                     .push("all voxels of the scan are equal".into());
             }
         }
-        if let Some(mask) = found.read(&case.mask) {
-            found.look_at_mask(&case.mask, &mask);
-            found.compare((&case.image, scan.as_ref()), (&case.mask, &mask));
+        let image = scan.as_ref().map(|scan| &scan.volume);
+        if let Some(mask) = found.take(read_image(&case.mask)) {
+            found.compare((&case.image, image), (&case.mask, &mask));
+            let marked = case.mask_rule.apply(&mask.voxels);
+            let marked = marked.map_err(|why| VolumeError::NotMask {
+                path: case.mask.clone(),
+                why,
+            });
+            if let Some(marked) = found.take(marked) {
+                let count = marked.iter().filter(|voxel| **voxel != 0).count();
+                found.mask_ml = Some(count as f64 * mask.voxel_volume_ml());
+            }
         }
         if let Some(path) = &case.region
-            && let Some(region) = found.read(path)
+            && let Some(region) = found.take(read_image(path))
         {
-            found.compare((&case.image, scan.as_ref()), (path, &region));
+            found.compare((&case.image, image), (path, &region));
         }
         found
     }
 
-    fn read(&mut self, path: &Path) -> Option<Scan> {
-        match read_scan(path) {
-            Ok(scan) => Some(scan),
-            Err(error) => {
-                self.problems.push(error.to_string());
-                None
-            }
-        }
-    }
-
-    fn look_at_mask(&mut self, path: &Path, mask: &Scan) {
-        let marked = || mask.volume.voxels.iter().filter(|value| **value != 0.0);
-        let count = marked().count();
-        self.mask_ml = Some(count as f64 * mask.volume.voxel_volume_ml());
-        let label = marked().next();
-        let path = path.display();
-        if count == 0 {
-            self.problems.push(format!("the mask {path} is empty"));
-        } else if marked().any(|value| !value.is_finite()) {
-            let problem = format!("the mask {path} has voxels that are not a number");
-            self.problems.push(problem);
-        } else if marked().any(|value| Some(value) != label) {
-            self.problems.push(format!(
-                "the mask {path} has several values besides 0: all of them are taken as 1"
-            ));
-        }
+    /// What was read; what went wrong becomes a problem.
+    fn take<T>(&mut self, read: Result<T, VolumeError>) -> Option<T> {
+        read.map_err(|error| self.problems.push(error.to_string()))
+            .ok()
     }
 
     fn compare(
         &mut self,
-        (image_path, image): (&Path, Option<&Scan>),
-        (mask_path, mask): (&Path, &Scan),
+        (image_path, image): (&Path, Option<&Volume<f32>>),
+        (mask_path, mask): (&Path, &Volume<f32>),
     ) {
         let Some(image) = image else { return };
-        let image = (image_path, &image.volume.grid());
-        if let Err(error) = check_pair(image, (mask_path, &mask.volume.grid())) {
+        let image = (image_path, &image.grid());
+        if let Err(error) = check_pair(image, (mask_path, &mask.grid())) {
             self.problems.push(error.to_string());
         }
     }

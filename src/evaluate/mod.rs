@@ -11,8 +11,8 @@ use crate::layout::CaseScores;
 use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
-use crate::volume::nifti::read_mask;
-use crate::volume::{Volume, VolumeError};
+use crate::volume::nifti::read_mask_by;
+use crate::volume::{MaskRule, Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -96,18 +96,18 @@ pub struct Segmented {
     pub prediction: Volume<u8>,
 }
 
-/// Scores one mask file against another.
+/// Scores one mask file against another, each read by its rule.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or the two do not lie on one grid.
+/// When a file cannot be read or is not a mask, or the two do not lie on one grid.
 pub fn evaluate_files(
-    prediction: &Path,
-    truth: &Path,
+    (prediction, prediction_rule): (&Path, &MaskRule),
+    (truth, truth_rule): (&Path, &MaskRule),
     settings: &Evaluation,
 ) -> Result<CaseScores, EvaluateError> {
-    let predicted = read_mask(prediction)?;
-    let true_mask = read_mask(truth)?;
+    let predicted = read_mask_by(prediction, prediction_rule)?;
+    let true_mask = read_mask_by(truth, truth_rule)?;
     if let Some(why) = predicted.grid().difference(&true_mask.grid()) {
         return Err(EvaluateError::Grids {
             prediction: prediction.display().to_string(),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
 use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
-use crate::volume::{Affine, Volume, VolumeError};
+use crate::volume::{Affine, MaskRule, Volume, VolumeError};
 
 /// Increased whenever a step's results change, so that nothing made by older code is used.
 const VERSION: u32 = 2;
@@ -25,8 +25,8 @@ const LITTER: Duration = Duration::from_secs(24 * 3600);
 /// A folder of preprocessed cases. Any number of processes may use it at once.
 ///
 /// A case is filed under its name and a key over everything that shapes it: the bytes of the input
-/// files, the pipeline and the files it names, and the version of the code. So nothing stale is ever
-/// used, and the folder may be deleted at any time.
+/// files, how the mask is read, the pipeline and the files it names, and the version of the code. So
+/// nothing stale is ever used, and the folder may be deleted at any time.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -59,6 +59,9 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// The version of the code that made it.
     version: u32,
+    /// Whether the mask's file was held against its rule; earlier code took every value but 0 for marked.
+    #[serde(default)]
+    mask_checked: bool,
     /// The hex SHA-256 of the image's file and of the mask's.
     image_digest: String,
     mask_digest: Option<String>,
@@ -185,6 +188,7 @@ impl CachedCase {
             steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
             warnings: warnings.to_owned(),
             version: VERSION,
+            mask_checked: true,
             image_digest: digest(&self.image)?,
             mask_digest: match &self.mask {
                 Some(mask) => Some(digest(mask)?),
@@ -215,9 +219,12 @@ impl Cache {
         pipeline: &Pipeline,
     ) -> Result<CachedResult, PreprocessError> {
         let digests = digests(inputs)?;
-        let folder = self.folder_of(inputs.id, &key(&digests, pipeline)?);
+        let folder = self.folder_of(inputs.id, &key(&digests, inputs.mask_rule, pipeline)?);
         let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
+            if !record.mask_checked {
+                inputs.read_mask()?;
+            }
             return Ok(CachedResult {
                 inputs: digests,
                 folder,
@@ -251,7 +258,8 @@ impl Cache {
     ///
     /// When an input cannot be read.
     pub fn place(&self, inputs: &Inputs, pipeline: &Pipeline) -> Result<PathBuf, VolumeError> {
-        Ok(self.folder_of(inputs.id, &key(&digests(inputs)?, pipeline)?))
+        let key = key(&digests(inputs)?, inputs.mask_rule, pipeline)?;
+        Ok(self.folder_of(inputs.id, &key))
     }
 
     fn folder_of(&self, id: &str, key: &str) -> PathBuf {
@@ -372,6 +380,12 @@ fn is_entry(name: &str) -> bool {
         .is_some_and(|(_, key)| key.len() == KEY_LENGTH && key.chars().all(lower_hex))
 }
 
+/// Whether a folder is that of a cached case, whichever cache it is in.
+pub fn is_cached_case(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    is_entry(&name) && folder.join(RECORD).is_file()
+}
+
 /// Bytes of all files below `folder`; those that cannot be read count nothing.
 fn size(folder: &Path) -> u64 {
     let Ok(items) = folder.read_dir() else {
@@ -406,7 +420,11 @@ fn digests(inputs: &Inputs) -> Result<InputDigests, VolumeError> {
 }
 
 /// The hex SHA-256 over everything that shapes a preprocessed case.
-fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError> {
+fn key(
+    inputs: &InputDigests,
+    mask_rule: &MaskRule,
+    pipeline: &Pipeline,
+) -> Result<String, VolumeError> {
     let mut hash = Sha256::new();
     hash.update(VERSION.to_le_bytes());
     hash.update(&inputs.image);
@@ -418,6 +436,10 @@ fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError
                 hash.update(digest);
             }
         }
+    }
+    // Only where it is another rule than the usual one: what was cached before there were others stays of use.
+    if inputs.mask.is_some() && *mask_rule != MaskRule::STRICT {
+        hash.update(format!("{mask_rule:?}"));
     }
     for path in pipeline.files() {
         hash.update(digest(&path)?);

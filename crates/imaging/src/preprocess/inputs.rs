@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{CaseVolumes, PreprocessError};
-use crate::volume::nifti::{Encoding, read_image, read_mask, read_scan};
-use crate::volume::{Grid, Volume};
+use crate::volume::nifti::{Encoding, read_image, read_mask_by, read_scan};
+use crate::volume::{Grid, MaskRule, Volume, VolumeError};
 
 /// How far apart image and mask may put the same voxel, in mm: what float32 headers differ by.
 const TOLERANCE_MM: f64 = 1e-3;
@@ -18,6 +18,8 @@ pub struct Inputs<'a> {
     pub image: &'a Path,
     /// What to find in it, where it is known.
     pub mask: Option<&'a Path>,
+    /// Which of the mask's voxels are marked.
+    pub mask_rule: &'a MaskRule,
     /// Where intensity steps may look (a mask, or weights), known before the prediction.
     pub region: Option<&'a Path>,
 }
@@ -29,32 +31,42 @@ impl<'a> Inputs<'a> {
             id: "",
             image,
             mask: None,
+            mask_rule: &MaskRule::STRICT,
             region,
         }
+    }
+
+    /// Reads the mask alone.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is not a mask by its rule.
+    pub fn read_mask(&self) -> Result<Option<Volume<u8>>, VolumeError> {
+        let read = |path| read_mask_by(path, self.mask_rule);
+        self.mask.map(read).transpose()
     }
 
     /// Reads the files. Voxels that are infinite or not a number are let through: the pipeline deals with them.
     ///
     /// # Errors
     ///
-    /// When one cannot be read, mask or region do not lie on the image's grid or mark nothing, or the
-    /// region has a weight below 0.
+    /// When one cannot be read, the mask is none by its rule, mask or region do not lie on the image's grid, or
+    /// the region marks nothing or has a weight below 0.
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
         let scan = read_scan(self.image)?;
         let warnings = scan.warnings();
         let case = CaseVolumes {
             image: scan.volume,
-            mask: self.mask.map(read_mask).transpose()?,
+            mask: self.read_mask()?,
             region: self.region.map(read_image).transpose()?,
         };
         let image = (self.image, &case.image.grid());
         if let (Some(path), Some(mask)) = (self.mask, &case.mask) {
             check_pair(image, (path, &mask.grid()))?;
-            check_marks(path, mask)?;
         }
         if let (Some(path), Some(region)) = (self.region, &case.region) {
             check_pair(image, (path, &region.grid()))?;
-            check_marks(path, region)?;
+            check_region_marks(path, region)?;
             if region.voxels.iter().any(|weight| *weight < 0.0) {
                 return Err(PreprocessError::NegativeRegion {
                     path: path.to_owned(),
@@ -112,16 +124,12 @@ pub fn check_pair(
     Ok(())
 }
 
-/// Checks that a mask or region marks something.
-fn check_marks<T: Default + PartialEq>(
-    path: &Path,
-    mask: &Volume<T>,
-) -> Result<(), PreprocessError> {
-    let nothing = T::default();
-    if mask.voxels.iter().any(|value| *value != nothing) {
+/// Checks that a region marks something.
+fn check_region_marks(path: &Path, region: &Volume<f32>) -> Result<(), PreprocessError> {
+    if region.voxels.iter().any(|weight| *weight != 0.0) {
         return Ok(());
     }
-    Err(PreprocessError::EmptyMask {
+    Err(PreprocessError::EmptyRegion {
         path: path.to_owned(),
     })
 }

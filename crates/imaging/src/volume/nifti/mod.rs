@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use self::read::read;
 use self::write::write;
-use super::{Volume, VolumeError};
+use super::{MaskRule, Volume, VolumeError};
 
 /// The type of a number in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,17 +214,27 @@ pub fn read_image(path: &Path) -> Result<Volume<f32>, VolumeError> {
     Ok(Volume { voxels, affine })
 }
 
-/// Reads a mask: as [`read_image`], and every voxel other than 0 becomes 1.
+/// Reads a mask of 0 and one positive value, either of which may be missing: see [`MaskRule::ANY_PART`].
 ///
 /// # Errors
 ///
-/// As [`read_image`].
+/// As [`read_image`], and when the file has other values.
 pub fn read_mask(path: &Path) -> Result<Volume<u8>, VolumeError> {
+    read_mask_by(path, &MaskRule::ANY_PART)
+}
+
+/// Reads a mask: as [`read_image`], and `rule` decides which voxels are marked.
+///
+/// # Errors
+///
+/// As [`read_image`], and when the file is not a mask by this rule.
+pub fn read_mask_by(path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeError> {
     let Volume { voxels, affine } = read_image(path)?;
-    Ok(Volume {
-        voxels: voxels.mapv(|value| u8::from(value != 0.0)),
-        affine,
-    })
+    let voxels = rule.apply(&voxels).map_err(|why| VolumeError::NotMask {
+        path: path.to_owned(),
+        why,
+    })?;
+    Ok(Volume { voxels, affine })
 }
 
 /// Checks that a scan can be written under this name, before any work is done for it.

@@ -83,6 +83,11 @@ impl Data {
 }
 
 impl Masks {
+    /// What may stand beside a source, in words.
+    pub const ABOUT: &str = "Beside a source's name may stand what is marked in its masks, where they are not 0 and one \
+        positive value: `label: 2` (or a list of labels) or `threshold: 0.5`; and `allow_empty: true`, where masks may \
+        be empty. As in `data: {nfbs: {root: heads}, label: 2}`.";
+
     const KEYS: [&str; 3] = ["label", "threshold", "allow_empty"];
 
     /// The rule that these settings are.

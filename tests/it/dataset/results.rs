@@ -37,6 +37,9 @@ fn results_below_the_data_leave_the_data_as_they_are() {
             assert_eq!(list_cases(folder), cases, "{results}");
         }
     }
+    // What is predicted into a folder of results is no data either.
+    toy_dataset(&folder.join("results/predicted"), 1);
+    assert_eq!(list_cases(folder), cases);
     let sweep = "{experiment: toy.yaml, space: {loss: {choice: [dice]}}, sampler: grid, \
                  executor: {local: {devices: [cpu]}}}";
     fs::write(folder.join("search.yaml"), sweep).unwrap();

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
 
 use super::CliError;
-use crate::dataset::{Inspection, ScanFacts};
+use crate::dataset::{Inspection, Masks, ScanFacts, Source};
 use crate::experiment;
 use crate::families::FAMILIES;
 use crate::metric::{Better, METRICS};
@@ -42,6 +42,9 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             let mut named = FAMILIES.iter().filter(|family| family.plural == plural);
             named.try_for_each(|family| {
                 out!("{}", family.describe().map_err(CliError::work)?);
+                if family.plural == Source::FAMILY.plural {
+                    out!("\n{}", settings::comment(Masks::ABOUT, 0));
+                }
                 Ok(())
             })
         }

@@ -41,14 +41,17 @@ mod report;
 mod run;
 mod sweep;
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use burn_train::Interrupter;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::console::Verbosity;
 use crate::device::catch_device_panic;
+use crate::files::expand_home;
 use crate::jobs::INTERRUPTED;
 use crate::kernel::keep_memory;
 use crate::run::RunError;
@@ -154,7 +157,7 @@ impl CliError {
 /// interrupted (Ctrl-C, SIGTERM) and the same command resumes.
 pub fn main() -> ExitCode {
     keep_memory();
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(std::env::args_os().map(with_home));
     let verbosity = match (cli.quiet, cli.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -166,7 +169,7 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::main(&args, verbosity),
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
-        Command::Evaluate(args) => evaluate::main(&args),
+        Command::Evaluate(args) => evaluate::main(&args, cli.quiet),
         Command::Compare(args) => compare::main(&args),
         Command::Check(args) => check::main(&args, cli.quiet),
         Command::Report(args) => report::main(&args),
@@ -188,6 +191,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// An argument such as `--results=~/results` with the user's own folder in it: shells replace `~` only where a word
+/// starts with it.
+fn with_home(argument: OsString) -> OsString {
+    let parts = argument.to_str().and_then(|text| text.split_once('='));
+    match parts {
+        Some((flag, value)) if flag.starts_with("--") && value.starts_with("~") => {
+            let path = expand_home(Path::new(value));
+            [OsStr::new(flag), OsStr::new("="), path.as_os_str()]
+                .into_iter()
+                .collect()
+        }
+        _ => argument,
+    }
+}
+
 /// Where results are kept.
 #[derive(Debug, clap::Args)]
 struct Results {
@@ -196,6 +214,7 @@ struct Results {
         long,
         value_name = "DIR",
         env = "CALVARIA_RESULTS",
+        value_parser = PathBufValueParser::new().map(|path| expand_home(&path)),
         default_value = "results"
     )]
     results: PathBuf,

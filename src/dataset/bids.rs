@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::files_below::{check_folder, check_there, entries, files_below, nifti_stem};
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{FileError, read_text};
+use crate::layout::is_results;
 use crate::settings::Fault;
+use crate::preprocess::GRID_TOLERANCE;
+use crate::volume::MaskRule;
 
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans
 /// `sub-*/[ses-*/]anat/*_T1w.nii.gz`, and their masks somewhere below a derivatives folder.
@@ -15,7 +18,9 @@ use crate::settings::Fault;
 /// A mask belongs to a scan if its name has all the scan's entities (`sub-01_ses-2_run-1`), none that belongs
 /// to another scan (`acq-…`, `task-…`), and ends in `_mask`. Masks of other kinds of data (in a folder `func`,
 /// `dwi`, …) or in another space (`space-…` other than the scan's own, or any `res-…`) do not count; of
-/// several, the one with `desc-brain` does. A subject's row in `participants.tsv` becomes the case's columns.
+/// several, the one with `desc-brain` does. All cases' masks must be of one kind: `desc` and `label` choose it, or
+/// else must be the same in all names. A subject's row in `participants.tsv`, whose `participant_id` may lack
+/// `sub-`, becomes the case's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bids {
@@ -29,6 +34,10 @@ pub struct Bids {
     pub suffix: String,
     /// The suffix of the masks.
     pub mask: String,
+    /// The masks' `desc-…`, such as brain or lesion; an empty text for masks without one, `null` for any.
+    pub desc: Option<String>,
+    /// The masks' `label-…`, such as WM; an empty text for masks without one, `null` for any.
+    pub label: Option<String>,
     /// Whether scans without a mask are left out, instead of being an error.
     pub skip_without_mask: bool,
 }
@@ -51,6 +60,8 @@ impl Default for Bids {
             derivatives: None,
             suffix: "T1w".into(),
             mask: "mask".into(),
+            desc: None,
+            label: None,
             skip_without_mask: false,
         }
     }
@@ -78,6 +89,7 @@ impl CaseSource for Bids {
             .collect();
         let participants = participants(&self.root.join("participants.tsv"))?;
         let mut cases: BTreeMap<String, Case> = BTreeMap::new();
+        let mut kinds: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
         let mut found = 0;
         for image in images {
             found += 1;
@@ -85,7 +97,7 @@ impl CaseSource for Bids {
                 continue;
             };
             check_there(image.path)?;
-            check_there(mask)?;
+            check_there(mask.path)?;
             let id = image.entities.join("_");
             if let Some(first) = cases.get(&id) {
                 return Err(DatasetError::DuplicateId {
@@ -96,12 +108,19 @@ impl CaseSource for Bids {
                 });
             }
             let subject = image.entities[0].clone();
+            kinds
+                .entry(mask.kind())
+                .or_default()
+                .insert(subject.clone());
+            let columns = participants.get(without_prefix(&subject));
             let case = Case {
                 id: id.clone(),
-                columns: participants.get(&subject).cloned().unwrap_or_default(),
+                columns: columns.cloned().unwrap_or_default(),
                 subject,
                 image: image.path.to_owned(),
-                mask: mask.to_owned(),
+                mask: mask.path.to_owned(),
+                mask_rule: MaskRule::STRICT,
+                grid_tolerance: GRID_TOLERANCE,
                 region: None,
             };
             cases.insert(id, case);
@@ -121,6 +140,12 @@ impl CaseSource for Bids {
                 },
             });
         }
+        if kinds.len() > 1 {
+            return Err(DatasetError::MixedMasks {
+                root: self.root.clone(),
+                kinds: in_words(&kinds),
+            });
+        }
         Ok(cases.into_values().collect())
     }
 
@@ -130,6 +155,17 @@ impl CaseSource for Bids {
         for (key, value) in [("suffix", &self.suffix), ("mask", &self.mask)] {
             if !word(value) {
                 let message = format!("{key} must be a word of letters and digits, such as T1w");
+                faults.push(Fault::new(key, message));
+            }
+        }
+        for (key, value) in [("desc", &self.desc), ("label", &self.label)] {
+            if let Some(value) = value
+                && !value.is_empty()
+                && !word(value)
+            {
+                let message = format!(
+                    "{key} must be the letters and digits after `{key}-` in the masks' names, such as brain"
+                );
                 faults.push(Fault::new(key, message));
             }
         }
@@ -156,43 +192,70 @@ impl Bids {
     }
 
     /// The mask of a scan; `None` if it is to be left out.
-    fn mask_of<'a>(
+    fn mask_of<'m, 'a>(
         &self,
         image: &Name,
-        masks: &[Name<'a>],
+        masks: &'m [Name<'a>],
         derivatives: &Path,
-    ) -> Result<Option<&'a Path>, DatasetError> {
+    ) -> Result<Option<&'m Name<'a>>, DatasetError> {
         let of_image = |mask: &&Name| {
             let mut extra = mask.entities.iter();
             image.entities.iter().all(|one| mask.entities.contains(one))
                 && extra.all(|one| image.entities.contains(one) || !tells_scans_apart(one))
         };
-        let belonging: Vec<&Name> = masks.iter().filter(of_image).collect();
-        let own_space =
-            |mask: &&&Name| mask.value("res").is_none() && self.is_own(mask.value("space"));
-        let mut fitting: Vec<&&Name> = belonging.iter().filter(own_space).collect();
+        let belonging: Vec<&'m Name<'a>> = masks.iter().filter(of_image).collect();
+        let fits = |mask: &&Name| {
+            mask.value("res").is_none() && self.is_own(mask.value("space")) && self.is_chosen(mask)
+        };
+        let mut fitting: Vec<&'m Name<'a>> = belonging.iter().copied().filter(fits).collect();
         if fitting.len() > 1 {
-            let brain = |mask: &&&Name| mask.value("desc") == Some("brain");
-            let brains: Vec<&&Name> = fitting.iter().copied().filter(brain).collect();
+            let brain = |mask: &&Name| mask.value("desc") == Some("brain");
+            let brains: Vec<&'m Name<'a>> = fitting.iter().copied().filter(brain).collect();
             if !brains.is_empty() {
                 fitting = brains;
             }
         }
         match fitting[..] {
-            [mask] => Ok(Some(mask.path)),
+            [mask] => Ok(Some(mask)),
             [] if self.skip_without_mask => Ok(None),
             [] => Err(DatasetError::NoMaskBelow {
                 image: image.path.to_owned(),
                 folder: derivatives.to_owned(),
-                name: format!("{}_[…]_{}.nii.gz", image.entities.join("_"), self.mask),
+                name: format!(
+                    "{}_[…]_{}{}.nii.gz",
+                    image.entities.join("_"),
+                    self.chosen(),
+                    self.mask
+                ),
                 elsewhere: belonging.len(),
             }),
             _ => Err(DatasetError::SeveralMasks {
                 image: image.path.to_owned(),
                 masks: fitting.iter().map(|mask| mask.path.to_owned()).collect(),
-                remedy: "Set `derivatives` to the folder of one pipeline, or `mask` to the suffix of the one to use",
+                remedy: "Choose by `desc` or `label`, set `derivatives` to the folder of one pipeline, or `mask` to the suffix of the one to use",
             }),
         }
+    }
+
+    /// Whether a mask is of the kind that `desc` and `label` choose.
+    fn is_chosen(&self, mask: &Name) -> bool {
+        [("desc", &self.desc), ("label", &self.label)]
+            .into_iter()
+            .all(|(key, chosen)| {
+                let wanted = chosen.as_deref();
+                wanted.is_none_or(|wanted| mask.value(key).unwrap_or("") == wanted)
+            })
+    }
+
+    /// What is chosen, as in a mask's name.
+    fn chosen(&self) -> String {
+        [("label", &self.label), ("desc", &self.desc)]
+            .into_iter()
+            .filter_map(|(key, chosen)| {
+                Some((key, chosen.as_deref().filter(|one| !one.is_empty())?))
+            })
+            .map(|(key, chosen)| format!("{key}-{chosen}_"))
+            .collect()
     }
 
     /// Whether a mask of this space lies on the raw scan.
@@ -208,7 +271,9 @@ fn folders(parent: &Path, start: &str) -> Result<Vec<PathBuf>, FileError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(start) {
             if path.is_dir() {
-                found.push(path);
+                if !is_results(&path) {
+                    found.push(path);
+                }
             } else {
                 check_there(&path)?;
             }
@@ -225,6 +290,32 @@ fn is_of_other_data(path: &Path) -> bool {
 fn tells_scans_apart(entity: &str) -> bool {
     let key = entity.split_once('-').map_or(entity, |(key, _)| key);
     OF_SCANS.contains(&key)
+}
+
+/// `desc` and `label` of a mask's name.
+type Kind = [Option<String>; 2];
+
+/// Each kind of masks with the subjects that have it, such as `desc-brain (sub-01, sub-02)`.
+fn in_words(kinds: &BTreeMap<Kind, BTreeSet<String>>) -> String {
+    const NAMED: usize = 5;
+    let each = kinds.iter().map(|([desc, label], subjects)| {
+        let named = [("desc", desc), ("label", label)];
+        let named = named
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key}-{}", value.as_ref()?)));
+        let named: Vec<String> = named.collect();
+        let kind = match named.is_empty() {
+            true => "neither desc nor label".to_owned(),
+            false => named.join("_"),
+        };
+        let mut some: Vec<&str> = subjects.iter().map(String::as_str).take(NAMED).collect();
+        let more = format!("and {} more", subjects.len() - some.len());
+        if subjects.len() > NAMED {
+            some.push(&more);
+        }
+        format!("{kind} ({})", some.join(", "))
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// A BIDS file name: `sub-01_ses-2_desc-brain_mask.nii.gz` has three entities and a suffix.
@@ -246,20 +337,29 @@ impl<'a> Name<'a> {
         })
     }
 
+    /// What tells masks of different things apart.
+    fn kind(&self) -> Kind {
+        ["desc", "label"].map(|key| self.value(key).map(str::to_owned))
+    }
+
     fn value(&self, key: &str) -> Option<&str> {
         let mut pairs = self.entities.iter().filter_map(|one| one.split_once('-'));
         pairs.find_map(|(name, value)| (name == key).then_some(value))
     }
 }
 
-/// The columns of each subject in `participants.tsv`; nothing where there is no such file.
+/// A subject's label: `01` of `sub-01`, and of `01`.
+fn without_prefix(subject: &str) -> &str {
+    subject.strip_prefix("sub-").unwrap_or(subject)
+}
+
+/// The columns of each subject in `participants.tsv`, by its label; nothing where there is no such file.
 fn participants(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>>, DatasetError> {
     if path.symlink_metadata().is_err() {
         return Ok(BTreeMap::new());
     }
     let text = read_text(path)?;
     let mut rows = text
-        .trim_start_matches('\u{feff}')
         .lines()
         .map(|line| line.split('\t').collect::<Vec<_>>());
     let header = rows.next().unwrap_or_default();
@@ -267,7 +367,7 @@ fn participants(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>
         return Ok(BTreeMap::new());
     };
     let facts = rows.filter_map(|row| {
-        let subject = (*row.get(key)?).to_owned();
+        let subject = without_prefix(row.get(key)?.trim()).to_owned();
         let cells = header.iter().zip(&row).enumerate();
         let known = cells.filter(|(i, (_, value))| *i != key && !["", "n/a"].contains(value));
         let columns = known.map(|(_, (name, value))| ((*name).to_owned(), (*value).to_owned()));

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::volume::MaskRule;
 
 /// A scan with its mask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// The case's name, unique among all cases.
     pub id: String,
@@ -16,6 +17,10 @@ pub struct Case {
     pub image: PathBuf,
     /// The mask of the same grid.
     pub mask: PathBuf,
+    /// Which voxels of the mask's file are marked.
+    pub mask_rule: MaskRule,
+    /// How far mask and region may lie from the scan, in voxels.
+    pub grid_tolerance: f64,
     /// A mask or weights on the same grid, known before the prediction, where intensity steps may
     /// look.
     pub region: Option<PathBuf>,
@@ -61,7 +66,7 @@ pub enum DatasetError {
         folder: PathBuf,
         /// The names that its mask could have.
         name: String,
-        /// How many masks of it there are in other spaces.
+        /// How many masks of it there are in other spaces, or with another `desc` or `label`.
         elsewhere: usize,
     },
     /// A scan has several masks.
@@ -73,6 +78,17 @@ pub enum DatasetError {
         masks: Vec<PathBuf>,
         /// What would leave one.
         remedy: &'static str,
+    },
+    /// The masks of a dataset are not all of one kind.
+    #[error(
+        "the masks of {} are of different kinds: {kinds}. Choose one by `desc` or `label` of `bids` (and leave the other scans out with `skip_without_mask: true`), or set `derivatives` to the folder of one pipeline.",
+        root.display()
+    )]
+    MixedMasks {
+        /// The dataset's folder.
+        root: PathBuf,
+        /// Each kind, and who has it.
+        kinds: String,
     },
     /// A table's content is wrong.
     #[error("{}, line {line}: {why}", path.display())]
@@ -129,7 +145,7 @@ pub enum DatasetError {
 fn others(elsewhere: usize) -> String {
     match elsewhere {
         0 => String::new(),
-        n => format!(" (there are {n} in other spaces)"),
+        n => format!(" (there are {n} in other spaces or of another kind)"),
     }
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::DatasetError;
 use crate::files::FileError;
-use crate::layout::is_prediction;
+use crate::layout::{is_prediction, is_results};
 
 /// Every file below `root`, in order of its path. Files and folders whose name starts with a dot are
-/// passed over, and so are predictions. Links are followed, but a folder that several lead to is read once.
+/// passed over, and so are predictions and folders of results. Links are followed, but a folder that several lead to
+/// is read once.
 ///
 /// # Errors
 ///
@@ -59,7 +60,9 @@ impl Walk {
         }
         for path in entries(folder)? {
             if path.is_dir() {
-                self.read(&path)?;
+                if !is_results(&path) {
+                    self.read(&path)?;
+                }
             } else {
                 self.files.push(path);
             }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::Case;
-use crate::preprocess::{GRID_TOLERANCE, check_pair};
+use crate::preprocess::check_pair;
+use crate::volume::VolumeError;
 use crate::volume::nifti::{Scan, read_scan};
 use crate::volume::orientation::AxisCodes;
 
@@ -12,7 +13,7 @@ use crate::volume::orientation::AxisCodes;
 pub struct Inspection {
     /// Of the scan; `None` if it cannot be read.
     pub scan: Option<ScanFacts>,
-    /// Volume of what the mask marks, in mL; `None` if it cannot be read.
+    /// Volume of what the mask marks, in mL; `None` if it cannot be read or is not a mask.
     pub mask_ml: Option<f64>,
     /// What is wrong or doubtful, one sentence each; empty if nothing is.
     pub problems: Vec<String>,
@@ -33,7 +34,7 @@ impl Inspection {
     /// Reads a case's files. What cannot be read is a problem, not an error.
     pub fn of(case: &Case) -> Self {
         let mut found = Self::default();
-        let scan = found.read(&case.image);
+        let scan = found.take(read_scan(&case.image));
         if let Some(scan) = &scan {
             found.scan = Some(ScanFacts {
                 shape: scan.volume.shape(),
@@ -55,53 +56,37 @@ impl Inspection {
                     .push("all voxels of the scan are equal".into());
             }
         }
-        if let Some(mask) = found.read(&case.mask) {
-            found.look_at_mask(&case.mask, &mask);
-            found.compare((&case.image, scan.as_ref()), (&case.mask, &mask));
+        if let Some(mask) = found.take(read_scan(&case.mask)) {
+            found.compare(case, scan.as_ref(), (&case.mask, &mask));
+            if let Some(mask) = found.take(mask.into_mask(&case.mask, &case.mask_rule)) {
+                let count = mask.voxels.iter().filter(|voxel| **voxel != 0).count();
+                found.mask_ml = Some(count as f64 * mask.voxel_volume_ml());
+            }
         }
         if let Some(path) = &case.region
-            && let Some(region) = found.read(path)
+            && let Some(region) = found.take(read_scan(path))
         {
-            found.compare((&case.image, scan.as_ref()), (path, &region));
+            found.compare(case, scan.as_ref(), (path, &region));
+            found.take(region.into_image(path));
         }
         found
     }
 
-    fn read(&mut self, path: &Path) -> Option<Scan> {
-        match read_scan(path) {
-            Ok(scan) => Some(scan),
-            Err(error) => {
-                self.problems.push(error.to_string());
-                None
-            }
-        }
-    }
-
-    fn look_at_mask(&mut self, path: &Path, mask: &Scan) {
-        let marked = || mask.volume.voxels.iter().filter(|value| **value != 0.0);
-        let count = marked().count();
-        self.mask_ml = Some(count as f64 * mask.volume.voxel_volume_ml());
-        let label = marked().next();
-        let path = path.display();
-        if count == 0 {
-            self.problems.push(format!("the mask {path} is empty"));
-        } else if marked().any(|value| !value.is_finite()) {
-            let problem = format!("the mask {path} has voxels that are not a number");
-            self.problems.push(problem);
-        } else if marked().any(|value| Some(value) != label) {
-            self.problems.push(format!(
-                "the mask {path} has several values besides 0: all of them are taken as 1"
-            ));
-        }
+    /// What was read; what went wrong becomes a problem.
+    fn take<T>(&mut self, read: Result<T, VolumeError>) -> Option<T> {
+        read.map_err(|error| self.problems.push(error.to_string()))
+            .ok()
     }
 
     fn compare(
         &mut self,
-        (image_path, image): (&Path, Option<&Scan>),
+        case: &Case,
+        scan: Option<&Scan>,
         (mask_path, mask): (&Path, &Scan),
     ) {
-        let Some(image) = image else { return };
-        match check_pair((image_path, &image.forms), (mask_path, &mask.forms), GRID_TOLERANCE) {
+        let Some(scan) = scan else { return };
+        let scan = (&*case.image, &scan.forms);
+        match check_pair(scan, (mask_path, &mask.forms), case.grid_tolerance) {
             Ok(None) => {}
             Ok(Some(noted)) => {
                 let path = mask_path.display();

@@ -288,8 +288,8 @@ impl TrainingCase {
     fn load(&self) -> Result<Sample, PreprocessError> {
         let prepared = self.files.load()?;
         // Every case of a dataset has a mask; only scans to predict have none.
-        let mask = prepared.mask.ok_or_else(|| PreprocessError::EmptyMask {
-            path: self.files.image.clone(),
+        let mask = prepared.mask.ok_or_else(|| PreprocessError::NoMask {
+            image: self.files.image.clone(),
         })?;
         Ok(Sample {
             affine: prepared.image.affine,
@@ -411,7 +411,7 @@ mod tests {
     use crate::preprocess::{Inputs, Pipeline};
 
     use crate::volume::nifti::{Dtype, write_image, write_mask};
-    use crate::volume::{Affine, Volume};
+    use crate::volume::{Affine, MaskRule, Volume};
     use burn::backend::Flex;
     use ndarray::Array3;
 
@@ -431,6 +431,7 @@ mod tests {
                     id: &id,
                     image: &image,
                     mask: Some(&mask),
+                    mask_rule: &MaskRule::ANY_PART,
                     region: None,
                 };
                 let cache = Cache::new(folder.join("cache"));

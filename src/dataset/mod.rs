@@ -1,6 +1,7 @@
 //! Cases: where they come from, which train and which validate, and how they reach the network.
 
 mod case;
+mod data;
 mod files_below;
 mod inspect;
 mod loader;
@@ -9,10 +10,11 @@ mod split;
 
 use std::path::Path;
 
-use crate::preprocess::{GRID_TOLERANCE, Inputs};
+use crate::preprocess::Inputs;
 use crate::settings::Fault;
 
 pub use case::{Case, DatasetError};
+pub use data::{Data, Label, Masks};
 pub use inspect::{Inspection, ScanFacts};
 pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
 pub use patch::Patch;
@@ -53,7 +55,8 @@ crate::family! {
 }
 
 impl Source {
-    /// Every case, in order of its id.
+    /// Every case, in order of its id. [`Data::cases`] is how an experiment finds them: it knows how their masks
+    /// are read.
     ///
     /// # Errors
     ///
@@ -78,8 +81,9 @@ impl Case {
             id: &self.id,
             image: &self.image,
             mask: Some(&self.mask),
+            mask_rule: &self.mask_rule,
+            grid_tolerance: self.grid_tolerance,
             region: self.region.as_deref(),
-            grid_tolerance: GRID_TOLERANCE,
         }
     }
 }

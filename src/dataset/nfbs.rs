@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::files_below::{check_there, files_below, nifti_stem};
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::settings::Fault;
+use crate::preprocess::GRID_TOLERANCE;
+use crate::volume::MaskRule;
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each
 /// subject a folder with the raw scan, the brain cut out of it and the brain's mask.
@@ -133,6 +135,8 @@ impl<'a> NiftiFile<'a> {
             subject: subject.to_owned(),
             image: self.path.to_owned(),
             mask: mask.path.to_owned(),
+            mask_rule: MaskRule::STRICT,
+            grid_tolerance: GRID_TOLERANCE,
             region: None,
             columns: BTreeMap::new(),
         }

@@ -7,14 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
 use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::settings::Fault;
+use crate::settings::{Fault, nearest};
+use crate::preprocess::GRID_TOLERANCE;
+use crate::volume::MaskRule;
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`
 /// and `labelsTr/{id}.nii.gz`.
 ///
-/// `{id}` stands for the case's id; `{subject}`, which may be left out, for whose head it is (the id
-/// otherwise); `*` for anything. None of them crosses a `/`. A file that is another scan's mask is not a scan,
-/// so `{id}.nii` and `{id}_mask.nii` may lie side by side.
+/// `{id}` stands for the case's id; `{subject}` for whose head it is (the id if it is left out), and all cases of a
+/// subject stay on one side of a split; `{session}` for the visit, which becomes the column `session`; `*` for
+/// anything. None of them crosses a `/`. A file that is another scan's mask is not a scan, so `{id}.nii` and
+/// `{id}_mask.nii` may lie side by side.
+///
+/// Without `{id}` subject and session make up the id, joined by `_`, as in `{subject}_{session}_T1.nii.gz`. A name
+/// that can be read in several ways (`a_b_c_T1.nii.gz`) is then refused: write what all names have in common into
+/// the pattern, or use a `table`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pairs {
@@ -54,7 +61,7 @@ impl CaseSource for Pairs {
                     id: case.id,
                     first: first.image.clone(),
                     second: case.image,
-                    remedy: "Rename one of them, or make `image` match only one: `{id}` must distinguish all scans",
+                    remedy: "Rename one of them, or make `image` match only one: `{id}`, or `{subject}` and `{session}`, must distinguish all scans",
                 });
             }
             cases.insert(case.id.clone(), case);
@@ -77,7 +84,7 @@ impl CaseSource for Pairs {
     fn rules(&self) -> Vec<Fault> {
         let message = "root must name the folder below which the files lie";
         let mut faults = empty_path("root", &self.root, message);
-        let (image, mask) = match (pattern(&self.image), pattern(&self.mask)) {
+        let (image, mask) = match (Pattern::of(&self.image), Pattern::of(&self.mask)) {
             (Ok(image), Ok(mask)) => (image, mask),
             (image, mask) => {
                 let wrong = |key: &str, why: String| Fault::new(key, format!("{key} {why}"));
@@ -86,15 +93,19 @@ impl CaseSource for Pairs {
                 return faults;
             }
         };
-        let names = |regex: &Regex| {
-            regex
-                .capture_names()
-                .flatten()
-                .any(|name| name == "subject")
-        };
-        if names(&mask) && !names(&image) {
-            let message = "image must have {subject} if mask has it";
-            faults.push(Fault::new("image", message));
+        for name in [SUBJECT, SESSION] {
+            if mask.holds(name) && !image.holds(name) {
+                let message = format!("image must have {{{name}}} if mask has it");
+                faults.push(Fault::new("image", message));
+            }
+            if !mask.holds(ID) && image.holds(name) && !mask.holds(name) {
+                let message = format!("mask must have {{id}}, or {{{name}}} as image has it");
+                faults.push(Fault::new("mask", message));
+            }
+        }
+        if image.holds(ID) && !mask.holds(ID) {
+            let message = "mask must have {id} if image has it";
+            faults.push(Fault::new("mask", message));
         }
         if self.image == self.mask {
             let message = format!("image and mask must differ, but both are `{}`", self.mask);
@@ -106,11 +117,28 @@ impl CaseSource for Pairs {
 
 impl Pairs {
     fn case(&self, image: &Match, masks: &[&Path]) -> Result<Case, DatasetError> {
+        if let Some(readings) = &image.ambiguity {
+            return Err(DatasetError::Pattern(format!(
+                "`{}` can be read in several ways in {}: {readings}. Write what all names have in common into \
+                 the pattern, or list the cases in a `table`",
+                self.image,
+                self.inside(image.path),
+            )));
+        }
         let mask = match *masks {
             [mask] => mask,
             [] => {
-                let expected = self.mask.replace("{id}", &image.id);
-                let expected = expected.replace("{subject}", image.subject());
+                let values = [
+                    (ID, Some(&image.id)),
+                    (SUBJECT, image.subject.as_ref()),
+                    (SESSION, image.session.as_ref()),
+                ];
+                let expected = values
+                    .into_iter()
+                    .fold(self.mask.clone(), |path, (name, value)| {
+                        let value = value.map_or("", String::as_str);
+                        path.replace(&format!("{{{name}}}"), value)
+                    });
                 return Err(DatasetError::NoMask {
                     image: image.path.to_owned(),
                     expected: self.root.join(expected),
@@ -126,13 +154,16 @@ impl Pairs {
         };
         check_there(image.path)?;
         check_there(mask)?;
+        let session = image.session.clone().into_iter();
         Ok(Case {
             id: image.id.clone(),
             subject: image.subject().to_owned(),
             image: image.path.to_owned(),
             mask: mask.to_owned(),
+            mask_rule: MaskRule::STRICT,
+            grid_tolerance: GRID_TOLERANCE,
             region: None,
-            columns: BTreeMap::new(),
+            columns: session.map(|value| (SESSION.to_owned(), value)).collect(),
         })
     }
 
@@ -148,26 +179,27 @@ impl Pairs {
         wanted: &str,
         files: &'a [PathBuf],
     ) -> Result<Vec<Match<'a>>, DatasetError> {
-        let regex = pattern(wanted).map_err(DatasetError::Pattern)?;
-        let of = |path: &'a PathBuf| {
-            let inside = self.inside(path);
-            let parts = regex.captures(&inside)?;
-            let part = |name| parts.name(name).map(|part| part.as_str().to_owned());
-            Some(Match {
-                path,
-                id: part("id")?,
-                subject: part("subject"),
-            })
-        };
+        let pattern = Pattern::of(wanted).map_err(DatasetError::Pattern)?;
+        let of = |path: &'a PathBuf| pattern.read(path, &self.inside(path));
         Ok(files.iter().filter_map(of).collect())
     }
 }
+
+const ID: &str = "id";
+const SUBJECT: &str = "subject";
+const SESSION: &str = "session";
+
+/// What a pattern may hold in braces, in the order in which an id is made of them.
+const NAMES: [&str; 3] = [ID, SUBJECT, SESSION];
 
 /// A file that matches a pattern.
 struct Match<'a> {
     path: &'a Path,
     id: String,
     subject: Option<String>,
+    session: Option<String>,
+    /// How else subject and session, which make up the id, could be read.
+    ambiguity: Option<String>,
 }
 
 impl Match<'_> {
@@ -181,41 +213,116 @@ impl Match<'_> {
             .subject
             .as_deref()
             .is_none_or(|name| name == image.subject());
-        same_subject && self.path != image.path
+        let same_session = self.session.is_none() || self.session == image.session;
+        // Whichever way it is read, the joined id is the same.
+        let fits = self.ambiguity.is_some() || same_subject && same_session;
+        fits && self.path != image.path
     }
 }
 
-/// The regular expression of a pattern.
-fn pattern(text: &str) -> Result<Regex, String> {
-    if text.starts_with('/') || text.split('/').any(|part| part == "..") {
-        return Err(format!(
-            "`{text}` must stay below root: no leading / and no .."
-        ));
-    }
-    let mut expression = String::from("^");
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '*']) {
-        expression += &regex::escape(&rest[..at]);
-        rest = &rest[at..];
-        let (length, group) = if rest.starts_with('*') {
-            (1, "[^/]*")
-        } else if rest.starts_with("{id}") {
-            (4, "(?<id>[^/]+)")
-        } else if rest.starts_with("{subject}") {
-            (9, "(?<subject>[^/]+)")
-        } else {
+/// A pattern of paths, as regular expressions.
+struct Pattern {
+    /// The earlier a part, the longer.
+    longest: Regex,
+    /// The earlier a part, the shorter: where the two read different things, a path is ambiguous.
+    shortest: Regex,
+}
+
+impl Pattern {
+    /// Parses a pattern; what is wrong with it is the end of a sentence.
+    fn of(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') || text.split('/').any(|part| part == "..") {
             return Err(format!(
-                "`{text}` may hold {{id}}, {{subject}} and *, nothing else in braces"
+                "`{text}` must stay below root: no leading / and no .."
             ));
+        }
+        let (mut longest, mut shortest) = (String::from("^"), String::from("^"));
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '*']) {
+            let (constant, special) = rest.split_at(at);
+            let length = match special.find('}') {
+                _ if special.starts_with('*') => 1,
+                Some(end) => end + 1,
+                None => return Err(format!("`{text}` opens a {{ but never closes it")),
+            };
+            let (special, after) = special.split_at(length);
+            let start = match special {
+                "*" => "([^/]*".to_owned(),
+                _ => format!("(?<{}>[^/]+", known(text, special)?),
+            };
+            for (expression, end) in [(&mut longest, ")"), (&mut shortest, "?)")] {
+                *expression += &regex::escape(constant);
+                *expression += &start;
+                *expression += end;
+            }
+            rest = after;
+        }
+        for expression in [&mut longest, &mut shortest] {
+            *expression += &regex::escape(rest);
+            *expression += "$";
+        }
+        let twice = |_| format!("`{text}` may hold {{id}}, {{subject}} and {{session}} once each");
+        let pattern = Self {
+            longest: Regex::new(&longest).map_err(twice)?,
+            shortest: Regex::new(&shortest).map_err(twice)?,
         };
-        expression += group;
-        rest = &rest[length..];
+        if !pattern.holds(ID) && !pattern.holds(SUBJECT) {
+            return Err(format!("`{text}` must hold {{id}} or {{subject}}"));
+        }
+        Ok(pattern)
     }
-    expression += &regex::escape(rest);
-    expression += "$";
-    if !text.contains("{id}") {
-        return Err(format!("`{text}` must hold {{id}}"));
+
+    fn holds(&self, name: &str) -> bool {
+        let mut names = self.longest.capture_names().flatten();
+        names.any(|held| held == name)
     }
-    Regex::new(&expression)
-        .map_err(|_| format!("`{text}` may hold {{id}} and {{subject}} once each"))
+
+    /// What the pattern reads in the path of a file, if it matches.
+    fn read<'a>(&self, path: &'a Path, inside: &str) -> Option<Match<'a>> {
+        let read = |regex: &Regex| {
+            let parts = regex.captures(inside)?;
+            Some(NAMES.map(|name| parts.name(name).map(|part| part.as_str().to_owned())))
+        };
+        let (parts, others) = (read(&self.longest)?, read(&self.shortest)?);
+        let is_ambiguous = parts[0].is_none() && parts != others;
+        let ambiguity =
+            is_ambiguous.then(|| format!("{} or {}", in_words(&others), in_words(&parts)));
+        let [id, subject, session] = parts;
+        let joined: Vec<&str> = [&subject, &session]
+            .into_iter()
+            .filter_map(|part| part.as_deref())
+            .collect();
+        Some(Match {
+            path,
+            id: id.unwrap_or_else(|| joined.join("_")),
+            subject,
+            session,
+            ambiguity,
+        })
+    }
+}
+
+/// What was read in a path, such as `subject a, session b`.
+fn in_words(parts: &[Option<String>; 3]) -> String {
+    let named = NAMES.iter().zip(parts);
+    let named = named.filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// The name in braces, or what it should be.
+fn known<'a>(text: &str, braces: &'a str) -> Result<&'a str, String> {
+    let name = braces.trim_start_matches('{').trim_end_matches('}');
+    if NAMES.contains(&name) {
+        return Ok(name);
+    }
+    let meant = match name.to_lowercase().as_str() {
+        "visit" | "ses" | "timepoint" | "time" | "tp" => Some(SESSION),
+        "sub" | "patient" | "participant" | "pat" => Some(SUBJECT),
+        "case" | "name" | "case_id" => Some(ID),
+        other => nearest(other, &NAMES),
+    };
+    let meant = meant.map_or(String::new(), |name| format!(" Did you mean {{{name}}}?"));
+    Err(format!(
+        "`{text}` may hold {{id}}, {{subject}}, {{session}} and *, nothing else in braces.{meant}"
+    ))
 }

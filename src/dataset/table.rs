@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::check_there;
 use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::files::read_text;
+use crate::files::{expand_home, read_text};
 use crate::settings::Fault;
+use crate::preprocess::GRID_TOLERANCE;
+use crate::volume::MaskRule;
 
 /// A table of cases: a CSV file (or TSV, by its extension) with a header and one row per case.
 ///
@@ -27,8 +29,7 @@ const OWN: [&str; 5] = ["id", "image", "mask", "subject", "region"];
 
 impl CaseSource for Table {
     fn cases(&self) -> Result<Vec<Case>, DatasetError> {
-        let text = read_text(&self.path)?;
-        let text = text.trim_start_matches('\u{feff}');
+        let text = &*read_text(&self.path)?;
         let tabs = self.path.extension().is_some_and(|end| end == "tsv");
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(if tabs { b'\t' } else { b',' })
@@ -100,7 +101,7 @@ impl Table {
         };
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let file = |name: &str, value: &str| -> Result<PathBuf, DatasetError> {
-            let path = folder.join(value);
+            let path = folder.join(expand_home(Path::new(value)));
             match check_there(&path) {
                 Ok(()) => Ok(path),
                 Err(why) => {
@@ -114,11 +115,19 @@ impl Table {
             .iter()
             .zip(row)
             .filter(|(name, value)| !OWN.contains(name) && !value.is_empty());
+        let image = file("image", needed("image")?)?;
+        let mask = file("mask", needed("mask")?)?;
+        if image.canonicalize().ok() == mask.canonicalize().ok() {
+            let why = "`image` and `mask` name the same file. Name the scan and its mask.";
+            return Err(self.wrong(line, why));
+        }
         Ok(Case {
             id: id.to_owned(),
             subject: cell("subject").unwrap_or(id).to_owned(),
-            image: file("image", needed("image")?)?,
-            mask: file("mask", needed("mask")?)?,
+            image,
+            mask,
+            mask_rule: MaskRule::STRICT,
+            grid_tolerance: GRID_TOLERANCE,
             region: match cell("region") {
                 Some(value) => Some(file("region", value)?),
                 None => None,

@@ -11,8 +11,8 @@ use crate::layout::CaseScores;
 use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
-use crate::volume::nifti::read_mask;
-use crate::volume::{Volume, VolumeError};
+use crate::volume::nifti::read_scan;
+use crate::volume::{MaskRule, Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -25,8 +25,7 @@ pub enum EvaluateError {
     Predict(#[from] PredictError),
     /// The two masks do not lie on one grid.
     #[error(
-        "{prediction} and {truth} do not lie on one grid ({why}). Resample one onto the other \
-         before comparing."
+        "{prediction} does not lie on the grid of {truth}: {why}. Resample one onto the other before comparing."
     )]
     Grids {
         /// The predicted mask.
@@ -96,27 +95,33 @@ pub struct Segmented {
     pub prediction: Volume<u8>,
 }
 
-/// Scores one mask file against another.
+/// Scores one mask file against another, each read by its rule, and returns what is doubtful about the two as well.
+/// They may lie up to `tolerance` voxels apart ([`Forms::fits`](crate::volume::nifti::Forms::fits)); the true mask's
+/// voxels count.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or the two do not lie on one grid.
+/// When a file cannot be read or is not a mask, or the two do not lie on one grid.
 pub fn evaluate_files(
-    prediction: &Path,
-    truth: &Path,
+    (prediction, prediction_rule): (&Path, &MaskRule),
+    (truth, truth_rule): (&Path, &MaskRule),
+    tolerance: f64,
     settings: &Evaluation,
-) -> Result<CaseScores, EvaluateError> {
-    let predicted = read_mask(prediction)?;
-    let true_mask = read_mask(truth)?;
-    if let Some(why) = predicted.grid().difference(&true_mask.grid()) {
-        return Err(EvaluateError::Grids {
-            prediction: prediction.display().to_string(),
-            truth: truth.display().to_string(),
-            why,
-        });
-    }
-    Ok(CaseScores::new(
-        prediction.display().to_string(),
-        metric::all(&predicted, &true_mask, None, settings),
-    ))
+) -> Result<(CaseScores, Vec<String>), EvaluateError> {
+    let [predicted, true_mask] = [read_scan(prediction)?, read_scan(truth)?];
+    let name = prediction.display().to_string();
+    let fit = true_mask.forms.fits("the true mask", &predicted.forms, tolerance);
+    let noted = fit.map_err(|why| EvaluateError::Grids {
+        prediction: name.clone(),
+        truth: truth.display().to_string(),
+        why,
+    })?;
+    let doubts = true_mask.warnings().into_iter();
+    let doubts = doubts.map(|doubt| format!("{}: {doubt}", truth.display()));
+    let warnings = noted.map(|noted| format!("{name}: {noted}")).into_iter().chain(doubts);
+    let warnings = warnings.collect();
+    let predicted = predicted.into_mask(prediction, prediction_rule)?;
+    let true_mask = true_mask.into_mask(truth, truth_rule)?;
+    let scores = metric::all(&predicted, &true_mask, None, settings);
+    Ok((CaseScores::new(name, scores), warnings))
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentations, Transform};
-use crate::dataset::{Patch, Source, Split};
+use crate::dataset::{Data, Patch, Split};
 use crate::device::{DeviceChoice, DeviceName};
 use crate::kernel::Precision;
 use crate::loss::Loss;
@@ -34,8 +34,8 @@ pub struct Experiment {
     /// it), such as [cuda:0, cuda:1]. By default, and where `--device` names others, `--device` decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceName>,
-    /// Where the cases come from.
-    pub data: Source,
+    /// Where the cases come from, and how their masks are read.
+    pub data: Data,
     /// Steps from a raw scan to the network's input, in order.
     #[serde(default)]
     pub preprocess: Pipeline,

@@ -1,11 +1,13 @@
 //! The results folders: the name of every file, and one writer and one reader for each table.
 
 mod prediction;
+mod results;
 mod run;
 mod sweep;
 mod tables;
 
 pub use prediction::{PredictionFiles, is_prediction};
+pub use results::{is_results, make_results};
 pub use run::{RunFolder, runs_below};
 pub use sweep::SweepFolder;
 pub use tables::{CaseScores, Epoch, Table, TableError};

@@ -27,6 +27,7 @@ use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
 use crate::experiment::Experiment;
 use crate::files::{FileError, create_folder, write_atomic};
+use crate::layout::make_results;
 use crate::preprocess::Pipeline;
 use crate::train::OwnLoss;
 use devices::check_sharing;
@@ -99,7 +100,9 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let home = options.results.join(&experiment.name);
-    check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
+    make_results(&options.results)
+        .and_then(|()| check_writable(&home))
+        .map_err(|error| RunError::Setup(error.to_string()))?;
     let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
     let one_shape = experiment.needs_one_shape();
     for run in &mut runs {

@@ -12,6 +12,7 @@ use super::RunError;
 use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
 use crate::experiment::Experiment;
+use crate::layout::make_results;
 use crate::preprocess::cache::{Cache, CachedCase, CachedResult, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::settings::nearest;
@@ -58,6 +59,7 @@ impl PreparedData {
 
 /// Preprocesses cases into the cache, each once, several at a time.
 pub struct Preparation<'a> {
+    results: PathBuf,
     cache: Cache,
     interrupter: &'a Interrupter,
     console: &'a Console,
@@ -69,6 +71,7 @@ impl<'a> Preparation<'a> {
     /// Into the cache of the results folder `results`.
     pub fn new(results: &Path, interrupter: &'a Interrupter, console: &'a Console) -> Self {
         Self {
+            results: results.to_owned(),
             cache: Cache::new(results.join("cache")),
             interrupter,
             console,
@@ -139,6 +142,7 @@ impl<'a> Preparation<'a> {
         pipeline: &Pipeline,
     ) -> Result<Vec<CachedResult>, RunError> {
         let started = Instant::now();
+        make_results(&self.results).map_err(PreprocessError::from)?;
         let mut bar = self.console.clone();
         bar.start("preparing", cases.len(), 0);
         let (sender, receiver) = mpsc::channel();

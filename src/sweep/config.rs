@@ -9,6 +9,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::budget::Budget;
 use super::error::SweepError;
+use crate::files::expand_home;
 use crate::jobs::Executor;
 use crate::layout::Epoch;
 use crate::search::parameter::brief;
@@ -241,7 +242,7 @@ impl Sweep {
 
     /// Where the experiment's file is.
     pub fn experiment_path(&self) -> PathBuf {
-        self.folder.join(&self.experiment)
+        self.folder.join(expand_home(&self.experiment))
     }
 
     /// The overrides of a trial with these parameters, as `key=value`, in order.

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Definition, Driver, DriverError, History, Stop, write_report};
 use crate::console::Console;
 use crate::files::FileError;
-use crate::layout::SweepFolder;
+use crate::layout::{SweepFolder, make_results};
 use crate::report::ReportError;
 
 /// How to run a sweep.
@@ -85,6 +85,7 @@ impl SweepRunError {
 /// they are recorded.
 pub fn run(definition: &Definition, options: &Options) -> Result<Swept, SweepRunError> {
     let (home, console) = (options.home(definition)?, &options.console);
+    make_results(&options.results)?;
     let driver = Driver::open(&home, definition, &options.program);
     let mut driver = driver.map_err(SweepRunError::Open)?;
     for notice in driver.notices() {

@@ -12,8 +12,10 @@ mod augment {
 mod dataset {
     mod bids;
     mod helpers;
+    mod masks;
     mod nfbs;
     mod pairs;
+    mod results;
     mod table;
 }
 mod jobs {
@@ -69,6 +71,7 @@ mod search {
 mod settings {
     mod diagnostics;
     mod families;
+    mod files;
     mod schema;
 }
 mod splits {

@@ -122,18 +122,34 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a text file.
+/// Reads a text file; a byte-order mark, which some editors write first, is no part of the text.
 ///
 /// # Errors
 ///
 /// When the file is missing, unreadable or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    std::fs::read_to_string(path).map_err(|source| FileError {
+    let mut text = std::fs::read_to_string(path).map_err(|source| FileError {
         action: "read",
         path: path.to_owned(),
-        remedy: "Check the path and that it is a text file you may read.",
+        remedy: "Check the path and that it is a text file in UTF-8 that you may read.",
         source,
-    })
+    })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// `path` with the user's own folder in place of a `~` at its start, which shells replace, but only where a word
+/// starts with it. Without a `HOME` it stays as it is.
+pub fn expand_home(path: &Path) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~"), home) {
+        (Ok(inside), Some(home)) => Path::new(&home).join(inside),
+        _ => path.to_owned(),
+    }
 }
 
 // Temporary files are private by default; results are for everyone the umask lets in.
@@ -155,6 +171,23 @@ fn default_permissions() -> std::fs::Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, "\u{feff}seed: 1\n").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "seed: 1\n");
+    }
+
+    #[test]
+    fn a_tilde_at_the_start_is_the_users_own_folder() {
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+        assert_eq!(expand_home(Path::new("~/a/b")), home.join("a/b"));
+        for other in ["a/~/b", "~other/a", "a~"] {
+            assert_eq!(expand_home(Path::new(other)), Path::new(other));
+        }
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_no_litter() {

@@ -95,7 +95,8 @@ pub(super) fn value_of<'a>(case: &'a Case, column: &str) -> Result<&'a str, Spli
     let names: Vec<&str> = case.columns.keys().map(String::as_str).collect();
     let there = match nearest(column, &names) {
         _ if names.is_empty() => {
-            "It has no columns: they come from a `table` or from the participants.tsv of `bids`"
+            "It has no columns: they come from a `table`, from the row of its subject in the \
+             participants.tsv of `bids`, or from {session} in the patterns of `pairs`"
                 .to_owned()
         }
         Some(name) => format!("Did you mean `{name}`? Its columns: {}", names.join(", ")),

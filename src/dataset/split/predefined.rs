@@ -47,8 +47,7 @@ pub struct Predefined {
 impl SplitMethod for Predefined {
     fn folds(&self, cases: &[&Case], _seed: u64) -> Result<Vec<Fold>, SplitError> {
         let text = read_text(&self.path)?;
-        let text = text.trim_start_matches('\u{feff}');
-        let folds = FoldEntry::read(text, self.extension());
+        let folds = FoldEntry::read(&text, self.extension());
         let folds = folds.and_then(|folds| self.checked(folds, cases));
         folds.map_err(|why| SplitError::Predefined {
             path: self.path.clone(),

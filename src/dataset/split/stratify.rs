@@ -11,7 +11,7 @@ use super::{SplitError, column_rules};
 use crate::dataset::Case;
 use crate::settings::Fault;
 use crate::volume::VolumeError;
-use crate::volume::nifti::read_mask;
+use crate::volume::nifti::read_mask_by;
 
 /// What the sides of a split have in the same proportions: `{column: site}` or `mask_volume`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -98,7 +98,7 @@ fn by_rank(values: &[f64], bins: usize) -> Vec<usize> {
 /// The volume of each case's mask, in mL.
 fn mask_volumes(cases: &[&Case]) -> Result<Vec<f64>, VolumeError> {
     let volume = |case: &&Case| {
-        let mask = read_mask(&case.mask)?;
+        let mask = read_mask_by(&case.mask, &case.mask_rule)?;
         let marked = mask.voxels.iter().filter(|voxel| **voxel != 0).count();
         Ok(marked as f64 * mask.voxel_volume_ml())
     };

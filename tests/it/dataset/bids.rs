@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::dataset::{Bids, CaseSource, Source};
+use calvaria::dataset::{Bids, CaseSource, Source, Split};
 
 use super::helpers::{error_message, folder, listed, write};
 
@@ -136,6 +136,79 @@ fn other_suffixes_find_other_bids_scans_and_masks() {
     assert!(why.contains("bids.suffix: suffix must be a word"), "{why}");
 }
 
+/// Two subjects with brain masks, a third with a lesion mask alone.
+const MIXED: [&str; 6] = [
+    "sub-01/anat/sub-01_T1w.nii",
+    "sub-02/anat/sub-02_T1w.nii",
+    "sub-03/anat/sub-03_T1w.nii",
+    "derivatives/sub-01_desc-brain_mask.nii",
+    "derivatives/sub-02_desc-brain_mask.nii",
+    "derivatives/sub-03_desc-lesion_mask.nii",
+];
+
+#[test]
+fn bids_masks_of_different_kinds_are_refused_with_whose_they_are() {
+    let root = folder(&MIXED);
+    let why = error_message(root.path(), Source::Bids(bids(root.path())));
+    assert!(
+        why.contains("desc-brain (sub-01, sub-02); desc-lesion (sub-03)") && why.contains("`desc`"),
+        "{why}"
+    );
+    write(root.path(), "derivatives/sub-03_desc-brain_mask.nii", "");
+    assert_eq!(bids(root.path()).cases().unwrap().len(), 3);
+
+    let root = folder(&MIXED[..5]);
+    write(root.path(), "derivatives/sub-03_mask.nii", "");
+    let why = error_message(root.path(), Source::Bids(bids(root.path())));
+    assert!(why.contains("neither desc nor label (sub-03)"), "{why}");
+}
+
+#[test]
+fn the_kind_of_bids_masks_can_be_chosen() {
+    let root = folder(&MIXED);
+    let choosing = |desc: &str, skip_without_mask| Bids {
+        desc: Some(desc.into()),
+        skip_without_mask,
+        ..bids(root.path())
+    };
+    let why = error_message(root.path(), Source::Bids(choosing("brain", false)));
+    assert!(
+        why.starts_with("sub-03/anat/sub-03_T1w.nii has no mask")
+            && why.contains("sub-03_[…]_desc-brain_mask.nii.gz")
+            && why.contains("1 in other spaces or of another kind"),
+        "{why}"
+    );
+    let ids = |source: &Bids| -> Vec<String> {
+        let cases = source.cases().unwrap().into_iter();
+        cases.map(|case| case.id).collect()
+    };
+    assert_eq!(ids(&choosing("brain", true)), ["sub-01", "sub-02"]);
+    assert_eq!(ids(&choosing("lesion", true)), ["sub-03"]);
+
+    for file in [
+        "sub-01_label-GM_mask.nii",
+        "sub-01_label-WM_mask.nii",
+        "sub-01_mask.nii",
+    ] {
+        write(root.path(), &format!("tissues/{file}"), "");
+    }
+    let tissue = |label: Option<&str>| Bids {
+        derivatives: Some(root.path().join("tissues")),
+        label: label.map(str::to_owned),
+        skip_without_mask: true,
+        ..bids(root.path())
+    };
+    let why = error_message(root.path(), Source::Bids(tissue(None)));
+    assert!(why.contains("Choose by `desc` or `label`"), "{why}");
+    for (label, file) in [("GM", "sub-01_label-GM_mask.nii"), ("", "sub-01_mask.nii")] {
+        assert!(tissue(Some(label)).cases().unwrap()[0].mask.ends_with(file));
+    }
+    let why = Source::Bids(choosing("desc-brain", true))
+        .validate()
+        .unwrap_err();
+    assert!(why.to_string().contains("bids.desc: desc must be"), "{why}");
+}
+
 #[test]
 fn two_bids_scans_of_one_name_are_refused() {
     let root = folder(&[
@@ -193,6 +266,27 @@ fn a_participants_table_gives_the_columns() {
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     assert_eq!(columns, [("age", "41"), ("site", "B")]);
+}
+
+#[test]
+fn participants_without_the_prefix_are_found_too() {
+    let root = folder(&[
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "derivatives/sub-01_mask.nii.gz",
+    ]);
+    let table = "participant_id\tsex\r\n02\tM\r\n01\tF\r\n";
+    write(root.path(), "participants.tsv", table);
+    let cases = bids(root.path()).cases().unwrap();
+    assert_eq!(cases[0].columns["sex"], "F");
+    let unknown = "participant_id\tsex\nCC01\tF\n";
+    write(root.path(), "participants.tsv", unknown);
+    let cases = bids(root.path()).cases().unwrap();
+    let split: Split = serde_yaml::from_str("{leave_one_out: {group: sex}}").unwrap();
+    let why = split.folds(&cases, 1).unwrap_err().to_string();
+    assert!(
+        why.contains("case sub-01 has no value") && why.contains("participants.tsv"),
+        "{why}"
+    );
 }
 
 #[test]

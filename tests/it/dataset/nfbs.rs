@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::dataset::{Case, CaseSource, Nfbs};
+use calvaria::preprocess::GRID_TOLERANCE;
+use calvaria::volume::MaskRule;
 
 /// A data folder with empty files of these names.
 fn folder(files: &[&str]) -> tempfile::TempDir {
@@ -53,6 +55,8 @@ fn the_nfbs_layout_gives_a_case_per_subject() {
             subject: "sub-A00028185".into(),
             image: at("sub-A00028185_ses-NFB3_T1w.nii.gz"),
             mask: at("sub-A00028185_ses-NFB3_T1w_brainmask.nii.gz"),
+            mask_rule: MaskRule::STRICT,
+            grid_tolerance: GRID_TOLERANCE,
             region: None,
             columns: BTreeMap::new(),
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use calvaria::dataset::{CaseSource, Pairs, Source};
+use calvaria::dataset::{CaseSource, Pairs, Source, Split};
 
 use super::helpers::{error_message, folder, listed, write};
 
@@ -133,6 +133,98 @@ fn a_mask_of_another_subject_is_not_the_scans() {
     assert!(why.contains("has no mask: expected seg/s1/v1.nii"), "{why}");
 }
 
+#[test]
+fn subject_and_session_make_up_the_id_and_visits_stay_together() {
+    let root = folder(&[
+        "im/p1_v1_T1.nii",
+        "im/p1_v2_T1.nii",
+        "im/p2_v1_T1.nii",
+        "seg/p1_v1.nii",
+        "seg/p1_v2.nii",
+        "seg/p2_v1.nii",
+    ]);
+    let expected = [
+        ["p1_v1", "p1", "seg/p1_v1.nii"],
+        ["p1_v2", "p1", "seg/p1_v2.nii"],
+        ["p2_v1", "p2", "seg/p2_v1.nii"],
+    ];
+    for mask in ["seg/{subject}_{session}.nii", "seg/{id}.nii"] {
+        let found = pairs(root.path(), "im/{subject}_{session}_T1.nii", mask);
+        let cases = found.cases().unwrap();
+        assert_eq!(listed(root.path(), &cases), expected, "{mask}");
+        let sessions = cases.iter().map(|case| &*case.columns["session"]);
+        assert_eq!(sessions.collect::<Vec<_>>(), ["v1", "v2", "v1"]);
+        let split: Split = serde_yaml::from_str("{kfold: {k: 2}}").unwrap();
+        for fold in split.folds(&cases, 1).unwrap() {
+            let sides = [fold.train, fold.validation];
+            assert!(sides.contains(&vec!["p2_v1".to_owned()]), "{sides:?}");
+        }
+    }
+    // A session without a mask is named by the file that it lacks; another visit's mask does not do.
+    fs::remove_file(root.path().join("seg/p1_v2.nii")).unwrap();
+    let found = pairs(
+        root.path(),
+        "im/{subject}_{session}_T1.nii",
+        "seg/{subject}_{session}.nii",
+    );
+    let why = error_message(root.path(), Source::Pairs(found));
+    assert!(why.contains("has no mask: expected seg/p1_v2.nii"), "{why}");
+}
+
+#[test]
+fn sessions_may_be_folders_and_masks_lie_beside_their_scans() {
+    let root = folder(&[
+        "p_1/v_1/t1.nii",
+        "p_1/v_1/t1_mask.nii",
+        "p_1/v_2/t1.nii",
+        "p_1/v_2/t1_mask.nii",
+    ]);
+    let found = pairs(
+        root.path(),
+        "{subject}/{session}/t1.nii",
+        "{subject}/{session}/t1_mask.nii",
+    );
+    let expected = [
+        ["p_1_v_1", "p_1", "p_1/v_1/t1_mask.nii"],
+        ["p_1_v_2", "p_1", "p_1/v_2/t1_mask.nii"],
+    ];
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
+    let root = folder(&["a_1.nii", "a_1_mask.nii", "b_1.nii", "b_1_mask.nii"]);
+    let found = pairs(
+        root.path(),
+        "{subject}_{session}.nii",
+        "{subject}_{session}_mask.nii",
+    );
+    let expected = [["a_1", "a", "a_1_mask.nii"], ["b_1", "b", "b_1_mask.nii"]];
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
+}
+
+#[test]
+fn a_name_that_can_be_read_in_several_ways_is_refused() {
+    let root = folder(&["im/BRAIN_01_v1.nii", "seg/BRAIN_01_v1.nii"]);
+    let found = pairs(root.path(), "im/{subject}_{session}.nii", "seg/{id}.nii");
+    let why = error_message(root.path(), Source::Pairs(found));
+    assert!(
+        why.contains("several ways in im/BRAIN_01_v1.nii: subject BRAIN, session 01_v1 or subject BRAIN_01, session v1"),
+        "{why}"
+    );
+    let found = pairs(
+        root.path(),
+        "im/BRAIN_{subject}_{session}.nii",
+        "seg/BRAIN_{subject}_{session}.nii",
+    );
+    let expected = [["01_v1", "01", "seg/BRAIN_01_v1.nii"]];
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
+    // Where the pattern has an id, it is the shortest end.
+    let found = pairs(
+        root.path(),
+        "im/{subject}_{id}.nii",
+        "seg/{subject}_{id}.nii",
+    );
+    let expected = [["v1", "BRAIN_01", "seg/BRAIN_01_v1.nii"]];
+    assert_eq!(listed(root.path(), &found.cases().unwrap()), expected);
+}
+
 #[cfg(unix)]
 #[test]
 fn linked_folders_of_pairs_are_found_where_the_pattern_says() {
@@ -154,7 +246,42 @@ fn linked_folders_of_pairs_are_found_where_the_pattern_says() {
 #[test]
 fn patterns_are_checked_before_any_work() {
     for (image, mask, reason) in [
-        ("a.nii", "b/{id}.nii", "image `a.nii` must hold {id}"),
+        (
+            "a.nii",
+            "b/{id}.nii",
+            "image `a.nii` must hold {id} or {subject}",
+        ),
+        (
+            "{session}.nii",
+            "b/{id}.nii",
+            "image `{session}.nii` must hold {id} or {subject}",
+        ),
+        (
+            "{subject}_{visit}.nii",
+            "b/{id}.nii",
+            "nothing else in braces. Did you mean {session}?",
+        ),
+        (
+            "{subject}_{sesion}.nii",
+            "b/{id}.nii",
+            "Did you mean {session}?",
+        ),
+        ("{subject", "b/{id}.nii", "opens a { but never closes it"),
+        (
+            "{subject}_{session}.nii",
+            "b/{subject}.nii",
+            "mask must have {id}, or {session} as image has it",
+        ),
+        (
+            "{subject}/{id}.nii",
+            "b/{subject}.nii",
+            "mask must have {id} if image has it",
+        ),
+        (
+            "{subject}.nii",
+            "b/{subject}_{session}.nii",
+            "image must have {session}",
+        ),
         (
             "{id}.nii",
             "../{id}.nii",

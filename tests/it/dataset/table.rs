@@ -35,8 +35,25 @@ fn a_table_gives_a_case_a_row_with_paths_from_its_folder() {
 }
 
 #[test]
+fn a_table_may_start_its_paths_with_a_tilde() {
+    let root = folder(&["m.nii"]);
+    let path = root.path().join("cases.csv");
+    write(
+        root.path(),
+        "cases.csv",
+        "id,image,mask\n1,~/no/such.nii,m.nii\n",
+    );
+    let why = error_message(root.path(), Source::Table(Table { path }));
+    let home = std::env::var("HOME").unwrap();
+    assert!(
+        why.contains(&format!("cannot read {home}/no/such.nii")),
+        "{why}"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_table_is_said_with_its_line() {
-    let root = folder(&["a.nii.gz"]);
+    let root = folder(&["a.nii.gz", "m.nii.gz"]);
     let refusal = |text: &str| {
         write(root.path(), "cases.csv", text);
         let path = root.path().join("cases.csv");
@@ -49,12 +66,12 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     );
     let why = refusal("m1,image,mask\n");
     assert!(!why.contains("did you mean"), "{why}");
-    let why = refusal("id;image;mask\n1;a.nii.gz;a.nii.gz\n");
+    let why = refusal("id;image;mask\n1;a.nii.gz;m.nii.gz\n");
     assert!(
         why.contains("only `id;image;mask`") && why.contains("separated by commas"),
         "{why}"
     );
-    let why = refusal("id,image,mask,mask\n1,a.nii.gz,a.nii.gz,a.nii.gz\n");
+    let why = refusal("id,image,mask,mask\n1,a.nii.gz,m.nii.gz,a.nii.gz\n");
     assert!(
         why.contains("line 1: there are two columns `mask`"),
         "{why}"
@@ -68,17 +85,22 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
         why.contains("line 2: `mask`: cannot read b.nii.gz"),
         "{why}"
     );
-    let why = refusal("id,image,mask\n1,a.nii.gz,a.nii.gz\n1,a.nii.gz,a.nii.gz\n");
+    let why = refusal("id,image,mask\n1,a.nii.gz,m.nii.gz\n1,a.nii.gz,m.nii.gz\n");
     assert!(why.contains("line 3: the id `1` stands in line 2"), "{why}");
     let why = refusal("id,image,mask\n1,a.nii.gz\n");
     assert!(
         why.contains("line 2: it has 2 cells, but the header has 3"),
         "{why}"
     );
-    let why = refusal("id,image,mask\n1,.,a.nii.gz\n");
+    let why = refusal("id,image,mask\n1,.,m.nii.gz\n");
     assert!(why.contains("line 2: `image`: cannot read"), "{why}");
-    let why = refusal("id,image,mask,region\n1,a.nii.gz,a.nii.gz,r.nii\n");
+    let why = refusal("id,image,mask,region\n1,a.nii.gz,m.nii.gz,r.nii\n");
     assert!(why.contains("line 2: `region`: cannot read r.nii"), "{why}");
+    let why = refusal("id,image,mask\n1,a.nii.gz,./a.nii.gz\n");
+    assert!(
+        why.contains("line 2: `image` and `mask` name the same file"),
+        "{why}"
+    );
     let missing = Table {
         path: root.path().join("no.csv"),
     };
@@ -87,17 +109,17 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
 
 #[test]
 fn lines_of_a_table_are_those_an_editor_shows() {
-    let root = folder(&["a.nii"]);
+    let root = folder(&["a.nii", "m.nii"]);
     let path = root.path().join("cases.csv");
-    let good = "1,a.nii,a.nii";
+    let good = "1,a.nii,m.nii";
     for (text, line) in [
-        (format!("id,image,mask\r\n{good}\r\n2,,a.nii\r\n"), 3),
+        (format!("id,image,mask\r\n{good}\r\n2,,m.nii\r\n"), 3),
         (format!("id,image,mask\r\n{good}\r\n2,a.nii\r\n"), 3),
         (
-            format!("\u{feff}id,image,mask\n\n{good}\n\n\n2,,a.nii\n"),
+            format!("\u{feff}id,image,mask\n\n{good}\n\n\n2,,m.nii\n"),
             6,
         ),
-        (format!("id,image,mask,note\n{good},\"a\nb\"\n2,,a.nii,"), 4),
+        (format!("id,image,mask,note\n{good},\"a\nb\"\n2,,m.nii,"), 4),
         (format!("id,image,mask\r\n\r\n{good}\r\n\r\n{good}"), 5),
     ] {
         write(root.path(), "cases.csv", &text);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use calvaria::preprocess::cache::Cache;
 use calvaria::preprocess::{CaseVolumes, GRID_TOLERANCE, Inputs, Pipeline, check_pair};
-use calvaria::volume::Volume;
 use calvaria::volume::nifti::{Dtype, Forms, read_image, read_mask, write_image, write_mask};
+use calvaria::volume::{MaskRule, Volume};
 use tempfile::TempDir;
 
 use crate::common::ball as case;
@@ -41,6 +41,7 @@ impl Files {
             id,
             image: &self.image,
             mask: Some(&self.mask),
+            mask_rule: &MaskRule::STRICT,
             region: None,
             grid_tolerance: GRID_TOLERANCE,
         }

@@ -104,6 +104,11 @@ fn evaluate_scores_a_mask_against_itself_and_refuses_another_grid() {
 
 #[test]
 fn list_shows_members_and_cases() {
+    calvaria()
+        .args(["list", "sources"])
+        .assert()
+        .success()
+        .stdout(contains("desc: null").and(contains("`allow_empty: true`")));
     let folder = toy_workplace(2);
     calvaria()
         .args(["list", "losses"])

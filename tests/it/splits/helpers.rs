@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use calvaria::dataset::{Case, Fold, Split};
+use calvaria::preprocess::GRID_TOLERANCE;
 use calvaria::volume::nifti::write_mask;
-use calvaria::volume::{Affine, Volume};
+use calvaria::volume::{Affine, MaskRule, Volume};
 use ndarray::Array3;
 use proptest::prelude::*;
 
@@ -35,6 +36,8 @@ pub fn case(subject: usize, session: usize, columns: &[(&str, String)]) -> Case 
         subject: format!("sub-{subject:03}"),
         image: PathBuf::new(),
         mask: mask_of(1 + (subject * 7 + session * 11) % 60),
+        mask_rule: MaskRule::STRICT,
+        grid_tolerance: GRID_TOLERANCE,
         region: None,
         columns: columns
             .map(|(name, value)| (name.to_owned(), value))

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use calvaria::volume::Affine;
-use calvaria::volume::nifti::{Placement, read_image, read_mask, read_scan};
+use calvaria::volume::nifti::{Placement, read_image, read_mask, read_mask_by, read_scan};
 use calvaria::volume::orientation::AxisCodes;
+use calvaria::volume::{Marked, MaskRule};
 use proptest::prelude::*;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -209,12 +210,24 @@ fn whole_numbers_that_single_precision_cannot_keep_are_warned_of() {
 }
 
 #[test]
-fn a_mask_is_one_wherever_the_file_is_not_zero() {
-    let mask = read_mask(&fixture("scaled_int16.nii")).unwrap();
+fn a_scan_is_no_mask_and_the_refusal_names_its_values() {
+    let why = read_mask(&fixture("scaled_int16.nii"))
+        .unwrap_err()
+        .to_string();
     let image = read_image(&fixture("scaled_int16.nii")).unwrap();
-    assert!(image.voxels.iter().any(|value| *value < 0.0));
+    let least = image.voxels.iter().copied().fold(f32::MAX, f32::min);
+    let told = format!("different values from {least} to");
+    assert!(
+        why.contains("scaled_int16.nii is not a mask") && why.contains(&told),
+        "{why}"
+    );
+    let threshold = MaskRule {
+        marked: Marked::From(0.0),
+        ..MaskRule::STRICT
+    };
+    let mask = read_mask_by(&fixture("scaled_int16.nii"), &threshold).unwrap();
     for (mask, value) in mask.voxels.iter().zip(&image.voxels) {
-        assert_eq!(*mask, u8::from(*value != 0.0));
+        assert_eq!(*mask, u8::from(*value >= 0.0));
     }
 }
 

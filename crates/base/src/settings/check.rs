@@ -77,7 +77,7 @@ impl Walk {
         if let Some(referred) = shape.referred() {
             self.value(value, referred, key);
         } else if let Some(members) = shape.members() {
-            self.member(value, &members, key);
+            self.member(value, &members, &shape.beside(), key);
         } else if let Some(forms) = shape.forms().filter(|_| !has_properties(shape)) {
             self.one_of(value, shape, forms, key);
         } else if self.fits_type(value, shape.schema, key) {
@@ -93,9 +93,20 @@ impl Walk {
         self.range(value, shape.schema, key);
     }
 
-    /// A member of a family: its name, or a map of its name to its settings.
-    fn member(&mut self, value: &Value, members: &[(&str, Shape<'_>)], key: &str) {
+    /// A member of a family: its name, or a map of its name to its settings, and of what may stand `beside` it.
+    fn member(
+        &mut self,
+        value: &Value,
+        members: &[(&str, Shape<'_>)],
+        beside: &[(&str, Shape<'_>)],
+        key: &str,
+    ) {
         let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+        let keys: Vec<&str> = members
+            .iter()
+            .chain(beside)
+            .map(|(name, _)| *name)
+            .collect();
         let settings = |name: &str| members.iter().find(|(known, _)| *known == name);
         match value {
             Value::String(name) if settings(name).is_some() => {}
@@ -106,10 +117,15 @@ impl Walk {
                 });
                 let known: Vec<_> = known.collect();
                 for name in map.keys().filter_map(Value::as_str) {
-                    if settings(name).is_none() {
-                        let why = unknown("name", name, &names);
+                    if !keys.contains(&name) {
+                        let why = unknown("name", name, &keys);
                         self.report(&child_key(key, name), At::Key, why);
                     }
+                }
+                let stands_beside = |name: &str| beside.iter().any(|(known, _)| *known == name);
+                if !map.is_empty() && map.keys().filter_map(Value::as_str).all(stands_beside) {
+                    let why = format!("{} must also have one of {}", last(key), names.join(", "));
+                    self.report(key, At::Value, why);
                 }
                 if let [(first, ..), (second, ..), ..] = known[..] {
                     let why = format!(
@@ -129,6 +145,11 @@ impl Walk {
                 for (name, shape, value) in known {
                     if !value.is_null() {
                         self.value(value, shape, &child_key(key, name));
+                    }
+                }
+                for (name, shape) in beside {
+                    if let Some(value) = map.get(*name) {
+                        self.value(value, *shape, &child_key(key, name));
                     }
                 }
             }

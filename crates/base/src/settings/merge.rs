@@ -45,15 +45,16 @@ fn overlay(
     origins: &mut Origins,
     shape: Option<Shape<'_>>,
 ) {
-    let is_family = shape.is_some_and(Shape::is_family);
+    let family = shape.and_then(Shape::family);
     match (base.get_mut(&key), value) {
         (Some(Value::Mapping(old)), Value::Mapping(new))
-            if !is_family || member_of(old) == member_of(&new) =>
+            if family.is_none_or(|family| !replaces(&new, old, family)) =>
         {
             overlay_map(old, new, path, origins, shape);
         }
         // `unet` over `{unet: {…}}` is the same member with nothing changed.
-        (Some(old @ Value::Mapping(_)), new @ Value::String(_)) if member(old) == member(&new) => {}
+        (Some(Value::Mapping(old)), Value::String(new))
+            if family.is_some_and(|family| family.members_in(old) == [&*new]) => {}
         (_, value) => {
             remove_origins(origins, path);
             base.insert(key, value);
@@ -61,19 +62,12 @@ fn overlay(
     }
 }
 
-fn member(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(name) => Some(name),
-        Value::Mapping(map) => member_of(map),
-        _ => None,
-    }
-}
-
-fn member_of(map: &Mapping) -> Option<&str> {
-    match map.len() {
-        1 => map.keys().next()?.as_str(),
-        _ => None,
-    }
+/// Whether `new` names another member of the family than `old`. What only stands beside a member (`{label: 2}` of
+/// data) belongs to the one that is there.
+fn replaces(new: &Mapping, old: &Mapping, family: Shape<'_>) -> bool {
+    let named = family.members_in(new);
+    let stands_beside = named.is_empty() && !new.is_empty();
+    !stands_beside && named != family.members_in(old)
 }
 
 fn remove_origins(origins: &mut Origins, path: &str) {
@@ -125,7 +119,14 @@ mod tests {
             {"const": "article"},
             {"properties": {"article": {"type": "object"}}},
         ]});
-        let schema = json!({"properties": {"model": family, "train": {"type": "object"}}});
+        let label = json!({"type": "number"});
+        let data = json!({"oneOf": [
+            {"properties": {"nfbs": {"type": "object"}, "label": label}, "required": ["nfbs"]},
+            {"properties": {"table": {"type": "object"}, "label": label}, "required": ["table"]},
+        ]});
+        let schema = json!({"properties": {
+            "model": family, "data": data, "train": {"type": "object"},
+        }});
         let origins = &mut Origins::new();
         merge(&mut base, upper, origins, Origins::new(), &schema);
         serde_yaml::to_string(&base).unwrap().trim().to_owned()
@@ -161,6 +162,23 @@ mod tests {
         assert_eq!(
             merged("{model: unet}", "{model: article}"),
             "model: article"
+        );
+    }
+
+    #[test]
+    fn what_stands_beside_a_member_goes_with_it() {
+        let both = "{data: {nfbs: {root: a}, label: 2}}";
+        assert_eq!(
+            merged("{data: {nfbs: {root: a}}}", "{data: {label: 2}}"),
+            "data:\n  nfbs:\n    root: a\n  label: 2"
+        );
+        assert_eq!(
+            merged(both, "{data: {nfbs: {root: b}}}"),
+            "data:\n  nfbs:\n    root: b\n  label: 2"
+        );
+        assert_eq!(
+            merged(both, "{data: {table: {path: c}}}"),
+            "data:\n  table:\n    path: c"
         );
     }
 

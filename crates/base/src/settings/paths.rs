@@ -9,9 +9,10 @@ use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
 
 use super::shape::Shape;
+use crate::files::expand_home;
 
-/// Makes every relative path absolute: it starts at `folder`. So a run's own config.yaml means the same
-/// place.
+/// Makes every relative path absolute: it starts at `folder`, or with `~` at the user's own. So a run's own
+/// config.yaml means the same place.
 pub fn anchor_paths(values: &mut Mapping, schema: &Schema, folder: &Path) {
     visit_map(values, Shape::of(schema), &mut |path| anchor(path, folder));
 }
@@ -43,7 +44,7 @@ fn anchor(path: &mut String, folder: &Path) {
     if path.contains("${") {
         return;
     }
-    let anchored = folder.join(&*path);
+    let anchored = folder.join(expand_home(Path::new(path)));
     // A path that cannot be made absolute is left for others to report.
     *path = std::path::absolute(&anchored)
         .unwrap_or(anchored)
@@ -105,6 +106,9 @@ mod tests {
         assert_eq!(there, file("/data/a.csv", "/z.nii"));
         let found = paths(&there);
         assert_eq!(found, [Path::new("/data/a.csv"), Path::new("/z.nii")]);
+        let home = std::env::var("HOME").unwrap();
+        let own = anchored(file("~/a.csv", "z"), Path::new("/data"));
+        assert_eq!(own, file(&format!("{home}/a.csv"), "/data/z"));
         let open = anchored(file("${DATA}/a.csv", "z"), Path::new("/data"));
         assert_eq!(open, file("${DATA}/a.csv", "/data/z"));
     }

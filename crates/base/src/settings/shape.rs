@@ -1,6 +1,7 @@
 //! Navigation in a JSON schema: what a key's value may be.
 
 use serde_json::Value as Schema;
+use serde_yaml::{Mapping, Value};
 
 /// A JSON schema, and a place in it.
 #[derive(Clone, Copy)]
@@ -41,18 +42,41 @@ impl<'a> Shape<'a> {
         let forms = self.schema.get("oneOf")?.as_array()?;
         let found: Vec<(&str, Self)> = forms
             .iter()
-            .filter_map(|form| form.get("properties")?.as_object())
-            .filter(|properties| properties.len() == 1)
-            .filter_map(|properties| properties.iter().next())
+            .filter_map(member_of_form)
             .filter(|(_, settings)| settings.get("type") != Some(&Schema::from("null")))
-            .map(|(name, settings)| (name.as_str(), self.at(settings)))
+            .map(|(name, settings)| (name, self.at(settings)))
             .collect();
         (!found.is_empty()).then_some(found)
     }
 
-    /// Whether this is a family: a value that is one of several members.
-    pub fn is_family(self) -> bool {
-        self.alternatives().any(|shape| shape.members().is_some())
+    /// The keys that may stand beside a member's name in this family, and their values: the same for all members.
+    pub fn beside(self) -> Vec<(&'a str, Self)> {
+        let form = self.forms().into_iter().flatten().find_map(|form| {
+            let (member, _) = member_of_form(form)?;
+            Some((member, form.get("properties")?.as_object()?))
+        });
+        let Some((member, properties)) = form else {
+            return Vec::new();
+        };
+        let others = properties.iter().filter(|(name, _)| *name != member);
+        others
+            .map(|(name, value)| (name.as_str(), self.at(value)))
+            .collect()
+    }
+
+    /// The names of this family's members, known or not, among the keys of `map`.
+    pub fn members_in(self, map: &Mapping) -> Vec<&str> {
+        let beside = self.beside();
+        let is_member = |key: &&str| !beside.iter().any(|(name, _)| name == key);
+        map.keys()
+            .filter_map(Value::as_str)
+            .filter(is_member)
+            .collect()
+    }
+
+    /// The family, if this is one: a value that is one of several members.
+    pub fn family(self) -> Option<Self> {
+        self.alternatives().find(|shape| shape.members().is_some())
     }
 
     /// Whether the value is a path.
@@ -83,4 +107,17 @@ impl<'a> Shape<'a> {
         let others = forms.map(move |form| self.at(form)).chain(self.referred());
         Box::new(std::iter::once(self).chain(others.flat_map(Self::alternatives)))
     }
+}
+
+/// The member that one form of a family is for, with its settings: the key that cannot be left out.
+fn member_of_form(form: &Schema) -> Option<(&str, &Schema)> {
+    let properties = form.get("properties")?.as_object()?;
+    let (name, settings) = match properties.len() {
+        1 => properties.iter().next()?,
+        _ => match &form.get("required")?.as_array()?[..] {
+            [name] => properties.get_key_value(name.as_str()?)?,
+            _ => return None,
+        },
+    };
+    Some((name, settings))
 }

@@ -15,7 +15,7 @@ use super::diagnostic::{Diagnostic, Origin, Text};
 use super::error::ConfigError;
 use super::fault::{Fault, child_key};
 use super::paths::anchor_paths;
-use crate::files::read_text;
+use crate::files::{expand_home, read_text};
 
 /// Dotted path of a value, such as `model.unet.filters` or `augment.1.gamma`, to where it was set.
 pub type Origins = BTreeMap<String, Origin>;
@@ -59,7 +59,7 @@ pub fn read(path: &Path, schema: &Schema) -> Result<Source, ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let extends = take_extends(&mut values, &mut origins, &file)?
         .into_iter()
-        .map(|(base, origin)| (folder.join(base), origin))
+        .map(|(base, origin)| (folder.join(expand_home(Path::new(&base))), origin))
         .collect();
     anchor_paths(&mut values, schema, folder);
     Ok(Source {

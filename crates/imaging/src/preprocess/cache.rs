@@ -25,8 +25,8 @@ const LITTER: Duration = Duration::from_secs(24 * 3600);
 /// A folder of preprocessed cases. Any number of processes may use it at once.
 ///
 /// A case is filed under its name and a key over everything that shapes it: the bytes of the input
-/// files, the pipeline and the files it names, and the version of the code. So nothing stale is ever
-/// used, and the folder may be deleted at any time.
+/// files, how the mask is read, the pipeline and the files it names, and the version of the code. So
+/// nothing stale is ever used, and the folder may be deleted at any time.
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -215,7 +215,7 @@ impl Cache {
         pipeline: &Pipeline,
     ) -> Result<CachedResult, PreprocessError> {
         let digests = digests(inputs)?;
-        let folder = self.folder_of(inputs.id, &key(&digests, pipeline)?);
+        let folder = self.folder_of(inputs.id, &key(&digests, inputs, pipeline)?);
         let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
             return Ok(CachedResult {
@@ -258,7 +258,8 @@ impl Cache {
     ///
     /// When an input cannot be read.
     pub fn place(&self, inputs: &Inputs, pipeline: &Pipeline) -> Result<PathBuf, VolumeError> {
-        Ok(self.folder_of(inputs.id, &key(&digests(inputs)?, pipeline)?))
+        let key = key(&digests(inputs)?, inputs, pipeline)?;
+        Ok(self.folder_of(inputs.id, &key))
     }
 
     fn folder_of(&self, id: &str, key: &str) -> PathBuf {
@@ -379,6 +380,12 @@ fn is_entry(name: &str) -> bool {
         .is_some_and(|(_, key)| key.len() == KEY_LENGTH && key.chars().all(lower_hex))
 }
 
+/// Whether a folder is that of a cached case, whichever cache it is in.
+pub fn is_cached_case(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    is_entry(&name) && folder.join(RECORD).is_file()
+}
+
 /// Bytes of all files below `folder`; those that cannot be read count nothing.
 fn size(folder: &Path) -> u64 {
     let Ok(items) = folder.read_dir() else {
@@ -413,11 +420,15 @@ fn digests(inputs: &Inputs) -> Result<InputDigests, VolumeError> {
 }
 
 /// The hex SHA-256 over everything that shapes a preprocessed case.
-fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError> {
+fn key(
+    digests: &InputDigests,
+    inputs: &Inputs,
+    pipeline: &Pipeline,
+) -> Result<String, VolumeError> {
     let mut hash = Sha256::new();
     hash.update(VERSION.to_le_bytes());
-    hash.update(&inputs.image);
-    for optional in [&inputs.mask, &inputs.region] {
+    hash.update(&digests.image);
+    for optional in [&digests.mask, &digests.region] {
         match optional {
             None => hash.update([0]),
             Some(digest) => {
@@ -425,6 +436,9 @@ fn key(inputs: &InputDigests, pipeline: &Pipeline) -> Result<String, VolumeError
                 hash.update(digest);
             }
         }
+    }
+    if inputs.mask.is_some() {
+        hash.update(format!("{:?} {}", inputs.mask_rule, inputs.grid_tolerance));
     }
     for path in pipeline.files() {
         hash.update(digest(&path)?);

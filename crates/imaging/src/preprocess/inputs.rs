@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{CaseVolumes, PreprocessError};
-use crate::volume::Volume;
 use crate::volume::nifti::{Encoding, Forms, Scan, read_scan};
+use crate::volume::{MaskRule, Volume};
 
 /// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
 /// headers, less than anyone sees.
@@ -19,6 +19,8 @@ pub struct Inputs<'a> {
     pub image: &'a Path,
     /// What to find in it, where it is known.
     pub mask: Option<&'a Path>,
+    /// Which of the mask's voxels are marked.
+    pub mask_rule: &'a MaskRule,
     /// Where intensity steps may look (a mask, or weights), known before the prediction.
     pub region: Option<&'a Path>,
     /// How far mask and region may lie from the scan, in voxels.
@@ -32,6 +34,7 @@ impl<'a> Inputs<'a> {
             id: "",
             image,
             mask: None,
+            mask_rule: &MaskRule::STRICT,
             region,
             grid_tolerance: GRID_TOLERANCE,
         }
@@ -41,13 +44,13 @@ impl<'a> Inputs<'a> {
     ///
     /// # Errors
     ///
-    /// When one cannot be read, mask or region do not lie on the image's grid or mark nothing, or the
-    /// region has a weight below 0.
+    /// When one cannot be read, the mask is none by its rule, mask or region do not lie on the image's grid, or
+    /// the region marks nothing or has a weight below 0.
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
         let scan = read_scan(self.image)?;
         let mut warnings = scan.warnings();
-        let mask = self.mask.map(|path| self.read_mask(path, &scan, &mut warnings));
-        let region = self.region.map(|path| self.read_region(path, &scan, &mut warnings));
+        let mask = self.mask.map(|path| self.place_mask(path, &scan, &mut warnings));
+        let region = self.region.map(|path| self.place_region(path, &scan, &mut warnings));
         let (mask, region) = (mask.transpose()?, region.transpose()?);
         Ok(LoadedCase {
             case: CaseVolumes {
@@ -62,7 +65,7 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    fn read_mask(
+    fn place_mask(
         &self,
         path: &Path,
         scan: &Scan,
@@ -70,13 +73,12 @@ impl<'a> Inputs<'a> {
     ) -> Result<Volume<u8>, PreprocessError> {
         let read = read_scan(path)?;
         let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
-        let mut mask = read.into_mask(path)?;
+        let mut mask = read.into_mask(path, self.mask_rule)?;
         place(&mut mask, scan, path, noted, warnings);
-        check_marks(path, &mask)?;
         Ok(mask)
     }
 
-    fn read_region(
+    fn place_region(
         &self,
         path: &Path,
         scan: &Scan,
@@ -86,7 +88,7 @@ impl<'a> Inputs<'a> {
         let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
         let mut region = read.into_image(path)?;
         place(&mut region, scan, path, noted, warnings);
-        check_marks(path, &region)?;
+        check_region_marks(path, &region)?;
         if region.voxels.iter().any(|weight| *weight < 0.0) {
             return Err(PreprocessError::NegativeRegion {
                 path: path.to_owned(),
@@ -137,7 +139,7 @@ pub fn check_pair(
     tolerance: f64,
 ) -> Result<Option<String>, PreprocessError> {
     image
-        .fits(mask, tolerance)
+        .fits("the scan", mask, tolerance)
         .map_err(|difference| PreprocessError::Mismatch {
             image: image_path.to_owned(),
             mask: mask_path.to_owned(),
@@ -145,16 +147,12 @@ pub fn check_pair(
         })
 }
 
-/// Checks that a mask or region marks something.
-fn check_marks<T: Default + PartialEq>(
-    path: &Path,
-    mask: &Volume<T>,
-) -> Result<(), PreprocessError> {
-    let nothing = T::default();
-    if mask.voxels.iter().any(|value| *value != nothing) {
+/// Checks that a region marks something.
+fn check_region_marks(path: &Path, region: &Volume<f32>) -> Result<(), PreprocessError> {
+    if region.voxels.iter().any(|weight| *weight != 0.0) {
         return Ok(());
     }
-    Err(PreprocessError::EmptyMask {
+    Err(PreprocessError::EmptyRegion {
         path: path.to_owned(),
     })
 }

@@ -331,13 +331,19 @@ pub enum PreprocessError {
         /// Both shapes or both affines.
         difference: String,
     },
-    /// The mask or the region marks nothing.
+    /// The region marks nothing.
     #[error(
-        "the mask {} is empty: no voxel differs from 0. Check that it is the right file, or leave \
-         the case out.", path.display()
+        "the region {} is empty: no voxel differs from 0. Check that it is the right file, or leave \
+         it out.", path.display()
     )]
-    EmptyMask {
-        /// The mask's file.
+    EmptyRegion {
+        /// The region's file.
         path: PathBuf,
+    },
+    /// A case to train on has no mask.
+    #[error("{} has no mask to train on.", image.display())]
+    NoMask {
+        /// The case's prepared image.
+        image: PathBuf,
     },
 }

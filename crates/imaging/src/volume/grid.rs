@@ -85,15 +85,6 @@ impl Grid {
         })
     }
 
-    /// How `other` differs from this grid, if it has another shape or lies more than 0.001 mm away.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        if self.shape != other.shape {
-            return Some(format!("shapes {:?} and {:?}", self.shape, other.shape));
-        }
-        let offset = self.largest_offset(&other.affine);
-        (offset > 1e-3).then(|| format!("the same voxel lies up to {offset:.3} mm apart"))
-    }
-
     /// Number of voxels.
     pub fn len(&self) -> usize {
         self.shape.iter().product()

@@ -5,6 +5,7 @@ mod affine;
 mod component;
 pub mod distance;
 mod grid;
+mod mask;
 pub mod nifti;
 pub mod orientation;
 pub mod resample;
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub use affine::Affine;
 pub use component::keep_largest;
 pub use grid::Grid;
+pub use mask::{Marked, MaskRule, NotMask};
 
 /// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +131,14 @@ pub enum VolumeError {
     Exists {
         /// The file.
         path: PathBuf,
+    },
+    /// The file is a scan that can be read, but not a mask.
+    #[error("{} {why}", path.display())]
+    NotMask {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: NotMask,
     },
     /// The file could not be written.
     #[error(transparent)]

@@ -174,72 +174,48 @@ impl Forms {
     }
 
     /// Whether the voxels of `other`, such as a mask, are those of this scan: they may lie up to `tolerance` voxels
-    /// apart. Programs choose between a scan's two forms and write what they chose into both, so it is enough that
+    /// apart. `name` is the scan's in what is returned. Programs choose between a scan's two forms and write what they chose into both, so it is enough that
     /// the form that counts in one of the two files agrees with any of the other's. Returns what to report if they
     /// are not quite the same.
     ///
     /// # Errors
     ///
     /// How the two differ, in words.
-    pub fn fits(&self, other: &Self, tolerance: f64) -> Result<Option<String>, String> {
+    pub fn fits(&self, name: &str, other: &Self, tolerance: f64) -> Result<Option<String>, String> {
         if self.shape != other.shape {
-            return Err(format!(
-                "its shape is {:?}, the scan's {:?}",
-                other.shape, self.shape
-            ));
+            return Err(format!("its shape is {:?}, {name}'s {:?}", other.shape, self.shape));
         }
-        let (_, ours) = self.placement();
-        let (_, theirs) = other.placement();
-        let grid = Grid {
-            shape: self.shape,
-            affine: ours,
-        };
+        let [(our_form, ours), (their_form, theirs)] = [self, other].map(Self::placement);
         let apart = |one: &Affine, other: &Affine| {
-            let shape = self.shape;
-            Grid {
-                shape,
-                affine: *one,
-            }
-            .largest_offset(other)
+            let (shape, affine) = (self.shape, *one);
+            Grid { shape, affine }.largest_offset(other)
         };
         let offset = apart(&ours, &theirs);
+        let least = ours.spacing().into_iter().fold(f64::INFINITY, f64::min);
+        let allowed = (tolerance * least).max(SAME_MM);
         if offset <= SAME_MM {
             return Ok(None);
         }
-        let least = grid
-            .affine
-            .spacing()
-            .into_iter()
-            .fold(f64::INFINITY, f64::min);
-        let allowed = (tolerance * least).max(SAME_MM);
         if offset <= allowed {
             return Ok(Some(format!(
-                "it lies up to {offset:.3} mm from the scan's voxels, which is within {tolerance} voxels: it is taken \
+                "it lies up to {offset:.3} mm from {name}'s voxels, which is within {tolerance} voxels: it is taken \
                  voxel by voxel"
             )));
         }
-        let by_ours = (self.readings().into_iter())
-            .find(|(_, affine)| apart(affine, &theirs) <= allowed)
-            .map(|(name, _)| {
-                format!(
-                    "it agrees with the scan's {name}, not with its {}",
-                    self.placement().0
-                )
-            });
+        let found = |readings: &Self, fixed: &Affine| {
+            let mut readings = readings.readings().into_iter();
+            readings.find(|(_, affine)| apart(affine, fixed) <= allowed)
+        };
+        let by_ours = found(self, &theirs)
+            .map(|(form, _)| format!("it agrees with {name}'s {form}, not with its {our_form}"));
         let by_theirs = || {
-            let mut readings = other.readings().into_iter();
-            let found = readings.find(|(_, affine)| apart(&ours, affine) <= allowed);
-            found.map(|(name, _)| {
-                format!(
-                    "the scan agrees with its {name}, not with its {}",
-                    other.placement().0
-                )
-            })
+            let found = found(other, &ours);
+            found.map(|(form, _)| format!("{name} agrees with its {form}, not with its {their_form}"))
         };
         match by_ours.or_else(by_theirs) {
             Some(how) => Ok(Some(format!("{how}: it is taken voxel by voxel"))),
             None => Err(format!(
-                "they place the same voxel up to {offset:.3} mm apart; its affine is {:?}, the scan's {:?}",
+                "they place the same voxel up to {offset:.3} mm apart; its affine is {:?}, {name}'s {:?}",
                 &theirs.0[..3],
                 &ours.0[..3]
             )),

@@ -21,7 +21,7 @@ pub use self::encoding::{Dtype, Encoding};
 pub use self::forms::{Forms, Placement};
 use self::read::read;
 use self::write::write;
-use super::{Volume, VolumeError};
+use super::{MaskRule, Volume, VolumeError};
 
 /// A scan as its file has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,17 +68,18 @@ impl Scan {
         Ok(self.volume)
     }
 
-    /// As [`Self::into_image`], and every voxel other than 0 becomes 1.
+    /// As [`Self::into_image`], and `rule` decides which voxels are marked.
     ///
     /// # Errors
     ///
-    /// As [`Self::into_image`].
-    pub fn into_mask(self, path: &Path) -> Result<Volume<u8>, VolumeError> {
+    /// As [`Self::into_image`], and when the file is not a mask by this rule.
+    pub fn into_mask(self, path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeError> {
         let Volume { voxels, affine } = self.into_image(path)?;
-        Ok(Volume {
-            voxels: voxels.mapv(|value| u8::from(value != 0.0)),
-            affine,
-        })
+        let voxels = rule.apply(&voxels).map_err(|why| VolumeError::NotMask {
+            path: path.to_owned(),
+            why,
+        })?;
+        Ok(Volume { voxels, affine })
     }
 }
 
@@ -104,13 +105,22 @@ pub fn read_image(path: &Path) -> Result<Volume<f32>, VolumeError> {
     read(path)?.into_image(path)
 }
 
-/// Reads a mask: as [`read_image`], and every voxel other than 0 becomes 1.
+/// Reads a mask of 0 and one positive value, either of which may be missing: see [`MaskRule::ANY_PART`].
 ///
 /// # Errors
 ///
-/// As [`read_image`].
+/// As [`read_image`], and when the file has other values.
 pub fn read_mask(path: &Path) -> Result<Volume<u8>, VolumeError> {
-    read(path)?.into_mask(path)
+    read_mask_by(path, &MaskRule::ANY_PART)
+}
+
+/// Reads a mask: as [`read_image`], and `rule` decides which voxels are marked.
+///
+/// # Errors
+///
+/// As [`read_image`], and when the file is not a mask by this rule.
+pub fn read_mask_by(path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeError> {
+    read(path)?.into_mask(path, rule)
 }
 
 /// Checks that a scan can be written to this file, before any work is done for it: that its name is one of a NIfTI

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::budget::Stop;
 use super::command::job;
 use super::config::{Sweep, in_words};
+use super::data::TrialData;
 use super::definition::Definition;
 use super::error::DriverError;
 use super::history::{History, Status};
@@ -32,6 +33,7 @@ pub struct Driver {
     stopping: BTreeSet<JobId>,
     /// The size and time of each run's table of epochs when it was last read.
     read: BTreeMap<JobId, (u64, SystemTime)>,
+    data: TrialData,
     notices: Vec<String>,
 }
 
@@ -40,9 +42,10 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// When the study or the executor cannot be opened.
+    /// When the study or the executor cannot be opened, or the data have changed since the study was begun.
     pub fn open(home: &Path, definition: &Definition, program: &Path) -> Result<Self, DriverError> {
         let study = Study::open(home, definition)?;
+        let data = TrialData::open(&SweepFolder::new(home), definition)?;
         let pool = definition.sweep.executor.open(home)?;
         let home = SweepFolder::new(home);
         write_atomic(&home.experiment(), |out| {
@@ -62,6 +65,7 @@ impl Driver {
             running: BTreeMap::new(),
             stopping: BTreeSet::new(),
             read: BTreeMap::new(),
+            data,
             notices,
         })
     }
@@ -230,6 +234,8 @@ impl Driver {
             trial.folder,
             in_words(&trial.assignment)
         ));
+        let definition = &self.study.history().definition;
+        self.data.fix_trial(definition, &trial.assignment)?;
         let left = self.unfinished_runs(trial.number);
         // In the order of the definition: a pruner looks at the first run.
         let runs = self.history().definition.parts.iter();

@@ -300,6 +300,13 @@ impl<B: TrainingBackend> Strategy<B> {
         while let Some(batch) = batches.next() {
             step += 1;
             let mut record = InferenceStep::step(&model, batch);
+            if !record.loss.is_finite() {
+                return Err(TrainError::ValidationNotFinite {
+                    loss: record.loss,
+                    epoch: progress.items_processed,
+                    case: record.cases.into_iter().map(|(case, _)| case).collect(),
+                });
+            }
             sums.add(&record);
             if let Some(picture) = record.preview.take() {
                 let case = record.cases.first().map_or("", |(case, _)| case.as_str());

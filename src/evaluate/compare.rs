@@ -222,9 +222,9 @@ impl Comparison {
         let [first, second] = self.infinite;
         (first + second > 0).then(|| {
             format!(
-                "{} is infinite in {first} cases of {} and {second} of {}: they count in p, not in mean, interval and \
-                 median.",
-                self.metric.name, self.first, self.second
+                "{} is infinite for {first} of {} cases in {} and for {second} in {}: these count in p, not in mean, \
+                 interval and median.",
+                self.metric.name, self.paired.pairs, self.first, self.second
             )
         })
     }

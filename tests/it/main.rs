@@ -55,6 +55,7 @@ mod report {
     mod plots;
 }
 mod run {
+    mod data;
     mod folder;
     mod library;
     mod resume;

@@ -104,8 +104,6 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let devices = choose_devices(experiment, options)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
-    let home = options.results.join(&experiment.name);
-    check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
     let one_shape = experiment.needs_one_shape();
     for run in &runs {
@@ -118,6 +116,8 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         ));
     }
     unchanged::check(experiment, &runs, &cases, &inputs, options)?;
+    let home = options.results.join(&experiment.name);
+    check_writable(&home).map_err(|error| RunError::Setup(error.to_string()))?;
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
         // With what the preprocessing has learnt.

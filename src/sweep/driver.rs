@@ -17,6 +17,7 @@ use crate::files::{FileError, write_atomic};
 use crate::jobs::{Job, JobId, Outcome, Pool, State};
 use crate::layout::SweepFolder;
 use crate::search::objective::Curve;
+use crate::statistics::printable;
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -359,7 +360,7 @@ impl Driver {
         if let Some(row) = row {
             let value = row
                 .value
-                .map_or_else(String::new, |value| format!(" {value:.4}"));
+                .map_or_else(String::new, |value| format!(" {:.4}", printable(value, 4)));
             let rank = row
                 .rank
                 .map_or_else(String::new, |rank| format!(", rank {rank}"));

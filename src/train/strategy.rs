@@ -26,6 +26,7 @@ use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
 use crate::layout::{Epoch, RunFolder};
 use crate::optimizer::OptimizerState;
+use crate::statistics::printable;
 use crate::sync::lock;
 use crate::track::TensorBoard;
 
@@ -198,7 +199,7 @@ impl<B: TrainingBackend> Strategy<B> {
                 format!(
                     "  step {step}/{}  loss {:.4}  learning rate {:.2e}  {}",
                     self.steps,
-                    record.loss,
+                    printable(record.loss, 4),
                     learner.lr_current(),
                     cases.join(", ")
                 )
@@ -409,9 +410,9 @@ fn line(progress: &Progress, epochs: usize) -> String {
     format!(
         "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{left}{mark}",
         row.epoch,
-        row.train_loss,
+        printable(row.train_loss, 4),
         row.train_iou,
-        row.validation_loss,
+        printable(row.validation_loss, 4),
         row.validation_iou,
         best.iou,
         row.seconds,

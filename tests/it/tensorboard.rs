@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use calvaria::track::{Setting, TensorBoard};
+use protobuf::Message;
 use serde_json::{Value, json};
 use tensorboard_proto::event::Event;
 
@@ -72,7 +73,7 @@ fn recorded(folder: &Path) -> Vec<(String, i64)> {
         panic!("not one file: {:?}", event_files(folder))
     };
     let values = records(file).into_iter().flat_map(|record| {
-        let event = protobuf::parse_from_bytes::<Event>(&record).unwrap();
+        let event = Event::parse_from_bytes(&record).unwrap();
         let values = event.get_summary().get_value().to_vec();
         values
             .into_iter()

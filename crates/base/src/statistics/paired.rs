@@ -129,7 +129,7 @@ impl SignedRanks {
     fn tendency(&self) -> f64 {
         match self.sum() {
             0 => 0.0,
-            sum => 2.0 * self.positive as f64 / sum as f64 - 1.0,
+            sum => (self.positive as f64 - (sum - self.positive) as f64) / sum as f64,
         }
     }
 

@@ -26,7 +26,7 @@ pub struct ChangedData {
     /// What was made from them, or when they changed.
     what: String,
     /// How they differ from those of now.
-    changes: DataChanges,
+    changes: String,
     /// What to do.
     remedy: &'static str,
 }
@@ -89,7 +89,7 @@ impl DataChanges {
             true => Ok(()),
             false => Err(ChangedData {
                 what,
-                changes: self,
+                changes: self.to_string(),
                 remedy,
             }),
         }

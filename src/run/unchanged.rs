@@ -119,12 +119,17 @@ pub(super) fn check_identical(
                 )));
             }
         }
-        let first = group[0].id.clone();
-        pairs.extend(
-            group[1..]
-                .iter()
-                .map(|other| [first.clone(), other.id.clone()]),
-        );
+        let used = |case: &&&Case| {
+            let mut folds = runs.iter().map(|run| &run.fold);
+            folds.any(|fold| fold.train.contains(&case.id) || fold.validation.contains(&case.id))
+        };
+        let used: Vec<&str> = group
+            .iter()
+            .filter(used)
+            .map(|case| case.id.as_str())
+            .collect();
+        let pair = |pair: &[&str]| [pair[0].to_owned(), pair[1].to_owned()];
+        pairs.extend(used.windows(2).map(pair));
     }
     Ok(pairs)
 }

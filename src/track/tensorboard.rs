@@ -177,7 +177,7 @@ impl TensorBoard {
 }
 
 /// Writes the beginning of an event file: its version, that what a running TensorBoard has of this folder is no
-/// longer true, and the events that are taken over.
+/// longer true (with `--reload_multifile`; its fast loader sees it from the steps), and the events that are taken over.
 fn begin(out: &mut dyn Write, taken_over: &[Event]) -> io::Result<()> {
     let mut version = Event::new();
     version.set_file_version("brain.Event:2".into());

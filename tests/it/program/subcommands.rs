@@ -1,6 +1,8 @@
 //! The smaller subcommands.
 
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, read_scan, write_image, write_mask};
+use calvaria::volume::{Affine, Volume};
+use ndarray::Array3;
 use predicates::prelude::*;
 use predicates::str::contains;
 

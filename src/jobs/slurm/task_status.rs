@@ -111,10 +111,7 @@ impl TaskFiles<'_> {
             false => causes.join("; "),
         };
         let mut failure = Failure::new(cause, &progress.task.log, progress.task.log_from);
-        let unsaid: Vec<&str> = printed
-            .lines()
-            .filter(|line| !failure.tail.contains(line))
-            .collect();
+        let unsaid = unsaid(&printed, &failure.tail);
         if !unsaid.is_empty() {
             let tail = [&[failure.tail.trim_end()], &unsaid[..]].concat();
             failure.tail = tail.join("\n").trim_start().to_owned();
@@ -133,10 +130,7 @@ impl TaskFiles<'_> {
         let log = &progress.task.log;
         let known = tail(log, progress.task.log_from);
         let printed = self.printed(key);
-        let unsaid: Vec<&str> = printed
-            .lines()
-            .filter(|line| !known.contains(line))
-            .collect();
+        let unsaid = unsaid(&printed, &known);
         let file = std::fs::OpenOptions::new().append(true).open(log);
         // The outcome has these lines as well: a log that cannot be written loses nothing.
         if let Ok(mut file) = file
@@ -145,6 +139,17 @@ impl TaskFiles<'_> {
             let _ = writeln!(file, "{}", unsaid.join("\n"));
         }
     }
+}
+
+/// The lines of a text, each once, that another one does not have.
+fn unsaid<'a>(text: &'a str, known: &str) -> Vec<&'a str> {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if !known.contains(line) && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// Why a task was killed, and the remedy.

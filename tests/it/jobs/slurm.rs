@@ -336,9 +336,14 @@ fn what_slurm_ends_is_told_with_its_reason() {
     assert!(why(outcome(&mut *pool)).contains("Slurm no longer knows it"));
 }
 
-/// What slurmstepd of Slurm 22.05 without cgroups writes into the task's own file when it kills the task.
-const KILLED: &str = "slurmstepd: error: Exceeded job memory limit\n\
-                      slurmstepd: error: Job 101 exceeded memory limit (409600 > 204800), being killed\n";
+/// What Slurm 22.05.8 without cgroups (OverMemoryKill) wrote into the file of a task that asked for 50 MiB and took 300.
+const KILLED: &str = "\
+slurmstepd-vm: error: StepId=1.batch exceeded memory limit (331415552 > 52428800), being killed
+slurmstepd-vm: error: *** JOB 1 ON vm CANCELLED AT 2026-11-30T08:41:33 ***
+slurmstepd-vm: error: StepId=1.batch exceeded memory limit (331415552 > 52428800), being killed
+slurmstepd-vm: error: Exceeded job memory limit
+slurmstepd-vm: error: Exceeded job memory limit
+";
 
 #[test]
 fn a_task_killed_for_its_memory_is_told_so_with_the_remedy() {

@@ -48,7 +48,9 @@ fn records(run: &Path) -> Vec<Vec<u8>> {
         "environment.json",
         "metrics.csv",
     ];
-    names.map(|name| fs::read(run.join(name)).unwrap_or_default()).into()
+    names
+        .map(|name| fs::read(run.join(name)).unwrap_or_default())
+        .into()
 }
 
 #[test]

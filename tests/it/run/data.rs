@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::assert::Assert;
+use calvaria::dataset::Fold;
 use calvaria::files::lock;
 use calvaria::volume::nifti::{read_mask, write_mask};
 use predicates::prelude::*;
@@ -274,6 +275,37 @@ fn one_scan_under_two_names_stands_on_one_side() {
     run(folder, &split)
         .success()
         .stderr(contains("warning: cases sub-01 and sub-03 have the same scan").count(1));
+}
+
+#[test]
+fn a_mask_that_changes_while_a_run_trains_is_not_scored_against() {
+    let folder = toy_workplace(4);
+    let folder = folder.path();
+    let home = folder.join("results/toy/seed-7");
+    let longer = ["--set", "train.epochs=40"];
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("calvaria"))
+        .current_dir(folder)
+        .args(["run", "toy.yaml", "--device", "cpu", "-q"])
+        .args(longer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !home.join("checkpoints/last.state").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended too soon");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let fold: Fold = serde_json::from_slice(&fs::read(home.join("split.json")).unwrap()).unwrap();
+    let (path, mask) = correct_mask(folder, &fold.validation[0]);
+    let ended = child.wait_with_output().unwrap();
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("the data changed while they were used: 1 case changed in the mask"),
+        "{message}"
+    );
+    assert!(!home.join("summary.json").exists());
+    fs::write(path, mask).unwrap();
+    run(folder, &longer).success();
 }
 
 #[test]

@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 use super::CliError;
 use crate::evaluate::compare::{Comparison, Scores, compare, metric};
+use crate::settings::repeated;
+use crate::statistics::printable;
 
 /// Compare runs or experiments case by case, and report whether they differ significantly.
+///
+/// A distance is infinite where one of the masks is empty. Where both runs have an infinite distance, that is a tie.
+/// Where only one has, it counts as the largest difference of all in p; mean, interval and median leave the case out.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of runs (results/quickstart/seed-42) or of experiments with all their seeds and folds
@@ -28,6 +33,11 @@ pub struct Args {
 pub(super) fn main(args: &Args) -> Result<(), CliError> {
     let metrics = args.metrics.iter().map(|name| metric(name));
     let metrics: Vec<_> = metrics.collect::<Result<_, _>>().map_err(CliError::input)?;
+    if let Some(twice) = repeated(&args.metrics) {
+        return Err(CliError::input(format!(
+            "--metrics names {twice} twice: each counts as a comparison. Name it once."
+        )));
+    }
     let experiments = args.runs.iter().map(|folder| Scores::read(folder));
     let experiments: Vec<_> = experiments
         .collect::<Result<_, _>>()
@@ -59,15 +69,23 @@ fn table(comparisons: &[Comparison]) {
         "cases"
     );
     for comparison in comparisons {
-        let [first, second] = comparison.means;
         let paired = &comparison.paired;
-        let [low, high] = paired.interval;
+        let plain = |value: f64| match value.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{:.4}", printable(value, 4)),
+        };
+        let signed = |value: f64| match value.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{:+.4}", printable(value, 4)),
+        };
+        let ([first, second], [low, high]) =
+            (comparison.means.map(plain), paired.interval.map(signed));
         outln!(
-            "{:<20}{first:>10.4}{second:>10.4}{:>+10.4}{:>22}{:>+10.4}{:>10.4}{:>7}",
+            "{:<20}{first:>10}{second:>10}{:>10}{:>22}{:>10}{:>10.4}{:>7}",
             comparison.metric.name,
-            paired.mean,
-            format!("[{low:+.4}, {high:+.4}]"),
-            paired.median,
+            signed(paired.mean),
+            format!("[{low}, {high}]"),
+            signed(paired.median),
             comparison.p,
             paired.pairs
         );

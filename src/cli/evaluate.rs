@@ -75,7 +75,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     for (name, value) in &scored.scores {
         let unit = METRICS.iter().find(|metric| metric.name == *name);
         let unit = unit.map_or("", |metric| metric.unit);
-        outln!("{}", format!("{name:<20}{value:<12.6}{unit}").trim_end());
+        outln!("{}", format!("{name:<20}{value:<11.6} {unit}").trim_end());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{CliError, Results};
 use crate::console::{Console, Verbosity};
 use crate::experiment;
-use crate::preprocess::cache::{Cache, Entry};
+use crate::preprocess::cache::{Cache, Entry, Pruned};
 use crate::run::{self, Preparation};
 
 /// Preprocess experiments' cases into the cache without training, or look after the cache.
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     list: bool,
     /// Delete from the cache what the EXPERIMENTs do not use; without any, what is damaged, left
-    /// over, or made by another version.
+    /// over, or made by another version. What a process works with, such as a run in progress, is kept.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
@@ -48,13 +48,17 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     let cache = Cache::new(results.join("cache"));
     let mut entries = cache.entries().map_err(CliError::work)?;
     if args.prune {
-        let (mut count, mut bytes) = (0, 0);
-        for entry in entries.extract_if(.., |entry| unneeded(entry)) {
-            if entry.remove().map_err(CliError::work)? {
-                (count, bytes) = (count + 1, bytes + entry.bytes);
-            }
+        let unneeded = entries.extract_if(.., |entry| unneeded(entry)).collect();
+        let Pruned { removed, kept } = cache.prune(unneeded).map_err(CliError::work)?;
+        console.say(&format!("Pruned {}.", counted(&removed)));
+        if !kept.is_empty() {
+            console.say(&format!(
+                "Kept {}: other processes work with them, such as runs in progress.",
+                counted(&kept)
+            ));
         }
-        console.say(&format!("Pruned {count} cases ({}).", megabytes(bytes)));
+        entries.extend(kept);
+        entries.sort_by(|a, b| a.folder.cmp(&b.folder));
     }
     if args.list {
         for entry in &entries {
@@ -81,6 +85,11 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
         console.say(&format!("{} cases, {}.", entries.len(), megabytes(total)));
     }
     Ok(())
+}
+
+fn counted(entries: &[Entry]) -> String {
+    let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    format!("{} cases ({})", entries.len(), megabytes(bytes))
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -8,7 +8,7 @@ use crate::device::DeviceChoice;
 use crate::experiment::{self, Experiment, Resolved};
 use crate::layout::RunFolder;
 use crate::run::{self, Options, RunSummary, mean_over_runs};
-use crate::settings::ConfigError;
+use crate::settings::{ConfigError, repeated};
 
 /// Run experiments: prepare the data, train, score and report.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,10 @@ pub struct Args {
     /// there, then stop.
     #[arg(long)]
     dry_run: bool,
+    /// Refuse data other than those that a sweep has fixed in this file, its data.json; trials of sweeps are started
+    /// with it.
+    #[arg(long, value_name = "FILE")]
+    fixed_data: Option<PathBuf>,
     #[command(flatten)]
     results: Results,
 }
@@ -53,6 +57,7 @@ impl Args {
                 false => self.folds.0.clone(),
             },
             device: self.device.clone(),
+            fixed_data: self.fixed_data.clone(),
             command: std::env::args().collect(),
             console: Console::new(verbosity),
             ..Options::default()
@@ -79,6 +84,12 @@ impl std::str::FromStr for Folds {
 }
 
 pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
+    if let Some(twice) = repeated(&args.experiments) {
+        return Err(CliError::input(format!(
+            "{} is named twice. Name each experiment once.",
+            twice.display()
+        )));
+    }
     let load = |file: &PathBuf| Ok((file.clone(), experiment::load(file, &args.overrides)?));
     let loaded = args.experiments.iter().map(load);
     let loaded: Vec<(PathBuf, Resolved)> = loaded

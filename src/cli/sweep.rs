@@ -9,6 +9,7 @@ use super::{CliError, Results};
 use crate::console::{Console, Verbosity};
 use crate::jobs::{JobId, State, read_journal};
 use crate::layout::SweepFolder;
+use crate::statistics::printable;
 use crate::sweep::event::{Entry, Event};
 use crate::sweep::{
     Budget, Definition, History, Options, RunKey, Status, Stop, Sweep, SweepError, SweepRunError,
@@ -165,7 +166,7 @@ fn show_work(history: &History, states: &[(JobId, State)]) {
         }
         let metric = &history.definition.sweep.objective.metric;
         let reached = match history.so_far(trial) {
-            Some((epoch, value)) => format!("epoch {epoch}, {metric} {value:.4}"),
+            Some((epoch, value)) => format!("epoch {epoch}, {metric} {:.4}", printable(value, 4)),
             None => "before its first epoch".into(),
         };
         outln!("\n{} {}: {reached}", trial.folder(), trial.status.name());
@@ -196,11 +197,13 @@ fn show(history: &History) {
         let rank = row
             .rank
             .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
-        let value = row
-            .value
-            .map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let value = row.value.map_or_else(
+            || "-".to_owned(),
+            |value| format!("{:.4}", printable(value, 4)),
+        );
         let interval = row.spread.map_or_else(String::new, |spread| {
-            format!(" [{:.4}, {:.4}]", spread.interval[0], spread.interval[1])
+            let [low, high] = spread.interval.map(|value| printable(value, 4));
+            format!(" [{low:.4}, {high:.4}]")
         });
         outln!(
             "  {rank:>3}  trial-{:04}  {:<10} {value}{interval}  {}",

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::layout::{RunFolder, TableError, runs_below};
 use crate::metric::{Better, METRICS, Metric};
-use crate::statistics::{Paired, holm, mean};
+use crate::statistics::{Paired, holm, mean, printable};
 
 /// The column that shows whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";
@@ -41,6 +41,18 @@ pub enum CompareError {
         metric: String,
         /// The metrics that there are.
         known: Vec<String>,
+    },
+    /// A score is not a number.
+    #[error(
+        "{metric} of case {case} is not a number in {run}. Repair its cases.csv, or leave the metric out."
+    )]
+    NoNumber {
+        /// The experiment.
+        run: String,
+        /// The metric.
+        metric: String,
+        /// The case.
+        case: String,
     },
     /// The experiments validated different cases.
     #[error(
@@ -118,22 +130,22 @@ impl Scores {
         })
     }
 
+    /// The scores in one metric, in the order of the cases.
     fn of(&self, metric: &str) -> Result<Vec<f64>, CompareError> {
-        let values = self
-            .cases
-            .values()
-            .map(|scores| scores.get(metric).copied());
-        values
-            .collect::<Option<_>>()
-            .ok_or_else(|| CompareError::Metric {
+        let value = |(case, scores): (&String, &BTreeMap<String, f64>)| match scores.get(metric) {
+            None => Err(CompareError::Metric {
                 run: self.name.clone(),
                 metric: metric.into(),
-                known: self
-                    .cases
-                    .values()
-                    .next()
-                    .map_or(Vec::new(), |scores| scores.keys().cloned().collect()),
-            })
+                known: scores.keys().cloned().collect(),
+            }),
+            Some(value) if value.is_nan() => Err(CompareError::NoNumber {
+                run: self.name.clone(),
+                metric: metric.into(),
+                case: case.clone(),
+            }),
+            Some(value) => Ok(*value),
+        };
+        self.cases.iter().map(value).collect()
     }
 }
 
@@ -146,8 +158,10 @@ pub struct Comparison {
     pub second: String,
     /// The metric.
     pub metric: &'static Metric,
-    /// Means over the cases.
+    /// Means over the cases in which both are finite; not a number if there are none.
     pub means: [f64; 2],
+    /// How many cases are infinite in each: distances to what was not found.
+    pub infinite: [usize; 2],
     /// The differences, second minus first.
     pub paired: Paired,
     /// p after Holm's correction for all comparisons made at once.
@@ -155,9 +169,45 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    fn of(
+        first: &Scores,
+        second: &Scores,
+        metric: &'static Metric,
+        seed: u64,
+    ) -> Result<Self, CompareError> {
+        let scores = [first.of(metric.name)?, second.of(metric.name)?];
+        let paired = Paired::of(&scores[0], &scores[1], seed);
+        let finite = |index: &usize| scores.iter().all(|of| of[*index].is_finite());
+        let finite: Vec<usize> = (0..paired.pairs).filter(finite).collect();
+        let mean_of =
+            |of: &Vec<f64>| mean(&finite.iter().map(|index| of[*index]).collect::<Vec<_>>());
+        let infinite = |of: &Vec<f64>| of.iter().filter(|value| value.is_infinite()).count();
+        Ok(Self {
+            first: first.name.clone(),
+            second: second.name.clone(),
+            metric,
+            means: [mean_of(&scores[0]), mean_of(&scores[1])],
+            infinite: [infinite(&scores[0]), infinite(&scores[1])],
+            p: paired.p,
+            paired,
+        })
+    }
+
     /// What the second is, compared with the first; none if the difference is not significant.
     pub fn verdict(&self) -> Option<&'static str> {
-        let higher = self.paired.mean > 0.0;
+        let Paired {
+            pairs,
+            finite,
+            mean,
+            tendency,
+            ..
+        } = self.paired;
+        // A mean over the finite cases alone may point the other way.
+        let higher = if finite == pairs {
+            mean > 0.0
+        } else {
+            tendency > 0.0
+        };
         let word = match (self.metric.better, higher) {
             (Better::Higher, true) | (Better::Lower, false) => "better",
             (Better::Higher, false) | (Better::Lower, true) => "worse",
@@ -166,44 +216,89 @@ impl Comparison {
         };
         (self.p < LEVEL).then_some(word)
     }
+
+    /// What the mean, its interval and the median leave out; none if every case is finite.
+    pub fn left_out(&self) -> Option<String> {
+        let [first, second] = self.infinite;
+        (first + second > 0).then(|| {
+            format!(
+                "{} is infinite for {first} of {} cases in {} and for {second} in {}: these count in p, not in mean, \
+                 interval and median.",
+                self.metric.name, self.paired.pairs, self.first, self.second
+            )
+        })
+    }
+
+    /// The mean difference with its interval.
+    fn size(&self) -> String {
+        let Paired { mean, interval, .. } = self.paired;
+        let metric = match self.metric.unit {
+            "" => self.metric.name.to_owned(),
+            unit => format!("{unit} {}", self.metric.name),
+        };
+        let [mean, low, high] = [mean, interval[0], interval[1]].map(|value| printable(value, 4));
+        format!("{mean:+.4} {metric} [{low:+.4}, {high:+.4}]")
+    }
 }
 
-/// One plain sentence.
+/// One plain sentence, and another one where cases are infinite.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, second, .. } = self;
         let Paired {
             pairs,
+            finite,
             mean,
             interval: [low, high],
             ..
         } = self.paired;
-        let metric = match self.metric.unit {
-            "" => self.metric.name.to_owned(),
-            unit => format!("{unit} {}", self.metric.name),
-        };
         let p = match self.p {
             p if p < 0.001 => "p < 0.001".to_owned(),
             p => format!("p = {p:.3}"),
         };
+        let (name, all) = (self.metric.name, finite == pairs);
         match self.verdict() {
-            Some(word) => {
+            Some(word) if all => {
                 let size = mean.abs();
                 let (least, most) = if mean < 0.0 {
                     (-high, -low)
                 } else {
                     (low, high)
                 };
+                let [least, most] = [least, most].map(|value| printable(value, 4));
+                let unit = match self.metric.unit {
+                    "" => String::new(),
+                    unit => format!("{unit} "),
+                };
                 write!(
                     f,
-                    "{second} is {word} than {first} by {size:.4} {metric} [{least:.4}, {most:.4}], \
-                     {p}, {pairs} cases."
+                    "{second} is {word} than {first} by {size:.4} {unit}{name} [{least:.4}, {most:.4}], {p}, {pairs} \
+                     cases."
                 )
             }
+            Some(word) => write!(
+                f,
+                "{second} is {word} than {first} in {name}, {p}, {pairs} cases."
+            ),
+            None if all => write!(
+                f,
+                "The data show no significant difference between {first} and {second}: {}, {p}, {pairs} cases.",
+                self.size()
+            ),
             None => write!(
                 f,
-                "The data show no significant difference between {first} and {second}: {mean:+.4} \
-                 {metric} [{low:+.4}, {high:+.4}], {p}, {pairs} cases."
+                "The data show no significant difference between {first} and {second} in {name}: {p}, {pairs} cases."
+            ),
+        }?;
+        let Some(left_out) = self.left_out() else {
+            return Ok(());
+        };
+        match finite {
+            0 => write!(f, " {left_out} No case is finite in both."),
+            _ => write!(
+                f,
+                " {left_out} Over the other {finite} cases: {}.",
+                self.size()
             ),
         }
     }
@@ -243,16 +338,7 @@ pub fn compare(
     for second in others {
         check_cases(first, second)?;
         for &metric in metrics {
-            let scores = [first.of(metric.name)?, second.of(metric.name)?];
-            let paired = Paired::of(&scores[0], &scores[1], seed);
-            comparisons.push(Comparison {
-                first: first.name.clone(),
-                second: second.name.clone(),
-                metric,
-                means: [mean(&scores[0]), mean(&scores[1])],
-                p: paired.p,
-                paired,
-            });
+            comparisons.push(Comparison::of(first, second, metric, seed)?);
         }
     }
     let p: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();

@@ -98,7 +98,7 @@ pub(super) fn status_of_shell(number: i32) -> ExitStatus {
 }
 
 /// The last lines of a log from byte `from` on; empty if it cannot be read.
-fn tail(log: &Path, from: u64) -> String {
+pub(super) fn tail(log: &Path, from: u64) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(log)?;
         let length = file.metadata()?.len();

@@ -33,6 +33,11 @@ impl SweepFolder {
         self.0.join("experiment.yaml")
     }
 
+    /// The data that all trials are made from: as they were when the study was opened.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data.json")
+    }
+
     /// The trials in order of merit: one row per trial.
     pub fn table(&self) -> PathBuf {
         self.0.join("sweep.csv")

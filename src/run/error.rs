@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::data::ChangedData;
 use crate::dataset::{DatasetError, SplitError};
 use crate::device::DeviceError;
 use crate::evaluate::EvaluateError;
@@ -29,6 +30,9 @@ pub enum RunError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The data are not those that the run, or another one of its experiment or sweep, was made from.
+    #[error(transparent)]
+    Data(#[from] ChangedData),
     /// The network cannot take these cases, or the run's folder holds another run.
     #[error("{0}")]
     Setup(String),
@@ -62,7 +66,11 @@ impl RunError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Device(error) => error.is_input(),
-            Self::Dataset(_) | Self::Split(_) | Self::Preprocess(_) | Self::Setup(_) => true,
+            Self::Dataset(_)
+            | Self::Split(_)
+            | Self::Preprocess(_)
+            | Self::Data(_)
+            | Self::Setup(_) => true,
             _ => false,
         }
     }

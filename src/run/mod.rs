@@ -1,6 +1,7 @@
 //! A whole experiment: find the cases, prepare them, train every seed and fold, score, report.
 
 mod commit;
+mod data;
 mod devices;
 mod environment;
 mod error;
@@ -11,11 +12,13 @@ mod score;
 mod single;
 mod sources;
 mod summary;
+mod unchanged;
 
 use std::path::{Path, PathBuf};
 
 use burn_train::Interrupter;
 
+pub use data::{ChangedData, FixedData, Inputs};
 pub use environment::{Environment, Session};
 pub use error::RunError;
 pub use plan::{parts, recorded_folds, variants};
@@ -51,6 +54,8 @@ pub struct Options {
     /// Trained on instead of the experiment's loss, where it is given. A run's config.yaml does not name it: give
     /// the experiment a `name` of its own.
     pub own_loss: Option<OwnLoss>,
+    /// The file in which a sweep fixes the data of its trials: other data are refused.
+    pub fixed_data: Option<PathBuf>,
     /// What the program was called with, for the record.
     pub command: Vec<String>,
     /// Stops the run after the current step when it is tripped; the same call resumes it.
@@ -69,6 +74,7 @@ impl Default for Options {
             folds: Vec::new(),
             device: DeviceChoice::Auto,
             own_loss: None,
+            fixed_data: None,
             command: Vec::new(),
             interrupter: Interrupter::new(),
             console: Console::new(Verbosity::Quiet),
@@ -99,16 +105,25 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let devices = choose_devices(experiment, options)?;
     let cases = experiment.data.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
+    let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
+    let one_shape = experiment.needs_one_shape();
+    for run in &runs {
+        run.check_folder(options)?;
+    }
+    let inputs = preparation.inputs(&cases)?;
+    for [first, second] in unchanged::check_identical(&runs, &cases, &inputs)? {
+        console.say(&format!(
+            "warning: cases {first} and {second} have the same scan: it counts twice."
+        ));
+    }
+    unchanged::check(experiment, &runs, &cases, &inputs, options)?;
     let home = options.results.join(&experiment.name);
     make_results(&options.results)
         .and_then(|()| check_writable(&home))
         .map_err(|error| RunError::Setup(error.to_string()))?;
-    let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
-    let one_shape = experiment.needs_one_shape();
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
-    }
-    for run in &runs {
+        // With what the preprocessing has learnt.
         run.check_folder(options)?;
     }
     let mut summaries = Vec::new();
@@ -119,6 +134,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
             Some((of, prepared)) if of == pipeline => prepared,
             _ => preparation.prepare(&cases, pipeline, one_shape)?,
         };
+        data::check_now(&inputs, &prepared.inputs(inputs.keys()))?;
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
         }
@@ -142,6 +158,24 @@ fn choose_devices(experiment: &Experiment, options: &Options) -> Result<Vec<Devi
     check_precision(experiment.train.precision, &devices)?;
     check_sharing(experiment, devices.len()).map_err(RunError::Setup)?;
     Ok(devices)
+}
+
+/// Fixes the data of all runs asked for in `file`: their cases, folds and files. Where they are fixed already, checks
+/// that they still are the same.
+///
+/// # Errors
+///
+/// When the cases cannot be found, read or split, or are not those that were fixed.
+pub fn fix_data(file: &Path, experiment: &Experiment, options: &Options) -> Result<(), RunError> {
+    let cases = experiment.data.cases()?;
+    let runs = plan(experiment, options, &cases)?;
+    let preparation = Preparation::new(&options.results, &options.interrupter, &options.console);
+    let inputs = preparation.inputs(&cases)?;
+    unchanged::check_identical(&runs, &cases, &inputs)?;
+    let mut fixed = FixedData::read(file)?;
+    unchanged::check_fixed(&fixed, experiment, &runs, &inputs)?;
+    let folds = runs.into_iter().map(|run| (run.variant, run.fold));
+    Ok(fixed.fix(&experiment.data, folds.collect(), inputs)?)
 }
 
 /// Preprocesses every case of an experiment as its runs (all folds of its seed) would, into the

@@ -7,6 +7,7 @@ use super::{Options, RunError};
 use crate::dataset::{Case, Fold};
 use crate::experiment::Experiment;
 use crate::layout::RunFolder;
+use crate::settings::repeated;
 
 /// The runs asked for, in the order in which they are run.
 pub(super) fn plan(
@@ -20,6 +21,16 @@ pub(super) fn plan(
     } else {
         &options.seeds
     };
+    if let Some(seed) = repeated(seeds) {
+        return Err(RunError::Setup(format!(
+            "--seeds names {seed} twice: each seed is one run, and counts once. Name it once."
+        )));
+    }
+    if let Some(fold) = repeated(&options.folds) {
+        return Err(RunError::Setup(format!(
+            "--folds names {fold} twice: each fold is one run, and counts once. Name it once."
+        )));
+    }
     let mut runs = Vec::new();
     for &seed in seeds {
         let folds = experiment.split.folds(cases, seed)?;

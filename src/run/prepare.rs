@@ -1,6 +1,6 @@
 //! Every case checked and preprocessed, before training starts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use burn_train::Interrupter;
 use rayon::prelude::*;
 
-use super::RunError;
+use super::data::check_now;
+use super::{Inputs, RunError};
 use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
 use crate::experiment::Experiment;
@@ -20,6 +21,8 @@ use crate::settings::nearest;
 /// The cases of an experiment, ready for the network.
 pub struct PreparedData {
     cases: HashMap<String, PreparedCase>,
+    /// Keeps the cases from being pruned.
+    cache: Cache,
 }
 
 struct PreparedCase {
@@ -48,12 +51,21 @@ impl PreparedData {
     }
 
     /// What the cases with these ids were read from.
-    pub fn inputs<'a>(
-        &self,
-        ids: impl Iterator<Item = &'a String>,
-    ) -> BTreeMap<String, InputDigests> {
+    pub fn inputs<'a>(&self, ids: impl Iterator<Item = &'a String>) -> Inputs {
         ids.filter_map(|id| Some((id.clone(), self.cases.get(id)?.inputs.clone())))
             .collect()
+    }
+
+    /// Checks that the files of the cases with these ids still hold what the cases were prepared from.
+    pub(super) fn check_unchanged(&self, ids: &[String]) -> Result<(), RunError> {
+        let digests = |id: &String| {
+            let case = self.cases.get(id)?;
+            let digests = self.cache.digests(&case.source.inputs());
+            Some(digests.map(|digests| (id.clone(), digests)))
+        };
+        let now: Result<Inputs, _> = ids.iter().filter_map(digests).collect();
+        let now = now.map_err(PreprocessError::from)?;
+        Ok(check_now(&self.inputs(ids.iter()), &now)?)
     }
 }
 
@@ -133,7 +145,22 @@ impl<'a> Preparation<'a> {
         });
         Ok(PreparedData {
             cases: cases.collect(),
+            cache: self.cache.clone(),
         })
+    }
+
+    /// What the files of each case hold.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be read.
+    pub fn inputs(&self, cases: &[Case]) -> Result<Inputs, RunError> {
+        let all: Vec<&Case> = cases.iter().collect();
+        let digests = self.of_each(&all, ["checking", "checked"], |case| {
+            Ok(self.cache.digests(&case.inputs())?)
+        })?;
+        let ids = cases.iter().map(|case| case.id.clone());
+        Ok(ids.zip(digests).collect())
     }
 
     fn prepare_all(
@@ -143,38 +170,52 @@ impl<'a> Preparation<'a> {
     ) -> Result<Vec<CachedResult>, RunError> {
         let started = Instant::now();
         make_results(&self.results).map_err(PreprocessError::from)?;
-        let mut bar = self.console.clone();
-        bar.start("preparing", cases.len(), 0);
-        let (sender, receiver) = mpsc::channel();
-        let mut results: Vec<Option<Result<CachedResult, PreprocessError>>> =
-            cases.iter().map(|_| None).collect();
-        let (cache, interrupter) = (&self.cache, self.interrupter);
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let work = cases.par_iter().enumerate();
-                work.for_each_with(sender, |sender, (i, case)| {
-                    if !interrupter.should_stop() {
-                        // The receiver stays until every sender is gone.
-                        let _ = sender.send((i, cache.prepare(&case.inputs(), pipeline)));
-                    }
-                });
-            });
-            for (done, (i, result)) in receiver.into_iter().enumerate() {
-                results[i] = Some(result);
-                bar.step(format!("preparing {}", cases[i].id));
-                bar.now_and_then(&format!("prepared {} of {} cases", done + 1, cases.len()));
-            }
-        });
-        bar.finish();
-        let prepared: Option<Result<Vec<CachedResult>, _>> = results.into_iter().collect();
-        let Some(prepared) = prepared else {
-            return Err(RunError::Interrupted);
-        };
-        let prepared = prepared?;
+        let prepared = self.of_each(cases, ["preparing", "prepared"], |case| {
+            self.cache.prepare(&case.inputs(), pipeline)
+        })?;
         self.used
             .extend(prepared.iter().map(|case| case.folder.clone()));
         self.say(cases, pipeline, &prepared, started.elapsed());
         Ok(prepared)
+    }
+
+    /// Does something with every case, several at a time; the results are in their order. `verbs` say what is being
+    /// done, and what has been.
+    fn of_each<T: Send>(
+        &self,
+        cases: &[&Case],
+        verbs: [&str; 2],
+        work: impl Fn(&Case) -> Result<T, PreprocessError> + Sync,
+    ) -> Result<Vec<T>, RunError> {
+        let [doing, done] = verbs;
+        let mut bar = self.console.clone();
+        bar.start(doing, cases.len(), 0);
+        let (sender, receiver) = mpsc::channel();
+        let mut results: Vec<Option<Result<T, PreprocessError>>> =
+            cases.iter().map(|_| None).collect();
+        let (interrupter, work) = (self.interrupter, &work);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let all = cases.par_iter().enumerate();
+                all.for_each_with(sender, |sender, (i, case)| {
+                    if !interrupter.should_stop() {
+                        // The receiver stays until every sender is gone.
+                        let _ = sender.send((i, work(case)));
+                    }
+                });
+            });
+            for (count, (i, result)) in receiver.into_iter().enumerate() {
+                results[i] = Some(result);
+                bar.step(format!("{doing} {}", cases[i].id));
+                bar.now_and_then(&format!("{done} {} of {} cases", count + 1, cases.len()));
+            }
+        });
+        bar.finish();
+        let results: Option<Result<Vec<T>, _>> = results.into_iter().collect();
+        match results {
+            Some(results) => Ok(results?),
+            None => Err(RunError::Interrupted),
+        }
     }
 
     /// What is doubtful about the scans, how many were made now, and how long the steps took.

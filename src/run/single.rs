@@ -13,7 +13,7 @@ use crate::files::{FileError, lock, read_text, write_atomic, write_json};
 use crate::layout::RunFolder;
 use crate::predict::Predictor;
 use crate::report;
-use crate::settings::{from_yaml, to_yaml};
+use crate::settings::{differences, from_yaml, listed, to_yaml};
 use crate::train::{self, Checkpoints, TrainInput};
 
 /// One seed and fold of an experiment.
@@ -25,7 +25,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn files(&self) -> RunFolder {
+    pub(super) fn files(&self) -> RunFolder {
         RunFolder::new(&self.folder)
     }
 
@@ -59,13 +59,22 @@ impl Run {
         if options.force || !config.exists() {
             return Ok(());
         }
-        // Compared as values: a setting that is newer than the run has its default.
-        let stored: Option<Experiment> = from_yaml(&read_text(&config)?).ok();
         let folder = self.folder.display();
-        let Some(epochs) = stored.and_then(|stored| self.only_epochs_differ(stored)) else {
+        let remedy = "Use --force to replace it, or give this experiment another `name`.";
+        // Compared as values: a setting that is newer than the run has its default.
+        let mut stored: Experiment = from_yaml(&read_text(&config)?).map_err(|why| {
+            RunError::Setup(format!(
+                "{folder} holds a run whose config.yaml this version cannot read ({why}). {remedy}"
+            ))
+        })?;
+        if self.experiment.preprocess.first_to_learn().is_some() {
+            // What is to be learnt is compared when it is learnt.
+            stored.preprocess = self.experiment.preprocess.clone();
+        }
+        let Some(epochs) = self.only_epochs_differ(stored.clone()) else {
             return Err(RunError::Setup(format!(
-                "{folder} holds a run with other settings (compare its config.yaml with this \
-                 experiment). Use --force to replace it, or give this experiment another `name`."
+                "{folder} holds a run with other settings: {}. {remedy}",
+                listed(&differences(&stored, &self.experiment))
             )));
         };
         let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);
@@ -192,6 +201,7 @@ impl Run {
         let best = Checkpoints::of(&self.folder).best();
         let predictor = Predictor::new(&self.experiment, &best, devices[0])?;
         let cases = data.cases(&self.fold.validation);
+        data.check_unchanged(&self.fold.validation)?;
         let scored = score(&predictor, &cases, &self.experiment.evaluate)?;
         console.say(&format!(
             "Scored {} validation cases on their own grids.",

@@ -17,6 +17,7 @@ pub(super) fn job(home: &SweepFolder, program: &Path, trial: &TrialStart, run: R
         command.extend(["--set".into(), setting.into()]);
     }
     command.extend(["--results".into(), home.path().into()]);
+    command.extend(["--fixed-data".into(), home.data().into()]);
     command.extend(["--seeds".into(), run.seed.to_string().into()]);
     if let Some(fold) = run.fold {
         command.extend(["--folds".into(), fold.to_string().into()]);

@@ -14,7 +14,7 @@ use crate::jobs::Executor;
 use crate::layout::Epoch;
 use crate::search::parameter::brief;
 use crate::search::{Assignment, Objective, Pruner, Sampler, Space};
-use crate::settings::{self, Fault, Faults, read_as, within};
+use crate::settings::{self, Fault, Faults, read_as, repeated, within};
 
 /// Most points of a grid.
 const LARGEST_GRID: u128 = 1_000_000;
@@ -267,9 +267,5 @@ pub fn in_words(assignment: &Assignment) -> String {
 }
 
 fn no_repeats<T: PartialEq + std::fmt::Display>(list: &[T]) -> Result<(), String> {
-    let repeated = list
-        .iter()
-        .enumerate()
-        .find(|(index, item)| list[..*index].contains(item));
-    repeated.map_or(Ok(()), |(_, item)| Err(format!("names {item} twice")))
+    repeated(list).map_or(Ok(()), |item| Err(format!("names {item} twice")))
 }

@@ -11,7 +11,7 @@ use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::files::hex;
 use crate::run::{self, Options, RunError};
-use crate::search::parameter::to_inline_yaml;
+use crate::settings::{self, to_inline_yaml};
 
 /// Everything that determines what a trial is and how it is judged. A study may be resumed only with the same
 /// definition.
@@ -73,10 +73,9 @@ impl Definition {
             definition.sweep.budget = Default::default();
             definition.sweep.parallelism = 1;
             definition.sweep.executor = Default::default();
-            serde_yaml::to_value(definition).unwrap_or_default()
+            definition
         };
-        let mut found = Vec::new();
-        compare("", &comparable(self), &comparable(other), &mut found);
+        let mut found = settings::differences(&comparable(self), &comparable(other));
         // Maps are equal in any order, but the points of a grid are numbered in the space's order.
         let order = |definition: &Self| {
             let keys = definition.sweep.space.parameters().map(|(key, _)| key);
@@ -90,47 +89,22 @@ impl Definition {
     }
 }
 
-/// The runs of every trial, in the order in which they begin.
-fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<RunKey>, RunError> {
-    let options = Options {
+/// Which runs every trial has.
+pub(super) fn options(sweep: &Sweep) -> Options {
+    Options {
         seeds: sweep.seeds.clone(),
         folds: match &sweep.folds {
             Some(Folds::These(folds)) => folds.clone(),
             _ => Vec::new(),
         },
         ..Options::default()
-    };
+    }
+}
+
+/// The runs of every trial, in the order in which they begin.
+fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<RunKey>, RunError> {
+    let options = options(sweep);
     let cases = experiment.data.cases()?;
     let parts = run::parts(experiment, &options, &cases)?.into_iter();
     Ok(parts.map(|(seed, fold)| RunKey { seed, fold }).collect())
-}
-
-fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
-    let (Value::Mapping(old), Value::Mapping(new)) = (was, is) else {
-        if was != is {
-            found.push(format!(
-                "{key} was {}, is {}",
-                to_inline_yaml(was),
-                to_inline_yaml(is)
-            ));
-        }
-        return;
-    };
-    let keys = old
-        .keys()
-        .chain(new.keys().filter(|key| !old.contains_key(*key)));
-    for name in keys {
-        let (child, absent) = (name.as_str().unwrap_or_default(), Value::Null);
-        let key = if key.is_empty() {
-            child.to_owned()
-        } else {
-            format!("{key}.{child}")
-        };
-        compare(
-            &key,
-            old.get(name).unwrap_or(&absent),
-            new.get(name).unwrap_or(&absent),
-            found,
-        );
-    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::budget::Stop;
 use super::command::job;
 use super::config::{Sweep, in_words};
+use super::data::TrialData;
 use super::definition::Definition;
 use super::error::DriverError;
 use super::history::{History, Status};
@@ -16,6 +17,7 @@ use crate::files::{FileError, write_atomic};
 use crate::jobs::{Job, JobId, Outcome, Pool, State};
 use crate::layout::SweepFolder;
 use crate::search::objective::Curve;
+use crate::statistics::printable;
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -32,6 +34,7 @@ pub struct Driver {
     stopping: BTreeSet<JobId>,
     /// The size and time of each run's table of epochs when it was last read.
     read: BTreeMap<JobId, (u64, SystemTime)>,
+    data: TrialData,
     notices: Vec<String>,
 }
 
@@ -40,9 +43,10 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// When the study or the executor cannot be opened.
+    /// When the study or the executor cannot be opened, or the data have changed since the study was begun.
     pub fn open(home: &Path, definition: &Definition, program: &Path) -> Result<Self, DriverError> {
         let study = Study::open(home, definition)?;
+        let data = TrialData::open(&SweepFolder::new(home), definition)?;
         let pool = definition.sweep.executor.open(home)?;
         let home = SweepFolder::new(home);
         write_atomic(&home.experiment(), |out| {
@@ -62,6 +66,7 @@ impl Driver {
             running: BTreeMap::new(),
             stopping: BTreeSet::new(),
             read: BTreeMap::new(),
+            data,
             notices,
         })
     }
@@ -230,6 +235,8 @@ impl Driver {
             trial.folder,
             in_words(&trial.assignment)
         ));
+        let definition = &self.study.history().definition;
+        self.data.fix_trial(definition, &trial.assignment)?;
         let left = self.unfinished_runs(trial.number);
         // In the order of the definition: a pruner looks at the first run.
         let runs = self.history().definition.parts.iter();
@@ -353,7 +360,7 @@ impl Driver {
         if let Some(row) = row {
             let value = row
                 .value
-                .map_or_else(String::new, |value| format!(" {value:.4}"));
+                .map_or_else(String::new, |value| format!(" {:.4}", printable(value, 4)));
             let rank = row
                 .rank
                 .map_or_else(String::new, |rank| format!(", rank {rank}"));

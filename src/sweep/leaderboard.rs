@@ -5,7 +5,7 @@ use std::io::Write;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::history::{History, Status, Trial};
-use crate::search::parameter::to_inline_yaml;
+use crate::settings::to_inline_yaml;
 use crate::statistics::mean_and_sd;
 
 /// A trial's place.

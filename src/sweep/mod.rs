@@ -16,6 +16,7 @@
 pub mod budget;
 mod command;
 mod config;
+mod data;
 mod definition;
 mod driver;
 pub mod error;

@@ -6,9 +6,9 @@ use super::config::{Sweep, section};
 use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::run::RunError;
-use crate::search::parameter::{Domain, Parameter, allows, to_inline_yaml};
+use crate::search::parameter::{Domain, Parameter, allows};
 use crate::search::{Assignment, Space};
-use crate::settings::ConfigError;
+use crate::settings::{ConfigError, to_inline_yaml};
 
 /// Checks every value of a choice and both ends of a range; each mistake names its parameter. A value is rejected
 /// only if it fails with the experiment's own values AND with the first and last values of all other parameters.

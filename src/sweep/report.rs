@@ -12,6 +12,7 @@ use crate::search::Goal;
 use crate::search::importance::Importances;
 use crate::search::parameter::{Domain, Parameter, brief, flow};
 use crate::settings::to_yaml;
+use crate::statistics::printable;
 
 /// Draws a study's plots into `home/plots` and writes `home/report.html`.
 ///
@@ -83,6 +84,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
         verdict: best.map(|best| {
             let value = rows.iter().find(|row| row.trial.number == best.number);
             let value = value.and_then(|row| row.value).unwrap_or(f64::NAN);
+            let value = printable(value, 4);
             format!(
                 "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials is partly luck: repeat it with other seeds to estimate its value.",
                 best.number,
@@ -245,9 +247,11 @@ fn trials(home: &SweepFolder, history: &History, rows: &[Row<'_>]) -> Table {
     ];
     let columns = fixed.iter().chain(&keys).map(|name| (*name).to_owned());
     let row = |row: &Row<'_>| {
-        let number = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{v:.4}"));
+        let number = |value: Option<f64>| {
+            value.map_or_else(String::new, |v| format!("{:.4}", printable(v, 4)))
+        };
         let interval = row.spread.map(|spread| {
-            let [low, high] = spread.interval;
+            let [low, high] = spread.interval.map(|value| printable(value, 4));
             format!("{low:.4} to {high:.4}")
         });
         let mut cells = vec![

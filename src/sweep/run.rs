@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn_train::Interrupter;
 use thiserror::Error;
 
-use super::{Definition, Driver, DriverError, History, Stop, write_report};
+use super::{Definition, Driver, DriverError, History, Stop, SweepError, write_report};
 use crate::console::Console;
 use crate::files::FileError;
 use crate::layout::{SweepFolder, make_results};
@@ -72,7 +72,11 @@ pub enum SweepRunError {
 impl SweepRunError {
     /// Whether the input is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
-        matches!(self, Self::Open(_))
+        match self {
+            Self::Open(_) => true,
+            Self::Work(DriverError::Study(SweepError::Run(error))) => error.is_input(),
+            _ => false,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::layout::SweepFolder;
 use crate::search::objective::Curve;
 use crate::search::pruner::Rival;
 use crate::search::{Assignment, Space};
+use crate::settings::listed;
 use crate::statistics::mean;
 
 /// A study that this process alone works on.
@@ -106,7 +107,7 @@ impl Study {
             if !differences.is_empty() {
                 return Err(SweepError::Differs {
                     path,
-                    differences: differences.join("; "),
+                    differences: listed(&differences),
                 });
             }
             Event::Opened {

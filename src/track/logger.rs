@@ -34,6 +34,23 @@ impl TensorBoardLogger {
         }
     }
 
+    /// Whether what has this tag and step was recorded in the first `epochs` epochs, over which there were these
+    /// numbers of steps.
+    pub fn is_within(
+        (tag, step): (&str, usize),
+        epochs: usize,
+        train_steps: usize,
+        validation_steps: usize,
+    ) -> bool {
+        let last = match tag {
+            tag if tag.starts_with("train/step/") => train_steps,
+            tag if tag.starts_with("validation/step/") => validation_steps,
+            // Means and pictures: one for each epoch.
+            _ => epochs,
+        };
+        step <= last
+    }
+
     fn write(&self, tag: &str, value: f64, step: usize) {
         lock(&self.board).scalar(tag, value as f32, step);
     }

@@ -1,5 +1,6 @@
 //! TensorBoard: curves, pictures and hyperparameters.
 
+mod earlier;
 mod hparams;
 mod logger;
 mod preview;

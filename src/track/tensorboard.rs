@@ -4,20 +4,21 @@
 //! `SummaryWriter` is not used: it panics where the disk is full or the folder read-only, takes
 //! width for height, and two writers of one second share a file.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use image::codecs::png::PngEncoder;
 use image::{ColorType, ImageEncoder};
 use protobuf::{Message, RepeatedField};
-use tensorboard_proto::event::Event;
+use tensorboard_proto::event::{Event, SessionLog, SessionLog_SessionStatus};
 use tensorboard_proto::summary::{Summary, Summary_Image, Summary_Value};
 use tensorboard_rs::record_writer::RecordWriter;
 use thiserror::Error;
 
-use crate::files::{FileError, create_folder};
+use super::earlier::Earlier;
+use crate::files::{FileError, create_folder, write_atomic};
 
 /// Events could not be written.
 #[derive(Debug, Error)]
@@ -39,39 +40,55 @@ pub enum TensorBoardError {
     },
 }
 
-/// An event file that TensorBoard shows, in a folder that may hold those of earlier sessions.
+/// The event file that TensorBoard shows of a folder. There is one: a session begins it with what is still true of
+/// those before. TensorBoard would show what they recorded after the last checkpoint beside what is recorded again, and
+/// of the settings the first ones.
 ///
 /// Training is worth more than its log: the first failed write ends the log, and later events are dropped.
 /// [`TensorBoard::failure`] is that error.
 pub struct TensorBoard {
     path: PathBuf,
-    records: RecordWriter<BufWriter<File>>,
+    records: RecordWriter<BufWriter<Box<dyn Write + Send>>>,
     failure: Option<TensorBoardError>,
 }
 
 impl TensorBoard {
-    /// Starts a new event file in `folder`, which is created if missing. Older event files stay:
-    /// TensorBoard shows them as one.
+    /// Starts a new event file in `folder`, which is created if missing. Of the older ones it takes over the curves and
+    /// pictures whose tag and step `keep` accepts, and replaces them. A file that cannot be written ends the log at
+    /// once, and the older ones stay.
     ///
     /// # Errors
     ///
-    /// When the folder or the file cannot be created or written.
-    pub fn new(folder: &Path) -> Result<Self, TensorBoardError> {
+    /// When the folder cannot be created.
+    pub fn open(
+        folder: &Path,
+        keep: impl Fn(&str, usize) -> bool,
+    ) -> Result<Self, TensorBoardError> {
         create_folder(folder)?;
-        let (path, file) = create_event_file(folder)?;
+        let earlier = Earlier::read(folder, keep);
+        let path = new_name(folder);
+        let begun = write_atomic(&path, |out| begin(out, &earlier.events));
+        let file = begun
+            .map_err(|error| error.source)
+            .and_then(|()| OpenOptions::new().append(true).open(&path));
+        let (out, failure): (Box<dyn Write + Send>, _) = match file {
+            Ok(file) => (Box::new(file), None),
+            Err(source) => (Box::new(io::sink()), Some(source)),
+        };
         let mut board = Self {
             path,
-            records: RecordWriter::new(BufWriter::new(file)),
+            records: RecordWriter::new(BufWriter::new(out)),
             failure: None,
         };
-        let mut first = Event::new();
-        first.set_file_version("brain.Event:2".into());
-        board.write(first);
-        board.flush();
-        match board.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(board),
+        match failure {
+            Some(source) => board.fail(source),
+            // What cannot be removed is replaced by the next session.
+            None => earlier
+                .files
+                .iter()
+                .for_each(|file| drop(fs::remove_file(file))),
         }
+        Ok(board)
     }
 
     /// Records one value of the curve `tag`. A value that is not finite is shown as such.
@@ -159,20 +176,39 @@ impl TensorBoard {
     }
 }
 
-/// A new file with a name by which TensorBoard recognises event files. It reads a folder's files in
-/// the order of their names, so the time comes first.
-fn create_event_file(folder: &Path) -> Result<(PathBuf, File), TensorBoardError> {
-    let (seconds, process) = (since_1970().as_secs(), std::process::id());
-    let mut number = 0;
-    loop {
-        let name = format!("events.out.tfevents.{seconds:010}.calvaria.{process}.{number}");
-        let path = folder.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(source) => return Err(TensorBoardError::Write { path, source }),
-        }
+/// Writes the beginning of an event file: its version, that what a running TensorBoard has of this folder is no
+/// longer true (with `--reload_multifile`; its fast loader sees it from the steps), and the events that are taken over.
+fn begin(out: &mut dyn Write, taken_over: &[Event]) -> io::Result<()> {
+    let mut version = Event::new();
+    version.set_file_version("brain.Event:2".into());
+    let mut start = SessionLog::new();
+    start.set_status(SessionLog_SessionStatus::START);
+    let mut session = Event::new();
+    session.set_session_log(start);
+    for event in [&mut version, &mut session] {
+        event.set_wall_time(since_1970().as_secs_f64());
     }
+    let mut records = RecordWriter::new(out);
+    for event in [&version, &session].into_iter().chain(taken_over) {
+        records.write(&event.write_to_bytes().map_err(io::Error::other)?)?;
+    }
+    Ok(())
+}
+
+/// What TensorBoard recognises event files by.
+pub(super) const MARK: &str = "tfevents";
+
+/// A name of which there is no file yet. TensorBoard reads a folder's files in the order of their names, so the time
+/// comes first.
+fn new_name(folder: &Path) -> PathBuf {
+    let (seconds, process) = (since_1970().as_secs(), std::process::id());
+    let name = |number| {
+        folder.join(format!(
+            "events.out.{MARK}.{seconds:010}.calvaria.{process}.{number}"
+        ))
+    };
+    let mut names = (0..).map(name);
+    names.find(|name| !name.exists()).unwrap_or_else(|| name(0))
 }
 
 pub(super) fn since_1970() -> std::time::Duration {
@@ -190,10 +226,10 @@ mod tests {
     fn a_full_disk_ends_the_log_and_not_the_program() {
         let path = PathBuf::from("/dev/full");
         let file = OpenOptions::new().write(true).open(&path).unwrap();
-        let records = RecordWriter::new(BufWriter::new(file));
+        let out: Box<dyn Write + Send> = Box::new(file);
         let mut board = TensorBoard {
             path,
-            records,
+            records: RecordWriter::new(BufWriter::new(out)),
             failure: None,
         };
         board.scalar("loss", 0.5, 1);

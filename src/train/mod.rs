@@ -57,6 +57,19 @@ pub enum TrainError {
         /// The cases in the batch.
         cases: Vec<String>,
     },
+    /// The loss of a validation case is infinite or not a number: with finite weights, a value on the way overflows.
+    #[error(
+        "the validation loss is {loss} after epoch {epoch} (case {case}). Epochs before it are saved. Try a lower \
+         optimizer.learning_rate or train.gradient_clip: 1.0, and look at this case's image."
+    )]
+    ValidationNotFinite {
+        /// The loss.
+        loss: f64,
+        /// Counted from 1.
+        epoch: usize,
+        /// The case.
+        case: String,
+    },
     /// The loss is finite, and the weights are not.
     #[error(
         "the weights are no longer finite after epoch {epoch}. Epochs before it are saved. Try a \

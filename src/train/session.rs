@@ -57,7 +57,12 @@ impl<'a> Session<'a> {
         let start = self.start(&optimizer, device)?;
         let done = start.progress.history.len();
         let progress = Arc::new(Mutex::new(start.progress));
-        let board = Arc::new(Mutex::new(self.board()?));
+        let [train_steps, validation_steps] =
+            [self.steps, self.input.validation.len()].map(|each| done * each);
+        let keep = |tag: &str, step| {
+            TensorBoardLogger::is_within((tag, step), done, train_steps, validation_steps)
+        };
+        let board = Arc::new(Mutex::new(self.board(keep)?));
         let mut console = self.input.console.clone();
         console.start("training", training.epochs * self.steps, done * self.steps);
 
@@ -77,9 +82,7 @@ impl<'a> Session<'a> {
             board: Arc::clone(&board),
             events_lost: AtomicBool::new(false),
         });
-        let validation_steps = done * self.input.validation.len();
-        let logger =
-            TensorBoardLogger::new(Arc::clone(&board), done * self.steps, validation_steps);
+        let logger = TensorBoardLogger::new(Arc::clone(&board), train_steps, validation_steps);
         let mut session = SupervisedTraining::new(
             self.input.folder,
             Arc::new(self.training_batches::<B>(device)),
@@ -178,10 +181,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// TensorBoard's events, with what is trained. A session that resumes writes that again, which TensorBoard
-    /// ignores. Trials of different sweeps have the same names, so a group is named by its folder.
-    fn board(&self) -> Result<TensorBoard, TensorBoardError> {
-        let mut board = TensorBoard::new(&self.input.files().tensorboard())?;
+    /// TensorBoard's events, with what is trained, and with those of finished epochs. Trials of different sweeps have
+    /// the same names, so a group is named by its folder.
+    fn board(&self, keep: impl Fn(&str, usize) -> bool) -> Result<TensorBoard, TensorBoardError> {
+        let mut board = TensorBoard::open(&self.input.files().tensorboard(), keep)?;
         // An experiment was read from YAML and can be written again; if not, the log does without.
         let settings = serde_yaml::to_value(self.experiment).unwrap_or_default();
         let settings = serde_json::to_value(settings).unwrap_or_default();

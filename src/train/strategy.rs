@@ -26,6 +26,7 @@ use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
 use crate::layout::{Epoch, RunFolder};
 use crate::optimizer::OptimizerState;
+use crate::statistics::printable;
 use crate::sync::lock;
 use crate::track::TensorBoard;
 
@@ -198,7 +199,7 @@ impl<B: TrainingBackend> Strategy<B> {
                 format!(
                     "  step {step}/{}  loss {:.4}  learning rate {:.2e}  {}",
                     self.steps,
-                    record.loss,
+                    printable(record.loss, 4),
                     learner.lr_current(),
                     cases.join(", ")
                 )
@@ -300,6 +301,13 @@ impl<B: TrainingBackend> Strategy<B> {
         while let Some(batch) = batches.next() {
             step += 1;
             let mut record = InferenceStep::step(&model, batch);
+            if !record.loss.is_finite() {
+                return Err(TrainError::ValidationNotFinite {
+                    loss: record.loss,
+                    epoch: progress.items_processed,
+                    case: record.cases.into_iter().map(|(case, _)| case).collect(),
+                });
+            }
             sums.add(&record);
             if let Some(picture) = record.preview.take() {
                 let case = record.cases.first().map_or("", |(case, _)| case.as_str());
@@ -402,9 +410,9 @@ fn line(progress: &Progress, epochs: usize) -> String {
     format!(
         "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{left}{mark}",
         row.epoch,
-        row.train_loss,
+        printable(row.train_loss, 4),
         row.train_iou,
-        row.validation_loss,
+        printable(row.validation_loss, 4),
         row.validation_iou,
         best.iou,
         row.seconds,

@@ -58,6 +58,7 @@ mod report {
     mod plots;
 }
 mod run {
+    mod data;
     mod folder;
     mod library;
     mod resume;

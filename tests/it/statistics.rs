@@ -83,6 +83,79 @@ fn holm_raises_p_as_statsmodels_does() {
     assert_eq!(holm(&[]), Vec::<f64>::new());
 }
 
+/// SciPy's p of differences, with ties, zeros and few pairs; "nan" where it has none.
+#[derive(Deserialize)]
+struct Wilcoxon {
+    cases: BTreeMap<String, WilcoxonCase>,
+}
+
+#[derive(Deserialize)]
+struct WilcoxonCase {
+    first: Vec<f64>,
+    second: Vec<f64>,
+    p: serde_json::Value,
+    p_by_normal_approximation: serde_json::Value,
+}
+
+fn wilcoxon_cases() -> BTreeMap<String, WilcoxonCase> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/statistics/wilcoxon.json"
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_json::from_str::<Wilcoxon>(&text).unwrap().cases
+}
+
+#[test]
+fn p_is_scipys_with_ties_and_zeros_for_any_number_of_pairs() {
+    let (mut compared, mut exact) = (0, 0);
+    for (name, case) in wilcoxon_cases() {
+        let [there, back] = [
+            Paired::of(&case.first, &case.second, 1),
+            Paired::of(&case.second, &case.first, 1),
+        ];
+        assert_eq!(there.p, back.p, "{name}");
+        assert_eq!(there.tendency, -back.tendency, "{name}");
+        let Some(p) = case.p.as_f64() else {
+            assert_eq!(there.p, 1.0, "{name}: nothing differs");
+            continue;
+        };
+        assert!(
+            (there.p / p - 1.0).abs() < 1e-9,
+            "{name}: {} not {p}",
+            there.p
+        );
+        compared += 1;
+        exact += usize::from(case.p != case.p_by_normal_approximation);
+    }
+    assert!(compared > 25 && exact > 10, "{compared}, {exact}");
+}
+
+#[test]
+fn infinite_scores_count_by_their_rank_and_two_of_them_are_a_tie() {
+    let inf = f64::INFINITY;
+    let first = [3.0, 4.0, 5.0, 6.0, 7.0, inf, inf, 2.0];
+    let second = [2.0, 2.9, 3.8, 4.7, 5.6, inf, 1.0, inf];
+    let paired = Paired::of(&first, &second, 1);
+    assert_eq!((paired.pairs, paired.finite), (8, 5));
+    // As with a difference of 0 and the two largest ones.
+    let ranked = [-1.0, -1.1, -1.2, -1.3, -1.4, 0.0, -9.0, 9.0];
+    assert_eq!(paired.p, wilcoxon(&ranked));
+    assert!((paired.mean + 1.2).abs() < 1e-12 && (paired.median + 1.2).abs() < 1e-12);
+    let mirrored = Paired::of(&second, &first, 1);
+    assert_eq!(
+        (paired.p, paired.tendency),
+        (mirrored.p, -mirrored.tendency)
+    );
+    for (a, b) in [(0, 1), (1, 0)] {
+        assert!((paired.interval[a] + mirrored.interval[b]).abs() < 1e-12);
+    }
+    let itself = Paired::of(&first, &first, 1);
+    assert_eq!((itself.p, itself.tendency, itself.mean), (1.0, 0.0, 0.0));
+    let nothing = Paired::of(&[inf; 9], &[inf; 9], 1);
+    assert!(nothing.p == 1.0 && nothing.finite == 0 && nothing.mean.is_nan());
+}
+
 #[test]
 fn nothing_differs_between_equal_scores() {
     assert_eq!(wilcoxon(&[0.0; 9]), 1.0);

@@ -3,7 +3,7 @@
 //! A package of its own, compiled as one unit beside Burn: its loops over voxels are fast because small functions are
 //! inlined into them.
 
-pub use calvaria_base::{family, files, random, settings, statistics};
+pub use calvaria_base::{family, files, random, settings, statistics, sync};
 
 pub mod augment;
 pub mod metric;

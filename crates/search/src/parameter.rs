@@ -4,6 +4,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_yaml::{Mapping, Value};
 
+use crate::settings::to_inline_yaml;
+
 /// The possible values of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Domain {
@@ -269,18 +271,6 @@ pub fn brief(value: &Value) -> String {
             }
         }
         _ => to_inline_yaml(value),
-    }
-}
-
-/// A value in one line of YAML: plain text, or JSON, which is YAML too. It reads back as itself.
-pub fn to_inline_yaml(value: &Value) -> String {
-    match value {
-        Value::String(text)
-            if serde_yaml::from_str::<Value>(text).is_ok_and(|read| &read == value) =>
-        {
-            text.clone()
-        }
-        _ => serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}")),
     }
 }
 

@@ -10,8 +10,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_yaml::{Mapping, Value};
 
-use super::parameter::{Domain, Parameter, allows, member, to_inline_yaml};
-use crate::settings::nearest;
+use super::parameter::{Domain, Parameter, allows, member};
+use crate::settings::{nearest, to_inline_yaml};
 
 /// The values of a trial's parameters: the experiment's dotted keys, in the order of the space, to
 /// values. Parameters whose conditions do not hold are absent.

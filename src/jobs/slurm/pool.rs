@@ -219,6 +219,9 @@ impl SlurmPool {
                 }
             };
             if let State::Ended(outcome) = &state {
+                if matches!(outcome, Outcome::Failed(_)) {
+                    files.note(key, progress);
+                }
                 ended.push((key, outcome.clone()));
             }
             seen.insert(key, state);

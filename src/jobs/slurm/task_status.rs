@@ -1,10 +1,11 @@
 //! The status of a task: from what Slurm reports and from the files that the task left.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::commands::{Phase, Queue, Row};
 use super::record::{Key, Progress};
-use crate::jobs::outcome::{cause, length, status_of_shell, was_interrupted};
+use crate::jobs::outcome::{cause, status_of_shell, tail, was_interrupted};
 use crate::jobs::{Failure, Outcome, State};
 
 /// The status of a task.
@@ -100,18 +101,72 @@ impl TaskFiles<'_> {
                 "" | "None" => format!("Slurm: {}", row.state),
                 reason => format!("Slurm: {} ({reason})", row.state),
             });
-        let causes: Vec<String> = own.into_iter().chain(slurm).collect();
+        let printed = self.printed(key);
+        let no_memory = row.is_some_and(|row| row.state == "OUT_OF_MEMORY")
+            || printed.lines().any(is_about_memory);
+        let causes = no_memory.then(|| OUT_OF_MEMORY.to_owned());
+        let causes: Vec<String> = causes.into_iter().chain(own).chain(slurm).collect();
         let cause = match causes.is_empty() {
             true => "it is gone without an exit status, and Slurm no longer knows it".to_owned(),
             false => causes.join("; "),
         };
         let mut failure = Failure::new(cause, &progress.task.log, progress.task.log_from);
-        let output = self
-            .folder
-            .join(format!("array-{:04}/{}.out", key.0, key.1));
-        if failure.tail.is_empty() && length(&output) > 0 {
-            failure = Failure::new(failure.cause, &output, 0);
+        let unsaid = unsaid(&printed, &failure.tail);
+        if !unsaid.is_empty() {
+            let tail = [&[failure.tail.trim_end()], &unsaid[..]].concat();
+            failure.tail = tail.join("\n").trim_start().to_owned();
         }
         State::Ended(Outcome::Failed(failure))
     }
+
+    /// The last lines of the task's own file, which has what Slurm itself says about the task, and what the script
+    /// printed before its log was open.
+    fn printed(&self, (array, task): Key) -> String {
+        tail(&self.path((array, task), "out"), 0)
+    }
+
+    /// Adds what Slurm says about a task that failed to the task's log, unless it is there: that is where a user looks.
+    pub(super) fn note(&self, key: Key, progress: &Progress) {
+        let log = &progress.task.log;
+        let known = tail(log, progress.task.log_from);
+        let printed = self.printed(key);
+        let unsaid = unsaid(&printed, &known);
+        let file = std::fs::OpenOptions::new().append(true).open(log);
+        // The outcome has these lines as well: a log that cannot be written loses nothing.
+        if let Ok(mut file) = file
+            && !unsaid.is_empty()
+        {
+            let _ = writeln!(file, "{}", unsaid.join("\n"));
+        }
+    }
+}
+
+/// The lines of a text, each once, that another one does not have.
+fn unsaid<'a>(text: &'a str, known: &str) -> Vec<&'a str> {
+    let mut lines: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if !known.contains(line) && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Why a task was killed, and the remedy.
+const OUT_OF_MEMORY: &str = "out of memory: it needs more than Slurm gave it. Raise executor.slurm.memory, or make \
+                             train.batch_size or the network smaller";
+
+/// Whether a line is one of those by which Slurm says that a task was killed for its memory. Without cgroups, the
+/// task's state does not tell (Slurm 22.05: FAILED, JobLaunchFailure).
+fn is_about_memory(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    let known = [
+        "memory limit",
+        "oom-kill",
+        "oom_kill",
+        "oom kill",
+        "out of memory",
+        "out-of-memory",
+    ];
+    known.iter().any(|part| line.contains(part))
 }

@@ -336,6 +336,48 @@ fn what_slurm_ends_is_told_with_its_reason() {
     assert!(why(outcome(&mut *pool)).contains("Slurm no longer knows it"));
 }
 
+/// What Slurm 22.05.8 without cgroups (OverMemoryKill) wrote into the file of a task that asked for 50 MiB and took 300.
+const KILLED: &str = "\
+slurmstepd-vm: error: StepId=1.batch exceeded memory limit (331415552 > 52428800), being killed
+slurmstepd-vm: error: *** JOB 1 ON vm CANCELLED AT 2026-11-30T08:41:33 ***
+slurmstepd-vm: error: StepId=1.batch exceeded memory limit (331415552 > 52428800), being killed
+slurmstepd-vm: error: Exceeded job memory limit
+slurmstepd-vm: error: Exceeded job memory limit
+";
+
+#[test]
+fn a_task_killed_for_its_memory_is_told_so_with_the_remedy() {
+    let place = Place::new();
+    let mut pool = place.open();
+    pool.submit(vec![place.job(0, "true"), place.job(1, "true")])
+        .unwrap();
+    // It leaves no exit status, and Slurm calls that a failed launch.
+    std::fs::create_dir_all(place.log(0).parent().unwrap()).unwrap();
+    std::fs::write(place.log(0), "calvaria: trial-0000, start 1\n").unwrap();
+    std::fs::write(place.slurm("array-0001/0.out"), KILLED).unwrap();
+    place.set("101|0", "FAILED|n1|x|JobLaunchFailure");
+    let failure = why(outcome(&mut *pool));
+    for part in [
+        "out of memory: ",
+        "executor.slurm.memory",
+        "Slurm: FAILED (JobLaunchFailure)",
+        "calvaria: trial-0000, start 1",
+        "Exceeded job memory limit",
+    ] {
+        assert!(failure.contains(part), "{part}: {failure}");
+    }
+    let log = read(place.log(0));
+    assert_eq!(log.matches("Exceeded job memory limit").count(), 1, "{log}");
+    // The next process gets the outcome again, and writes nothing twice.
+    drop(pool);
+    let mut pool = place.open();
+    assert!(why(outcome(&mut *pool)).contains("out of memory: "));
+    assert_eq!(read(place.log(0)), log);
+    // Slurm that knows the state.
+    place.set("101|1", "OUT_OF_MEMORY|n1|x|OutOfMemory");
+    assert!(why(outcome(&mut *pool)).starts_with("out of memory: "));
+}
+
 #[test]
 fn near_its_time_limit_a_task_saves_and_is_requeued() {
     let place = Place::new();

@@ -21,7 +21,6 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metric
 struct Expected {
     spacing: [f64; 3],
     pairs: BTreeMap<String, Pair>,
-    soft: Soft,
 }
 
 /// Other programs' values for two masks; "nan" or "inf" where they give no number.
@@ -31,16 +30,6 @@ struct Pair {
     numpy: BTreeMap<String, Value>,
     monai: BTreeMap<String, Value>,
     medpy: BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct Soft {
-    probabilities: Vec<f32>,
-    target: Vec<u8>,
-    iou_score: f64,
-    iou_score_per_image: f64,
-    iou_score_empty_target: f64,
-    iou_score_empty_both: f64,
 }
 
 fn expected() -> Expected {
@@ -164,16 +153,55 @@ fn empty_masks_agree_with_each_other_and_with_nothing_else() {
 }
 
 #[test]
-fn the_soft_iou_is_the_published_one() {
-    let soft = expected().soft;
-    let (p, t) = (&soft.probabilities, &soft.target);
-    let (none, nowhere) = (vec![0.0; p.len()], vec![0; p.len()]);
-    assert!((iou_soft(p, t) - soft.iou_score).abs() < 1e-9);
-    assert!((iou_soft(p, &nowhere) / soft.iou_score_empty_target - 1.0).abs() < 1e-6);
-    assert_eq!(iou_soft(&none, &nowhere), soft.iou_score_empty_both);
-    let half = p.len() / 2;
-    let per_image = (iou_soft(&p[..half], &t[..half]) + iou_soft(&p[half..], &t[half..])) / 2.0;
-    assert!((per_image - soft.iou_score_per_image).abs() < 1e-9);
+fn a_distance_of_nothing_is_zero_without_a_sign() {
+    let empty = volume(Array3::<u8>::zeros((2, 2, 2)), [1.0; 3]);
+    for (name, value) in metric::all(&empty, &empty, None, &Evaluation::default()) {
+        assert!(value.is_sign_positive(), "{name} is {value:?}");
+    }
+}
+
+/// Probabilities and masks, and the scores of two packages that were run on them.
+#[derive(Deserialize)]
+struct SoftVolume {
+    shape: [usize; 4],
+    probabilities: Vec<f32>,
+    mask: Vec<u8>,
+    segmentation_models: SoftScores,
+    #[serde(rename = "segmentation_models_3D")]
+    segmentation_models_3d: SoftScores,
+}
+
+#[derive(Deserialize)]
+struct SoftScores {
+    per_image: f64,
+}
+
+#[test]
+fn the_soft_iou_is_that_of_segmentation_models_3d_and_not_a_mean_over_planes() {
+    #[derive(Deserialize)]
+    struct File {
+        volumes: BTreeMap<String, SoftVolume>,
+    }
+    let text = std::fs::read_to_string(format!("{FOLDER}/iou_score.json")).unwrap();
+    let volumes = serde_json::from_str::<File>(&text).unwrap().volumes;
+    let mut differ = 0;
+    for (name, volume) in &volumes {
+        let [batch, ..] = volume.shape;
+        let size = volume.mask.len() / batch;
+        let images = volume
+            .probabilities
+            .chunks(size)
+            .zip(volume.mask.chunks(size));
+        let ours = images.map(|(p, t)| iou_soft(p, t)).sum::<f64>() / batch as f64;
+        let theirs = volume.segmentation_models_3d.per_image;
+        // The packages compute in f32.
+        assert!(
+            (ours - theirs).abs() < 1e-6 && (ours / theirs - 1.0).abs() < 1e-4,
+            "{name}: {ours}, not {theirs}"
+        );
+        differ += usize::from((ours - volume.segmentation_models.per_image).abs() > 1e-3);
+    }
+    assert!(volumes.len() >= 10 && differ >= 4, "{differ}");
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Files {
         let mut names: Vec<String> = fs::read_dir(self.cache_folder())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".in-use")
             .collect();
         names.sort();
         names
@@ -217,7 +218,7 @@ fn a_mask_that_does_not_fit_is_refused_with_both_files() {
     empty.voxels.fill(0);
     let message = refusal(&empty);
     assert!(message.contains("brain.nii.gz is empty"), "{message}");
-    assert!(!files.cache_folder().exists());
+    assert_eq!(files.cached(), [""; 0]);
 }
 
 #[test]
@@ -274,7 +275,7 @@ fn a_failing_case_is_named_and_nothing_is_stored() {
         error.contains("scan.nii.gz") && error.contains("`zscore`"),
         "{error}"
     );
-    assert!(!files.cache_folder().exists());
+    assert_eq!(files.cached(), [""; 0]);
 }
 
 #[test]
@@ -329,9 +330,15 @@ fn entries_are_listed_and_only_entries_are_removed() {
     let steps = vec!["resample".to_owned(), "rescale".to_owned()];
     assert_eq!(listed, [None, None, Some(("kept".to_owned(), steps))]);
     assert!(entries[2].bytes > 10_000);
-    let removed = entries.iter().map(|entry| entry.remove().unwrap());
-    // What another process may be making now stays.
-    assert_eq!(removed.collect::<Vec<_>>(), [false, true, true]);
+    // What a process works with stays, and what another one may be making now.
+    let nothing = Cache::new(files.cache_folder())
+        .prune(entries.clone())
+        .unwrap();
+    assert_eq!((nothing.removed.len(), nothing.kept.len()), (0, 3));
+    drop(cache);
+    let cache = files.cache();
+    let pruned = cache.prune(entries).unwrap();
+    assert_eq!((pruned.removed.len(), pruned.kept.len()), (2, 1));
     assert_eq!(files.cached(), [".tmp-at-work", "my notes"]);
     assert!(kept.files.load().is_err());
 }

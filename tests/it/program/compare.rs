@@ -57,6 +57,90 @@ fn one_sentence_says_what_is_better_or_that_the_data_cannot_tell() {
         ));
 }
 
+/// Writes a run's HD95 of ten cases.
+fn write_distances(folder: &Path, run: &str, hd95: [f64; 10]) {
+    let rows = hd95.iter().enumerate();
+    let rows: String = rows
+        .map(|(case, hd95)| format!("c{case},{hd95}\n"))
+        .collect();
+    fs::create_dir_all(folder.join(run)).unwrap();
+    fs::write(
+        folder.join(run).join("cases.csv"),
+        format!("case,hd95\n{rows}"),
+    )
+    .unwrap();
+}
+
+#[test]
+fn what_neither_run_found_is_no_gain_and_what_one_found_is_the_largest() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = |case: usize| 4.0 + 0.7 * ((case * 7) % 10) as f64;
+    let better = |case: usize| base(case) - 1.0 - 0.01 * case as f64;
+    let with = |last: f64, of: &dyn Fn(usize) -> f64| {
+        std::array::from_fn(|case| if case == 9 { last } else { of(case) })
+    };
+    let inf = f64::INFINITY;
+    write_distances(folder.path(), "a", with(inf, &base));
+    write_distances(folder.path(), "b", with(inf, &better));
+    write_distances(folder.path(), "c", with(2.0, &better));
+    write_distances(folder.path(), "none", [inf; 10]);
+    let sentence = |arguments: [&str; 2]| {
+        let all = [arguments[0], arguments[1], "--metrics", "hd95"];
+        let output = compare(folder.path(), &all)
+            .success()
+            .get_output()
+            .stdout
+            .clone();
+        String::from_utf8(output).unwrap()
+    };
+    let found = sentence(["a", "b"]);
+    let expected = "b is better than a in hd95, p = 0.004, 10 cases. hd95 is infinite for 1 of 10 cases in a and for 1 in b";
+    assert!(found.contains(expected), "{found}");
+    assert!(
+        found.contains("Over the other 9 cases: -1.0400 mm hd95 [-1."),
+        "{found}"
+    );
+    let back = sentence(["b", "a"]);
+    assert!(
+        back.contains("a is worse than b in hd95, p = 0.004, 10 cases."),
+        "{back}"
+    );
+    assert!(
+        back.contains("Over the other 9 cases: +1.0400 mm hd95 [+1."),
+        "{back}"
+    );
+    // The structure that only c finds is the largest gain of ten.
+    let found = sentence(["a", "c"]);
+    assert!(found.contains("c is better than a in hd95, p = 0.002, 10 cases. hd95 is infinite for 1 of 10 cases in a and for 0 in c"), "{found}");
+    // No run is better than itself, whatever it did not find.
+    for run in ["a", "none"] {
+        let found = sentence([run, run]);
+        assert!(
+            found.contains("no significant difference") && found.contains("p = 1.000"),
+            "{found}"
+        );
+        assert!(
+            !found.contains("better") && !found.contains("NaN") && !found.contains("-0.0000"),
+            "{found}"
+        );
+    }
+    assert!(sentence(["a", "none"]).contains("none is worse than a in hd95"));
+}
+
+#[test]
+fn what_stands_twice_or_is_no_number_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), "a", 0..5, 0.0);
+    compare(folder.path(), &["a", "a", "--metrics", "iou,hd95,iou"])
+        .code(2)
+        .stderr(contains("--metrics names iou twice"));
+    let table = folder.path().join("a/cases.csv");
+    fs::write(&table, "case,iou\nsub-00,NaN\n").unwrap();
+    compare(folder.path(), &["a", "a"])
+        .code(2)
+        .stderr(contains("iou of case sub-00 is not a number in a"));
+}
+
 #[test]
 fn an_experiment_is_the_mean_of_its_seeds_and_all_of_its_folds() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
 //! The smaller subcommands.
 
 use calvaria::volume::nifti::{Dtype, read_image, read_mask, read_scan, write_image, write_mask};
+use calvaria::volume::{Affine, Volume};
+use ndarray::Array3;
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -137,8 +139,10 @@ fn prepare_fills_the_cache_that_run_uses() {
         .success()
         .stderr(contains("Prepared 3 cases"));
     let kept = || {
-        std::fs::read_dir(folder.path().join("results/cache"))
-            .unwrap()
+        let cases = std::fs::read_dir(folder.path().join("results/cache")).unwrap();
+        let hidden = |name: std::ffi::OsString| name.as_encoded_bytes().starts_with(b".");
+        cases
+            .filter(|case| !hidden(case.as_ref().unwrap().file_name()))
             .count()
     };
     assert_eq!(kept(), 3);
@@ -331,4 +335,21 @@ fn completions_and_manual_pages_name_every_subcommand() {
     // Where a file is in the way.
     let occupied = pages.join("calvaria.1");
     calvaria().arg("man").arg(occupied).assert().code(1);
+}
+
+#[test]
+fn a_number_and_its_unit_have_a_space_between_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mask = Volume {
+        voxels: Array3::<u8>::from_elem((2, 2, 2), 1),
+        affine: Affine::diagonal([2000.0; 3], [0.0; 3]),
+    };
+    let path = folder.path().join("mask.nii.gz");
+    write_mask(&path, &mask).unwrap();
+    calvaria()
+        .arg("evaluate")
+        .args([&path, &path])
+        .assert()
+        .success()
+        .stdout(contains("64000000.000000 mL\n").and(contains("0.000000    mm\n")));
 }

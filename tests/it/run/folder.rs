@@ -231,7 +231,9 @@ fn a_finished_run_is_kept_unless_forced() {
         .stderr(contains("has only 2").and(contains("--force")));
     run(folder.path(), &["--set", "train.batch_size=1"])
         .code(2)
-        .stderr(contains("other settings").and(contains("--force")));
+        .stderr(contains(
+            "other settings: train.batch_size was 2, is 1. Use --force",
+        ));
     run(folder.path(), &["--set", "train.epochs=2", "--force"]).success();
     assert_eq!(home.read_metrics().unwrap().len(), 2);
 }
@@ -446,4 +448,32 @@ fn weights_that_break_stop_the_run_and_are_not_kept() {
     .stderr(contains("the loss is NaN").and(contains("learning_rate")));
     let home = folder.path().join("results/toy/seed-7");
     assert!(!home.join("checkpoints/best.safetensors").exists());
+}
+
+#[test]
+fn a_validation_loss_that_is_not_finite_stops_the_run_in_the_last_epoch_too() {
+    let folder = toy_workplace(4);
+    // The only step of an epoch is taken after its loss is known.
+    let steps = [
+        "--set",
+        "train.steps_per_epoch=1",
+        "--set",
+        "optimizer.adam.learning_rate=1.0e30",
+    ];
+    for epochs in ["train.epochs=1", "train.epochs=2"] {
+        run(
+            folder.path(),
+            &[&steps[..], &["--set", epochs, "--force"]].concat(),
+        )
+        .code(1)
+        .stderr(
+            contains("the validation loss is NaN after epoch 1 (case sub-")
+                .and(contains("learning_rate")),
+        );
+        let home = folder.path().join("results/toy/seed-7");
+        assert!(
+            !home.join("summary.json").exists()
+                && !home.join("checkpoints/best.safetensors").exists()
+        );
+    }
 }

@@ -10,12 +10,14 @@
 //! | `paths` | values that are paths |
 //! | `fault` | one value that is wrong, as it is found |
 //! | `diagnostic` | a fault with its place in a file |
+//! | `differences`, `repeats` | how two values differ; what stands twice in a list |
 //! | `document` | whole files that extend nothing |
 //! | `describe` | a family's members as human-readable text |
 
 mod check;
 mod describe;
 mod diagnostic;
+mod differences;
 mod document;
 mod error;
 pub mod family;
@@ -23,6 +25,7 @@ mod fault;
 mod layers;
 mod merge;
 mod paths;
+mod repeats;
 mod shape;
 mod source;
 mod spelling;
@@ -31,12 +34,14 @@ mod validate;
 pub use check::check;
 pub use describe::comment;
 pub use diagnostic::{Diagnostic, Origin};
+pub use differences::{differences, listed, to_inline_yaml};
 pub use document::{from_yaml, read_as, to_yaml};
 pub use error::ConfigError;
 pub use family::Family;
 pub use fault::{At, Fault, Faults, child_key, within};
 pub use layers::Layers;
 pub use paths::{anchored, paths};
+pub use repeats::repeated;
 pub use source::{Origins, unfilled};
 pub use spelling::nearest;
 pub use validate::validate;

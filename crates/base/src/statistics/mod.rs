@@ -16,5 +16,5 @@ mod summary;
 pub use paired::{Paired, holm, wilcoxon};
 pub use summary::{
     mean, mean_and_population_sd, mean_and_sd, median, percentile, percentile_of_distances,
-    upper_median,
+    printable, upper_median,
 };

@@ -74,6 +74,15 @@ pub fn percentile_of_distances(values: &[f64], share: f64) -> f64 {
     }
 }
 
+/// A value for printing with this many decimals: 0 where it would be printed as `-0.00`.
+pub fn printable(value: f64, decimals: usize) -> f64 {
+    let printed = format!("{:.decimals$}", value.abs());
+    match printed.parse() == Ok(0.0) {
+        true => 0.0,
+        false => value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +93,15 @@ mod tests {
         assert!((mean_and_sd(&[1.0, 2.0, 3.0, 4.0]).1 - 1.290_994_448_735_805_6).abs() < 1e-15);
         assert_eq!(mean_and_sd(&[0.9]), (0.9, 0.0));
         assert_eq!(mean_and_population_sd(&[1.0, 3.0]), (2.0, 1.0));
+    }
+
+    #[test]
+    fn no_zero_is_printed_with_a_sign() {
+        let printed = |value: f64| format!("{:+.4}", printable(value, 4));
+        let zeros = [-0.0, -0.000_049, 0.000_049].map(printed);
+        assert_eq!(zeros, ["+0.0000"; 3]);
+        assert_eq!(printed(-0.000_051), "-0.0001");
+        assert_eq!(printed(f64::NEG_INFINITY), "-inf");
     }
 
     #[test]

@@ -20,8 +20,9 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// The value, without the sign that a sum of nothing has: -0 is 0.
     pub(super) fn of(&self, masks: &Comparison) -> Option<f64> {
-        (self.value)(masks)
+        (self.value)(masks).map(|value| value + 0.0)
     }
 }
 

@@ -88,8 +88,8 @@ impl Overlap {
     }
 }
 
-/// The published IoU: of probabilities, not thresholded, with 1e-5 added above and below
-/// (segmentation_models' `iou_score` of one sample).
+/// The published IoU: of probabilities, not thresholded, with 1e-5 added above and below, over the whole volume
+/// (segmentation_models_3D's `iou_score` of one sample).
 pub fn iou_soft<'a>(
     probabilities: impl IntoIterator<Item = &'a f32>,
     truth: impl IntoIterator<Item = &'a u8>,

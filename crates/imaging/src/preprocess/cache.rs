@@ -1,12 +1,18 @@
 //! Preprocessed cases on disk, so that each is made once.
 
-use std::fs::{self, File};
+mod digests;
+mod in_use;
+
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use digests::{Digests, digest};
+use in_use::{Census, InUse};
 
 use super::{Applied, CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
@@ -30,6 +36,8 @@ const LITTER: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
+    digests: Digests,
+    in_use: InUse,
 }
 
 /// Where a preprocessed case lies.
@@ -65,7 +73,7 @@ pub struct Record {
 }
 
 /// The hex SHA-256 of each of a case's files.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigests {
     /// The raw scan.
     pub image: String,
@@ -198,12 +206,30 @@ impl CachedCase {
 impl Cache {
     /// The cache in `folder`, which is created when the first case is stored.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
         Self {
-            folder: folder.into(),
+            digests: Digests::default(),
+            in_use: InUse::of(&folder),
+            folder,
         }
     }
 
-    /// A case after `pipeline`: from the cache, or else made and stored.
+    /// What the files of a case hold. Each file is read once, unless it changes.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn digests(&self, inputs: &Inputs) -> Result<InputDigests, VolumeError> {
+        let digest = |path| self.digests.of(path);
+        Ok(InputDigests {
+            image: digest(inputs.image)?,
+            mask: inputs.mask.map(digest).transpose()?,
+            region: inputs.region.map(digest).transpose()?,
+        })
+    }
+
+    /// A case after `pipeline`: from the cache, or else made and stored. It is not pruned as long as this cache, or a
+    /// clone of it, lives.
     ///
     /// # Errors
     ///
@@ -214,8 +240,9 @@ impl Cache {
         inputs: &Inputs,
         pipeline: &Pipeline,
     ) -> Result<CachedResult, PreprocessError> {
-        let digests = digests(inputs)?;
-        let folder = self.folder_of(inputs.id, &key(&digests, inputs, pipeline)?);
+        let digests = self.digests(inputs)?;
+        let folder = self.folder_of(inputs.id, &self.key(&digests, inputs, pipeline)?);
+        self.in_use.add(&folder)?;
         let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
             return Ok(CachedResult {
@@ -258,8 +285,39 @@ impl Cache {
     ///
     /// When an input cannot be read.
     pub fn place(&self, inputs: &Inputs, pipeline: &Pipeline) -> Result<PathBuf, VolumeError> {
-        let key = key(&digests(inputs)?, inputs, pipeline)?;
+        let key = self.key(&self.digests(inputs)?, inputs, pipeline)?;
         Ok(self.folder_of(inputs.id, &key))
+    }
+
+    /// The hex SHA-256 over everything that shapes a preprocessed case.
+    fn key(
+        &self,
+        digests: &InputDigests,
+        inputs: &Inputs,
+        pipeline: &Pipeline,
+    ) -> Result<String, VolumeError> {
+        let mut hash = Sha256::new();
+        hash.update(VERSION.to_le_bytes());
+        hash.update(&digests.image);
+        for optional in [&digests.mask, &digests.region] {
+            match optional {
+                None => hash.update([0]),
+                Some(digest) => {
+                    hash.update([1]);
+                    hash.update(digest);
+                }
+            }
+        }
+        if inputs.mask.is_some() {
+            hash.update(format!("{:?} {}", inputs.mask_rule, inputs.grid_tolerance));
+        }
+        for path in pipeline.files() {
+            hash.update(self.digests.of(&path)?);
+        }
+        hash.update(serde_json::to_vec(pipeline).unwrap_or_else(|why| {
+            unreachable!("steps are plain structs of numbers, words and lists: {why}")
+        }));
+        Ok(hex(&hash.finalize()))
     }
 
     fn folder_of(&self, id: &str, key: &str) -> PathBuf {
@@ -332,6 +390,36 @@ impl Cache {
         entries.sort_by(|a, b| a.folder.cmp(&b.folder));
         Ok(entries)
     }
+
+    /// Deletes these entries, except those that a process works with; returns which were deleted, and which were kept
+    /// for that.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn prune(&self, entries: Vec<Entry>) -> Result<Pruned, FileError> {
+        let mut pruned = Pruned::default();
+        if entries.is_empty() {
+            return Ok(pruned);
+        }
+        let census = Census::take(&self.folder)?;
+        for entry in entries {
+            match !census.has(&entry.folder) && entry.remove()? {
+                true => pruned.removed.push(entry),
+                false => pruned.kept.push(entry),
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+/// The result of [`Cache::prune`].
+#[derive(Clone, Debug, Default)]
+pub struct Pruned {
+    /// What was deleted.
+    pub removed: Vec<Entry>,
+    /// What a process works with, or may be making now.
+    pub kept: Vec<Entry>,
 }
 
 impl Entry {
@@ -353,7 +441,7 @@ impl Entry {
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn remove(&self) -> Result<bool, FileError> {
+    fn remove(&self) -> Result<bool, FileError> {
         if self.busy {
             return Ok(false);
         }
@@ -397,56 +485,6 @@ fn size(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     items.flatten().map(of).sum()
-}
-
-/// The hex SHA-256 of a file.
-fn digest(path: &Path) -> Result<String, VolumeError> {
-    let mut hash = Sha256::new();
-    File::open(path)
-        .and_then(|mut file| io::copy(&mut file, &mut hash))
-        .map_err(|source| VolumeError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(hex(&hash.finalize()))
-}
-
-fn digests(inputs: &Inputs) -> Result<InputDigests, VolumeError> {
-    Ok(InputDigests {
-        image: digest(inputs.image)?,
-        mask: inputs.mask.map(digest).transpose()?,
-        region: inputs.region.map(digest).transpose()?,
-    })
-}
-
-/// The hex SHA-256 over everything that shapes a preprocessed case.
-fn key(
-    digests: &InputDigests,
-    inputs: &Inputs,
-    pipeline: &Pipeline,
-) -> Result<String, VolumeError> {
-    let mut hash = Sha256::new();
-    hash.update(VERSION.to_le_bytes());
-    hash.update(&digests.image);
-    for optional in [&digests.mask, &digests.region] {
-        match optional {
-            None => hash.update([0]),
-            Some(digest) => {
-                hash.update([1]);
-                hash.update(digest);
-            }
-        }
-    }
-    if inputs.mask.is_some() {
-        hash.update(format!("{:?} {}", inputs.mask_rule, inputs.grid_tolerance));
-    }
-    for path in pipeline.files() {
-        hash.update(digest(&path)?);
-    }
-    hash.update(serde_json::to_vec(pipeline).unwrap_or_else(|why| {
-        unreachable!("steps are plain structs of numbers, words and lists: {why}")
-    }));
-    Ok(hex(&hash.finalize()))
 }
 
 /// A case's name as part of a file name.

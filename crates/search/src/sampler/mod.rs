@@ -5,9 +5,8 @@ mod parzen;
 
 use std::collections::HashSet;
 
-use super::parameter::to_inline_yaml;
 use super::space::{Assignment, Space};
-use crate::settings::Fault;
+use crate::settings::{Fault, to_inline_yaml};
 
 /// What every sampler does: the contract of a member of [`Sampler`].
 pub trait SamplingMethod {

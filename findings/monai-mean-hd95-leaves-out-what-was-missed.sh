@@ -8,13 +8,13 @@
 # case and one in which nothing was found, the mean HD95 is 0.0, the best value there is. So the model that finds nothing
 # in hard cases wins.
 #
-# Seen 2026-11-30 with MONAI 1.6.1, PyTorch 2.15.0 (Python 3.11). Exits with 1 if that changes.
+# Seen 2026-11-30 with MONAI 1.6.1, PyTorch 2.15.0, SciPy 1.17.1 (Python 3.11). Exits with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check monai==1.6.1 torch==2.15.0
+venv/bin/pip install --quiet --disable-pip-version-check monai==1.6.1 torch==2.15.0 scipy==1.17.1
 venv/bin/python -W ignore - <<'PY' | tee seen
 import torch
 from monai.metrics import HausdorffDistanceMetric

@@ -2,9 +2,9 @@
 # cubek-matmul 0.2.0 (Burn 0.21's matrix products on GPUs): `double_unit` is wrong by the largest value of the product.
 #
 # Guess: strategies of one product differ in speed alone, since Burn chooses the one that it measures as the fastest.
-# Seen: with 8 columns on the left and the right factor stored by columns (a transposed weight, as every linear layer has)
+# Seen: with 8 columns on the left and the right factor stored by columns (a transposed weight)
 # most numbers are wrong, while `simple_unit`, on the same inputs, is exact. With 16 columns, or with the right
-# factor stored by rows, both are. Which of them a network gets depends on the machine and on the day's timing.
+# factor stored by rows, both are exact. Which of them a network gets depends on the machine and on the day's timing.
 #
 # Seen 2026-11-30 with cubek-matmul 0.2.0, cubecl-wgpu 0.10.0 (Vulkan; Mesa's lavapipe 22.3.6, rustc 1.95), 686x8 by 8x16.
 # Exits with 1 if that changes. Needs a Vulkan driver: Debian's mesa-vulkan-drivers

@@ -150,7 +150,9 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
 
 /// The deepest folder that holds all scans, where their paths can be compared.
 fn shared_folder(scans: &[PathBuf]) -> Option<PathBuf> {
-    let folders = scans.iter().map(|scan| Some(std::path::absolute(scan).ok()?.parent()?.to_owned()));
+    let folders = scans
+        .iter()
+        .map(|scan| Some(std::path::absolute(scan).ok()?.parent()?.to_owned()));
     let folders: Option<Vec<PathBuf>> = folders.collect();
     folders?.into_iter().reduce(|shared, folder| {
         let same = shared.components().zip(folder.components());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 use crate::files::read_text;
-use crate::volume::Volume;
 use crate::preprocess::{Inputs, Pipeline, PreprocessError, Step};
+use crate::volume::Volume;
 use crate::volume::nifti::{Dtype, Encoding, check_output, write_like};
 
 /// Apply preprocessing steps to one NIfTI file.

@@ -8,8 +8,8 @@ use super::files_below::{check_folder, check_there, entries, files_below, nifti_
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{FileError, read_text};
 use crate::layout::is_results;
-use crate::settings::Fault;
 use crate::preprocess::GRID_TOLERANCE;
+use crate::settings::Fault;
 use crate::volume::MaskRule;
 
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans

@@ -78,12 +78,7 @@ impl Inspection {
             .ok()
     }
 
-    fn compare(
-        &mut self,
-        case: &Case,
-        scan: Option<&Scan>,
-        (mask_path, mask): (&Path, &Scan),
-    ) {
+    fn compare(&mut self, case: &Case, scan: Option<&Scan>, (mask_path, mask): (&Path, &Scan)) {
         let Some(scan) = scan else { return };
         let scan = (&*case.image, &scan.forms);
         match check_pair(scan, (mask_path, &mask.forms), case.grid_tolerance) {

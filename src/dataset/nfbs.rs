@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, files_below, nifti_stem};
 use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::settings::Fault;
 use crate::preprocess::GRID_TOLERANCE;
+use crate::settings::Fault;
 use crate::volume::MaskRule;
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
 use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::settings::{Fault, nearest};
 use crate::preprocess::GRID_TOLERANCE;
+use crate::settings::{Fault, nearest};
 use crate::volume::MaskRule;
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`

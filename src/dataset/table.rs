@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::files_below::check_there;
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{expand_home, read_text};
-use crate::settings::Fault;
 use crate::preprocess::GRID_TOLERANCE;
+use crate::settings::Fault;
 use crate::volume::MaskRule;
 
 /// A table of cases: a CSV file (or TSV, by its extension) with a header and one row per case.

@@ -110,7 +110,9 @@ pub fn evaluate_files(
 ) -> Result<(CaseScores, Vec<String>), EvaluateError> {
     let [predicted, true_mask] = [read_scan(prediction)?, read_scan(truth)?];
     let name = prediction.display().to_string();
-    let fit = true_mask.forms.fits("the true mask", &predicted.forms, tolerance);
+    let fit = true_mask
+        .forms
+        .fits("the true mask", &predicted.forms, tolerance);
     let noted = fit.map_err(|why| EvaluateError::Grids {
         prediction: name.clone(),
         truth: truth.display().to_string(),
@@ -118,7 +120,10 @@ pub fn evaluate_files(
     })?;
     let doubts = true_mask.warnings().into_iter();
     let doubts = doubts.map(|doubt| format!("{}: {doubt}", truth.display()));
-    let warnings = noted.map(|noted| format!("{name}: {noted}")).into_iter().chain(doubts);
+    let warnings = noted
+        .map(|noted| format!("{name}: {noted}"))
+        .into_iter()
+        .chain(doubts);
     let warnings = warnings.collect();
     let predicted = predicted.into_mask(prediction, prediction_rule)?;
     let true_mask = true_mask.into_mask(truth, truth_rule)?;

@@ -151,8 +151,14 @@ mod tests {
         };
         // 250 bytes for each of a million voxels.
         let shape = [100; 3];
-        let message = need.check(shape, Some(249_000_000)).unwrap_err().to_string();
-        assert!(message.contains("0.2 GB") && message.contains("100 x 100 x 100"), "{message}");
+        let message = need
+            .check(shape, Some(249_000_000))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("0.2 GB") && message.contains("100 x 100 x 100"),
+            "{message}"
+        );
         need.check(shape, None).unwrap();
         need.check(shape, Some(251_000_000)).unwrap();
         // The second scan finds the first one's memory.

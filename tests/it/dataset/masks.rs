@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::layout::RunFolder;
-use calvaria::preprocess::{GRID_TOLERANCE, Inputs};
 use calvaria::preprocess::cache::Cache;
+use calvaria::preprocess::{GRID_TOLERANCE, Inputs};
 use calvaria::volume::nifti::{Dtype, Encoding, write_image, write_mask};
 use calvaria::volume::{Marked, MaskRule, Volume};
 use predicates::prelude::*;

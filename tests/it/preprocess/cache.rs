@@ -249,7 +249,11 @@ fn a_mask_that_is_taken_voxel_by_voxel_is_where_the_scan_is() {
     write_mask(&files.mask, &mask).unwrap();
     let loaded = files.inputs("sub-01").read().unwrap();
     assert_eq!(loaded.case.mask.unwrap().affine, affine);
-    assert!(loaded.warnings[0].contains("voxel by voxel"), "{:?}", loaded.warnings);
+    assert!(
+        loaded.warnings[0].contains("voxel by voxel"),
+        "{:?}",
+        loaded.warnings
+    );
 }
 
 #[test]

@@ -116,7 +116,13 @@ fn without_a_mask_the_foreground_is_what_must_not_be_cut_off() {
         mask: None,
         ..case([0.0; 3])
     };
-    assert!(grid_above(-15.0).apply_in_full(scan()).unwrap().warnings.is_empty());
+    assert!(
+        grid_above(-15.0)
+            .apply_in_full(scan())
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
     let warnings = grid_above(-3.0).apply_in_full(scan()).unwrap().warnings;
     assert!(warnings[0].contains("of the foreground"), "{warnings:?}");
     assert!(grid_above(6.0).apply(scan()).is_err());
@@ -124,7 +130,10 @@ fn without_a_mask_the_foreground_is_what_must_not_be_cut_off() {
     let mut far = scan();
     far.image.affine.0[2][3] += 175.0;
     let message = pipeline("[resample]").apply(far).unwrap_err().to_string();
-    assert!(message.contains("set the origin in the scan's header"), "{message}");
+    assert!(
+        message.contains("set the origin in the scan's header"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -143,14 +152,24 @@ fn outside_a_scan_is_its_own_background() {
         let usual = pipeline(yaml).apply(shifted(0.0, 1.0)).unwrap().image;
         assert_eq!(usual.voxels[[0, 0, 0]], 0.0, "{yaml}");
         // An offset, CT in Hounsfield units, and few negative values.
-        for (offset, factor, outside) in [(5000.0, 1.0, 5000.0), (-1024.0, 10.0, -1024.0), (-2.0, 1.0, 0.0)] {
+        for (offset, factor, outside) in [
+            (5000.0, 1.0, 5000.0),
+            (-1024.0, 10.0, -1024.0),
+            (-2.0, 1.0, 0.0),
+        ] {
             let moved = pipeline(yaml).apply(shifted(offset, factor)).unwrap().image;
             assert_eq!(moved.voxels[[0, 0, 0]], outside, "{yaml}");
-            let middle = [usual.shape()[0] / 2, usual.shape()[1] / 2, usual.shape()[2] / 2];
+            let middle = [
+                usual.shape()[0] / 2,
+                usual.shape()[1] / 2,
+                usual.shape()[2] / 2,
+            ];
             let expected = offset + factor * usual.voxels[middle];
             assert!((moved.voxels[middle] - expected).abs() < 0.01, "{yaml}");
         }
-        let set = yaml.replace("[resample]", "[{resample: {}}]").replace("}}]", ", fill: 3}}]");
+        let set = yaml
+            .replace("[resample]", "[{resample: {}}]")
+            .replace("}}]", ", fill: 3}}]");
         let set = set.replace("{, ", "{");
         let filled = pipeline(&set).apply(shifted(5000.0, 1.0)).unwrap().image;
         assert_eq!(filled.voxels[[0, 0, 0]], 3.0, "{set}");

@@ -352,7 +352,10 @@ fn a_background_far_from_0_is_no_part_of_what_the_field_multiplies() {
         };
         let corrected = quick().correct(&moved, None).unwrap();
         for (found, expected) in corrected.image.voxels.iter().zip(&expected.image.voxels) {
-            assert!((found - offset - expected).abs() < 0.02 * factor, "{found} {expected}");
+            assert!(
+                (found - offset - expected).abs() < 0.02 * factor,
+                "{found} {expected}"
+            );
         }
     }
 }

@@ -163,7 +163,11 @@ fn a_mask_of_another_place_is_refused_though_the_forms_differ() {
     let scan = read_scan(&fixture("forms/both12.nii.gz")).unwrap();
     let mut grid = scan.volume.grid();
     grid.affine.0[2][3] += 5.0;
-    assert!(scan.forms.fits("the scan", &Forms::of(&grid), GRID_TOLERANCE).is_err());
+    assert!(
+        scan.forms
+            .fits("the scan", &Forms::of(&grid), GRID_TOLERANCE)
+            .is_err()
+    );
     grid.shape[0] -= 1;
     let why = scan
         .forms

@@ -206,7 +206,11 @@ fn whole_numbers_that_single_precision_cannot_keep_are_warned_of() {
     fs::write(&path, bytes).unwrap();
     let scan = read_scan(&path).unwrap();
     assert_eq!(scan.rounded, 2);
-    assert!(scan.warnings()[0].starts_with("2 voxels"), "{:?}", scan.warnings());
+    assert!(
+        scan.warnings()[0].starts_with("2 voxels"),
+        "{:?}",
+        scan.warnings()
+    );
 }
 
 #[test]

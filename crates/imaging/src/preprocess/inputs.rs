@@ -49,8 +49,12 @@ impl<'a> Inputs<'a> {
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
         let scan = read_scan(self.image)?;
         let mut warnings = scan.warnings();
-        let mask = self.mask.map(|path| self.place_mask(path, &scan, &mut warnings));
-        let region = self.region.map(|path| self.place_region(path, &scan, &mut warnings));
+        let mask = self
+            .mask
+            .map(|path| self.place_mask(path, &scan, &mut warnings));
+        let region = self
+            .region
+            .map(|path| self.place_region(path, &scan, &mut warnings));
         let (mask, region) = (mask.transpose()?, region.transpose()?);
         Ok(LoadedCase {
             case: CaseVolumes {
@@ -72,7 +76,11 @@ impl<'a> Inputs<'a> {
         warnings: &mut Vec<String>,
     ) -> Result<Volume<u8>, PreprocessError> {
         let read = read_scan(path)?;
-        let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
+        let noted = check_pair(
+            (self.image, &scan.forms),
+            (path, &read.forms),
+            self.grid_tolerance,
+        )?;
         let mut mask = read.into_mask(path, self.mask_rule)?;
         place(&mut mask, scan, path, noted, warnings);
         Ok(mask)
@@ -85,7 +93,11 @@ impl<'a> Inputs<'a> {
         warnings: &mut Vec<String>,
     ) -> Result<Volume<f32>, PreprocessError> {
         let read = read_scan(path)?;
-        let noted = check_pair((self.image, &scan.forms), (path, &read.forms), self.grid_tolerance)?;
+        let noted = check_pair(
+            (self.image, &scan.forms),
+            (path, &read.forms),
+            self.grid_tolerance,
+        )?;
         let mut region = read.into_image(path)?;
         place(&mut region, scan, path, noted, warnings);
         check_region_marks(path, &region)?;

@@ -205,7 +205,8 @@ impl Pipeline {
 
     /// What helps if the grid does not hold the head.
     fn remedy_for_grid(&self, case: &CaseVolumes) -> &'static str {
-        let around_origin = |step: &Step| matches!(step, Step::Resample(step) if step.is_around_origin());
+        let around_origin =
+            |step: &Step| matches!(step, Step::Resample(step) if step.is_around_origin());
         if case.mask.is_some() {
             "Give `resample` or `crop_pad` a larger `shape`, or set its `centre: head`"
         } else if self.0.iter().any(around_origin) {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
 use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
-use crate::volume::resample::{Interpolation, background, resample, resample_filled, resample_mask};
+use crate::volume::resample::{
+    Interpolation, background, resample, resample_filled, resample_mask,
+};
 use crate::volume::{Grid, Volume};
 
 /// Moves the image onto a grid whose axes run along the world's (RAS), or onto another image's, and

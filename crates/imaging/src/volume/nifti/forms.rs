@@ -183,7 +183,10 @@ impl Forms {
     /// How the two differ, in words.
     pub fn fits(&self, name: &str, other: &Self, tolerance: f64) -> Result<Option<String>, String> {
         if self.shape != other.shape {
-            return Err(format!("its shape is {:?}, {name}'s {:?}", other.shape, self.shape));
+            return Err(format!(
+                "its shape is {:?}, {name}'s {:?}",
+                other.shape, self.shape
+            ));
         }
         let [(our_form, ours), (their_form, theirs)] = [self, other].map(Self::placement);
         let apart = |one: &Affine, other: &Affine| {
@@ -210,7 +213,9 @@ impl Forms {
             .map(|(form, _)| format!("it agrees with {name}'s {form}, not with its {our_form}"));
         let by_theirs = || {
             let found = found(other, &ours);
-            found.map(|(form, _)| format!("{name} agrees with its {form}, not with its {their_form}"))
+            found.map(|(form, _)| {
+                format!("{name} agrees with its {form}, not with its {their_form}")
+            })
         };
         match by_ours.or_else(by_theirs) {
             Some(how) => Ok(Some(format!("{how}: it is taken voxel by voxel"))),

@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use nifti::NiftiType;
 
 use super::decode::BLOCK;
-use super::header::SHORTEST;
 use super::forms::Forms;
+use super::header::SHORTEST;
 use super::{Dtype, Encoding, mark, unsupported};
 use crate::files::write_atomic;
 use crate::volume::{Volume, VolumeError};

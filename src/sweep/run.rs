@@ -89,8 +89,9 @@ impl SweepRunError {
 /// they are recorded.
 pub fn run(definition: &Definition, options: &Options) -> Result<Swept, SweepRunError> {
     let (home, console) = (options.home(definition)?, &options.console);
-    make_results(&options.results)?;
-    let driver = Driver::open(&home, definition, &options.program);
+    let driver = make_results(&options.results)
+        .map_err(DriverError::from)
+        .and_then(|()| Driver::open(&home, definition, &options.program));
     let mut driver = driver.map_err(SweepRunError::Open)?;
     for notice in driver.notices() {
         console.say(&format!("warning: {notice}"));

@@ -10,7 +10,7 @@ use crate::augment::{Drawn, Sample};
 use crate::console::{Console, Verbosity};
 use crate::dataset::{Order, Sampling};
 use crate::experiment;
-use crate::plot::{ContactSheet, SlicePlane, Tile};
+use crate::plot::{ContactSheet, SlicePlane, Tile, is_own_picture};
 use crate::run::{Preparation, prepare_case};
 
 /// Draw what augmentation makes of a case, as a contact sheet.
@@ -32,6 +32,9 @@ pub struct Args {
     /// The PNG to write; by default CASE-augmented.png.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace a file that is not an unchanged picture of calvaria.
+    #[arg(long)]
+    overwrite: bool,
     /// The slice to show.
     #[arg(long, value_enum, default_value_t = Plane::All)]
     plane: Plane,
@@ -103,6 +106,13 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     {
         return Err(CliError::input(format!(
             "the sheet is a PNG, so its name must end in .png: {}",
+            output.display()
+        )));
+    }
+    if !args.overwrite && output.symlink_metadata().is_ok() && !is_own_picture(&output) {
+        return Err(CliError::input(format!(
+            "{} exists, and it is not an unchanged picture of calvaria. Choose another name (--output), or replace the \
+             file with --overwrite.",
             output.display()
         )));
     }

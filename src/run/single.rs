@@ -56,7 +56,10 @@ impl Run {
     /// A run resumes only with the settings it was started with, or for more epochs.
     pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
         let config = self.files().config();
-        if options.force || !config.exists() {
+        if !config.exists() {
+            return self.check_is_free();
+        }
+        if options.force {
             return Ok(());
         }
         let folder = self.folder.display();
@@ -101,6 +104,22 @@ impl Run {
             "{folder} holds a run of {epochs} epochs, and {why}: the learning rate would jump. A run \
              can be made longer where its schedule is constant, step or plateau without warm-up. {remedy}"
         )))
+    }
+
+    /// What no run has begun is nobody's to replace: a folder without a config.yaml must be empty.
+    fn check_is_free(&self) -> Result<(), RunError> {
+        let files = self.files();
+        let ours = [files.lock(), files.log()];
+        let entries = self.folder.read_dir().into_iter().flatten().flatten();
+        match entries.map(|entry| entry.path()).find(|path| !ours.contains(path)) {
+            None => Ok(()),
+            Some(file) => Err(RunError::Setup(format!(
+                "{} is not the folder of a run, and it is not empty: it has {}. Move what is in it, choose another folder \
+                 with --results, or give this experiment another `name`.",
+                self.folder.display(),
+                file.display()
+            ))),
+        }
     }
 
     /// The epochs of the `stored` experiment, if it is this one but for them.

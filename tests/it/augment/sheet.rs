@@ -67,6 +67,27 @@ fn the_first_training_case_is_drawn_by_default_and_each_tile_has_its_line() {
         .assert()
         .success();
     assert_eq!(std::fs::read(&file).unwrap(), before);
+    // A picture of another origin stays, and so does one that was changed.
+    let mut changed = before.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    for foreign in [&changed[..], b"a photograph"] {
+        std::fs::write(&file, foreign).unwrap();
+        let sheet = ["augment", "toy.yaml", "-n", "2", "--plane", "coronal"];
+        calvaria()
+            .current_dir(folder.path())
+            .args(sheet)
+            .assert()
+            .code(2)
+            .stderr(contains("--overwrite"));
+        assert_eq!(std::fs::read(&file).unwrap(), foreign);
+        calvaria()
+            .current_dir(folder.path())
+            .args(sheet)
+            .arg("--overwrite")
+            .assert()
+            .success();
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
 }
 
 #[test]

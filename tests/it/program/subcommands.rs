@@ -332,6 +332,17 @@ fn completions_and_manual_pages_name_every_subcommand() {
         let text = std::fs::read_to_string(pages.join(page)).unwrap();
         assert!(text.contains(name), "{page}: {text}");
     }
+    // Pages are written again, and no other file is replaced.
+    calvaria().arg("man").arg(&pages).assert().success();
+    let other = pages.join("calvaria-run.1");
+    std::fs::write(&other, "a note").unwrap();
+    calvaria()
+        .arg("man")
+        .arg(&pages)
+        .assert()
+        .code(2)
+        .stderr(contains("calvaria-run.1").and(contains("--overwrite")));
+    assert_eq!(std::fs::read(&other).unwrap(), b"a note");
     // Where a file is in the way.
     let occupied = pages.join("calvaria.1");
     calvaria().arg("man").arg(occupied).assert().code(1);

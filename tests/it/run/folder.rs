@@ -418,6 +418,21 @@ fn landmarks_are_learnt_from_each_folds_training_cases_and_stored_with_the_run()
 }
 
 #[test]
+fn a_folder_of_another_origin_is_left_alone() {
+    let folder = toy_workplace(4);
+    let note = folder.path().join("results/toy/seed-7/metrics.csv");
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    fs::write(&note, "my own").unwrap();
+    for more in [&[][..], &["--force"]] {
+        run(folder.path(), more)
+            .code(2)
+            .stderr(contains("is not the folder of a run").and(contains("metrics.csv")));
+        assert_eq!(fs::read(&note).unwrap(), b"my own");
+        assert_eq!(fs::read_dir(note.parent().unwrap()).unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_names_the_cases() {
     let folder = toy_workplace(4);
     run(

@@ -159,6 +159,30 @@ fn a_slope_of_zero_or_nan_means_no_scaling() {
 }
 
 #[test]
+fn odd_headers_mean_what_the_agreement_page_says() {
+    let plain = fs::read(fixture("int8_qform.nii")).unwrap();
+    let expected = read_image(&fixture("int8_qform.nii")).unwrap();
+    let read = |changes: &[(usize, &[u8])]| {
+        let mut bytes = plain.clone();
+        for (at, new) in changes {
+            bytes[*at..at + new.len()].copy_from_slice(new);
+        }
+        let (_folder, path) = temporary("odd.nii");
+        fs::write(&path, bytes).unwrap();
+        read_image(&path)
+    };
+    // A negative voxel size, and voxels that start where they can.
+    let size = f32::from_le_bytes(*plain[80..].first_chunk().unwrap());
+    assert_eq!(read(&[(80, &(-size).to_le_bytes())]).unwrap(), expected);
+    assert_eq!(read(&[(108, &0f32.to_le_bytes())]).unwrap(), expected);
+    for offset in [f32::INFINITY, f32::NAN] {
+        let why = read(&[(112, &1f32.to_le_bytes()), (116, &offset.to_le_bytes())]);
+        let why = why.unwrap_err().to_string();
+        assert!(why.contains("scl_inter"), "{why}");
+    }
+}
+
+#[test]
 fn the_content_decides_what_is_gzipped_not_the_name() {
     let packed = fs::read(fixture("int32.nii.gz")).unwrap();
     let volume = read_image(&fixture("int32.nii.gz")).unwrap();

@@ -11,6 +11,7 @@ use image::{ColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters_backend::{BackendColor, BackendStyle, DrawingBackend, DrawingErrorKind};
 
+use super::signature::signed;
 use super::PlotError;
 use super::text::{Align, TextStyle, font_face};
 use crate::files::write_atomic;
@@ -362,7 +363,7 @@ fn png(pixels: &RgbImage) -> io::Result<Vec<u8>> {
     PngEncoder::new(&mut bytes)
         .write_image(pixels, pixels.width(), pixels.height(), ColorType::Rgb8)
         .map_err(io::Error::other)?;
-    Ok(bytes)
+    Ok(signed(bytes))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod outline;
 mod overlay;
 mod parallel;
 mod section;
+mod signature;
 mod slice;
 mod strip;
 mod text;
@@ -29,6 +30,7 @@ pub use curve::{CurvePlot, Mark, Series};
 pub use dimension::Dimension;
 pub use overlay::Overlay;
 pub use parallel::ParallelPlot;
+pub use signature::is_own_picture;
 pub use slice::SlicePlot;
 pub use strip::StripPlot;
 

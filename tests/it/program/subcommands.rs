@@ -352,7 +352,7 @@ fn completions_and_manual_pages_name_every_subcommand() {
 fn a_number_and_its_unit_have_a_space_between_them() {
     let folder = tempfile::tempdir().unwrap();
     let mask = Volume {
-        voxels: Array3::<u8>::from_elem((2, 2, 2), 1),
+        voxels: Array3::from_shape_fn((2, 2, 2), |index| u8::from(index != (0, 0, 0))),
         affine: Affine::diagonal([2000.0; 3], [0.0; 3]),
     };
     let path = folder.path().join("mask.nii.gz");
@@ -362,5 +362,5 @@ fn a_number_and_its_unit_have_a_space_between_them() {
         .args([&path, &path])
         .assert()
         .success()
-        .stdout(contains("64000000.000000 mL\n").and(contains("0.000000    mm\n")));
+        .stdout(contains("56000000.000000 mL\n").and(contains("0.000000    mm\n")));
 }

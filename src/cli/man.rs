@@ -38,8 +38,12 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
 /// A file in the folder with the name of a page that is none of ours.
 fn foreign(folder: &Path) -> Option<PathBuf> {
     let command = Cli::command();
-    let names = command.get_subcommands().map(|one| format!("calvaria-{}.1", one.get_name()));
-    let mut pages = names.chain(["calvaria.1".into()]).map(|name| folder.join(name));
+    let names = command
+        .get_subcommands()
+        .map(|one| format!("calvaria-{}.1", one.get_name()));
+    let mut pages = names
+        .chain(["calvaria.1".into()])
+        .map(|name| folder.join(name));
     pages.find(|page| {
         let ours = |text: Vec<u8>| String::from_utf8_lossy(&text).contains(".TH calvaria");
         page.symlink_metadata().is_ok() && !std::fs::read(page).is_ok_and(ours)

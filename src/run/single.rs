@@ -111,7 +111,10 @@ impl Run {
         let files = self.files();
         let ours = [files.lock(), files.log()];
         let entries = self.folder.read_dir().into_iter().flatten().flatten();
-        match entries.map(|entry| entry.path()).find(|path| !ours.contains(path)) {
+        match entries
+            .map(|entry| entry.path())
+            .find(|path| !ours.contains(path))
+        {
             None => Ok(()),
             Some(file) => Err(RunError::Setup(format!(
                 "{} is not the folder of a run, and it is not empty: it has {}. Move what is in it, choose another folder \

@@ -101,7 +101,7 @@ fn evaluate_scores_a_mask_against_itself_and_refuses_another_grid() {
         .args([&a, &b])
         .assert()
         .code(2)
-        .stderr(contains("one grid"));
+        .stderr(contains("does not lie on the grid of"));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use image::{ColorType, ImageEncoder, RgbImage};
 use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters_backend::{BackendColor, BackendStyle, DrawingBackend, DrawingErrorKind};
 
-use super::signature::signed;
 use super::PlotError;
+use super::signature::signed;
 use super::text::{Align, TextStyle, font_face};
 use crate::files::write_atomic;
 

@@ -60,6 +60,11 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     for output in std::iter::once(&args.output).chain(&args.save_bias) {
         check_output(output, args.overwrite).map_err(CliError::input)?;
     }
+    if args.save_bias.as_ref() == Some(&args.output) {
+        return Err(CliError::input(
+            "the output and --save-bias name the same file: choose two",
+        ));
+    }
     let say_time = |what: &str, time: Duration| {
         if !quiet {
             errln!("{what} {:.3} s", time.as_secs_f64());
@@ -72,11 +77,8 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     super::warn(&args.input, &raw.warnings, quiet);
     let failed =
         |error: PreprocessError| CliError::input(format!("{}: {error}", args.input.display()));
-    let done = match &args.save_bias {
-        None => {
-            let done = pipeline.apply_in_full(raw.case).map_err(failed)?;
-            (done, None)
-        }
+    let (done, bias) = match &args.save_bias {
+        None => (pipeline.apply_in_full(raw.case).map_err(failed)?, None),
         Some(path) => {
             let done = pipeline.apply_with_bias(raw.case).map_err(failed)?;
             let (done, bias) = done.ok_or_else(|| {
@@ -85,7 +87,6 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             (done, Some((path, bias)))
         }
     };
-    let (done, bias) = done;
     for step in &done.times {
         say_time(step.step, step.time);
     }

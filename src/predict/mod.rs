@@ -158,7 +158,7 @@ impl Predictor {
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
         let native = scan.image.grid();
         let scan = CaseVolumes { mask: None, ..scan };
-        let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?;
+        let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?.useful()?;
         let mut predicted = self.predict_prepared(&case.image, &native)?;
         predicted.warnings.splice(0..0, warnings);
         Ok(predicted)

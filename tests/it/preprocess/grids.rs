@@ -106,7 +106,8 @@ fn a_grid_that_cuts_the_mask_off_is_reported_or_refused() {
     let part: f64 = warnings[0].split(' ').next().unwrap().parse().unwrap();
     assert!((8.0..22.0).contains(&part), "{warnings:?}");
     assert!(warnings[0].contains("of the mask") && warnings[0].contains("centre: head"));
-    let message = in_full(6.0).unwrap_err().to_string();
+    assert!(in_full(6.0).unwrap().is_cut_off);
+    let message = in_full(6.0).unwrap().useful().unwrap_err().to_string();
     assert!(message.contains("% of the mask lies outside"), "{message}");
 }
 

@@ -29,6 +29,7 @@ impl Pipeline {
             case,
             mut times,
             mut warnings,
+            is_cut_off,
         } = self.apply_in_full(case)?;
         let started = Instant::now();
         let corrected = n4.correct(&case.image, case.region.as_ref());
@@ -48,6 +49,7 @@ impl Pipeline {
             case: done.case,
             times,
             warnings,
+            is_cut_off: is_cut_off || done.is_cut_off,
         };
         Ok(Some((done, corrected.log_bias)))
     }

@@ -1,6 +1,6 @@
 //! Whether the grid that a case is moved onto holds what matters of it.
 
-use super::{CaseVolumes, PreprocessError, otsu};
+use super::{CaseVolumes, otsu};
 use crate::volume::{Grid, Volume};
 
 /// Parts outside the grid from which a case is worth a word. The neck is foreground and may be missing.
@@ -21,6 +21,13 @@ pub(super) struct Content {
     voxels: Vec<[u32; 3]>,
 }
 
+/// What a grid does not hold.
+pub(super) struct Missing {
+    /// Whether it is so much that the case is of no use.
+    pub(super) is_most: bool,
+    pub(super) message: String,
+}
+
 impl Content {
     pub(super) fn of(case: &CaseVolumes) -> Self {
         match &case.mask {
@@ -39,24 +46,17 @@ impl Content {
         }
     }
 
-    /// What to report if a part of it lies outside `grid`; `remedy` says what to do.
-    pub(super) fn missing_in(
-        &self,
-        grid: &Grid,
-        remedy: &str,
-    ) -> Result<Option<String>, PreprocessError> {
+    /// What is missing, if a part of it lies outside `grid`; `remedy` says what to do.
+    pub(super) fn missing_in(&self, grid: &Grid, remedy: &str) -> Option<Missing> {
         let part = self.part_outside(grid);
-        let message = || {
-            format!(
+        (part > self.worth_a_word).then(|| Missing {
+            is_most: part > TOO_MUCH,
+            message: format!(
                 "{:.1} % of the {} lies outside the grid onto which the scan is moved. {remedy}",
                 100.0 * part,
                 self.what
-            )
-        };
-        if part > TOO_MUCH {
-            return Err(PreprocessError::OutsideGrid(message()));
-        }
-        Ok((part > self.worth_a_word).then(message))
+            ),
+        })
     }
 
     fn part_outside(&self, grid: &Grid) -> f64 {

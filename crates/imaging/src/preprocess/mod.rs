@@ -132,6 +132,25 @@ pub struct Applied {
     pub times: Vec<StepTime>,
     /// What is doubtful about it, in words.
     pub warnings: Vec<String>,
+    /// Whether most of the mask (of the foreground, where there is no mask) is not on the grid at the end; the last
+    /// warning then has the details.
+    pub is_cut_off: bool,
+}
+
+impl Applied {
+    /// The case, if it is of use for training and prediction.
+    ///
+    /// # Errors
+    ///
+    /// When most of it is cut off.
+    pub fn useful(mut self) -> Result<Self, PreprocessError> {
+        match self.is_cut_off {
+            true => Err(PreprocessError::OutsideGrid(
+                self.warnings.pop().unwrap_or_default(),
+            )),
+            false => Ok(self),
+        }
+    }
 }
 
 /// The steps in the order in which they are applied.
@@ -164,14 +183,16 @@ impl Pipeline {
     /// When the scan has voxels that are infinite or not a number, a step cannot do its work on it or leaves
     /// such voxels, or most of the mask (of the foreground, where there is no mask) is not on the grid at the end.
     pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        self.apply_in_full(case).map(|applied| applied.case)
+        let applied = self.apply_in_full(case)?.useful()?;
+        Ok(applied.case)
     }
 
-    /// As [`Pipeline::apply`], and also returns how long each step took and what is doubtful.
+    /// As [`Pipeline::apply`], and also returns how long each step took and what is doubtful; a case that is cut off
+    /// is no error.
     ///
     /// # Errors
     ///
-    /// As [`Pipeline::apply`].
+    /// As [`Pipeline::apply`], but for what the grid does not hold.
     pub fn apply_in_full(&self, mut case: CaseVolumes) -> Result<Applied, PreprocessError> {
         let content = Content::of(&case);
         let repairs = |step: &Step| with_member!(step, step => step.repairs_voxels());
@@ -195,11 +216,12 @@ impl Pipeline {
                 });
             }
         }
-        let missing = content.missing_in(&case.image.grid(), self.remedy_for_grid(&case))?;
+        let missing = content.missing_in(&case.image.grid(), self.remedy_for_grid(&case));
         Ok(Applied {
             case,
             times,
-            warnings: missing.into_iter().collect(),
+            is_cut_off: missing.as_ref().is_some_and(|missing| missing.is_most),
+            warnings: missing.into_iter().map(|missing| missing.message).collect(),
         })
     }
 

@@ -25,16 +25,33 @@ pub struct Args {
         long,
         value_name = "VALUE,…",
         value_delimiter = ',',
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     label: Vec<f64>,
     /// The prediction is probabilities, and voxels are marked from this value on. It does not hold for the
     /// true mask.
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
     threshold: Option<f64>,
     /// How far the two files may lie apart, in voxels.
-    #[arg(long, value_name = "VOXELS", default_value_t = GRID_TOLERANCE)]
+    #[arg(long, value_name = "VOXELS", default_value_t = GRID_TOLERANCE, value_parser = part_of_a_voxel)]
     grid_tolerance: f64,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "it must be a number")?;
+    value
+        .is_finite()
+        .then_some(value)
+        .ok_or("it must be a number".into())
+}
+
+fn part_of_a_voxel(text: &str) -> Result<f64, String> {
+    let value = finite(text)?;
+    (0.0..=1.0)
+        .contains(&value)
+        .then_some(value)
+        .ok_or("it must be from 0 to 1".into())
 }
 
 impl Args {

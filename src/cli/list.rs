@@ -90,6 +90,7 @@ fn cases(args: &Args) -> Result<(), CliError> {
         "orientation",
         "mask_ml",
         "problems",
+        "notes",
     ];
     // A closed pipe (`| head`) is not an error.
     let _ = table.write_record(header);
@@ -116,6 +117,7 @@ fn cases(args: &Args) -> Result<(), CliError> {
             &axes,
             &volume,
             &problems,
+            &found.notes.join("; "),
         ]);
     }
     let _ = table.flush();
@@ -123,7 +125,7 @@ fn cases(args: &Args) -> Result<(), CliError> {
     match wrong.count() {
         0 => Ok(()),
         wrong => Err(CliError::input(format!(
-            "{wrong} of {} cases have problems (last column).",
+            "{wrong} of {} cases have problems (in the column of that name).",
             cases.len()
         ))),
     }

@@ -112,6 +112,12 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
             args.output.display()
         )));
     }
+    if args.output.exists() && !args.output.is_dir() {
+        return Err(CliError::input(format!(
+            "--output names the folder for the results, and {} is a file. Choose a folder.",
+            args.output.display()
+        )));
+    }
     let shared = shared_folder(&args.scans);
     let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
     let mut outputs = Vec::new();
@@ -122,12 +128,15 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
         };
         let files = PredictionFiles::of(scan, &folder);
         for file in files.all() {
-            check_output(file, args.overwrite).map_err(CliError::input)?;
+            check_output(file, scan, args.overwrite).map_err(CliError::input)?;
         }
         if let Some(first) = scan_of.insert(files.mask.clone(), scan) {
+            let remedy = match folder_of(first) == folder_of(scan) {
+                true => "Name each scan once, or rename one of them",
+                false => "Use --keep-folders, or segment them into different folders (--output)",
+            };
             return Err(CliError::input(format!(
-                "the results of {} and {} would have the same name, {}. Use --keep-folders, or segment them into \
-                 different folders (--output).",
+                "the results of {} and {} would have the same name, {}. {remedy}.",
                 first.display(),
                 scan.display(),
                 files.mask.display()
@@ -150,10 +159,7 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
 
 /// The deepest folder that holds all scans, where their paths can be compared.
 fn shared_folder(scans: &[PathBuf]) -> Option<PathBuf> {
-    let folders = scans
-        .iter()
-        .map(|scan| Some(std::path::absolute(scan).ok()?.parent()?.to_owned()));
-    let folders: Option<Vec<PathBuf>> = folders.collect();
+    let folders: Option<Vec<PathBuf>> = scans.iter().map(|scan| folder_of(scan)).collect();
     folders?.into_iter().reduce(|shared, folder| {
         let same = shared.components().zip(folder.components());
         same.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
@@ -162,8 +168,16 @@ fn shared_folder(scans: &[PathBuf]) -> Option<PathBuf> {
 
 /// A scan's folder, from `shared` on.
 fn below(scan: &Path, shared: &Path) -> PathBuf {
-    let folder = std::path::absolute(scan).ok();
-    let folder = folder.as_deref().and_then(Path::parent);
-    let below = folder.and_then(|folder| folder.strip_prefix(shared).ok());
+    let folder = folder_of(scan);
+    let below = folder
+        .as_deref()
+        .and_then(|folder| folder.strip_prefix(shared).ok());
     below.unwrap_or(Path::new("")).to_owned()
+}
+
+/// A scan's folder, whole and without `..`, so that it can be compared.
+fn folder_of(scan: &Path) -> Option<PathBuf> {
+    let scan = std::path::absolute(scan).ok()?;
+    let folder = scan.parent()?;
+    Some(folder.canonicalize().unwrap_or(folder.to_owned()))
 }

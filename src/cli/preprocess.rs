@@ -58,9 +58,10 @@ impl FromStr for OutputType {
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let pipeline = parse(&args.steps)?;
     for output in std::iter::once(&args.output).chain(&args.save_bias) {
-        check_output(output, args.overwrite).map_err(CliError::input)?;
+        check_output(output, &args.input, args.overwrite).map_err(CliError::input)?;
     }
-    if args.save_bias.as_ref() == Some(&args.output) {
+    let place = |path: &PathBuf| std::path::absolute(path).ok();
+    if args.save_bias.as_ref().and_then(place) == place(&args.output) {
         return Err(CliError::input(
             "the output and --save-bias name the same file: choose two",
         ));
@@ -100,9 +101,9 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     };
     let started = Instant::now();
     if let Some((path, bias)) = bias {
-        write_like(path, &bias, Dtype::Float32, &raw.forms).map_err(CliError::input)?;
+        write_like(path, &bias, Dtype::Float32, &raw.origin).map_err(CliError::input)?;
     }
-    write_like(&args.output, &done.case.image, encoding, &raw.forms).map_err(CliError::input)?;
+    write_like(&args.output, &done.case.image, encoding, &raw.origin).map_err(CliError::input)?;
     say_time("write", started.elapsed());
     Ok(())
 }
@@ -119,7 +120,7 @@ fn check_same(encoding: &Encoding, rounded: usize, image: &Volume<f32>) -> Resul
     };
     if rounded > 0 {
         return refused(format!(
-            "{rounded} of the input's voxels hold whole numbers beyond 2^24, which are rounded on reading"
+            "{rounded} of the input's voxels hold numbers that are rounded on reading"
         ));
     }
     let (mut low, mut high, mut error) = (f32::INFINITY, f32::NEG_INFINITY, 0.0_f32);

@@ -33,8 +33,8 @@ pub struct Args {
     /// it is, and an unfinished one resumes.
     #[arg(long)]
     force: bool,
-    /// Check everything that can be checked without training, the split too if the data are
-    /// there, then stop.
+    /// Check the settings, the network and, if the data are there, the cases' names and the split, then stop.
+    /// `calvaria list cases` reads the files.
     #[arg(long)]
     dry_run: bool,
     /// Refuse data other than those that a sweep has fixed in this file, its data.json; trials of sweeps are started
@@ -95,6 +95,16 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     let loaded: Vec<(PathBuf, Resolved)> = loaded
         .collect::<Result<_, ConfigError>>()
         .map_err(CliError::input)?;
+    let names: Vec<&str> = loaded
+        .iter()
+        .map(|(_, one)| &*one.experiment.name)
+        .collect();
+    if let Some(name) = repeated(&names) {
+        return Err(CliError::input(format!(
+            "two of the experiments have the name `{name}`, and so the same folder of results. Give each a `name` of its \
+             own, or run them one by one with different --results."
+        )));
+    }
     if args.dry_run {
         for (file, Resolved { experiment, .. }) in &loaded {
             dry_run(file, experiment, &args.options(file, verbosity))?;

@@ -15,8 +15,10 @@ pub struct Inspection {
     pub scan: Option<ScanFacts>,
     /// Volume of what the mask marks, in mL; `None` if it cannot be read or is not a mask.
     pub mask_ml: Option<f64>,
-    /// What is wrong or doubtful, one sentence each; empty if nothing is.
+    /// What a run would refuse, one sentence each; empty if nothing is.
     pub problems: Vec<String>,
+    /// What is doubtful though it can be used, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// What a scan's header contains.
@@ -41,7 +43,7 @@ impl Inspection {
                 spacing: scan.volume.spacing(),
                 axes: AxisCodes::of(&scan.volume.affine),
             });
-            found.problems.extend(scan.warnings());
+            found.notes.extend(scan.warnings());
             let values = || scan.volume.voxels.iter();
             let broken = values().filter(|value| !value.is_finite()).count();
             if broken > 0 {
@@ -85,7 +87,7 @@ impl Inspection {
             Ok(None) => {}
             Ok(Some(noted)) => {
                 let path = mask_path.display();
-                self.problems.push(format!("the mask {path}: {noted}"));
+                self.notes.push(format!("the mask {path}: {noted}"));
             }
             Err(error) => self.problems.push(error.to_string()),
         }

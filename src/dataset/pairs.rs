@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
 use super::{Case, CaseSource, DatasetError, empty_path};
+use crate::layout::is_prediction;
 use crate::preprocess::GRID_TOLERANCE;
 use crate::settings::{Fault, nearest};
 use crate::volume::MaskRule;
@@ -93,6 +94,15 @@ impl CaseSource for Pairs {
                 return faults;
             }
         };
+        for (key, pattern) in [("image", &self.image), ("mask", &self.mask)] {
+            if is_prediction(Path::new(pattern)) {
+                let message = format!(
+                    "{key} names predictions of calvaria, which are never taken for data: give those that you have \
+                     corrected other names, or list them in a `table`"
+                );
+                faults.push(Fault::new(key, message));
+            }
+        }
         for name in [SUBJECT, SESSION] {
             if mask.holds(name) && !image.holds(name) {
                 let message = format!("image must have {{{name}}} if mask has it");

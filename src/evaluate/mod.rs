@@ -12,7 +12,7 @@ use crate::metric::{self, Evaluation};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
 use crate::volume::nifti::read_scan;
-use crate::volume::{MaskRule, Volume, VolumeError};
+use crate::volume::{Marked, MaskRule, Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -25,7 +25,8 @@ pub enum EvaluateError {
     Predict(#[from] PredictError),
     /// The two masks do not lie on one grid.
     #[error(
-        "{prediction} does not lie on the grid of {truth}: {why}. Resample one onto the other before comparing."
+        "{prediction} does not lie on the grid of {truth}: {why}. If they are of one scan and its header is to blame, \
+         allow the distance (--grid-tolerance); else resample one onto the other."
     )]
     Grids {
         /// The predicted mask.
@@ -34,6 +35,18 @@ pub enum EvaluateError {
         truth: String,
         /// How they differ.
         why: String,
+    },
+    /// A label is asked for that occurs in neither file.
+    #[error(
+        "neither {prediction} nor {truth} has a voxel with one of the labels {labels:?}. Name labels that occur."
+    )]
+    NoLabel {
+        /// The predicted mask.
+        prediction: String,
+        /// The true mask.
+        truth: String,
+        /// The labels.
+        labels: Vec<f64>,
     },
 }
 
@@ -127,6 +140,17 @@ pub fn evaluate_files(
     let warnings = warnings.collect();
     let predicted = predicted.into_mask(prediction, prediction_rule)?;
     let true_mask = true_mask.into_mask(truth, truth_rule)?;
+    let is_empty = |mask: &Volume<u8>| mask.voxels.iter().all(|voxel| *voxel == 0);
+    if let Marked::Labels(labels) = &truth_rule.marked
+        && is_empty(&predicted)
+        && is_empty(&true_mask)
+    {
+        return Err(EvaluateError::NoLabel {
+            prediction: name,
+            truth: truth.display().to_string(),
+            labels: labels.clone(),
+        });
+    }
     let scores = metric::all(&predicted, &true_mask, None, settings);
     Ok((CaseScores::new(name, scores), warnings))
 }

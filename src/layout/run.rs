@@ -97,6 +97,23 @@ impl RunFolder {
         self.0.join(".lock")
     }
 
+    /// Every file and folder that a run writes, but for the lock; its config.yaml, which makes it a run, is the last.
+    pub fn all(&self) -> [PathBuf; 11] {
+        [
+            self.split(),
+            self.environment(),
+            self.metrics(),
+            self.cases(),
+            self.summary(),
+            self.report(),
+            self.log(),
+            self.plots(),
+            self.tensorboard(),
+            self.checkpoints(),
+            self.config(),
+        ]
+    }
+
     /// The existing files and folders for readers, relative to the run's folder.
     pub fn links(&self) -> Vec<String> {
         let files = [

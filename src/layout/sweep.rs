@@ -17,6 +17,19 @@ impl SweepFolder {
         Self(path.into())
     }
 
+    /// A file of this name where no study has been begun: it is somebody else's.
+    pub fn foreign(&self) -> Option<PathBuf> {
+        let files = [
+            self.experiment(),
+            self.data(),
+            self.table(),
+            self.report(),
+            self.log(),
+        ];
+        let begun = self.record().exists();
+        files.into_iter().find(|file| !begun && file.exists())
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.0

@@ -31,8 +31,8 @@ impl Predictor {
                 Encoding::from(Dtype::Float32)
             }
         };
-        write_like(&files.mask, &predicted.mask, Dtype::Uint8, &scan.forms)?;
-        write_like(&files.brain, &image, encoding, &scan.forms)?;
+        write_like(&files.mask, &predicted.mask, Dtype::Uint8, &scan.origin)?;
+        write_like(&files.brain, &image, encoding, &scan.origin)?;
         Ok(predicted)
     }
 }

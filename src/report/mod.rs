@@ -5,10 +5,12 @@ mod experiment;
 mod page;
 mod run;
 
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 pub use experiment::{Finished, write_experiment};
-pub use page::{Cell, Page, Table};
+pub use page::{Cell, Page, Table, check_page};
 pub use run::{Highlight, draw_run, write_run};
 
 use crate::files::FileError;
@@ -24,6 +26,9 @@ pub enum ReportError {
     /// A run's `metrics.csv` or `cases.csv` could not be read.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// Something else is in a page's place.
+    #[error("{} exists, and it is no page of calvaria. Move it, and run the command again.", .0.display())]
+    NotAPage(PathBuf),
     /// A plot could not be made.
     #[error(transparent)]
     Plot(#[from] PlotError),

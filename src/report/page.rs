@@ -63,13 +63,32 @@ pub struct Page {
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// Checks that a page can be written to this file: that it is not there, or is a page too.
+///
+/// # Errors
+///
+/// When it is something else.
+pub fn check_page(path: &Path) -> Result<(), ReportError> {
+    let Ok(found) = std::fs::read(path) else {
+        return Ok(());
+    };
+    match String::from_utf8_lossy(&found).contains(SUMMARY) {
+        true => Ok(()),
+        false => Err(ReportError::NotAPage(path.to_owned())),
+    }
+}
+
+/// What every page has.
+const SUMMARY: &str = "<dl class=\"summary\">";
+
 impl Page {
     /// Writes the page.
     ///
     /// # Errors
     ///
-    /// When a figure cannot be read or the page cannot be written.
+    /// When a figure cannot be read, the page cannot be written, or something else is in its place.
     pub fn save(&self, path: &Path) -> Result<(), ReportError> {
+        check_page(path)?;
         let page = self.html()?.into_string();
         write_atomic(path, |out| out.write_all(page.as_bytes()))?;
         Ok(())

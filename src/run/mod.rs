@@ -30,8 +30,9 @@ use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
 use crate::experiment::Experiment;
 use crate::files::{FileError, create_folder, write_atomic};
-use crate::layout::make_results;
+use crate::layout::{RunFolder, make_results};
 use crate::preprocess::Pipeline;
+use crate::report::check_page;
 use crate::train::OwnLoss;
 use devices::check_sharing;
 use plan::plan;
@@ -121,6 +122,10 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     make_results(&options.results)
         .and_then(|()| check_writable(&home))
         .map_err(|error| RunError::Setup(error.to_string()))?;
+    if runs.len() > 1 {
+        check_page(&RunFolder::new(&home).report())
+            .map_err(|error| RunError::Setup(error.to_string()))?;
+    }
     for run in &mut runs {
         run.learn(&cases, &mut preparation)?;
         // With what the preprocessing has learnt.

@@ -250,24 +250,25 @@ impl Run {
         Ok(summary)
     }
 
-    /// Empties the folder, but for the lock.
+    /// Removes what a run has written, and nothing else that lies in the folder.
     fn clear(&self) -> Result<(), FileError> {
-        let empty = || -> std::io::Result<()> {
-            for entry in std::fs::read_dir(&self.folder)? {
-                let entry = entry?;
-                if entry.file_type()?.is_dir() {
-                    std::fs::remove_dir_all(entry.path())?;
-                } else if entry.path() != self.files().lock() {
-                    std::fs::remove_file(entry.path())?;
+        for path in self.files().all() {
+            let removed = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            match removed {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(FileError {
+                        action: "remove",
+                        path,
+                        remedy: "Remove it by hand.",
+                        source,
+                    });
                 }
+                _ => {}
             }
-            Ok(())
-        };
-        empty().map_err(|source| FileError {
-            action: "remove what is in",
-            path: self.folder.clone(),
-            remedy: "Remove it by hand.",
-            source,
-        })
+        }
+        Ok(())
     }
 }

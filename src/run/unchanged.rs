@@ -44,7 +44,15 @@ pub(super) fn check(
         }
     }
     match &options.fixed_data {
-        Some(file) => check_fixed(&FixedData::read(file)?, experiment, runs, inputs),
+        Some(file) if !file.is_file() => Err(RunError::Setup(format!(
+            "there is no file {}, so the data that the sweep has fixed are not known.",
+            file.display()
+        ))),
+        Some(file) => {
+            let fixed =
+                FixedData::read(file).map_err(|error| RunError::Setup(error.to_string()))?;
+            check_fixed(&fixed, experiment, runs, inputs)
+        }
         None => Ok(()),
     }
 }

@@ -55,6 +55,12 @@ pub enum SweepRunError {
     /// Where it would be is not known.
     #[error("the current folder cannot be found: {0}. Change to one that exists.")]
     Home(std::io::Error),
+    /// There is a file of another origin where the sweep would write one.
+    #[error(
+        "{} exists, and no sweep was begun in its folder. Move it, choose another folder with --results, or give the \
+         sweep another name.", .0.display()
+    )]
+    Foreign(PathBuf),
     /// The study or its executor cannot be opened.
     #[error(transparent)]
     Open(DriverError),
@@ -73,7 +79,7 @@ impl SweepRunError {
     /// Whether the input is at fault, rather than the work.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Open(_) => true,
+            Self::Open(_) | Self::Foreign(_) => true,
             Self::Work(DriverError::Study(SweepError::Run(error))) => error.is_input(),
             _ => false,
         }
@@ -89,6 +95,9 @@ impl SweepRunError {
 /// they are recorded.
 pub fn run(definition: &Definition, options: &Options) -> Result<Swept, SweepRunError> {
     let (home, console) = (options.home(definition)?, &options.console);
+    if let Some(file) = SweepFolder::new(&home).foreign() {
+        return Err(SweepRunError::Foreign(file));
+    }
     let driver = make_results(&options.results)
         .map_err(DriverError::from)
         .and_then(|()| Driver::open(&home, definition, &options.program));

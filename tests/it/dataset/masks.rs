@@ -283,6 +283,28 @@ fn evaluate_refuses_what_is_no_mask_unless_it_is_told_what_is_marked() {
 }
 
 #[test]
+fn evaluate_refuses_labels_and_numbers_that_mean_nothing() {
+    let folder = toy_workplace(1);
+    let mask = mask_of(folder.path(), 1);
+    let evaluate = |more: &[&str]| {
+        let mut command = calvaria();
+        command.arg("evaluate").args([&mask, &mask]).args(more);
+        command.assert()
+    };
+    evaluate(&["--label", "1"]).success();
+    evaluate(&["--label", "7"])
+        .code(2)
+        .stderr(contains("labels [7.0]"));
+    for wrong in [
+        ["--label", "nan"],
+        ["--threshold", "nan"],
+        ["--grid-tolerance", "1000"],
+    ] {
+        evaluate(&wrong).code(2).stderr(contains("it must be"));
+    }
+}
+
+#[test]
 fn cached_cases_of_another_rule_are_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let (scan, mask) = toy_head(1);

@@ -77,6 +77,45 @@ fn a_file_that_is_not_its_own_unchanged_result_is_never_replaced() {
 }
 
 #[test]
+fn the_result_of_another_scan_of_the_same_name_is_never_replaced() {
+    let folder = scans(&["a/T1.nii.gz", "b/T1.nii.gz"]);
+    let mask = folder.path().join("out/T1_desc-calvaria_mask.nii.gz");
+    predict(folder.path(), &["a/T1.nii.gz", "-o", "out"]).success();
+    let first = fs::read(&mask).unwrap();
+    predict(folder.path(), &["b/T1.nii.gz", "-o", "out"])
+        .code(2)
+        .stderr(contains("out/T1_desc-calvaria_mask.nii.gz exists"));
+    assert_eq!(fs::read(&mask).unwrap(), first);
+    predict(folder.path(), &["a/T1.nii.gz", "-o", "out"]).success();
+}
+
+#[test]
+fn kept_folders_stay_below_the_output() {
+    let folder = scans(&["data/a/T1.nii.gz", "here/b/T1.nii.gz"]);
+    let here = folder.path().join("here");
+    let scans = ["../data/a/T1.nii.gz", "b/T1.nii.gz", "-o", "out"];
+    predict(&here, &[&scans[..], &["--keep-folders"]].concat()).success();
+    for place in ["data/a", "here/b"] {
+        let mask = here
+            .join("out")
+            .join(place)
+            .join("T1_desc-calvaria_mask.nii.gz");
+        assert!(mask.is_file(), "{}", mask.display());
+    }
+    assert_eq!(fs::read_dir(&here).unwrap().count(), 2);
+    // What cannot be a folder, or a file, is refused before the work.
+    fs::write(here.join("file"), "").unwrap();
+    predict(&here, &["b/T1.nii.gz", "-o", "file"])
+        .code(2)
+        .stderr(contains("is a file"));
+    fs::create_dir_all(here.join("T1_desc-calvaria_brain.nii.gz")).unwrap();
+    predict(&here, &["b/T1.nii.gz", "--overwrite"])
+        .code(2)
+        .stderr(contains("T1_desc-calvaria_brain.nii.gz exists"));
+    assert!(!here.join("T1_desc-calvaria_mask.nii.gz").exists());
+}
+
+#[test]
 fn predictions_beside_the_data_are_never_found_as_data() {
     let folder = toy_workplace(4);
     let cases = || {

@@ -305,6 +305,9 @@ fn preprocess_replaces_nothing_and_refuses_a_type_that_loses_the_result() {
         .stderr(contains("drawn.nii.gz exists").and(contains("--overwrite")));
     preprocess(&["zscore", scan, "drawn.nii.gz", "--overwrite"]).success();
     preprocess(&["zscore", scan, "drawn.nii.gz"]).success();
+    preprocess(&["n4", scan, "x.nii", "--save-bias", "./x.nii"])
+        .code(2)
+        .stderr(contains("the same file"));
     // Intensities from about -2 to 2 in whole numbers.
     preprocess(&["[]", scan, "whole.nii", "--dtype", "int16"]).success();
     preprocess(&["zscore", "whole.nii", "scored.nii", "--dtype", "same"])

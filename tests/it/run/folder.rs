@@ -433,6 +433,48 @@ fn a_folder_of_another_origin_is_left_alone() {
 }
 
 #[test]
+fn starting_over_removes_what_a_run_has_written_and_nothing_else() {
+    let folder = toy_workplace(4);
+    run(folder.path(), &[]).success();
+    let home = folder.path().join("results/toy/seed-7");
+    fs::write(home.join("notes.txt"), "mine").unwrap();
+    fs::write(home.join("checkpoints/leftover"), "").unwrap();
+    run(folder.path(), &["--force", "--set", "train.epochs=1"]).success();
+    assert_eq!(fs::read(home.join("notes.txt")).unwrap(), b"mine");
+    assert!(!home.join("checkpoints/leftover").exists());
+    assert_eq!(RunFolder::new(&home).read_metrics().unwrap().len(), 1);
+}
+
+#[test]
+fn pages_of_another_origin_and_experiments_of_one_name_are_refused_before_the_work() {
+    let folder = toy_workplace(4);
+    let page = folder.path().join("results/toy/report.html");
+    fs::create_dir_all(page.parent().unwrap()).unwrap();
+    fs::write(&page, "<p>my own</p>").unwrap();
+    run(folder.path(), &["--seeds", "1,2"])
+        .code(2)
+        .stderr(contains("report.html exists").and(contains("no page of calvaria")));
+    assert_eq!(fs::read(&page).unwrap(), b"<p>my own</p>");
+    fs::copy(
+        folder.path().join("toy.yaml"),
+        folder.path().join("again.yaml"),
+    )
+    .unwrap();
+    run(folder.path(), &["again.yaml"])
+        .code(2)
+        .stderr(contains("have the name `toy`"));
+    run(folder.path(), &["--fixed-data", "nowhere.json"])
+        .code(2)
+        .stderr(contains("nowhere.json"));
+    assert!(
+        !folder
+            .path()
+            .join("results/toy/seed-7/config.yaml")
+            .exists()
+    );
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_names_the_cases() {
     let folder = toy_workplace(4);
     run(

@@ -33,6 +33,21 @@ executor: {local: {workers: 1, devices: [cpu]}}
 ";
 
 #[test]
+fn files_of_another_origin_are_left_alone() {
+    let folder = sweep_workplace(TPE);
+    let table = folder.path().join("results/search/sweep.csv");
+    std::fs::create_dir_all(table.parent().unwrap()).unwrap();
+    std::fs::write(&table, "mine").unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["sweep", "search.yaml"])
+        .assert()
+        .code(2)
+        .stderr(contains("sweep.csv exists"));
+    assert_eq!(std::fs::read(&table).unwrap(), b"mine");
+}
+
+#[test]
 fn a_trial_that_fails_is_recorded_and_the_sweep_goes_on() {
     let folder = sweep_workplace(GRID);
     sweep(folder.path(), &[])

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::preprocess::{GRID_TOLERANCE, Inputs};
-use calvaria::volume::nifti::{Dtype, Forms, read_scan, write_like};
+use calvaria::volume::nifti::{Dtype, Forms, Origin, read_scan, write_like};
 use calvaria::volume::{Affine, Grid, Volume};
 use serde::Deserialize;
 
@@ -98,7 +98,13 @@ fn results_are_placed_by_the_same_bytes_as_their_scan() {
             voxels: scan.volume.voxels.mapv(|value| u8::from(value > 500.0)),
             affine: scan.volume.affine,
         };
-        write_like(&written, &mask, Dtype::Uint8, &scan.forms).unwrap();
+        write_like(
+            &written,
+            &mask,
+            Dtype::Uint8,
+            &Origin::of(&path, scan.forms),
+        )
+        .unwrap();
         assert_eq!(placing_bytes(&written), placing_bytes(&path), "{name}");
     }
 }

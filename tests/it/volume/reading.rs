@@ -238,6 +238,23 @@ fn whole_numbers_that_single_precision_cannot_keep_are_warned_of() {
 }
 
 #[test]
+fn a_scaling_too_fine_for_single_precision_is_warned_of() {
+    let bytes = fs::read(fixture("scaled_int16.nii")).unwrap();
+    assert_eq!(read_scan(&fixture("scaled_int16.nii")).unwrap().rounded, 0);
+    let mut fine = bytes.clone();
+    fine[112..116].copy_from_slice(&1e-6f32.to_le_bytes());
+    fine[116..120].copy_from_slice(&1e6f32.to_le_bytes());
+    let (_folder, path) = temporary("fine.nii");
+    fs::write(&path, fine).unwrap();
+    assert!(read_scan(&path).unwrap().rounded > 0);
+    // Voxels that no scanner has.
+    let mut tiny = fs::read(fixture("int8_qform.nii")).unwrap();
+    tiny[80..84].copy_from_slice(&1e-30f32.to_le_bytes());
+    let why = refusal("tiny.nii", &tiny);
+    assert!(why.contains("smaller than any scanner's"), "{why}");
+}
+
+#[test]
 fn a_scan_is_no_mask_and_the_refusal_names_its_values() {
     let why = read_mask(&fixture("scaled_int16.nii"))
         .unwrap_err()

@@ -3,7 +3,7 @@
 use std::fs;
 
 use calvaria::volume::nifti::{
-    Dtype, Encoding, read_image, read_mask, read_scan, write_image, write_like, write_mask,
+    Dtype, Encoding, Origin, read_image, read_mask, read_scan, write_image, write_like, write_mask,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -59,7 +59,8 @@ fn a_scan_can_be_written_as_it_was_stored() {
     ] {
         let scan = read_scan(&fixture(name)).unwrap();
         let (_folder, path) = temporary(name);
-        write_like(&path, &scan.volume, scan.encoding, &scan.forms).unwrap();
+        let origin = Origin::of(&fixture(name), scan.forms);
+        write_like(&path, &scan.volume, scan.encoding, &origin).unwrap();
         let back = read_scan(&path).unwrap();
         assert_eq!(back.encoding, scan.encoding, "{name}");
         assert_eq!(back.volume.voxels, scan.volume.voxels, "{name}");

@@ -348,7 +348,6 @@ impl Cache {
             Err(source) => Err(failed(source).into()),
         }
     }
-
 }
 
 /// A case's name as part of a file name.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{CaseVolumes, PreprocessError};
-use crate::volume::nifti::{Encoding, Forms, Scan, read_scan};
+use crate::volume::nifti::{Encoding, Forms, Origin, Scan, read_scan};
 use crate::volume::{MaskRule, Volume};
 
 /// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
@@ -63,7 +63,7 @@ impl<'a> Inputs<'a> {
                 region,
             },
             encoding: scan.encoding,
-            forms: scan.forms,
+            origin: Origin::of(self.image, scan.forms),
             rounded: scan.rounded,
             warnings,
         })
@@ -131,8 +131,8 @@ pub struct LoadedCase {
     pub case: CaseVolumes,
     /// How the scan's file stores intensities.
     pub encoding: Encoding,
-    /// How the scan's file places its voxels.
-    pub forms: Forms,
+    /// What results take over from the scan's file.
+    pub origin: Origin,
     /// Voxels of the scan that single precision cannot keep ([`Scan::rounded`]).
     pub rounded: usize,
     /// What is doubtful about the scan.

@@ -125,8 +125,8 @@ pub enum VolumeError {
     },
     /// A file of another origin is in the way.
     #[error(
-        "{} exists, and it is not an unchanged result of calvaria. Choose another place for the result, or \
-         replace the file with --overwrite.", path.display()
+        "{} exists, and it is not an unchanged result of this scan by calvaria. Choose another place for the result, \
+         or replace the file with --overwrite.", path.display()
     )]
     Exists {
         /// The file.

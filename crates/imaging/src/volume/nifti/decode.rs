@@ -74,34 +74,76 @@ fn transposed<const N: usize>(
     Array3::from_shape_vec(header.shape, voxels).ok()
 }
 
-/// How many of the whole numbers are too large to be exact in single precision; scaled ones are rounded anyway.
-pub(super) fn rounded(header: &Header, bytes: &[u8]) -> usize {
+/// How many voxels single precision cannot keep: stored whole numbers that are not what they were, and real numbers
+/// that change by more than [`VISIBLE`] of the range of all.
+pub(super) fn rounded(header: &Header, bytes: &[u8], voxels: &Array3<f32>) -> usize {
+    let (slope, inter) = (header.slope, header.inter);
     macro_rules! of {
         ($number:ty) => {
             if header.big_endian {
-                inexact(bytes, |b| {
-                    let number = <$number>::from_be_bytes(b);
-                    number as f32 as $number != number
+                whole(bytes, (slope, inter), |b| {
+                    <$number>::from_be_bytes(b) as f64
                 })
             } else {
-                inexact(bytes, |b| {
-                    let number = <$number>::from_le_bytes(b);
-                    number as f32 as $number != number
+                whole(bytes, (slope, inter), |b| {
+                    <$number>::from_le_bytes(b) as f64
                 })
             }
         };
     }
     match header.dtype {
-        _ if (header.slope, header.inter) != (1.0, 0.0) => 0,
+        // Exact in single precision.
+        Dtype::Uint8 | Dtype::Int8 | Dtype::Uint16 | Dtype::Int16
+            if (slope, inter) == (1.0, 0.0) =>
+        {
+            0
+        }
+        Dtype::Float32 => 0,
+        Dtype::Uint8 => of!(u8),
+        Dtype::Int8 => of!(i8),
+        Dtype::Uint16 => of!(u16),
+        Dtype::Int16 => of!(i16),
         Dtype::Uint32 => of!(u32),
         Dtype::Int32 => of!(i32),
         Dtype::Uint64 => of!(u64),
         Dtype::Int64 => of!(i64),
-        _ => 0,
+        Dtype::Float64 => {
+            let number = |b: [u8; 8]| match header.big_endian {
+                true => f64::from_be_bytes(b),
+                false => f64::from_le_bytes(b),
+            };
+            let values = voxels
+                .as_slice_memory_order()
+                .unwrap_or_default()
+                .par_iter()
+                .copied();
+            let low = values.clone().reduce(|| f32::INFINITY, f32::min);
+            let high = values.reduce(|| f32::NEG_INFINITY, f32::max);
+            let least = VISIBLE * (f64::from(high) - f64::from(low));
+            let (numbers, _) = bytes.as_chunks::<8>();
+            let changed = |stored: &&[u8; 8]| {
+                let value = number(**stored) * slope + inter;
+                (f64::from(value as f32) - value).abs() > least
+            };
+            numbers.par_iter().filter(changed).count()
+        }
     }
 }
 
-fn inexact<const N: usize>(bytes: &[u8], is: impl Fn([u8; N]) -> bool + Sync) -> usize {
+/// Part of the range of intensities from which a change is worth a word.
+const VISIBLE: f64 = 1e-4;
+
+fn whole<const N: usize>(
+    bytes: &[u8],
+    (slope, inter): (f64, f64),
+    number: impl Fn([u8; N]) -> f64 + Sync,
+) -> usize {
     let (numbers, _) = bytes.as_chunks::<N>();
-    numbers.par_iter().filter(|number| is(**number)).count()
+    let changed = |stored: &&[u8; N]| {
+        let number = number(**stored);
+        let value = f64::from((number * slope + inter) as f32);
+        // Half a step up or down is another number.
+        ((value - inter) / slope - number).abs() >= 0.5
+    };
+    numbers.par_iter().filter(changed).count()
 }

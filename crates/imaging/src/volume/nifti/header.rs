@@ -17,6 +17,9 @@ pub(super) const SHORTEST: usize = 348;
 /// A header may promise at most this many voxels; larger promises are damage.
 const MOST_VOXELS: u64 = 1 << 32;
 
+/// Voxels are at least this large along each axis, in mm; smaller ones are a wrong unit or damage.
+const LEAST_VOXEL: f64 = 1e-3;
+
 /// What is needed to read the voxels and to place them.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -356,7 +359,15 @@ impl Fields {
 fn affine(path: &Path, forms: &Forms) -> Result<Affine, VolumeError> {
     let (placement, affine) = forms.placement();
     match affine.inverse() {
-        Some(_) => Ok(affine),
+        Some(_) if affine.spacing().iter().all(|size| *size >= LEAST_VOXEL) => Ok(affine),
+        Some(_) => Err(malformed(
+            path,
+            format!(
+                "its {placement} has voxels of {:?} mm, smaller than any scanner's. Correct the header's voxel sizes or \
+                 its unit",
+                affine.spacing()
+            ),
+        )),
         None => Err(malformed(
             path,
             format!(

@@ -1,6 +1,7 @@
 //! How a file is known to be a result of this program that nobody has changed: its description holds a checksum.
 //!
-//! Other programs keep a description when they change the voxels, so the name of the program alone would not do.
+//! Other programs keep a description when they change the voxels, so the name of the program alone would not do. A
+//! result of a scan also has that file's checksum: the results of two scans of one name do not replace each other.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -14,25 +15,36 @@ use super::members::Members;
 const PLACE: std::ops::Range<usize> = 148..228;
 
 /// Puts the mark into a header without description; `content` is the checksum of what follows the header.
-pub(super) fn put(header: &mut [u8], content: Hasher) {
-    let mark = mark(header, content);
+pub(super) fn put(header: &mut [u8], content: Hasher, origin: Option<u32>) {
+    let mark = mark(header, content, origin);
     header[PLACE][..mark.len()].copy_from_slice(mark.as_bytes());
 }
 
-fn mark(header: &[u8], content: Hasher) -> String {
+fn mark(header: &[u8], content: Hasher, origin: Option<u32>) -> String {
     let mut whole = Hasher::new();
     whole.update(header);
     whole.combine(&content);
     let version = env!("CARGO_PKG_VERSION");
-    format!("calvaria {version} {:08x}", whole.finalize())
+    let checksum = whole.finalize();
+    match origin {
+        Some(origin) => format!("calvaria {version} {checksum:08x} of {origin:08x}"),
+        None => format!("calvaria {version} {checksum:08x}"),
+    }
 }
 
-/// Whether the file has the mark of its content, as written by this version or another.
-pub(super) fn is_on(path: &Path) -> bool {
-    read(path).unwrap_or(false)
+/// The checksum of a file; of nothing, if it cannot be read.
+pub(super) fn checksum(path: &Path) -> u32 {
+    let mut hasher = Hasher::new();
+    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Counted(&mut hasher)));
+    read.map_or(0, |_| hasher.finalize())
 }
 
-fn read(path: &Path) -> io::Result<bool> {
+/// Whether the file has the mark of its content and origin, as written by this version or another.
+pub(super) fn is_on(path: &Path, origin: Option<u32>) -> bool {
+    read(path, origin).unwrap_or(false)
+}
+
+fn read(path: &Path, origin: Option<u32>) -> io::Result<bool> {
     let file = BufReader::with_capacity(1 << 18, File::open(path)?);
     let packed = path
         .extension()
@@ -47,14 +59,14 @@ fn read(path: &Path) -> io::Result<bool> {
     header[PLACE].fill(0);
     let mut content = Hasher::new();
     io::copy(&mut stream, &mut Counted(&mut content))?;
-    let words = |text: &str| -> Option<(String, String)> {
-        let mut words = text.trim_end_matches('\0').split(' ');
-        match (words.next()?, words.next(), words.next()?, words.next()) {
-            (program, Some(_), checksum, None) => Some((program.into(), checksum.into())),
-            _ => None,
-        }
+    let without_version = |text: &str| -> Vec<String> {
+        let words = text.trim_end_matches('\0').split(' ').enumerate();
+        words
+            .filter(|(at, _)| *at != 1)
+            .map(|(_, word)| word.to_owned())
+            .collect()
     };
-    Ok(words(&found).is_some_and(|found| Some(found) == words(&mark(&header, content))))
+    Ok(without_version(&found) == without_version(&mark(&header, content, origin)))
 }
 
 /// A checksum that can be written to.

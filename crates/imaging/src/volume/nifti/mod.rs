@@ -32,7 +32,8 @@ pub struct Scan {
     pub encoding: Encoding,
     /// How the header places them.
     pub forms: Forms,
-    /// Voxels whose whole number is too large for single precision, and which are therefore rounded.
+    /// Voxels that single precision cannot keep: their stored whole number changes, or their real number by more than
+    /// 1e-4 of the range of all.
     pub rounded: usize,
 }
 
@@ -42,7 +43,7 @@ impl Scan {
         let mut warnings = self.forms.doubts();
         if self.rounded > 0 {
             warnings.push(format!(
-                "{} voxels hold whole numbers beyond 2^24, which are rounded: voxels are kept in single precision",
+                "{} voxels hold numbers that are rounded, because voxels are kept in single precision",
                 self.rounded
             ));
         }
@@ -125,14 +126,16 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeEr
 
 /// Checks that a scan can be written to this file, before any work is done for it: that its name is one of a NIfTI
 /// file, and that nothing is lost. A file of another origin is never replaced, and neither is one that was written
-/// here and has been changed since, unless `overwrite` is set.
+/// here from another scan than `scan` or has been changed since, unless `overwrite` is set.
 ///
 /// # Errors
 ///
 /// When the name ends neither in `.nii` nor in `.nii.gz`, or there is such a file.
-pub fn check_output(path: &Path, overwrite: bool) -> Result<(), VolumeError> {
+pub fn check_output(path: &Path, scan: &Path, overwrite: bool) -> Result<(), VolumeError> {
     write::check_name(path)?;
-    if overwrite || path.symlink_metadata().is_err() || mark::is_on(path) {
+    let is_free = path.symlink_metadata().is_err();
+    let may_be_replaced = || overwrite || mark::is_on(path, Some(mark::checksum(scan)));
+    if is_free || (!path.is_dir() && may_be_replaced()) {
         return Ok(());
     }
     Err(VolumeError::Exists {
@@ -154,7 +157,8 @@ pub fn write_image(
     volume: &Volume<f32>,
     encoding: impl Into<Encoding>,
 ) -> Result<(), VolumeError> {
-    write(path, volume, &encoding.into(), &Forms::of(&volume.grid()))
+    let forms = Forms::of(&volume.grid());
+    write(path, volume, &encoding.into(), &forms, None)
 }
 
 /// Writes a mask as bytes, otherwise as [`write_image`].
@@ -164,11 +168,30 @@ pub fn write_image(
 /// As [`write_image`].
 pub fn write_mask(path: &Path, volume: &Volume<u8>) -> Result<(), VolumeError> {
     let forms = Forms::of(&volume.grid());
-    write(path, volume, &Dtype::Uint8.into(), &forms)
+    write(path, volume, &Dtype::Uint8.into(), &forms, None)
 }
 
-/// Writes a volume that was made from a scan with the forms `scan`, so that every program finds the two in the same
-/// place; otherwise as [`write_image`].
+/// What a result takes over from its scan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Origin {
+    /// How the scan's file places its voxels.
+    pub forms: Forms,
+    /// The checksum of the scan's file.
+    checksum: u32,
+}
+
+impl Origin {
+    /// Of the scan in `path`, whose forms are given.
+    pub fn of(path: &Path, forms: Forms) -> Self {
+        Self {
+            forms,
+            checksum: mark::checksum(path),
+        }
+    }
+}
+
+/// Writes a volume that was made from a scan, so that every program finds the two in the same place; otherwise as
+/// [`write_image`].
 ///
 /// # Errors
 ///
@@ -177,10 +200,10 @@ pub fn write_like<T: Copy + Default + Into<f64>>(
     path: &Path,
     volume: &Volume<T>,
     encoding: impl Into<Encoding>,
-    scan: &Forms,
+    scan: &Origin,
 ) -> Result<(), VolumeError> {
-    let forms = scan.moved_to(&volume.grid());
-    write(path, volume, &encoding.into(), &forms)
+    let forms = scan.forms.moved_to(&volume.grid());
+    write(path, volume, &encoding.into(), &forms, Some(scan.checksum))
 }
 
 fn malformed(path: &Path, why: impl Into<String>) -> VolumeError {

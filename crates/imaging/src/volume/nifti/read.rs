@@ -72,6 +72,7 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
         let why = format!("there is not enough memory for its {count} voxels");
         unsupported(&data_path, why)
     })?;
+    let rounded = rounded(&header, &data[..expected], &voxels);
     Ok(Scan {
         volume: Volume {
             voxels,
@@ -83,7 +84,7 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
             inter: header.inter,
         },
         forms: header.forms,
-        rounded: rounded(&header, &data[..expected]),
+        rounded,
     })
 }
 

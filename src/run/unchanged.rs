@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{DataChanges, FixedData, CaseDigests, RunData};
+use super::data::{CaseDigests, DataChanges, FixedData, RunData};
 use super::single::Run;
 use super::{Options, RunError};
 use crate::dataset::Case;

@@ -30,7 +30,10 @@ fn a_scan_whose_name_is_not_text_is_named_and_refused() {
         mask: "{id}_mask.nii.gz".into(),
     };
     let why = pairs.cases().unwrap_err().to_string();
-    assert!(why.contains("not UTF-8") && why.contains("Rename it"), "{why}");
+    assert!(
+        why.contains("not UTF-8") && why.contains("Rename it"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -42,6 +42,9 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
     let experiments: Vec<_> = experiments
         .collect::<Result<_, _>>()
         .map_err(CliError::input)?;
+    for doubt in Scores::doubts(&experiments) {
+        errln!("warning: {doubt}.");
+    }
     let comparisons = compare(&experiments, &metrics, args.seed).map_err(CliError::input)?;
     table(&comparisons);
     for comparison in &comparisons {

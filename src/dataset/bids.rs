@@ -366,12 +366,22 @@ fn participants(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, String>
     let Some(key) = header.iter().position(|name| *name == "participant_id") else {
         return Ok(BTreeMap::new());
     };
-    let facts = rows.filter_map(|row| {
-        let subject = without_prefix(row.get(key)?.trim()).to_owned();
+    let mut facts = BTreeMap::new();
+    for (index, row) in rows.enumerate() {
+        let Some(name) = row.get(key).map(|name| name.trim()) else {
+            continue;
+        };
         let cells = header.iter().zip(&row).enumerate();
         let known = cells.filter(|(i, (_, value))| *i != key && !["", "n/a"].contains(value));
         let columns = known.map(|(_, (name, value))| ((*name).to_owned(), (*value).to_owned()));
-        Some((subject, columns.collect()))
-    });
-    Ok(facts.collect())
+        let earlier = facts.insert(without_prefix(name).to_owned(), columns.collect());
+        if earlier.is_some() {
+            return Err(DatasetError::Table {
+                path: path.to_owned(),
+                line: index + 2,
+                why: format!("{name} has a row already. Keep one for each participant."),
+            });
+        }
+    }
+    Ok(facts)
 }

@@ -74,7 +74,8 @@ impl Walk {
     }
 }
 
-/// What a folder holds, in order of its name, without what starts with a dot and without predictions.
+/// What a folder holds, in order of its name, without what starts with a dot and without predictions. A NIfTI file
+/// whose path is not text is an error: a case's name would not tell it from others.
 pub(super) fn entries(folder: &Path) -> Result<BTreeSet<PathBuf>, FileError> {
     let visible = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
@@ -83,7 +84,17 @@ pub(super) fn entries(folder: &Path) -> Result<BTreeSet<PathBuf>, FileError> {
     let entries = folder.read_dir().map_err(unreadable(folder))?;
     let paths: io::Result<BTreeSet<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
     let paths = paths.map_err(unreadable(folder))?;
-    Ok(paths.into_iter().filter(visible).collect())
+    let found: BTreeSet<PathBuf> = paths.into_iter().filter(visible).collect();
+    let unnamed = |path: &&PathBuf| path.to_str().is_none() && nifti_stem(path).is_some();
+    match found.iter().find(unnamed) {
+        None => Ok(found),
+        Some(path) => Err(FileError {
+            action: "use",
+            path: path.clone(),
+            remedy: "Rename it, or the folder that it is in: names of cases are text in UTF-8.",
+            source: io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8"),
+        }),
+    }
 }
 
 /// Checks that a folder exists; `remedy` names what to set if not.

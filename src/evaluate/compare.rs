@@ -1,6 +1,6 @@
 //! Whether one experiment's scores are better than another's, case by case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,8 @@ pub struct Scores {
     pub name: String,
     /// Metric to value of each case.
     pub cases: BTreeMap<String, BTreeMap<String, f64>>,
+    /// The SHA-256 of the masks that each case was scored against, as far as they are known.
+    masks: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Scores {
@@ -110,7 +112,11 @@ impl Scores {
             });
         }
         let mut sums: BTreeMap<String, BTreeMap<String, (f64, f64)>> = BTreeMap::new();
+        let mut masks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for run in &runs {
+            for (case, digest) in run.mask_digests() {
+                masks.entry(case).or_default().insert(digest);
+            }
             for case in run.read_cases()? {
                 let scores = sums.entry(case.case).or_default();
                 for (name, value) in case.scores {
@@ -127,7 +133,38 @@ impl Scores {
         Ok(Self {
             name: folder.display().to_string(),
             cases: sums.into_iter().map(|(case, s)| (case, mean(s))).collect(),
+            masks,
         })
+    }
+
+    /// What is doubtful about scores of several experiments, in words: cases that were scored against different files.
+    pub fn doubts(experiments: &[Self]) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for (at, second) in experiments.iter().enumerate() {
+            let first = &experiments[0];
+            let other = |case: &&String| {
+                let masks = [first, second].map(|one| one.masks.get(*case));
+                match masks {
+                    [Some(one), Some(other)] => one != other || one.len() > 1,
+                    _ => false,
+                }
+            };
+            let cases: Vec<&str> = second
+                .cases
+                .keys()
+                .filter(other)
+                .map(String::as_str)
+                .collect();
+            if let (Some(case), true) = (cases.first(), at > 0) {
+                doubts.push(format!(
+                    "{} cases, such as {case}, were scored against different files of masks in {} and {}",
+                    cases.len(),
+                    first.name,
+                    second.name
+                ));
+            }
+        }
+        doubts
     }
 
     /// The scores in one metric, in the order of the cases.

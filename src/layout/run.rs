@@ -1,7 +1,10 @@
 //! The files of a run.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
 
 use super::tables::{CaseScores, Epoch, Table, TableError};
 use crate::files::{FileError, write_atomic};
@@ -182,6 +185,25 @@ impl RunFolder {
             }
             table.flush()
         })
+    }
+
+    /// The SHA-256 of each case's mask, as far as the run's environment.json has them.
+    pub fn mask_digests(&self) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Environment {
+            inputs: BTreeMap<String, Digests>,
+        }
+        #[derive(Deserialize)]
+        struct Digests {
+            mask: Option<String>,
+        }
+        let bytes = std::fs::read(self.environment()).unwrap_or_default();
+        let found = serde_json::from_slice::<Environment>(&bytes);
+        let inputs = found.map_or_else(|_| BTreeMap::new(), |found| found.inputs);
+        let masks = inputs
+            .into_iter()
+            .filter_map(|(case, digests)| Some((case, digests.mask?)));
+        masks.collect()
     }
 
     /// Reads the scores of the validation cases.

@@ -107,7 +107,7 @@ pub struct Predicted {
 }
 
 impl Predictor {
-    /// The best network of the run in `folder`, on one device. `warn` gets the warnings about it.
+    /// The best network of the run in `folder`, on one device. `warn` gets the warnings about both.
     ///
     /// # Errors
     ///
@@ -115,9 +115,9 @@ impl Predictor {
     pub fn open(
         folder: &Path,
         device: &DeviceChoice,
-        warn: impl FnMut(&str),
+        mut warn: impl FnMut(&str),
     ) -> Result<Self, PredictError> {
-        let device = resolve_one(device, warn)?;
+        let device = resolve_one(device, &mut warn)?;
         let resolved =
             experiment::load(&RunFolder::new(folder).config(), &[]).map_err(|source| {
                 PredictError::Config {
@@ -126,6 +126,12 @@ impl Predictor {
                 }
             })?;
         let weights = Checkpoints::of(folder).best();
+        if !RunFolder::new(folder).summary().exists() {
+            warn(&format!(
+                "{} is not finished: the best of the epochs so far is used.",
+                folder.display()
+            ));
+        }
         let mut opened = Self::new(&resolved.experiment, &weights, device)?;
         opened.usual_volumes = UsualVolumes::of(&RunFolder::new(folder));
         opened.network.measure()?;

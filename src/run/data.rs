@@ -14,7 +14,7 @@ use crate::layout::RunFolder;
 use crate::preprocess::cache::InputDigests;
 
 /// What the files of each case hold.
-pub type Inputs = BTreeMap<String, InputDigests>;
+pub type CaseDigests = BTreeMap<String, InputDigests>;
 
 /// Most cases that a message names.
 const MOST: usize = 5;
@@ -127,11 +127,11 @@ impl fmt::Display for DataChanges {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RunData {
     pub fold: Option<Fold>,
-    pub inputs: Inputs,
+    pub inputs: CaseDigests,
 }
 
 impl RunData {
-    pub fn new(fold: &Fold, inputs: &Inputs) -> Self {
+    pub fn new(fold: &Fold, inputs: &CaseDigests) -> Self {
         Self {
             fold: Some(fold.clone()),
             inputs: inputs.clone(),
@@ -142,7 +142,7 @@ impl RunData {
     pub fn recorded(run: &RunFolder) -> Option<Self> {
         #[derive(Deserialize)]
         struct Environment {
-            inputs: Inputs,
+            inputs: CaseDigests,
         }
         let read = |path: &Path| std::fs::read(path).ok();
         let fold = read(&run.split()).and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -186,7 +186,7 @@ struct FixedSource {
     data: Value,
     /// The fold of each run, by the run's name.
     folds: BTreeMap<String, Fold>,
-    inputs: Inputs,
+    inputs: CaseDigests,
 }
 
 impl FixedData {
@@ -226,7 +226,7 @@ impl FixedData {
         &self,
         data: &impl Serialize,
         (run, fold): (&str, &Fold),
-        inputs: &Inputs,
+        inputs: &CaseDigests,
     ) -> Result<(), ChangedData> {
         let Some(source) = self.source(data) else {
             return Ok(());
@@ -244,7 +244,7 @@ impl FixedData {
         &mut self,
         data: &impl Serialize,
         folds: BTreeMap<String, Fold>,
-        inputs: Inputs,
+        inputs: CaseDigests,
     ) -> Result<(), FileError> {
         if self.source(data).is_some() {
             return Ok(());
@@ -259,8 +259,8 @@ impl FixedData {
 }
 
 /// Checks that the files of cases hold what they held before.
-pub(super) fn check_now(was: &Inputs, is: &Inputs) -> Result<(), ChangedData> {
-    let data = |inputs: &Inputs| RunData {
+pub(super) fn check_now(was: &CaseDigests, is: &CaseDigests) -> Result<(), ChangedData> {
+    let data = |inputs: &CaseDigests| RunData {
         fold: None,
         inputs: inputs.clone(),
     };
@@ -322,7 +322,7 @@ mod tests {
         };
         assert_eq!(DataChanges::between(&without_fold, &is), same);
         let without_inputs = RunData {
-            inputs: Inputs::new(),
+            inputs: CaseDigests::new(),
             ..is.clone()
         };
         assert_eq!(DataChanges::between(&without_inputs, &is), same);

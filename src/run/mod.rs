@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use burn_train::Interrupter;
 
-pub use data::{ChangedData, FixedData, Inputs};
+pub use data::{CaseDigests, ChangedData, FixedData};
 pub use environment::{Environment, Session};
 pub use error::RunError;
 pub use plan::{parts, recorded_folds, variants};

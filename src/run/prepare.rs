@@ -9,7 +9,7 @@ use burn_train::Interrupter;
 use rayon::prelude::*;
 
 use super::data::check_now;
-use super::{Inputs, RunError};
+use super::{CaseDigests, RunError};
 use crate::console::{Console, duration};
 use crate::dataset::{Case, TrainingCase};
 use crate::experiment::Experiment;
@@ -51,7 +51,7 @@ impl PreparedData {
     }
 
     /// What the cases with these ids were read from.
-    pub fn inputs<'a>(&self, ids: impl Iterator<Item = &'a String>) -> Inputs {
+    pub fn inputs<'a>(&self, ids: impl Iterator<Item = &'a String>) -> CaseDigests {
         ids.filter_map(|id| Some((id.clone(), self.cases.get(id)?.inputs.clone())))
             .collect()
     }
@@ -63,7 +63,7 @@ impl PreparedData {
             let digests = self.cache.digests(&case.source.inputs());
             Some(digests.map(|digests| (id.clone(), digests)))
         };
-        let now: Result<Inputs, _> = ids.iter().filter_map(digests).collect();
+        let now: Result<CaseDigests, _> = ids.iter().filter_map(digests).collect();
         let now = now.map_err(PreprocessError::from)?;
         Ok(check_now(&self.inputs(ids.iter()), &now)?)
     }
@@ -154,7 +154,7 @@ impl<'a> Preparation<'a> {
     /// # Errors
     ///
     /// The first file that cannot be read.
-    pub fn inputs(&self, cases: &[Case]) -> Result<Inputs, RunError> {
+    pub fn inputs(&self, cases: &[Case]) -> Result<CaseDigests, RunError> {
         let all: Vec<&Case> = cases.iter().collect();
         let digests = self.of_each(&all, ["checking", "checked"], |case| {
             Ok(self.cache.digests(&case.inputs())?)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{DataChanges, FixedData, Inputs, RunData};
+use super::data::{CaseDigests, DataChanges, FixedData, RunData};
 use super::single::Run;
 use super::{Options, RunError};
 use crate::dataset::Case;
@@ -23,7 +23,7 @@ pub(super) fn check(
     experiment: &Experiment,
     runs: &[Run],
     cases: &[Case],
-    inputs: &Inputs,
+    inputs: &CaseDigests,
     options: &Options,
 ) -> Result<(), RunError> {
     let folders: Vec<RunFolder> = runs.iter().map(Run::files).collect();
@@ -62,7 +62,7 @@ pub(super) fn check_fixed(
     fixed: &FixedData,
     experiment: &Experiment,
     runs: &[Run],
-    inputs: &Inputs,
+    inputs: &CaseDigests,
 ) -> Result<(), RunError> {
     for run in runs {
         fixed.check(&experiment.data, (&run.variant, &run.fold), inputs)?;
@@ -76,7 +76,7 @@ fn sibling_data(
     run: &RunFolder,
     experiment: &Experiment,
     cases: &[Case],
-    inputs: &Inputs,
+    inputs: &CaseDigests,
 ) -> Result<Option<(RunData, RunData)>, RunError> {
     let Some(was) = RunData::recorded(run) else {
         return Ok(None);
@@ -102,7 +102,7 @@ fn sibling_data(
 pub(super) fn check_identical(
     runs: &[Run],
     cases: &[Case],
-    inputs: &Inputs,
+    inputs: &CaseDigests,
 ) -> Result<Vec<[String; 2]>, RunError> {
     let mut same: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in cases {

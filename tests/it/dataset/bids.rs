@@ -287,6 +287,13 @@ fn participants_without_the_prefix_are_found_too() {
         why.contains("case sub-01 has no value") && why.contains("participants.tsv"),
         "{why}"
     );
+    let twice = "participant_id\tsex\nsub-01\tF\n01\tM\n";
+    write(root.path(), "participants.tsv", twice);
+    let why = bids(root.path()).cases().unwrap_err().to_string();
+    assert!(
+        why.contains("participants.tsv, line 3") && why.contains("01 has a row"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -15,6 +15,27 @@ fn pairs(root: &Path, image: &str, mask: &str) -> Pairs {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_scan_whose_name_is_not_text_is_named_and_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    for name in [&b"caf\xe9.nii.gz"[..], b"caf\xe8.nii.gz"] {
+        let name = std::ffi::OsStr::from_bytes(name);
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let pairs = Pairs {
+        root: folder.path().to_owned(),
+        image: "{id}.nii.gz".into(),
+        mask: "{id}_mask.nii.gz".into(),
+    };
+    let why = pairs.cases().unwrap_err().to_string();
+    assert!(
+        why.contains("not UTF-8") && why.contains("Rename it"),
+        "{why}"
+    );
+}
+
 #[test]
 fn pairs_follow_two_patterns() {
     let root = folder(&[

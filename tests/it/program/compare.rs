@@ -155,6 +155,22 @@ fn an_experiment_is_the_mean_of_its_seeds_and_all_of_its_folds() {
 }
 
 #[test]
+fn scores_against_other_masks_of_the_same_volume_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for (run, digest) in [("a", "1"), ("b", "2"), ("c", "1")] {
+        write_run(folder.path(), run, 0..6, 0.0);
+        let inputs =
+            format!("{{\"inputs\": {{\"sub-00\": {{\"image\": \"0\", \"mask\": \"{digest}\"}}}}}}");
+        fs::write(folder.path().join(run).join("environment.json"), inputs).unwrap();
+    }
+    let other = compare(folder.path(), &["a", "b"]).success();
+    let warning = String::from_utf8_lossy(&other.get_output().stderr).into_owned();
+    assert!(warning.contains("1 cases, such as sub-00"), "{warning}");
+    let same = compare(folder.path(), &["a", "c"]).success();
+    assert!(same.get_output().stderr.is_empty());
+}
+
+#[test]
 fn what_cannot_be_paired_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), "a", 0..5, 0.0);

@@ -7,8 +7,9 @@ use crate::bench::{BenchError, BenchOptions, Timed, time};
 use crate::device::DeviceChoice;
 use crate::experiment;
 
-/// Time training steps and predictions of an experiment's network, on random voxels: whether it fits
-/// into memory, and how long it will take.
+/// Time training steps and predictions of an experiment's network, on random voxels.
+///
+/// So one knows whether it fits into memory, and how long it will take.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The experiment; its network, loss, optimizer and batch size are timed.

@@ -10,7 +10,9 @@ use crate::run::Options;
 /// Lines of a table after which the rest is only counted.
 const SHOWN: usize = 12;
 
-/// Run fixed-seed experiments again and compare their results with those stored: exit code 1 if any differs.
+/// Run fixed-seed experiments again and compare their results with those stored.
+///
+/// Exit code 1 if any differs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these of the folder's experiments.

@@ -8,8 +8,10 @@ use crate::metric::{Evaluation, METRICS};
 use crate::preprocess::GRID_TOLERANCE;
 use crate::volume::{Marked, MaskRule};
 
-/// Score a predicted mask against a true one. A mask consists of 0 and one positive value, or is empty; any other
-/// file is refused, unless `--label` or `--threshold` tells what is marked in it.
+/// Score a predicted mask against a true one.
+///
+/// A mask consists of 0 and one positive value, or is empty; any other file is refused, unless `--label` or
+/// `--threshold` tells what is marked in it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The predicted mask.

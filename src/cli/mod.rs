@@ -75,39 +75,24 @@ struct Cli {
     verbose: bool,
 }
 
+/// What each does stands at its arguments, so that `--help` shows all of it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run experiments: prepare the data, train, score and report.
     Run(run::Args),
-    /// Preprocess experiments' cases into the cache without training, or look after the cache.
     Prepare(prepare::Args),
-    /// Apply preprocessing steps to one NIfTI file.
     Preprocess(preprocess::Args),
-    /// Segment a raw scan with a trained run.
     Predict(predict::Args),
-    /// Score a predicted mask against a true one.
     Evaluate(evaluate::Args),
-    /// Compare runs or experiments case by case.
     Compare(compare::Args),
-    /// Run fixed-seed experiments again and compare their results with those stored.
     Check(check::Args),
-    /// Write the reports of finished runs again.
     Report(report::Args),
-    /// Search for better settings: many trials of one experiment.
     Sweep(sweep::Args),
-    /// Draw what augmentation makes of a case, as a contact sheet.
     Augment(augment::Args),
-    /// List what can be named in an experiment or a sweep, or an experiment's cases.
     List(list::Args),
-    /// Time training steps and predictions of an experiment's network, on random voxels.
     Bench(bench::Args),
-    /// List the devices that experiments can run on, or why they cannot.
     Devices(devices::Args),
-    /// Show or check experiment files.
     Config(config::Args),
-    /// Print the completions of a shell.
     Completions(completions::Args),
-    /// Write the manual pages.
     Man(man::Args),
 }
 

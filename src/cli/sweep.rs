@@ -19,8 +19,9 @@ use crate::sweep::{
 /// Trials of the leaderboard that are shown.
 const SHOWN: usize = 10;
 
-/// Search for better settings: many trials of one experiment, each an ordinary run. The same command resumes
-/// a sweep that was stopped or killed.
+/// Search for better settings: many trials of one experiment, each an ordinary run.
+///
+/// The same command resumes a sweep that was stopped or killed.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {

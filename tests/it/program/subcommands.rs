@@ -29,6 +29,15 @@ fn help_names_every_subcommand() {
 }
 
 #[test]
+fn help_of_predict_names_its_files() {
+    calvaria()
+        .args(["predict", "--help"])
+        .assert()
+        .success()
+        .stdout(contains("NAME_desc-calvaria_mask.nii.gz"));
+}
+
+#[test]
 fn preprocess_takes_a_step_by_name_inline_or_from_a_file() {
     let folder = toy_workplace(1);
     std::fs::write(

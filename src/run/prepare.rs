@@ -29,9 +29,33 @@ struct PreparedCase {
     source: Case,
     files: CachedCase,
     inputs: InputDigests,
+    warnings: Vec<String>,
+}
+
+impl PreparedCase {
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        warning_lines(&self.source, &self.warnings)
+    }
+}
+
+/// What is doubtful about a case, one line each.
+fn warning_lines(case: &Case, warnings: &[String]) -> impl Iterator<Item = String> {
+    let image = case.image.display();
+    warnings
+        .iter()
+        .map(move |warning| format!("warning: {image}: {warning}."))
 }
 
 impl PreparedData {
+    /// What is doubtful about the cases with these ids, one line each.
+    pub(super) fn warnings<'a>(
+        &'a self,
+        ids: impl Iterator<Item = &'a String>,
+    ) -> impl Iterator<Item = String> {
+        let cases = ids.filter_map(|id| self.cases.get(id));
+        cases.flat_map(PreparedCase::warnings)
+    }
+
     /// The prepared files of the cases with these ids, in this order.
     pub fn select(&self, ids: &[String]) -> Vec<TrainingCase> {
         ids.iter()
@@ -140,6 +164,7 @@ impl<'a> Preparation<'a> {
                 source,
                 files: prepared.files,
                 inputs: prepared.inputs,
+                warnings: prepared.warnings,
             };
             (case.source.id.clone(), case)
         });
@@ -221,9 +246,8 @@ impl<'a> Preparation<'a> {
     /// What is doubtful about the scans, how many were made now, and how long the steps took.
     fn say(&self, cases: &[&Case], pipeline: &Pipeline, prepared: &[CachedResult], time: Duration) {
         for (case, prepared) in cases.iter().zip(prepared) {
-            for warning in &prepared.warnings {
-                let image = case.image.display();
-                self.console.say(&format!("warning: {image}: {warning}."));
+            for line in warning_lines(case, &prepared.warnings) {
+                self.console.say(&line);
             }
         }
         let made: Vec<_> = prepared

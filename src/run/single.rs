@@ -189,6 +189,10 @@ impl Run {
         environment.write(&environment_file)?;
         console.log_to(&self.files().log())?;
         console.detail(|| environment.line());
+        // The console has them from the preparation.
+        for line in data.warnings(self.fold.train.iter().chain(&self.fold.validation)) {
+            console.log(&line);
+        }
         let done = self.train_and_score(data, options, devices);
         // A session that failed is recorded as well, unless that cannot be written either.
         let noted = environment.write(&environment_file);

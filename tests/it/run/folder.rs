@@ -475,6 +475,21 @@ fn pages_of_another_origin_and_experiments_of_one_name_are_refused_before_the_wo
 }
 
 #[test]
+fn what_is_doubtful_about_a_case_stands_in_the_log_of_its_run() {
+    let folder = toy_workplace(4);
+    // The ball reaches from -16 to 16 mm; a grid of 28 mm cuts its ends off.
+    let cut = "preprocess=[{crop_pad: {shape: [16, 16, 5]}}, {zscore: {over: whole}}]";
+    run(folder.path(), &["--set", cut, "--set", "train.epochs=1"])
+        .success()
+        .stderr(contains("of the mask lies outside the grid"));
+    let log = fs::read_to_string(folder.path().join("results/toy/seed-7/log.txt")).unwrap();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("of the mask lies outside the grid"));
+    assert_eq!(lines.count(), 4, "{log}");
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_names_the_cases() {
     let folder = toy_workplace(4);
     run(

@@ -122,7 +122,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads a text file; a byte-order mark, which some editors write first, is no part of the text.
+/// Reads a text file. Some editors begin a file with a byte-order mark: it is left out.
 ///
 /// # Errors
 ///

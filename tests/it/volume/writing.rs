@@ -68,6 +68,21 @@ fn a_scan_can_be_written_as_it_was_stored() {
 }
 
 #[test]
+fn a_pair_is_another_scan_when_its_voxels_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let [header, voxels] = ["pair.hdr", "pair.img"].map(|name| folder.path().join(name));
+    fs::copy(fixture("pair.hdr"), &header).unwrap();
+    fs::copy(fixture("pair.img"), &voxels).unwrap();
+    let forms = read_scan(&header).unwrap().forms;
+    let before = Origin::of(&header, forms);
+    assert_eq!(Origin::of(&voxels, forms), before);
+    let mut bytes = fs::read(&voxels).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&voxels, bytes).unwrap();
+    assert_ne!(Origin::of(&header, forms), before);
+}
+
+#[test]
 fn a_scaling_that_single_precision_cannot_say_is_left_out() {
     let (_folder, path) = temporary("image.nii");
     let encoding = Encoding {

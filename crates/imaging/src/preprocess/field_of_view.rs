@@ -68,7 +68,7 @@ impl Content {
         let to_grid = to_grid.mul(&self.grid.affine);
         let outside = |voxel: &&[u32; 3]| {
             let at = to_grid.apply(voxel.map(f64::from));
-            // Half a voxel of rounding and of interpolation is no loss.
+            // Outside by less than half a voxel is no loss: a voxel is as large as that.
             (0..3).any(|a| !(-1.0..=grid.shape[a] as f64).contains(&at[a]))
         };
         self.voxels.iter().filter(outside).count() as f64 / self.voxels.len() as f64

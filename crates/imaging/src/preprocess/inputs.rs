@@ -75,12 +75,7 @@ impl<'a> Inputs<'a> {
         scan: &Scan,
         warnings: &mut Vec<String>,
     ) -> Result<Volume<u8>, PreprocessError> {
-        let read = read_scan(path)?;
-        let noted = check_pair(
-            (self.image, &scan.forms),
-            (path, &read.forms),
-            self.grid_tolerance,
-        )?;
+        let (read, noted) = self.read_beside(path, scan)?;
         let mut mask = read.into_mask(path, self.mask_rule)?;
         place(&mut mask, scan, path, noted, warnings);
         Ok(mask)
@@ -92,12 +87,7 @@ impl<'a> Inputs<'a> {
         scan: &Scan,
         warnings: &mut Vec<String>,
     ) -> Result<Volume<f32>, PreprocessError> {
-        let read = read_scan(path)?;
-        let noted = check_pair(
-            (self.image, &scan.forms),
-            (path, &read.forms),
-            self.grid_tolerance,
-        )?;
+        let (read, noted) = self.read_beside(path, scan)?;
         let mut region = read.into_image(path)?;
         place(&mut region, scan, path, noted, warnings);
         check_region_marks(path, &region)?;
@@ -107,6 +97,18 @@ impl<'a> Inputs<'a> {
             });
         }
         Ok(region)
+    }
+
+    /// A file that must lie on the scan's grid, and what is noted about its place.
+    fn read_beside(
+        &self,
+        path: &Path,
+        scan: &Scan,
+    ) -> Result<(Scan, Option<String>), PreprocessError> {
+        let read = read_scan(path)?;
+        let scan = (self.image, &scan.forms);
+        let noted = check_pair(scan, (path, &read.forms), self.grid_tolerance)?;
+        Ok((read, noted))
     }
 }
 

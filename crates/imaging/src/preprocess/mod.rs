@@ -132,8 +132,8 @@ pub struct Applied {
     pub times: Vec<StepTime>,
     /// What is doubtful about it, in words.
     pub warnings: Vec<String>,
-    /// Whether most of the mask (of the foreground, where there is no mask) is not on the grid at the end; the last
-    /// warning then has the details.
+    /// Whether the grid at the end holds less than half of the mask, or of the foreground of a scan without a mask. The
+    /// last warning then has the details.
     pub is_cut_off: bool,
 }
 
@@ -181,7 +181,7 @@ impl Pipeline {
     /// # Errors
     ///
     /// When the scan has voxels that are infinite or not a number, a step cannot do its work on it or leaves
-    /// such voxels, or most of the mask (of the foreground, where there is no mask) is not on the grid at the end.
+    /// such voxels, or the grid at the end holds less than half of the mask (or of the foreground of a scan without one).
     pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let applied = self.apply_in_full(case)?.useful()?;
         Ok(applied.case)

@@ -10,6 +10,7 @@ use std::path::Path;
 use crc32fast::Hasher;
 
 use super::members::Members;
+use super::read::files;
 
 /// Where the description stands in NIfTI-1's header.
 const PLACE: std::ops::Range<usize> = 148..228;
@@ -32,11 +33,13 @@ fn mark(header: &[u8], content: Hasher, origin: Option<u32>) -> String {
     }
 }
 
-/// The checksum of a file; of nothing, if it cannot be read.
-pub(super) fn checksum(path: &Path) -> u32 {
+/// The checksum of a scan's file, or of both files of a pair. What cannot be read counts nothing.
+pub(super) fn checksum(scan: &Path) -> u32 {
     let mut hasher = Hasher::new();
-    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut Counted(&mut hasher)));
-    read.map_or(0, |_| hasher.finalize())
+    for mut file in files(scan).iter().flat_map(File::open) {
+        let _ = io::copy(&mut file, &mut Counted(&mut hasher));
+    }
+    hasher.finalize()
 }
 
 /// Whether the file has the mark of its content and origin, as written by this version or another.

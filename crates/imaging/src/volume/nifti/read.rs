@@ -88,6 +88,18 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
     })
 }
 
+/// The files that a scan is stored in: one, or the header and the voxels of a pair.
+pub(super) fn files(path: &Path) -> Vec<PathBuf> {
+    let stem = pair_stem(path, ".hdr").or_else(|| pair_stem(path, ".img"));
+    match stem {
+        None => vec![path.to_owned()],
+        Some(stem) => [".hdr", ".img"]
+            .iter()
+            .filter_map(|extension| partner(path, &stem, extension).ok())
+            .collect(),
+    }
+}
+
 /// A file name without `.hdr` or `.img` (`extension`) and a `.gz` that may follow.
 fn pair_stem(path: &Path, extension: &str) -> Option<String> {
     let name = path.file_name()?.to_str()?;

@@ -2,17 +2,18 @@
 
 pub mod compare;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use thiserror::Error;
 
 use crate::dataset::Case;
 use crate::layout::CaseScores;
-use crate::metric::{self, Evaluation};
+use crate::metric::{Evaluation, by_structure};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
 use crate::volume::nifti::read_scan;
-use crate::volume::{Marked, MaskRule, Volume, VolumeError};
+use crate::volume::{Marked, MaskRule, Structures, Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -56,8 +57,8 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     voxels as f64 * mask.voxel_volume_ml()
 }
 
-/// Segments the prepared image of a case and scores its mask, which is returned as well, on the case's own
-/// grid.
+/// Segments the prepared image of a case and scores each of `structures` in the class map, which is returned as well,
+/// on the case's own grid.
 ///
 /// # Errors
 ///
@@ -66,21 +67,26 @@ pub fn evaluate_case(
     predictor: &Predictor,
     case: &Case,
     prepared: &Volume<f32>,
+    structures: &Structures,
     settings: &Evaluation,
 ) -> Result<(CaseScores, Volume<u8>), EvaluateError> {
     let (image, truth) = read_native(case)?;
     let native = image.grid();
     drop(image);
     let predicted = predictor.predict_prepared(prepared, &native)?;
-    let probability = Some(&predicted.probability);
-    let scores = CaseScores::new(
-        &case.id,
-        metric::all(&predicted.mask, &truth, probability, settings),
+    let probability = |_| Cow::Borrowed(&predicted.probability);
+    let scores = by_structure(
+        &predicted.mask,
+        &truth,
+        structures,
+        Some(&probability),
+        settings,
     );
+    let scores = CaseScores::of_structures(&case.id, structures, scores);
     Ok((scores, predicted.mask))
 }
 
-/// A case's raw scan and its true mask.
+/// A case's raw scan, the first of several images, and its true class map.
 ///
 /// # Errors
 ///
@@ -97,18 +103,19 @@ pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateErr
     Ok((raw.case.image, truth))
 }
 
-/// A scan with its true and its predicted mask.
+/// A scan with its true and its predicted class map.
 #[derive(Clone, Debug)]
 pub struct Segmented {
-    /// The raw scan.
+    /// The raw scan, the first of several images.
     pub image: Volume<f32>,
-    /// The true mask.
+    /// The true class map.
     pub truth: Volume<u8>,
-    /// The predicted mask.
+    /// The predicted class map.
     pub prediction: Volume<u8>,
 }
 
-/// Scores one mask file against another, each read by its rule, and returns what is doubtful about the two as well.
+/// Scores one file of a mask or of labels against another, each read by its rule, and returns what is doubtful about
+/// the two as well. Where the truth's rule names structures, each of them is scored.
 /// They may lie up to `tolerance` voxels apart ([`Forms::fits`](crate::volume::nifti::Forms::fits)); the true mask's
 /// voxels count.
 ///
@@ -151,6 +158,13 @@ pub fn evaluate_files(
             labels: labels.clone(),
         });
     }
-    let scores = metric::all(&predicted, &true_mask, None, settings);
-    Ok((CaseScores::new(name, scores), warnings))
+    let structures = match &truth_rule.marked {
+        Marked::Structures(structures) => structures,
+        _ => &Structures::Mask,
+    };
+    let scores = by_structure(&predicted, &true_mask, structures, None, settings);
+    Ok((
+        CaseScores::of_structures(name, structures, scores),
+        warnings,
+    ))
 }

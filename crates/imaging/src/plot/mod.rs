@@ -33,7 +33,7 @@ pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
 pub use curve::{CurvePlot, Mark, Series};
 pub use dimension::Dimension;
 pub use overlay::Overlay;
-pub use palette::structure_colour;
+pub use palette::{STRUCTURE_COLOURS, structure_colour};
 pub use parallel::ParallelPlot;
 pub use signature::is_own_picture;
 pub use slice::SlicePlot;

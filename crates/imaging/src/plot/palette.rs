@@ -2,6 +2,9 @@
 
 use super::drawing::Colour;
 
+/// How many structures have colours of their own.
+pub const STRUCTURE_COLOURS: usize = 20;
+
 /// Okabe and Ito's eight, with white for their black, which is not seen on a scan; then twelve that keep away from
 /// those before them for readers with full colour vision, protanopia and deuteranopia alike. Each of the twelve is the
 /// colour of a lattice (steps of 15) whose smallest distance in CIELAB to all before it, over the three ways of seeing,
@@ -9,7 +12,7 @@ use super::drawing::Colour;
 ///
 /// References: Okabe and Ito, Color Universal Design, 2008; Machado, Oliveira and Fernandes, A physiologically-based
 /// model for simulation of color vision deficiency, IEEE TVCG, 2009.
-const COLOURS: [Colour; 20] = [
+const COLOURS: [Colour; STRUCTURE_COLOURS] = [
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),
@@ -32,8 +35,8 @@ const COLOURS: [Colour; 20] = [
     (255, 105, 75),
 ];
 
-/// The colour of a structure, as red, green and blue: the same in every picture of a run. After twenty structures the
-/// colours start over.
+/// The colour of a structure, as red, green and blue: the same in every picture of a run. After
+/// [`STRUCTURE_COLOURS`] structures the colours start over.
 pub fn structure_colour(structure: usize) -> (u8, u8, u8) {
     COLOURS[structure % COLOURS.len()]
 }

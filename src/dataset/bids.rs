@@ -8,7 +8,7 @@ use super::files_below::{check_folder, check_there, entries, files_below, nifti_
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{FileError, read_text};
 use crate::layout::is_results;
-use crate::preprocess::GRID_TOLERANCE;
+use crate::preprocess::{GRID_TOLERANCE, ImageFile};
 use crate::settings::Fault;
 use crate::volume::MaskRule;
 
@@ -102,7 +102,7 @@ impl CaseSource for Bids {
             if let Some(first) = cases.get(&id) {
                 return Err(DatasetError::DuplicateId {
                     id,
-                    first: first.image.clone(),
+                    first: first.image().to_owned(),
                     second: image.path.to_owned(),
                     remedy: "Remove one of them, or rename it: a case is known by its scan's file name",
                 });
@@ -117,7 +117,8 @@ impl CaseSource for Bids {
                 id: id.clone(),
                 columns: columns.cloned().unwrap_or_default(),
                 subject,
-                image: image.path.to_owned(),
+                images: vec![ImageFile::only(image.path)],
+                onto: None,
                 mask: mask.path.to_owned(),
                 mask_rule: MaskRule::STRICT,
                 grid_tolerance: GRID_TOLERANCE,

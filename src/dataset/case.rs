@@ -1,31 +1,45 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::files::FileError;
+use crate::preprocess::ImageFile;
 use crate::volume::MaskRule;
 
-/// A scan with its mask.
+/// A scan, of one image or several, with its mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// The case's name, unique among all cases.
     pub id: String,
     /// Whose head it is: cases of one subject never stand on both sides of a split.
     pub subject: String,
-    /// The raw scan.
-    pub image: PathBuf,
+    /// The raw scan's images, at least one, in the order in which the network takes them.
+    pub images: Vec<ImageFile>,
+    /// The image whose grid all take; `None` if they lie on one grid as they are.
+    pub onto: Option<String>,
     /// The mask of the same grid.
     pub mask: PathBuf,
     /// Which voxels of the mask's file are marked.
     pub mask_rule: MaskRule,
-    /// How far mask and region may lie from the scan, in voxels.
+    /// How far images, mask and region may lie from the grid of all, in voxels.
     pub grid_tolerance: f64,
     /// A mask or weights on the same grid, known before the prediction, where intensity steps may
     /// look.
     pub region: Option<PathBuf>,
     /// Further facts about the case by name, to group or stratify by.
     pub columns: BTreeMap<String, String>,
+}
+
+impl Case {
+    /// The file of the first image, by which messages call the case.
+    ///
+    /// # Panics
+    ///
+    /// If there is no image.
+    pub fn image(&self) -> &Path {
+        &self.images[0].path
+    }
 }
 
 /// Cases cannot be found. Every message names the folder or file and the remedy.

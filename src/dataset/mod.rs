@@ -8,6 +8,7 @@ mod loader;
 mod patch;
 mod split;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::preprocess::Inputs;
@@ -79,7 +80,8 @@ impl Case {
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs {
             id: &self.id,
-            image: &self.image,
+            images: Cow::Borrowed(&self.images),
+            onto: self.onto.as_deref(),
             mask: Some(&self.mask),
             mask_rule: &self.mask_rule,
             grid_tolerance: self.grid_tolerance,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, files_below, nifti_stem};
 use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::preprocess::GRID_TOLERANCE;
+use crate::preprocess::{GRID_TOLERANCE, ImageFile};
 use crate::settings::Fault;
 use crate::volume::MaskRule;
 
@@ -44,15 +44,15 @@ impl CaseSource for Nfbs {
         for scans in folders.values() {
             for (image, mask) in scans.pairs()? {
                 let case = image.case(mask);
-                check_there(&case.image)?;
+                check_there(case.image())?;
                 check_there(&case.mask)?;
                 match cases.entry(case.id.clone()) {
                     Entry::Vacant(place) => place.insert(case),
                     Entry::Occupied(place) => {
                         return Err(DatasetError::DuplicateId {
-                            id: case.id,
-                            first: place.get().image.clone(),
-                            second: case.image,
+                            id: case.id.clone(),
+                            first: place.get().image().to_owned(),
+                            second: case.image().to_owned(),
                             remedy: "Rename one of them: a case is known by its scan's file name",
                         });
                     }
@@ -133,7 +133,8 @@ impl<'a> NiftiFile<'a> {
         Case {
             id: id.to_owned(),
             subject: subject.to_owned(),
-            image: self.path.to_owned(),
+            images: vec![ImageFile::only(self.path)],
+            onto: None,
             mask: mask.path.to_owned(),
             mask_rule: MaskRule::STRICT,
             grid_tolerance: GRID_TOLERANCE,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::files_below::{check_there, paths_below};
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::layout::is_prediction;
-use crate::preprocess::GRID_TOLERANCE;
+use crate::preprocess::{GRID_TOLERANCE, ImageFile};
 use crate::settings::{Fault, nearest};
 use crate::volume::MaskRule;
 
@@ -59,9 +59,9 @@ impl CaseSource for Pairs {
             let case = self.case(image, &masks_of(image))?;
             if let Some(first) = cases.get(&case.id) {
                 return Err(DatasetError::DuplicateId {
-                    id: case.id,
-                    first: first.image.clone(),
-                    second: case.image,
+                    id: case.id.clone(),
+                    first: first.image().to_owned(),
+                    second: case.image().to_owned(),
                     remedy: "Rename one of them, or make `image` match only one: `{id}`, or `{subject}` and `{session}`, must distinguish all scans",
                 });
             }
@@ -168,7 +168,8 @@ impl Pairs {
         Ok(Case {
             id: image.id.clone(),
             subject: image.subject().to_owned(),
-            image: image.path.to_owned(),
+            images: vec![ImageFile::only(image.path)],
+            onto: None,
             mask: mask.to_owned(),
             mask_rule: MaskRule::STRICT,
             grid_tolerance: GRID_TOLERANCE,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::files_below::check_there;
 use super::{Case, CaseSource, DatasetError, empty_path};
 use crate::files::{expand_home, read_text};
-use crate::preprocess::GRID_TOLERANCE;
+use crate::preprocess::{GRID_TOLERANCE, ImageFile};
 use crate::settings::Fault;
 use crate::volume::MaskRule;
 
@@ -124,7 +124,8 @@ impl Table {
         Ok(Case {
             id: id.to_owned(),
             subject: cell("subject").unwrap_or(id).to_owned(),
-            image,
+            images: vec![ImageFile::only(image)],
+            onto: None,
             mask,
             mask_rule: MaskRule::STRICT,
             grid_tolerance: GRID_TOLERANCE,

@@ -90,11 +90,11 @@ pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateErr
         region: None,
         ..case.inputs()
     };
-    let raw = inputs.read().map_err(PredictError::from)?;
+    let mut raw = inputs.read().map_err(PredictError::from)?;
     let Some(truth) = raw.case.mask else {
         unreachable!("a case's inputs always name its mask");
     };
-    Ok((raw.case.image, truth))
+    Ok((raw.case.images.swap_remove(0), truth))
 }
 
 /// A scan with its true and its predicted mask.

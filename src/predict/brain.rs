@@ -18,7 +18,7 @@ impl Predictor {
         scan: LoadedCase,
         files: &PredictionFiles,
     ) -> Result<Predicted, PredictError> {
-        let mut image = scan.case.image.clone();
+        let mut image = scan.case.first().clone();
         let mut predicted = self.predict(scan.case)?;
         cut_out(&mut image, &predicted.mask);
         let encoding = match scan.encoding.stored(0.0) {

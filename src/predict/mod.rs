@@ -72,6 +72,7 @@ fn of_a_run(error: &PreprocessError) -> String {
             first,
             value,
             count,
+            ..
         } => format!(
             "voxel {first:?} is {value}, which is not an intensity ({count} such voxels in all). Repair the scan, for \
              example with `calvaria preprocess nan_to_zero SCAN REPAIRED.nii.gz`, which takes them as 0."
@@ -162,10 +163,10 @@ impl Predictor {
     ///
     /// When the scan cannot be preprocessed, such as one that is constant, or the device fails.
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
-        let native = scan.image.grid();
+        let native = scan.grid();
         let scan = CaseVolumes { mask: None, ..scan };
         let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?.useful()?;
-        let mut predicted = self.predict_prepared(&case.image, &native)?;
+        let mut predicted = self.predict_prepared(case.first(), &native)?;
         predicted.warnings.splice(0..0, warnings);
         Ok(predicted)
     }

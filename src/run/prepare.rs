@@ -40,7 +40,7 @@ impl PreparedCase {
 
 /// What is doubtful about a case, one line each.
 fn warning_lines(case: &Case, warnings: &[String]) -> impl Iterator<Item = String> {
-    let image = case.image.display();
+    let image = case.image().display();
     warnings
         .iter()
         .map(move |warning| format!("warning: {image}: {warning}."))

@@ -256,7 +256,7 @@ fn linked_folders_of_pairs_are_found_where_the_pattern_says() {
     let found = pairs(root.path(), "images/{id}.nii", "labels/{id}.nii");
     let cases = found.cases().unwrap();
     assert_eq!(cases.len(), 1);
-    assert!(cases[0].image.ends_with("images/a.nii"));
+    assert!(cases[0].image().ends_with("images/a.nii"));
 
     symlink("gone", root.path().join("labels/b.nii")).unwrap();
     write(root.path(), "archive/im/b.nii", "");

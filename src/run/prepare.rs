@@ -288,7 +288,8 @@ pub fn prepare_case(
     id: Option<&str>,
     preparation: &mut Preparation,
 ) -> Result<TrainingCase, RunError> {
-    let cases = experiment.data.cases()?;
+    let experiment = &experiment.described()?;
+    let cases = experiment.cases()?;
     let folds = experiment.split.folds(&cases, experiment.seed)?;
     let first = folds.into_iter().next();
     let training = first.map(|fold| fold.train).unwrap_or_default();

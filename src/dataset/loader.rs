@@ -286,14 +286,15 @@ impl TrainingCase {
     ///
     /// When its files cannot be read.
     fn load(&self) -> Result<Sample, PreprocessError> {
-        let prepared = self.files.load()?;
+        let mut prepared = self.files.load()?;
+        let image = prepared.images.swap_remove(0);
         // Every case of a dataset has a mask; only scans to predict have none.
         let mask = prepared.mask.ok_or_else(|| PreprocessError::NoMask {
-            image: self.files.image.clone(),
+            image: self.files.images[0].clone(),
         })?;
         Ok(Sample {
-            affine: prepared.image.affine,
-            image: prepared.image.voxels,
+            affine: image.affine,
+            image: image.voxels,
             mask: mask.voxels,
         })
     }
@@ -408,7 +409,7 @@ impl<B: Backend> DataLoaderIterator<Batch<B>> for Batches<'_, B> {
 mod tests {
     use super::*;
     use crate::preprocess::cache::Cache;
-    use crate::preprocess::{Inputs, Pipeline};
+    use crate::preprocess::{ImageFile, Inputs, Pipeline};
 
     use crate::volume::nifti::{Dtype, write_image, write_mask};
     use crate::volume::{Affine, MaskRule, Volume};
@@ -429,7 +430,8 @@ mod tests {
                 let inputs = Inputs {
                     grid_tolerance: crate::preprocess::GRID_TOLERANCE,
                     id: &id,
-                    image: &image,
+                    images: vec![ImageFile::only(&image)].into(),
+                    onto: None,
                     mask: Some(&mask),
                     mask_rule: &MaskRule::ANY_PART,
                     region: None,
@@ -534,7 +536,7 @@ mod tests {
     fn a_case_that_vanishes_ends_the_epoch_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let cases = cases(folder.path(), 1);
-        std::fs::remove_file(&cases[0].files.image).unwrap();
+        std::fs::remove_file(&cases[0].files.images[0]).unwrap();
         let failure = Failure::default();
         let loader = BatchLoader::<Flex>::new(
             cases,

@@ -2,7 +2,6 @@
 
 pub mod compare;
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use thiserror::Error;
@@ -57,8 +56,8 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     voxels as f64 * mask.voxel_volume_ml()
 }
 
-/// Segments the prepared image of a case and scores each of `structures` in the class map, which is returned as well,
-/// on the case's own grid.
+/// Segments the prepared images of a case and scores each structure in the class map, which is returned as well, on the
+/// case's own grid.
 ///
 /// # Errors
 ///
@@ -66,15 +65,15 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
 pub fn evaluate_case(
     predictor: &Predictor,
     case: &Case,
-    prepared: &Volume<f32>,
-    structures: &Structures,
+    prepared: &[Volume<f32>],
     settings: &Evaluation,
 ) -> Result<(CaseScores, Volume<u8>), EvaluateError> {
     let (image, truth) = read_native(case)?;
     let native = image.grid();
     drop(image);
     let predicted = predictor.predict_prepared(prepared, &native)?;
-    let probability = |_| Cow::Borrowed(&predicted.probability);
+    let structures = predictor.structures();
+    let probability = |structure| predicted.probabilities.of(structure);
     let scores = by_structure(
         &predicted.mask,
         &truth,
@@ -96,11 +95,11 @@ pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateErr
         region: None,
         ..case.inputs()
     };
-    let raw = inputs.read().map_err(PredictError::from)?;
+    let mut raw = inputs.read().map_err(PredictError::from)?;
     let Some(truth) = raw.case.mask else {
         unreachable!("a case's inputs always name its mask");
     };
-    Ok((raw.case.image, truth))
+    Ok((raw.case.images.swap_remove(0), truth))
 }
 
 /// A scan with its true and its predicted class map.

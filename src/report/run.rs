@@ -47,16 +47,16 @@ pub fn draw_run(
     loss_curves(&history).save(&plots, "loss")?;
     let rate = series("learning rate", &history, |epoch| epoch.learning_rate);
     learning_rates(vec![rate]).save(&plots, "learning_rate")?;
-    let structures = &Structures::Mask;
+    let structures = experiment.structures();
     let values = cases.iter().map(|case| (case.case.clone(), case.iou()));
     strip(values.collect(), !structures.is_mask()).save(&plots, "cases")?;
     if !structures.is_mask() {
         structure_strips(Cases::read(&run)?.dice_by_structure()).save(&plots, "structures")?;
     }
-    let images = vec!["image".to_owned()];
+    let images = experiment.image_names();
     let image = (images.len() > 1).then(|| images[0].as_str());
     for highlight in highlights {
-        let overlay = overlay(highlight, structures, image);
+        let overlay = overlay(highlight, &structures, image);
         overlay.save(&plots, &format!("overlay_{}", highlight.label))?;
     }
     Ok(())

@@ -40,7 +40,7 @@ impl PreparedCase {
 
 /// What is doubtful about a case, one line each.
 fn warning_lines(case: &Case, warnings: &[String]) -> impl Iterator<Item = String> {
-    let image = case.image.display();
+    let image = case.image().display();
     warnings
         .iter()
         .map(move |warning| format!("warning: {image}: {warning}."))
@@ -288,7 +288,8 @@ pub fn prepare_case(
     id: Option<&str>,
     preparation: &mut Preparation,
 ) -> Result<TrainingCase, RunError> {
-    let cases = experiment.data.cases()?;
+    let experiment = &experiment.described()?;
+    let cases = experiment.cases()?;
     let folds = experiment.split.folds(&cases, experiment.seed)?;
     let first = folds.into_iter().next();
     let training = first.map(|fold| fold.train).unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::metric::Evaluation;
 use crate::predict::Predictor;
 use crate::preprocess::cache::CachedCase;
 use crate::report::Highlight;
-use crate::volume::{Affine, Structures, Volume};
+use crate::volume::{Affine, Volume};
 
 pub(super) struct Scored {
     pub scores: Vec<CaseScores>,
@@ -18,17 +18,16 @@ pub(super) struct Scored {
     pub highlights: Vec<Highlight>,
 }
 
-/// Scores `structures` in `cases` by what a predictor makes of their prepared files.
+/// Scores `cases` by what a predictor makes of their prepared files.
 pub(super) fn score(
     predictor: &Predictor,
     cases: &[(&Case, &CachedCase)],
-    structures: &Structures,
     settings: &Evaluation,
 ) -> Result<Scored, RunError> {
     let (mut scores, mut masks) = (Vec::new(), Vec::new());
     for (case, files) in cases {
-        let prepared = files.load_image().map_err(EvaluateError::from)?;
-        let (scored, mask) = evaluate_case(predictor, case, &prepared, structures, settings)?;
+        let prepared = files.load_images().map_err(EvaluateError::from)?;
+        let (scored, mask) = evaluate_case(predictor, case, &prepared, settings)?;
         scores.push(scored);
         masks.push(PackedMask::of(&mask));
     }

@@ -228,12 +228,7 @@ impl Run {
         let predictor = Predictor::new(&self.experiment, &best, devices[0])?;
         let cases = data.cases(&self.fold.validation);
         data.check_unchanged(&self.fold.validation)?;
-        let scored = score(
-            &predictor,
-            &cases,
-            &crate::volume::Structures::Mask,
-            &self.experiment.evaluate,
-        )?;
+        let scored = score(&predictor, &cases, &self.experiment.evaluate)?;
         console.say(&format!(
             "Scored {} validation cases on their own grids.",
             scored.scores.len()

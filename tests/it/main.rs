@@ -16,6 +16,7 @@ mod dataset {
     mod nfbs;
     mod pairs;
     mod results;
+    mod several;
     mod table;
 }
 mod jobs {

@@ -1,6 +1,9 @@
 //! Scores of predicted masks against true ones.
 
 pub mod compare;
+mod labels;
+
+pub use labels::labels_that_occur;
 
 use std::path::Path;
 
@@ -47,6 +50,28 @@ pub enum EvaluateError {
         truth: String,
         /// The labels.
         labels: Vec<f64>,
+    },
+    /// No structure that is declared occurs in either file.
+    #[error(
+        "neither {prediction} nor {truth} has a voxel of {structures}. Name labels that occur."
+    )]
+    NoStructure {
+        /// The prediction.
+        prediction: String,
+        /// The truth.
+        truth: String,
+        /// What was declared.
+        structures: String,
+    },
+    /// The labels that occur cannot be the structures.
+    #[error("the labels of {prediction} and {truth} cannot be scored one by one: {why}.")]
+    Labels {
+        /// The prediction.
+        prediction: String,
+        /// The truth.
+        truth: String,
+        /// Why not.
+        why: String,
     },
 }
 
@@ -139,11 +164,11 @@ pub fn evaluate_files(
     })?;
     let doubts = true_mask.warnings().into_iter();
     let doubts = doubts.map(|doubt| format!("{}: {doubt}", truth.display()));
-    let warnings = noted
+    let mut warnings: Vec<String> = noted
         .map(|noted| format!("{name}: {noted}"))
         .into_iter()
-        .chain(doubts);
-    let warnings = warnings.collect();
+        .chain(doubts)
+        .collect();
     let predicted = predicted.into_mask(prediction, prediction_rule)?;
     let true_mask = true_mask.into_mask(truth, truth_rule)?;
     let is_empty = |mask: &Volume<u8>| mask.voxels.iter().all(|voxel| *voxel == 0);
@@ -161,6 +186,22 @@ pub fn evaluate_files(
         Marked::Structures(structures) => structures,
         _ => &Structures::Mask,
     };
+    if !structures.is_mask() {
+        let nowhere = labels::nowhere(structures, [&predicted, &true_mask]);
+        if nowhere.len() == structures.count() {
+            return Err(EvaluateError::NoStructure {
+                prediction: name,
+                truth: truth.display().to_string(),
+                structures: structures.describe(),
+            });
+        }
+        if !nowhere.is_empty() {
+            warnings.push(format!(
+                "neither file has a voxel of {}: there both agree, and have the best scores",
+                nowhere.join(", ")
+            ));
+        }
+    }
     let scores = by_structure(&predicted, &true_mask, structures, None, settings);
     Ok((
         CaseScores::of_structures(name, structures, scores),

@@ -30,6 +30,7 @@ mod losses {
 mod metrics {
     mod distance;
     mod scores;
+    mod structures;
 }
 mod models {
     mod monai;
@@ -52,11 +53,13 @@ mod program {
     mod devices;
     mod errors;
     mod predict;
+    mod structures;
     mod subcommands;
 }
 mod report {
     mod pages;
     mod plots;
+    mod structures;
 }
 mod run {
     mod data;

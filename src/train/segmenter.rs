@@ -1,5 +1,7 @@
 //! A network with its loss: what burn-train trains.
 
+use std::sync::Arc;
+
 use burn::module::{DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
@@ -12,8 +14,10 @@ use super::objective::{Objective, OwnLoss};
 use crate::dataset::Batch;
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, Precision, TrainingBackend, with_checkpointing};
+use crate::loss::Target;
 use crate::model::Network;
 use crate::track::Preview;
+use crate::volume::Structures;
 
 /// The network and the loss that it is trained on.
 #[derive(Module, Debug)]
@@ -21,6 +25,8 @@ use crate::track::Preview;
 pub struct Segmenter<B: Backend> {
     /// The network.
     pub network: Network<B>,
+    #[module(skip)]
+    structures: Arc<Structures>,
     #[module(skip)]
     loss: Objective,
     #[module(skip)]
@@ -42,6 +48,7 @@ impl<B: Backend> Segmenter<B> {
     pub fn new(network: Network<B>, experiment: &Experiment, own_loss: Option<&OwnLoss>) -> Self {
         Self {
             network,
+            structures: Arc::default(),
             loss: match own_loss {
                 Some(loss) => Objective::Own(loss.clone()),
                 None => Objective::Experiment(experiment.loss.clone()),
@@ -57,16 +64,24 @@ impl<B: Backend> Segmenter<B> {
 pub struct StepRecord {
     /// The batch's loss.
     pub loss: f64,
-    /// Each sample's case and how prediction and truth overlap in it.
-    pub cases: Vec<(String, Counts)>,
+    /// Each sample's case and how prediction and truth overlap in it, structure by structure.
+    pub cases: Vec<(String, Vec<Counts>)>,
     /// A picture of the first sample, where the batch asked for one.
     pub preview: Option<Preview>,
 }
 
 impl StepRecord {
-    /// Mean of a quantity over the step's samples.
+    /// Mean of a quantity over the step's samples and their structures.
     pub fn mean(&self, quantity: impl Fn(&Counts) -> f64) -> f64 {
-        let sum: f64 = self.cases.iter().map(|(_, counts)| quantity(counts)).sum();
+        let all = || self.cases.iter().flat_map(|(_, counts)| counts);
+        let sum: f64 = all().map(quantity).sum();
+        sum / all().count() as f64
+    }
+
+    /// Mean of a quantity of one structure over the step's samples.
+    pub fn mean_of(&self, structure: usize, quantity: impl Fn(&Counts) -> f64) -> f64 {
+        let of_sample = |(_, counts): &(String, Vec<Counts>)| counts.get(structure).map(&quantity);
+        let sum: f64 = self.cases.iter().filter_map(of_sample).sum();
         sum / self.cases.len() as f64
     }
 }
@@ -98,24 +113,26 @@ impl ItemLazy for StepRecord {
 }
 
 /// Loss and counts travel to the host as one small tensor: the only transfer of a training step.
-fn record<B: Backend>(
+fn record<B: Kernels>(
     cases: Vec<String>,
     loss: Tensor<B, 1>,
     logits: Tensor<B, 5>,
-    masks: Tensor<B, 5>,
+    target: &Target<B>,
 ) -> StepRecord {
-    let counts = soft_counts(logits, masks);
-    let [samples, columns] = counts.dims();
-    let values: Vec<f64> = Tensor::cat(vec![loss, counts.reshape([samples * columns])], 0)
+    let counts = soft_counts(logits, target);
+    let [samples, structures, columns] = counts.dims();
+    let counts = counts.reshape([samples * structures * columns]);
+    let values: Vec<f64> = Tensor::cat(vec![loss, counts], 0)
         .into_data()
         .iter::<f64>()
         .collect();
     let (loss, counts) = values.split_at(1);
+    let of_sample = |rows: &[f64]| rows.chunks(columns).map(Counts::from_row).collect();
     StepRecord {
         loss: loss[0],
         cases: cases
             .into_iter()
-            .zip(counts.chunks(columns).map(Counts::from_row))
+            .zip(counts.chunks(structures * columns).map(of_sample))
             .collect(),
         preview: None,
     }
@@ -128,18 +145,14 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
         B::seed(&batch.images.device(), batch.seed);
         let images = self.precision.of(batch.images);
+        let target = Target::new(batch.masks, &self.structures);
         let (logits, loss) = with_checkpointing(self.checkpointing, || {
             let outputs = self.network.forward_deep(images);
             let logits = outputs[0].clone();
-            (logits, self.loss.forward_deep(outputs, batch.masks.clone()))
+            (logits, self.loss.forward_deep(outputs, &target))
         });
         let grads = loss.backward();
-        let record = record(
-            batch.cases,
-            loss.inner(),
-            logits.inner(),
-            batch.masks.inner(),
-        );
+        let record = record(batch.cases, loss.inner(), logits.inner(), &target.inner());
         TrainOutput::new(self, grads, record)
     }
 }
@@ -151,14 +164,15 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
     fn step(&self, batch: Batch<B>) -> StepRecord {
         let images = self.precision.of(batch.images.clone());
         let logits = self.network.forward(images);
-        let loss = self.loss.forward(logits.clone(), batch.masks.clone());
+        let target = Target::new(batch.masks.clone(), &self.structures);
+        let loss = self.loss.forward(logits.clone(), &target);
         let preview = batch
             .preview
             .then(|| picture(&batch, logits.clone()))
             .flatten();
         StepRecord {
             preview,
-            ..record(batch.cases, loss, logits, batch.masks)
+            ..record(batch.cases, loss, logits, &target)
         }
     }
 }

@@ -48,7 +48,7 @@ impl<B: Backend> Segmenter<B> {
     pub fn new(network: Network<B>, experiment: &Experiment, own_loss: Option<&OwnLoss>) -> Self {
         Self {
             network,
-            structures: Arc::default(),
+            structures: experiment.structures(),
             loss: match own_loss {
                 Some(loss) => Objective::Own(loss.clone()),
                 None => Objective::Experiment(experiment.loss.clone()),
@@ -168,7 +168,7 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
         let loss = self.loss.forward(logits.clone(), &target);
         let preview = batch
             .preview
-            .then(|| picture(&batch, logits.clone()))
+            .then(|| picture(&batch, logits.clone(), &self.structures))
             .flatten();
         StepRecord {
             preview,
@@ -178,18 +178,55 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
 }
 
 /// Once per epoch one whole validation case is copied to the host, for its picture.
-fn picture<B: Backend>(batch: &Batch<B>, logits: Tensor<B, 5>) -> Option<Preview> {
-    let [_, _, x, y, z] = logits.dims();
+fn picture<B: Backend>(
+    batch: &Batch<B>,
+    logits: Tensor<B, 5>,
+    structures: &Structures,
+) -> Option<Preview> {
+    let [_, channels, x, y, z] = logits.dims();
     let first = |tensor: Tensor<B, 5>| -> TensorData {
         tensor.slice([0..1, 0..1, 0..x, 0..y, 0..z]).into_data()
     };
-    let bits = |data: TensorData| -> Vec<bool> { data.iter::<f32>().map(|v| v > 0.5).collect() };
     let image: Vec<f32> = first(batch.images.clone()).iter::<f32>().collect();
-    let truth = bits(first(batch.masks.clone()));
-    let prediction = bits(first(sigmoid(logits)));
-    Some(Preview::of(
-        ArrayView3::from_shape((x, y, z), &image).ok()?,
+    let image = ArrayView3::from_shape((x, y, z), &image).ok()?;
+    let truth = first(batch.masks.clone());
+    if structures.is_mask() {
+        let bits =
+            |data: TensorData| -> Vec<bool> { data.iter::<f32>().map(|v| v > 0.5).collect() };
+        let (truth, prediction) = (bits(truth), bits(first(sigmoid(logits))));
+        return Some(Preview::of(
+            image,
+            ArrayView3::from_shape((x, y, z), &truth).ok()?,
+            ArrayView3::from_shape((x, y, z), &prediction).ok()?,
+        ));
+    }
+    // A class is a whole number, and stays within the type's range when it is cast.
+    let truth: Vec<u8> = truth.iter::<f32>().map(|class| class as u8).collect();
+    let logits = logits.slice([0..1, 0..channels, 0..x, 0..y, 0..z]);
+    let prediction = most_likely(logits, structures);
+    Some(Preview::of_structures(
+        image,
         ArrayView3::from_shape((x, y, z), &truth).ok()?,
         ArrayView3::from_shape((x, y, z), &prediction).ok()?,
+        structures,
     ))
+}
+
+/// The class map of a sample's logits: of labels the class of the largest, of regions every one that is more likely than
+/// not, later ones over earlier ones.
+fn most_likely<B: Backend>(logits: Tensor<B, 5>, structures: &Structures) -> Vec<u8> {
+    if structures.is_exclusive() {
+        let classes = logits.argmax(1).into_data();
+        return classes.iter::<i64>().map(|class| class as u8).collect();
+    }
+    let [_, channels, x, y, z] = logits.dims();
+    let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    let mut classes = vec![0; x * y * z];
+    for (structure, logits) in logits.chunks(x * y * z).enumerate().take(channels) {
+        let class = structures.written(structure);
+        for (of, _) in classes.iter_mut().zip(logits).filter(|(_, z)| **z >= 0.0) {
+            *of = class;
+        }
+    }
+    classes
 }

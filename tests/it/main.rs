@@ -24,6 +24,7 @@ mod jobs {
 }
 mod kernels;
 mod losses {
+    mod classes;
     mod reference;
 }
 mod metrics {

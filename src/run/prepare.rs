@@ -258,7 +258,7 @@ impl<'a> Preparation<'a> {
             let total: Duration = made.iter().map(|times| times[at].time).sum();
             format!(
                 "{} {:.2} s",
-                step.name(),
+                step.member.name(),
                 total.as_secs_f64() / made.len() as f64
             )
         });

@@ -6,6 +6,8 @@ use std::fmt;
 use ndarray::Array3;
 use thiserror::Error;
 
+use super::Structures;
+
 /// Which voxels of a file are marked, and whether that may be none or all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskRule {
@@ -28,6 +30,8 @@ pub enum Marked {
     Labels(Vec<f64>),
     /// Those from this value on, such as 0.5 of probabilities.
     From(f64),
+    /// Those of the labels of these structures: what is read is a class map.
+    Structures(Structures),
 }
 
 impl MaskRule {
@@ -45,7 +49,7 @@ impl MaskRule {
         allow_full: true,
     };
 
-    /// The mask (0 and 1) that these values are.
+    /// The mask (0 and 1), or the class map of several structures, that these values are.
     ///
     /// # Errors
     ///
@@ -55,6 +59,8 @@ impl MaskRule {
             Marked::OneValue => self.one_value(values)?,
             Marked::Labels(labels) => of_labels(values, labels)?,
             Marked::From(least) => values.mapv(|value| u8::from(f64::from(value) >= *least)),
+            Marked::Structures(Structures::Mask) => self.one_value(values)?,
+            Marked::Structures(structures) => structures.classes_of(values)?,
         };
         if self.allow_empty || mask.iter().any(|voxel| *voxel != 0) {
             return Ok(mask);
@@ -92,18 +98,19 @@ impl Default for MaskRule {
 /// How far a value may be from what is meant, as a part of it: what scaled whole numbers are rounded by.
 const ROUNDING: f64 = 1e-3;
 
+/// Whether a value stands for a label. Labels are whole numbers, and neighbours stay apart however large they are.
+pub(super) fn is_value(value: f64, label: f64) -> bool {
+    let near = (label.abs() * ROUNDING).clamp(1e-6, 0.1);
+    (value - label).abs() <= near
+}
+
 /// The voxels of these labels, in a map of labels.
 fn of_labels(values: &Array3<f32>, labels: &[f64]) -> Result<Array3<u8>, NotMask> {
-    // Labels are whole numbers, and neighbours stay apart however large they are.
-    let is = |value: f64, label: f64| {
-        let near = (label.abs() * ROUNDING).clamp(1e-6, 0.1);
-        (value - label).abs() <= near
-    };
     let mask = values.mapv(|value| {
         let value = f64::from(value);
-        u8::from(labels.iter().any(|label| is(value, *label)))
+        u8::from(labels.iter().any(|label| is_value(value, *label)))
     });
-    let is_label = |value: f32| is(f64::from(value), f64::from(value).round());
+    let is_label = |value: f32| is_value(f64::from(value), f64::from(value).round());
     let mut others = values.iter().zip(&mask).filter(|(_, marked)| **marked == 0);
     match others.find(|(value, _)| !is_label(**value)) {
         None => Ok(mask),
@@ -143,6 +150,18 @@ pub enum NotMask {
         /// Its values.
         found: String,
     },
+    /// It has labels that no structure names.
+    #[error(
+        "has labels that are not declared: {found}. Declared are {declared}. Add them to `labels` or `regions`, correct the file, or set `undeclared: background` to take them for background."
+    )]
+    Undeclared {
+        /// Those labels.
+        found: String,
+        /// What is declared.
+        declared: String,
+        /// One of them.
+        label: f32,
+    },
 }
 
 const SAY_WHICH_SHORT: &str = "as `label` beside the data's source, or as `--label` of `evaluate`";
@@ -150,7 +169,7 @@ const SAY_WHICH_SHORT: &str = "as `label` beside the data's source, or as `--lab
 const SAY_WHICH: &str = "Name the value or values that are marked (`label`), or the value from which on voxels are (`threshold`): in an experiment beside the data's source, as in `data: {nfbs: {…}, label: 2}`, and for `evaluate` as `--label` and `--threshold`";
 
 /// The values of a file, in words.
-struct Values {
+pub(super) struct Values {
     /// How often each occurs, in order; if there are many, the first ones that were met.
     counts: Vec<(f32, usize)>,
     least: f32,
@@ -164,10 +183,18 @@ impl Values {
     /// Values that are counted.
     const COUNTED: usize = 1000;
 
-    fn of(values: &Array3<f32>) -> Self {
+    pub(super) fn of(values: &Array3<f32>) -> Self {
+        Self::among(values, values.len())
+    }
+
+    /// Some of the values of a file that has so many `voxels`.
+    pub(super) fn among<'a>(
+        values: impl IntoIterator<Item = &'a f32> + Copy,
+        voxels: usize,
+    ) -> Self {
         let mut counts: HashMap<u32, usize> = HashMap::new();
         // Adding 0 makes 0 of -0.
-        for bits in values.iter().map(|value| (value + 0.0).to_bits()) {
+        for bits in values.into_iter().map(|value| (value + 0.0).to_bits()) {
             if counts.len() <= Self::COUNTED || counts.contains_key(&bits) {
                 *counts.entry(bits).or_default() += 1;
             }
@@ -179,9 +206,12 @@ impl Values {
         counts.sort_by(|a, b| a.0.total_cmp(&b.0));
         Self {
             counts,
-            least: values.iter().copied().fold(f32::INFINITY, f32::min),
-            most: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-            voxels: values.len(),
+            least: values.into_iter().copied().fold(f32::INFINITY, f32::min),
+            most: values
+                .into_iter()
+                .copied()
+                .fold(f32::NEG_INFINITY, f32::max),
+            voxels,
         }
     }
 

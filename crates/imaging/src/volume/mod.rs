@@ -9,6 +9,7 @@ mod mask;
 pub mod nifti;
 pub mod orientation;
 pub mod resample;
+mod structures;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use affine::Affine;
 pub use component::keep_largest;
 pub use grid::Grid;
 pub use mask::{Marked, MaskRule, NotMask};
+pub use structures::{LabelMap, Named, Structures, StructuresError, Undeclared};
 
 /// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).
 #[derive(Clone, Debug, PartialEq)]

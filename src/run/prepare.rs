@@ -60,10 +60,8 @@ impl PreparedData {
     pub fn select(&self, ids: &[String]) -> Vec<TrainingCase> {
         ids.iter()
             .filter_map(|id| {
-                Some(TrainingCase {
-                    id: id.clone(),
-                    files: self.cases.get(id)?.files.clone(),
-                })
+                let files = self.cases.get(id)?.files.clone();
+                Some(TrainingCase::of_mask(id.clone(), files))
             })
             .collect()
     }
@@ -315,10 +313,7 @@ pub fn prepare_case(
     let Some(files) = files else {
         unreachable!("each case that is prepared is returned");
     };
-    Ok(TrainingCase {
-        id: case.id.clone(),
-        files,
-    })
+    Ok(TrainingCase::of_mask(case.id.clone(), files))
 }
 
 /// Checks that a case's shape is the first case's.

@@ -138,11 +138,16 @@ impl Drawn {
 }
 
 impl DrawnOn {
+    /// Whether it is for the image at `place`.
+    pub fn is_for(&self, place: usize) -> bool {
+        self.images.is_empty() || self.images.contains(&place)
+    }
+
     /// Changes the intensities of the images that it is for.
     fn change(&self, sample: &mut Sample) {
         let spacing = sample.spacing();
         for (place, image) in sample.images.iter_mut().enumerate() {
-            if self.images.is_empty() || self.images.contains(&place) {
+            if self.is_for(place) {
                 self.drawn.change().apply(image, spacing);
             }
         }

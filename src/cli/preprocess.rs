@@ -94,7 +94,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     super::warn(&args.input, &done.warnings, quiet);
     let encoding = match args.dtype {
         OutputType::Same => {
-            check_same(&raw.encoding, raw.rounded, &done.case.image)?;
+            check_same(&raw.encoding, raw.rounded, done.case.first())?;
             raw.encoding
         }
         OutputType::Chosen(dtype) => dtype.into(),
@@ -103,7 +103,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     if let Some((path, bias)) = bias {
         write_like(path, &bias, Dtype::Float32, &raw.origin).map_err(CliError::input)?;
     }
-    write_like(&args.output, &done.case.image, encoding, &raw.origin).map_err(CliError::input)?;
+    write_like(&args.output, done.case.first(), encoding, &raw.origin).map_err(CliError::input)?;
     say_time("write", started.elapsed());
     Ok(())
 }

@@ -124,15 +124,17 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
 }
 
 fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<(), CliError> {
-    let data = match experiment.data.cases() {
-        Ok(cases) => {
+    let described = experiment.described();
+    let data = match described.as_ref().map(Experiment::cases) {
+        Ok(Ok(cases)) => {
             let runs = run::variants(experiment, options, &cases).map_err(CliError::input)?;
             format!("{} cases, {} runs", cases.len(), runs.len())
         }
+        Ok(Err(why)) => format!("not checked: {why}"),
         Err(why) => format!("not checked: {why}"),
     };
-    let network =
-        (experiment.model).init::<burn::backend::Flex>(experiment.seed, &Default::default());
+    let experiment = described.as_ref().unwrap_or(experiment);
+    let network = experiment.network::<burn::backend::Flex>(&Default::default());
     outln!(
         "{}: {} with {} parameters, {} epochs of batches of {}: all right.",
         file.display(),

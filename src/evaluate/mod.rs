@@ -56,7 +56,7 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     voxels as f64 * mask.voxel_volume_ml()
 }
 
-/// Segments the prepared image of a case and scores its mask, which is returned as well, on the case's own
+/// Segments the prepared images of a case and scores its mask, which is returned as well, on the case's own
 /// grid.
 ///
 /// # Errors
@@ -65,14 +65,15 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
 pub fn evaluate_case(
     predictor: &Predictor,
     case: &Case,
-    prepared: &Volume<f32>,
+    prepared: &[Volume<f32>],
     settings: &Evaluation,
 ) -> Result<(CaseScores, Volume<u8>), EvaluateError> {
     let (image, truth) = read_native(case)?;
     let native = image.grid();
     drop(image);
     let predicted = predictor.predict_prepared(prepared, &native)?;
-    let probability = Some(&predicted.probability);
+    let probability = Some(predicted.probabilities.of(0));
+    let probability = probability.as_deref();
     let scores = CaseScores::new(
         &case.id,
         metric::all(&predicted.mask, &truth, probability, settings),
@@ -90,11 +91,11 @@ pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateErr
         region: None,
         ..case.inputs()
     };
-    let raw = inputs.read().map_err(PredictError::from)?;
+    let mut raw = inputs.read().map_err(PredictError::from)?;
     let Some(truth) = raw.case.mask else {
         unreachable!("a case's inputs always name its mask");
     };
-    Ok((raw.case.image, truth))
+    Ok((raw.case.images.swap_remove(0), truth))
 }
 
 /// A scan with its true and its predicted mask.

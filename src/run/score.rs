@@ -26,7 +26,7 @@ pub(super) fn score(
 ) -> Result<Scored, RunError> {
     let (mut scores, mut masks) = (Vec::new(), Vec::new());
     for (case, files) in cases {
-        let prepared = files.load_image().map_err(EvaluateError::from)?;
+        let prepared = files.load_images().map_err(EvaluateError::from)?;
         let (scored, mask) = evaluate_case(predictor, case, &prepared, settings)?;
         scores.push(scored);
         masks.push(PackedMask::of(&mask));

@@ -104,7 +104,7 @@ pub(super) fn options(sweep: &Sweep) -> Options {
 /// The runs of every trial, in the order in which they begin.
 fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<RunKey>, RunError> {
     let options = options(sweep);
-    let cases = experiment.data.cases()?;
+    let cases = experiment.described()?.cases()?;
     let parts = run::parts(experiment, &options, &cases)?.into_iter();
     Ok(parts.map(|(seed, fold)| RunKey { seed, fold }).collect())
 }

@@ -17,6 +17,7 @@ mod dataset {
     mod nfbs;
     mod pairs;
     mod results;
+    mod several;
     mod table;
 }
 mod jobs {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::Case;
 use super::{Order, Sampling};
 use crate::augment::{self, CropParams, Drawn, DrawnOn, Sample};
 use crate::preprocess::PreprocessError;
 use crate::preprocess::cache::CachedCase;
 use crate::random;
-use crate::volume::Structures;
+use crate::volume::{Marked, Structures};
 
 /// A case ready for the network: its id, its preprocessed files and what they are of.
 #[derive(Clone, Debug)]
@@ -23,13 +24,17 @@ pub struct TrainingCase {
 }
 
 impl TrainingCase {
-    /// A case of one image and a mask.
-    pub fn of_mask(id: String, files: CachedCase) -> Self {
+    /// The case that `files` were prepared from.
+    pub fn new(case: &Case, files: CachedCase) -> Self {
+        let structures = match &case.mask_rule.marked {
+            Marked::Structures(structures) => structures.clone(),
+            _ => Structures::Mask,
+        };
         Self {
-            id,
+            id: case.id.clone(),
             files,
-            images: Arc::from(["image".to_owned()]),
-            structures: Arc::default(),
+            images: case.images.iter().map(|image| image.name.clone()).collect(),
+            structures: Arc::new(structures),
         }
     }
 
@@ -40,13 +45,21 @@ impl TrainingCase {
     /// When its files cannot be read.
     pub(super) fn load(&self) -> Result<Sample, PreprocessError> {
         let prepared = self.files.load()?;
+        let Some(first) = prepared.images.first() else {
+            unreachable!("a case has at least one image");
+        };
+        let affine = first.affine;
         // Every case of a dataset has a mask; only scans to predict have none.
         let mask = prepared.mask.ok_or_else(|| PreprocessError::NoMask {
-            image: self.files.image.clone(),
+            image: self.files.images[0].clone(),
         })?;
         Ok(Sample {
-            affine: prepared.image.affine,
-            images: vec![prepared.image.voxels],
+            affine,
+            images: prepared
+                .images
+                .into_iter()
+                .map(|image| image.voxels)
+                .collect(),
             mask: mask.voxels,
             structures: Arc::clone(&self.structures),
         })

@@ -3,7 +3,7 @@
 use super::*;
 use crate::augment::Drawn;
 use crate::preprocess::cache::Cache;
-use crate::preprocess::{Inputs, Pipeline};
+use crate::preprocess::{ImageFile, Inputs, Pipeline};
 
 use crate::volume::nifti::{Dtype, write_image, write_mask};
 use crate::volume::{Affine, MaskRule, Volume};
@@ -24,14 +24,20 @@ fn cases(folder: &std::path::Path, count: usize) -> Vec<TrainingCase> {
             let inputs = Inputs {
                 grid_tolerance: crate::preprocess::GRID_TOLERANCE,
                 id: &id,
-                image: &image,
+                images: vec![ImageFile::only(&image)].into(),
+                onto: None,
                 mask: Some(&mask),
                 mask_rule: &MaskRule::ANY_PART,
                 region: None,
             };
             let cache = Cache::new(folder.join("cache"));
             let files = cache.prepare(&inputs, &Pipeline::default()).unwrap().files;
-            TrainingCase::of_mask(id, files)
+            TrainingCase {
+                id,
+                files,
+                images: ["image".to_owned()].into(),
+                structures: Arc::default(),
+            }
         })
         .collect()
 }
@@ -129,7 +135,7 @@ fn a_pass_shows_every_case_once() {
 fn a_case_that_vanishes_ends_the_epoch_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let cases = cases(folder.path(), 1);
-    std::fs::remove_file(&cases[0].files.image).unwrap();
+    std::fs::remove_file(&cases[0].files.images[0]).unwrap();
     let failure = Failure::default();
     let loader = BatchLoader::<Flex>::new(
         cases,

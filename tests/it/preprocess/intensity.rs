@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use calvaria::preprocess::{
-    CaseVolumes, Inputs, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
+    CaseVolumes, Inputs, Landmarks, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -20,7 +20,8 @@ fn apply(step: Step, image: Volume<f32>) -> Volume<f32> {
     Pipeline(vec![step])
         .apply(CaseVolumes::from(image))
         .unwrap()
-        .image
+        .images
+        .remove(0)
 }
 
 fn volume(shape: (usize, usize, usize), values: Vec<f32>) -> Volume<f32> {
@@ -225,7 +226,7 @@ fn landmarks_learnt_from_heads_are_torchios() {
         assert_eq!(learnt.first_to_learn(), None);
         let [
             Step::Nyul(Nyul {
-                landmarks: Some(ours),
+                landmarks: Some(Landmarks::All(ours)),
                 ..
             }),
         ] = &learnt.0[..]
@@ -246,11 +247,13 @@ fn a_head_standardised_by_landmarks_is_torchios() {
     let blocks = SafeTensors::deserialize(&reference.blocks).unwrap();
     for (name, over) in OVERS {
         let nyul = Nyul {
-            landmarks: Some(reference.numbers(&format!("/landmarks/{name}"))),
+            landmarks: Some(Landmarks::All(
+                reference.numbers(&format!("/landmarks/{name}")),
+            )),
             over,
         };
         let ours = Pipeline(vec![Step::Nyul(nyul)]).apply(head(5)).unwrap();
-        let ours = ours.image.voxels;
+        let ours = &ours.images[0].voxels;
         let block = ours.slice(ndarray::s![16..32, 30..46, 30..46]);
         let theirs = blocks.tensor(name).unwrap();
         let theirs = theirs.data().chunks_exact(4);
@@ -280,18 +283,18 @@ fn statistics_over_a_region_are_numpys_within_the_brain() {
     let reference = Standardised::open();
     let case = head(5);
     let at = [27, 40, 40];
-    let value = f64::from(case.image.voxels[at]);
+    let value = f64::from(case.images[0].voxels[at]);
     let scored = pipeline("[{zscore: {over: region}}]")
         .apply(case.clone())
         .unwrap();
     let expected = (value - reference.number("brain_mean")) / reference.number("brain_deviation");
-    assert!((f64::from(scored.image.voxels[at]) - expected).abs() < 1e-6);
+    assert!((f64::from(scored.images[0].voxels[at]) - expected).abs() < 1e-6);
 
     let ends = reference.numbers("/percentiles_0.5_99.5");
     let clipped = pipeline("[{clip: {over: region}}]")
         .apply(case.clone())
         .unwrap();
-    for (ours, before) in clipped.image.voxels.iter().zip(&case.image.voxels) {
+    for (ours, before) in clipped.images[0].voxels.iter().zip(&case.images[0].voxels) {
         assert_eq!(f64::from(*ours), f64::from(*before).clamp(ends[0], ends[1]));
     }
     let without = CaseVolumes {
@@ -325,7 +328,7 @@ fn voxels_that_are_no_number_are_counted_and_become_zero_on_request() {
     );
     let repaired = pipeline("[nan_to_zero]").apply(image.into()).unwrap();
     assert_eq!(
-        repaired.image.voxels.as_slice().unwrap(),
+        repaired.images[0].voxels.as_slice().unwrap(),
         [1.0, 0.0, 3.0, 0.0, 5.0]
     );
 }

@@ -6,8 +6,8 @@ use super::{Applied, CaseVolumes, Pipeline, PreprocessError, Step, StepTime};
 use crate::volume::Volume;
 
 impl Pipeline {
-    /// As [`Pipeline::apply_in_full`], and the field that its only `n4` step finds, in log intensity; none where there
-    /// is not exactly one.
+    /// As [`Pipeline::apply_in_full`] for a scan of one image, and the field that its only `n4` step finds, in log
+    /// intensity; none where there is not exactly one step and one image.
     ///
     /// # Errors
     ///
@@ -17,7 +17,7 @@ impl Pipeline {
         case: CaseVolumes,
     ) -> Result<Option<(Applied, Volume<f32>)>, PreprocessError> {
         let is_n4 = |step: &Step| matches!(step, Step::N4(_));
-        let only = self.0.iter().filter(|step| is_n4(step)).count() == 1;
+        let only = self.0.iter().filter(|step| is_n4(step)).count() == 1 && case.images.len() == 1;
         let Some(at) = self.0.iter().position(is_n4).filter(|_| only) else {
             return Ok(None);
         };
@@ -26,13 +26,13 @@ impl Pipeline {
             unreachable!("the step at that place is n4");
         };
         let Applied {
-            case,
+            mut case,
             mut times,
             mut warnings,
             is_cut_off,
         } = self.apply_in_full(case)?;
         let started = Instant::now();
-        let corrected = n4.correct(&case.image, case.region.as_ref());
+        let corrected = n4.correct(case.first(), case.region.as_ref());
         let corrected = corrected.map_err(|error| PreprocessError::Step {
             step: "n4",
             why: error.to_string(),
@@ -41,8 +41,8 @@ impl Pipeline {
             step: "n4",
             time: started.elapsed(),
         });
-        let image = corrected.image;
-        let done = after.apply_in_full(CaseVolumes { image, ..case })?;
+        case.images = vec![corrected.image];
+        let done = after.apply_in_full(case)?;
         times.extend(done.times);
         warnings.extend(done.warnings);
         let done = Applied {

@@ -16,9 +16,11 @@ use in_use::InUse;
 
 pub use entry::{Entry, Pruned, is_cached_case};
 
-use super::{Applied, CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
+use super::{
+    Applied, CaseVolumes, ImageFile, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime,
+};
 use crate::files::{FileError, create_folder, hex, read_text, write_json};
-use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
+use crate::volume::nifti::{Dtype, read_image, write_image, write_mask};
 use crate::volume::{Affine, Volume, VolumeError};
 
 /// Increased whenever a step's results change, so that nothing made by older code is used.
@@ -42,9 +44,9 @@ pub struct Cache {
 /// Where a preprocessed case lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedCase {
-    /// The scan (float32 NIfTI).
-    pub image: PathBuf,
-    /// The mask (0 and 1, bytes), if the case has one.
+    /// The images (float32 NIfTI), at least one.
+    pub images: Vec<PathBuf>,
+    /// The mask (classes, bytes), if the case has one.
     pub mask: Option<PathBuf>,
     record: PathBuf,
 }
@@ -54,9 +56,12 @@ pub struct CachedCase {
 pub struct Record {
     /// The case's name.
     pub case: String,
-    /// The raw scan.
+    /// The raw scan, of several images the first.
     pub source: PathBuf,
-    /// Voxels of the prepared image along each axis.
+    /// The images' names, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
+    /// Voxels of the prepared images along each axis.
     pub shape: [usize; 3],
     /// Its affine, which its file keeps in single precision alone.
     affine: [[f64; 4]; 4],
@@ -66,16 +71,21 @@ pub struct Record {
     pub warnings: Vec<String>,
     /// The version of the code that made it.
     version: u32,
-    /// The hex SHA-256 of the image's file and of the mask's.
+    /// The hex SHA-256 of the first image's file, of the others' and of the mask's.
     image_digest: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_digests: Vec<String>,
     mask_digest: Option<String>,
 }
 
 /// The hex SHA-256 of each of a case's files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigests {
-    /// The raw scan.
+    /// The raw scan, of several images the first.
     pub image: String,
+    /// The other images, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Its mask, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask: Option<String>,
@@ -93,7 +103,7 @@ pub struct CachedResult {
     pub folder: PathBuf,
     /// Where it lies.
     pub files: CachedCase,
-    /// Voxels of the image along each axis.
+    /// Voxels of the images along each axis.
     pub shape: [usize; 3],
     /// What was doubtful about the scan.
     pub warnings: Vec<String>,
@@ -102,12 +112,23 @@ pub struct CachedResult {
 }
 
 impl CachedCase {
-    fn in_folder(folder: &Path, with_mask: bool) -> Self {
+    fn in_folder(folder: &Path, images: usize, with_mask: bool) -> Self {
+        let image = |index| match images {
+            1 => folder.join("image.nii"),
+            _ => folder.join(format!("image-{index}.nii")),
+        };
         Self {
-            image: folder.join("image.nii"),
+            images: (0..images).map(image).collect(),
             mask: with_mask.then(|| folder.join("mask.nii")),
             record: folder.join(RECORD),
         }
+    }
+
+    /// The case that lies in a folder, whatever its files are.
+    fn found_in(folder: &Path) -> Self {
+        let with_mask = folder.join("mask.nii").exists();
+        let count = (0..).take_while(|index| folder.join(format!("image-{index}.nii")).exists());
+        Self::in_folder(folder, count.count().max(1), with_mask)
     }
 
     /// Reads the case, and checks that it is what was stored.
@@ -116,26 +137,34 @@ impl CachedCase {
     ///
     /// When a file is missing or damaged.
     pub fn load(&self) -> Result<CaseVolumes, VolumeError> {
-        self.checked_record()?;
+        let record = self.checked_record()?;
+        let images = self.images.iter().map(|path| read_image(path));
         Ok(CaseVolumes {
-            image: read_image(&self.image)?,
-            mask: self.mask.as_deref().map(read_mask).transpose()?,
+            images: images.collect::<Result<_, _>>()?,
+            names: match self.images.len() {
+                1 => vec![ImageFile::ONLY.to_owned()],
+                _ => record.names,
+            },
+            mask: self.mask.as_deref().map(read_classes).transpose()?,
             region: None,
         })
     }
 
-    /// Reads the image as the pipeline made it, with its place in double precision; [`Self::load`] gives it in
+    /// Reads the images as the pipeline made them, with their place in double precision; [`Self::load`] gives it in
     /// single precision.
     ///
     /// # Errors
     ///
     /// When a file is missing or damaged.
-    pub fn load_image(&self) -> Result<Volume<f32>, VolumeError> {
+    pub fn load_images(&self) -> Result<Vec<Volume<f32>>, VolumeError> {
         let record = self.checked_record()?;
-        Ok(Volume {
-            affine: Affine(record.affine),
-            ..read_image(&self.image)?
-        })
+        let read = |path| {
+            Ok(Volume {
+                affine: Affine(record.affine),
+                ..read_image(path)?
+            })
+        };
+        self.images.iter().map(|path| read(path)).collect()
     }
 
     fn checked_record(&self) -> Result<Record, VolumeError> {
@@ -146,14 +175,16 @@ impl CachedCase {
         let text = read_text(&self.record)?;
         let record: Record = serde_json::from_str(&text)
             .map_err(|why| damaged(&self.record, &format!("it is damaged ({why})")))?;
-        let expected = [
-            (Some(&self.image), Some(&record.image_digest)),
-            (self.mask.as_ref(), record.mask_digest.as_ref()),
-        ];
-        for (path, stored) in expected {
-            if let Some(path) = path
-                && stored != Some(&digest(path)?)
-            {
+        let stored = std::iter::once(&record.image_digest).chain(&record.other_digests);
+        let stored: Vec<&String> = stored.collect();
+        let images = self.images.iter().enumerate();
+        let images = images.map(|(at, path)| (path, stored.get(at).copied()));
+        let mask = self
+            .mask
+            .iter()
+            .map(|path| (path, record.mask_digest.as_ref()));
+        for (path, stored) in images.chain(mask) {
+            if stored != Some(&digest(path)?) {
                 return Err(damaged(path, "its content is not what was stored"));
             }
         }
@@ -167,19 +198,29 @@ impl CachedCase {
         pipeline: &Pipeline,
         warnings: &[String],
     ) -> Result<(), PreprocessError> {
-        write_image(&self.image, &case.image, Dtype::Float32)?;
+        for (path, image) in self.images.iter().zip(&case.images) {
+            write_image(path, image, Dtype::Float32)?;
+        }
         if let (Some(path), Some(mask)) = (&self.mask, &case.mask) {
             write_mask(path, mask)?;
         }
+        let digests = self.images.iter().map(|path| digest(path));
+        let mut digests = digests.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let source = inputs.first();
         let record = Record {
             case: inputs.id.to_owned(),
-            source: std::path::absolute(inputs.image).unwrap_or_else(|_| inputs.image.to_owned()),
-            shape: case.image.shape(),
-            affine: case.image.affine.0,
+            source: std::path::absolute(source).unwrap_or_else(|_| source.to_owned()),
+            names: match case.names.len() {
+                1 => Vec::new(),
+                _ => case.names.clone(),
+            },
+            shape: case.grid().shape,
+            affine: case.grid().affine.0,
             steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
             warnings: warnings.to_owned(),
             version: VERSION,
-            image_digest: digest(&self.image)?,
+            image_digest: digests.next().unwrap_or_default(),
+            other_digests: digests.collect(),
             mask_digest: match &self.mask {
                 Some(mask) => Some(digest(mask)?),
                 None => None,
@@ -207,8 +248,10 @@ impl Cache {
     /// When one cannot be read.
     pub fn digests(&self, inputs: &Inputs) -> Result<InputDigests, VolumeError> {
         let digest = |path| self.digests.of(path);
+        let mut images = inputs.images.iter().map(|image| digest(&image.path));
         Ok(InputDigests {
-            image: digest(inputs.image)?,
+            image: images.next().transpose()?.unwrap_or_default(),
+            others: images.collect::<Result<_, _>>()?,
             mask: inputs.mask.map(digest).transpose()?,
             region: inputs.region.map(digest).transpose()?,
         })
@@ -229,7 +272,7 @@ impl Cache {
         let digests = self.digests(inputs)?;
         let folder = self.folder_of(inputs.id, &self.key(&digests, inputs, pipeline)?);
         self.in_use.add(&folder)?;
-        let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
+        let files = CachedCase::in_folder(&folder, inputs.images.len(), inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
             return Ok(CachedResult {
                 inputs: digests,
@@ -241,7 +284,7 @@ impl Cache {
             });
         }
         let of_case = |source| PreprocessError::Case {
-            image: inputs.image.to_owned(),
+            image: inputs.first().to_owned(),
             source: Box::new(source),
         };
         let LoadedCase {
@@ -255,12 +298,12 @@ impl Cache {
         } = (pipeline.apply_in_full(case).and_then(Applied::useful)).map_err(of_case)?;
         warnings.extend(doubts);
         let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
-        self.store(&folder, case.mask.is_some(), write)?;
+        self.store(&folder, (case.images.len(), case.mask.is_some()), write)?;
         Ok(CachedResult {
             inputs: digests,
             folder,
             files,
-            shape: case.image.shape(),
+            shape: case.grid().shape,
             warnings,
             times: Some(times),
         })
@@ -286,6 +329,20 @@ impl Cache {
         let mut hash = Sha256::new();
         hash.update(VERSION.to_le_bytes());
         hash.update(&digests.image);
+        match &*inputs.images {
+            [
+                ImageFile {
+                    volume: None | Some(0),
+                    ..
+                },
+            ] => {}
+            images => {
+                let image = |image: &ImageFile| format!("{:?}", (&image.name, image.volume));
+                hash.update(images.iter().map(image).collect::<String>());
+                hash.update(format!("{:?} {}", inputs.onto, inputs.grid_tolerance));
+                digests.others.iter().for_each(|other| hash.update(other));
+            }
+        }
         for optional in [&digests.mask, &digests.region] {
             match optional {
                 None => hash.update([0]),
@@ -316,7 +373,7 @@ impl Cache {
     fn store(
         &self,
         folder: &Path,
-        with_mask: bool,
+        (images, with_mask): (usize, bool),
         write: impl FnOnce(&CachedCase) -> Result<(), PreprocessError>,
     ) -> Result<(), PreprocessError> {
         create_folder(&self.folder)?;
@@ -332,9 +389,9 @@ impl Cache {
             .map_err(failed)?;
         // A folder within the temporary one, which is private to the user.
         let made = temporary.path().join("case");
-        write(&CachedCase::in_folder(&made, with_mask))?;
+        write(&CachedCase::in_folder(&made, images, with_mask))?;
         let stored_by_another = || {
-            CachedCase::in_folder(folder, with_mask)
+            CachedCase::in_folder(folder, images, with_mask)
                 .checked_record()
                 .is_ok()
         };
@@ -348,6 +405,13 @@ impl Cache {
             Err(source) => Err(failed(source).into()),
         }
     }
+}
+
+/// The classes of a mask that [`CachedCase::store`] wrote.
+fn read_classes(path: &Path) -> Result<Volume<u8>, VolumeError> {
+    let Volume { voxels, affine } = read_image(path)?;
+    let voxels = voxels.mapv(|class| class as u8);
+    Ok(Volume { voxels, affine })
 }
 
 /// A case's name as part of a file name.

@@ -13,7 +13,8 @@ const TOO_MUCH: f64 = 0.5;
 /// The most voxels that are looked at for the foreground.
 const MOST_VOXELS: usize = 1 << 20;
 
-/// What matters of a case: its mask where it is known, or its foreground (what Otsu's threshold parts from air).
+/// What matters of a case: its mask where it is known, or the foreground of its first image (what Otsu's threshold
+/// parts from air).
 pub(super) struct Content {
     what: &'static str,
     worth_a_word: f64,
@@ -40,8 +41,8 @@ impl Content {
             None => Self {
                 what: "foreground",
                 worth_a_word: WORTH_A_WORD_OF_FOREGROUND,
-                grid: case.image.grid(),
-                voxels: foreground(&case.image),
+                grid: case.grid(),
+                voxels: foreground(case.first()),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
+use super::{CaseStep, CaseVolumes, Centre, MovesCase, PreprocessError, Work};
 use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
 use crate::volume::resample::{
@@ -60,12 +60,38 @@ impl Default for Resample {
 const MOST_VOXELS: usize = 1 << 30;
 
 impl CaseStep for Resample {
-    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
+    fn work(&self) -> Work<'_> {
+        Work::Grid(self)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !self.spacing.iter().all(|mm| (0.01..=100.0).contains(mm)) {
+            let message = format!(
+                "spacing must be from 0.01 to 100 mm, not {:?}",
+                self.spacing
+            );
+            faults.push(Fault::new("spacing", message));
+        }
+        let usual = Self::default();
+        let own_grid = (self.spacing, self.shape, self.centre);
+        if self.onto.is_some() && own_grid != (usual.spacing, usual.shape, usual.centre) {
+            let message = "onto takes the grid of an image: leave out spacing, shape and centre";
+            faults.push(Fault::new("onto", message));
+        }
+        faults.extend(self.shape.into_iter().flat_map(shape_rules));
+        faults.extend(fill_rules(self.fill));
+        faults
+    }
+}
+
+impl MovesCase for Resample {
+    fn moved(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let refused = |why: String| PreprocessError::Step {
             step: "resample",
             why,
         };
-        let grid = self.grid(&case.image)?;
+        let grid = self.grid(case.first())?;
         let voxels = grid
             .shape
             .iter()
@@ -89,35 +115,18 @@ impl CaseStep for Resample {
                     .into(),
             ));
         }
-        let fill = self.fill.unwrap_or_else(|| background(&case.image));
-        let image = resample_filled(&case.image, &grid, self.interpolation, self.antialias, fill);
+        let moved = |image: Volume<f32>| {
+            let fill = self.fill.unwrap_or_else(|| background(&image));
+            resample_filled(&image, &grid, self.interpolation, self.antialias, fill)
+        };
         Ok(CaseVolumes {
-            image,
+            images: case.images.into_iter().map(moved).collect(),
+            names: case.names,
             mask: mask.map(|(moved, _)| moved),
             region: case
                 .region
                 .map(|region| resample(&region, &grid, Interpolation::Nearest, false)),
         })
-    }
-
-    fn rules(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if !self.spacing.iter().all(|mm| (0.01..=100.0).contains(mm)) {
-            let message = format!(
-                "spacing must be from 0.01 to 100 mm, not {:?}",
-                self.spacing
-            );
-            faults.push(Fault::new("spacing", message));
-        }
-        let usual = Self::default();
-        let own_grid = (self.spacing, self.shape, self.centre);
-        if self.onto.is_some() && own_grid != (usual.spacing, usual.shape, usual.centre) {
-            let message = "onto takes the grid of an image: leave out spacing, shape and centre";
-            faults.push(Fault::new("onto", message));
-        }
-        faults.extend(self.shape.into_iter().flat_map(shape_rules));
-        faults.extend(fill_rules(self.fill));
-        faults
     }
 }
 

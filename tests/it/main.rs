@@ -4,6 +4,7 @@
 mod common;
 
 mod augment {
+    mod classes;
     mod intensity;
     mod properties;
     mod sheet;

@@ -7,7 +7,7 @@ use crate::console::{Console, Verbosity};
 use crate::device::DeviceChoice;
 use crate::experiment::{self, Experiment, Resolved};
 use crate::layout::RunFolder;
-use crate::run::{self, Options, RunSummary, mean_over_runs};
+use crate::run::{self, Options, RunSummary, mean_over_runs, structures_over_runs};
 use crate::settings::{ConfigError, repeated};
 
 /// Run experiments: prepare the data, train, score and report.
@@ -150,7 +150,7 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
 fn show(name: &str, summaries: &[RunSummary]) {
     for summary in summaries {
         outln!("\n{name} {}", summary.variant);
-        for (label, value) in summary.rows() {
+        for (label, value) in summary.rows().into_iter().chain(summary.structure_rows()) {
             outln!("  {label:<24}{value}");
         }
         outln!(
@@ -171,7 +171,8 @@ fn show(name: &str, summaries: &[RunSummary]) {
     }
     if summaries.len() > 1 {
         outln!("\n{name}: {} runs, mean ± sd", summaries.len());
-        for (label, value) in mean_over_runs(summaries) {
+        let means = mean_over_runs(summaries).into_iter();
+        for (label, value) in means.chain(structures_over_runs(summaries)) {
             outln!("  {label:<24}{value}");
         }
     }

@@ -74,6 +74,7 @@ impl<'a> Session<'a> {
             epoch: Arc::clone(&self.epoch),
             loading: Arc::clone(&self.loading),
             steps: self.steps,
+            structures: self.experiment.structures(),
             progress: Arc::clone(&progress),
             replicas: Mutex::new(Replicas::new(device.clone(), extra_devices)),
             averaged: Mutex::new(start.averaged),

@@ -36,7 +36,7 @@ impl Inspection {
     /// Reads a case's files. What cannot be read is a problem, not an error.
     pub fn of(case: &Case) -> Self {
         let mut found = Self::default();
-        let scan = found.take(read_scan(&case.image));
+        let scan = found.take(read_scan(case.image()));
         if let Some(scan) = &scan {
             found.scan = Some(ScanFacts {
                 shape: scan.volume.shape(),
@@ -82,7 +82,7 @@ impl Inspection {
 
     fn compare(&mut self, case: &Case, scan: Option<&Scan>, (mask_path, mask): (&Path, &Scan)) {
         let Some(scan) = scan else { return };
-        let scan = (&*case.image, &scan.forms);
+        let scan = (case.image(), &scan.forms);
         match check_pair(scan, (mask_path, &mask.forms), case.grid_tolerance) {
             Ok(None) => {}
             Ok(Some(noted)) => {

@@ -63,7 +63,10 @@ impl DataChanges {
                 continue;
             };
             let parts = [
-                (was.image != is.image, &mut changes.scans),
+                (
+                    (&was.image, &was.others) != (&is.image, &is.others),
+                    &mut changes.scans,
+                ),
                 (was.mask != is.mask, &mut changes.masks),
                 (was.region != is.region, &mut changes.regions),
             ];
@@ -276,6 +279,7 @@ mod tests {
         let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         let digests = InputDigests {
             image: digest.to_owned(),
+            others: Vec::new(),
             mask: Some("m".into()),
             region: None,
         };

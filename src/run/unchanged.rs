@@ -119,8 +119,8 @@ pub(super) fn check_identical(
                 return Err(RunError::Setup(format!(
                     "{} and {} are the same file under two names, and in {} case {} trains while case {} validates. \
                      Remove one of them, or give both the same subject if the data's source knows subjects.",
-                    train.image.display(),
-                    validation.image.display(),
+                    train.image().display(),
+                    validation.image().display(),
                     run.variant,
                     train.id,
                     validation.id

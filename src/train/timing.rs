@@ -44,11 +44,12 @@ pub fn time_steps<B: TrainingBackend>(
     device: &B::Device,
 ) -> StepTiming {
     let [depth, height, width] = size;
-    let shape = [experiment.train.batch_size, 1, depth, height, width];
+    let images = experiment.channels().input;
+    let shape = [experiment.train.batch_size, images, depth, height, width];
     let x = Tensor::<B, 5>::random(shape, Distribution::Normal(0.0, 1.0), device);
     let target = Target::new(x.clone().greater_elem(0.5).float(), &Structures::Mask);
     let precision = experiment.train.precision;
-    let mut network = experiment.model.init::<B>(experiment.seed, device);
+    let mut network = experiment.network::<B>(device);
     let parameters = network.parameter_count();
     let mut optimizer = experiment.optimizer.init::<B>();
     let rate = experiment.optimizer.learning_rate();

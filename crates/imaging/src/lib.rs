@@ -6,6 +6,7 @@
 pub use calvaria_base::{family, files, random, settings, statistics, sync};
 
 pub mod augment;
+pub mod channels;
 pub mod metric;
 pub mod plot;
 pub mod preprocess;

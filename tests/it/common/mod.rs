@@ -138,12 +138,11 @@ pub fn ball(centre: [f64; 3]) -> CaseVolumes {
         (mask[[x, y, z]] as usize * 100 + (7 * x + 11 * y + 13 * z) % 17) as f32
     });
     CaseVolumes {
-        image: Volume { voxels, affine },
         mask: Some(Volume {
             voxels: mask,
             affine,
         }),
-        region: None,
+        ..Volume { voxels, affine }.into()
     }
 }
 

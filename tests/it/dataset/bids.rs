@@ -40,7 +40,7 @@ fn a_bids_dataset_takes_the_brain_mask_in_the_scans_own_space() {
             &format!("{FMRIPREP}_desc-brain_mask.nii.gz")
         ]]
     );
-    assert!(cases[0].image.ends_with("sub-01/anat/sub-01_T1w.nii.gz"));
+    assert!(cases[0].image().ends_with("sub-01/anat/sub-01_T1w.nii.gz"));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn other_suffixes_find_other_bids_scans_and_masks() {
         ..bids(root.path())
     };
     let cases = other.cases().unwrap();
-    assert!(cases[0].image.ends_with("sub-01_T2w.nii.gz"));
+    assert!(cases[0].image().ends_with("sub-01_T2w.nii.gz"));
     assert!(
         cases[0]
             .mask

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use calvaria::layout::RunFolder;
 use calvaria::preprocess::cache::Cache;
-use calvaria::preprocess::{GRID_TOLERANCE, Inputs};
+use calvaria::preprocess::{GRID_TOLERANCE, ImageFile, Inputs};
 use calvaria::volume::nifti::{Dtype, Encoding, write_image, write_mask};
 use calvaria::volume::{Marked, MaskRule, Volume};
 use predicates::prelude::*;
@@ -320,7 +320,8 @@ fn cached_cases_of_another_rule_are_not_used() {
     let prepare = |rule: &MaskRule| {
         let inputs = Inputs {
             id: "a",
-            image: &scan,
+            images: vec![ImageFile::only(&scan)].into(),
+            onto: None,
             mask: Some(&file),
             mask_rule: rule,
             region: None,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::dataset::{Case, CaseSource, Nfbs};
-use calvaria::preprocess::GRID_TOLERANCE;
+use calvaria::preprocess::{GRID_TOLERANCE, ImageFile};
 use calvaria::volume::MaskRule;
 
 /// A data folder with empty files of these names.
@@ -22,6 +22,7 @@ fn folder(files: &[&str]) -> tempfile::TempDir {
 fn find(root: &Path) -> Result<Vec<Case>, String> {
     let nfbs = Nfbs {
         root: root.to_owned(),
+        images: None,
     };
     nfbs.cases().map_err(|error| error.to_string())
 }
@@ -53,7 +54,8 @@ fn the_nfbs_layout_gives_a_case_per_subject() {
         Case {
             id: "sub-A00028185_ses-NFB3".into(),
             subject: "sub-A00028185".into(),
-            image: at("sub-A00028185_ses-NFB3_T1w.nii.gz"),
+            images: vec![ImageFile::only(at("sub-A00028185_ses-NFB3_T1w.nii.gz"))],
+            onto: None,
             mask: at("sub-A00028185_ses-NFB3_T1w_brainmask.nii.gz"),
             mask_rule: MaskRule::STRICT,
             grid_tolerance: GRID_TOLERANCE,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use calvaria::preprocess::cache::Cache;
-use calvaria::preprocess::{CaseVolumes, GRID_TOLERANCE, Inputs, Pipeline, check_pair};
+use calvaria::preprocess::{CaseVolumes, GRID_TOLERANCE, ImageFile, Inputs, Pipeline, check_pair};
 use calvaria::volume::nifti::{Dtype, Forms, read_image, read_mask, write_image, write_mask};
 use calvaria::volume::{MaskRule, Volume};
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ impl Files {
     fn of(case: &CaseVolumes) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [image, mask] = ["scan.nii.gz", "brain.nii.gz"].map(|name| folder.path().join(name));
-        write_image(&image, &case.image, Dtype::Int16).unwrap();
+        write_image(&image, &case.images[0], Dtype::Int16).unwrap();
         write_mask(&mask, case.mask.as_ref().unwrap()).unwrap();
         Self {
             folder,
@@ -39,7 +39,8 @@ impl Files {
     fn inputs<'a>(&'a self, id: &'a str) -> Inputs<'a> {
         Inputs {
             id,
-            image: &self.image,
+            images: vec![ImageFile::only(&self.image)].into(),
+            onto: None,
             mask: Some(&self.mask),
             mask_rule: &MaskRule::STRICT,
             region: None,
@@ -80,16 +81,15 @@ fn a_case_is_made_once_and_is_what_the_pipeline_gives() {
     assert_eq!(steps, ["resample", "rescale"]);
     let cached = first.files;
     let read = CaseVolumes {
-        image: read_image(&files.image).unwrap(),
         mask: Some(read_mask(&files.mask).unwrap()),
-        region: None,
+        ..read_image(&files.image).unwrap().into()
     };
     let made = pipeline(STEPS).apply(read).unwrap();
     let loaded = cached.load().unwrap();
-    assert_eq!(loaded.image.voxels, made.image.voxels);
+    assert_eq!(loaded.images[0].voxels, made.images[0].voxels);
     assert_eq!(loaded.mask.unwrap().voxels, made.mask.unwrap().voxels);
 
-    assert_eq!(first.shape, made.image.shape());
+    assert_eq!(first.shape, made.images[0].shape());
 
     let second = prepare();
     assert_eq!(second.times, None, "it was there");
@@ -103,36 +103,36 @@ fn whatever_shapes_a_case_makes_it_anew() {
     let files = Files::of(&case([0.0; 3]));
     let cache = files.cache();
     let template = files.folder.path().join("template.nii");
-    write_image(&template, &case([0.0; 3]).image, Dtype::Uint8).unwrap();
+    write_image(&template, &case([0.0; 3]).images[0], Dtype::Uint8).unwrap();
     let onto = format!("[{{resample: {{onto: {}}}}}]", template.display());
     let prepare = |inputs: Inputs, yaml: &str| {
         cache.prepare(&inputs, &pipeline(yaml)).unwrap();
         files.cached().len()
     };
-    let whole = files.inputs("a");
-    let without_mask = Inputs {
+    let whole = || files.inputs("a");
+    let without_mask = || Inputs {
         mask: None,
-        ..whole
+        ..whole()
     };
     let with_region = Inputs {
-        region: whole.mask,
-        ..whole
+        region: whole().mask,
+        ..whole()
     };
-    assert_eq!(prepare(whole, STEPS), 1);
-    assert_eq!(prepare(whole, STEPS), 1);
+    assert_eq!(prepare(whole(), STEPS), 1);
+    assert_eq!(prepare(whole(), STEPS), 1);
     assert_eq!(prepare(files.inputs("b"), STEPS), 2);
-    assert_eq!(prepare(without_mask, STEPS), 3);
+    assert_eq!(prepare(without_mask(), STEPS), 3);
     assert_eq!(prepare(with_region, STEPS), 4);
-    assert_eq!(prepare(whole, "[{resample: {shape: null}}]"), 5);
-    assert_eq!(prepare(whole, &onto), 6);
-    write_image(&template, &case([1.0; 3]).image, Dtype::Uint8).unwrap();
-    assert_eq!(prepare(whole, &onto), 7);
+    assert_eq!(prepare(whole(), "[{resample: {shape: null}}]"), 5);
+    assert_eq!(prepare(whole(), &onto), 6);
+    write_image(&template, &case([1.0; 3]).images[0], Dtype::Uint8).unwrap();
+    assert_eq!(prepare(whole(), &onto), 7);
     let mut mask = case([0.0; 3]).mask.unwrap();
     mask.voxels[[0, 0, 0]] = 1;
     write_mask(&files.mask, &mask).unwrap();
-    assert_eq!(prepare(whole, STEPS), 8);
-    write_image(&files.image, &case([1.0; 3]).image, Dtype::Int16).unwrap();
-    assert_eq!(prepare(without_mask, STEPS), 9);
+    assert_eq!(prepare(whole(), STEPS), 8);
+    write_image(&files.image, &case([1.0; 3]).images[0], Dtype::Int16).unwrap();
+    assert_eq!(prepare(without_mask(), STEPS), 9);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_damaged_case_is_made_again() {
     };
     let cached = prepare();
     let whole = cached.load().unwrap();
-    for path in [&cached.image, cached.mask.as_ref().unwrap()] {
+    for path in [&cached.images[0], cached.mask.as_ref().unwrap()] {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
         assert_eq!(prepare().load().unwrap(), whole);
@@ -223,7 +223,7 @@ fn a_mask_that_does_not_fit_is_refused_with_both_files() {
 
 #[test]
 fn a_small_part_of_a_voxel_does_not_part_a_mask_from_its_image() {
-    let CaseVolumes { image, .. } = case([0.0; 3]);
+    let image = case([0.0; 3]).images.remove(0);
     let scan = Forms::of(&image.grid());
     let noted = |millimetres: f64, tolerance: f64| {
         let mut grid = image.grid();
@@ -268,7 +268,7 @@ fn a_missing_scan_is_named() {
 #[test]
 fn a_failing_case_is_named_and_nothing_is_stored() {
     let mut flat = case([0.0; 3]);
-    flat.image.voxels.fill(7.0);
+    flat.images[0].voxels.fill(7.0);
     let files = Files::of(&flat);
     let error = files
         .cache()
@@ -290,7 +290,7 @@ fn a_region_must_fit_and_have_weights() {
         region: Some(&region),
         ..files.inputs("s")
     };
-    let mut weights = case([0.0; 3]).image;
+    let mut weights = case([0.0; 3]).images.remove(0);
     weights.voxels.mapv_inplace(|value| value / 200.0);
     write_image(&region, &weights, Dtype::Float32).unwrap();
     let read = inputs.read().unwrap().case.region.unwrap();
@@ -319,7 +319,7 @@ fn entries_are_listed_and_only_entries_are_removed() {
     let broken = cache
         .prepare(&files.inputs("broken"), &pipeline(STEPS))
         .unwrap();
-    fs::remove_file(&broken.files.image).unwrap();
+    fs::remove_file(&broken.files.images[0]).unwrap();
     fs::create_dir(files.cache_folder().join("my notes")).unwrap();
     fs::create_dir(files.cache_folder().join(".tmp-at-work")).unwrap();
 

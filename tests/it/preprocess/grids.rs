@@ -25,7 +25,7 @@ fn the_default_grid_is_the_published_one_for_every_scan() {
         shape: [96, 128, 160],
         affine: Affine::diagonal([2.0; 3], [-96.0, -128.0, -160.0]),
     };
-    assert_eq!(prepared.image.grid(), published);
+    assert_eq!(prepared.images[0].grid(), published);
     assert_eq!(prepared.mask.unwrap().grid(), published);
 }
 
@@ -43,7 +43,7 @@ fn image_and_mask_keep_their_place_and_size() {
         let before = case([5.0, -3.0, 2.0]);
         let after = pipeline(yaml).apply(before.clone()).unwrap();
         let (old, new) = (before.mask.unwrap(), after.mask.unwrap());
-        assert_eq!(after.image.grid(), new.grid(), "{yaml}");
+        assert_eq!(after.images[0].grid(), new.grid(), "{yaml}");
         assert!(new.voxels.iter().all(|v| *v <= 1), "{yaml}");
         let ml = |mask: &Volume<u8>| {
             mask.voxels.iter().map(|v| f64::from(*v)).sum::<f64>() * mask.voxel_volume_ml()
@@ -81,7 +81,9 @@ fn a_mask_off_the_grid_is_an_error_that_offers_the_remedy() {
         centre: Centre::Image,
         ..Resample::default()
     };
-    Pipeline(vec![Step::Resample(centred)]).apply(far).unwrap();
+    Pipeline::from(vec![Step::Resample(centred)])
+        .apply(far)
+        .unwrap();
 }
 
 /// A grid of 1 mm that holds the part of the ball above a height (mm from its centre).
@@ -129,7 +131,7 @@ fn without_a_mask_the_foreground_is_what_must_not_be_cut_off() {
     assert!(grid_above(6.0).apply(scan()).is_err());
     // The published grid lies around the world's origin, and a run's grid cannot be changed.
     let mut far = scan();
-    far.image.affine.0[2][3] += 175.0;
+    far.images[0].affine.0[2][3] += 175.0;
     let message = pipeline("[resample]").apply(far).unwrap_err().to_string();
     assert!(
         message.contains("set the origin in the scan's header"),
@@ -141,7 +143,7 @@ fn without_a_mask_the_foreground_is_what_must_not_be_cut_off() {
 fn outside_a_scan_is_its_own_background() {
     let shifted = |offset: f32, factor: f32| {
         let mut case = case([0.0; 3]);
-        case.image.change(|value| offset + factor * value);
+        case.images[0].change(|value| offset + factor * value);
         case
     };
     for yaml in [
@@ -150,7 +152,11 @@ fn outside_a_scan_is_its_own_background() {
         "[resample]",
         "[{crop_pad: {shape: [60, 60, 60]}}]",
     ] {
-        let usual = pipeline(yaml).apply(shifted(0.0, 1.0)).unwrap().image;
+        let usual = pipeline(yaml)
+            .apply(shifted(0.0, 1.0))
+            .unwrap()
+            .images
+            .remove(0);
         assert_eq!(usual.voxels[[0, 0, 0]], 0.0, "{yaml}");
         // An offset, CT in Hounsfield units, and few negative values.
         for (offset, factor, outside) in [
@@ -158,7 +164,11 @@ fn outside_a_scan_is_its_own_background() {
             (-1024.0, 10.0, -1024.0),
             (-2.0, 1.0, 0.0),
         ] {
-            let moved = pipeline(yaml).apply(shifted(offset, factor)).unwrap().image;
+            let moved = pipeline(yaml)
+                .apply(shifted(offset, factor))
+                .unwrap()
+                .images
+                .remove(0);
             assert_eq!(moved.voxels[[0, 0, 0]], outside, "{yaml}");
             let middle = [
                 usual.shape()[0] / 2,
@@ -172,7 +182,11 @@ fn outside_a_scan_is_its_own_background() {
             .replace("[resample]", "[{resample: {}}]")
             .replace("}}]", ", fill: 3}}]");
         let set = set.replace("{, ", "{");
-        let filled = pipeline(&set).apply(shifted(5000.0, 1.0)).unwrap().image;
+        let filled = pipeline(&set)
+            .apply(shifted(5000.0, 1.0))
+            .unwrap()
+            .images
+            .remove(0);
         assert_eq!(filled.voxels[[0, 0, 0]], 3.0, "{set}");
     }
 }
@@ -180,13 +194,13 @@ fn outside_a_scan_is_its_own_background() {
 #[test]
 fn the_heads_centre_is_found_wherever_the_header_puts_it() {
     for place in [[0.0, 400.0, 0.0], [-3.0, 2.0, 900.0]] {
-        let mut image = case(place).image;
+        let mut image = case(place).images.remove(0);
         // A bright vessel far from the head, and an empty half.
         image.voxels[[0, 0, 0]] = 90.0;
         let prepared = pipeline("[{resample: {centre: head, shape: [9, 9, 9]}}]")
             .apply(image.into())
             .unwrap();
-        let centre = prepared.image.grid().centre();
+        let centre = prepared.images[0].grid().centre();
         for a in 0..3 {
             assert!(
                 (centre[a] - place[a]).abs() < 1.0,
@@ -206,18 +220,21 @@ fn cropping_and_padding_keep_every_voxel_at_its_place() {
     let after = pipeline("[{crop_pad: {shape: [31, 44, 30]}}]")
         .apply(before.clone())
         .unwrap();
-    assert_eq!(after.image.shape(), [31, 44, 30]);
-    assert_eq!(after.region.as_ref().unwrap().grid(), after.image.grid());
-    let to_old = before.image.affine.inverse().unwrap();
+    assert_eq!(after.images[0].shape(), [31, 44, 30]);
+    assert_eq!(
+        after.region.as_ref().unwrap().grid(),
+        after.images[0].grid()
+    );
+    let to_old = before.images[0].affine.inverse().unwrap();
     let mut kept = 0;
-    for ((x, y, z), value) in after.image.voxels.indexed_iter() {
-        let world = after.image.affine.apply([x as f64, y as f64, z as f64]);
+    for ((x, y, z), value) in after.images[0].voxels.indexed_iter() {
+        let world = after.images[0].affine.apply([x as f64, y as f64, z as f64]);
         let at = to_old.apply(world).map(|at| (at + 1e-6).floor());
         let old = at
             .iter()
             .all(|at| *at >= 0.0)
             .then(|| at.map(|at| at as usize));
-        let expected = old.and_then(|at| before.image.voxels.get(at));
+        let expected = old.and_then(|at| before.images[0].voxels.get(at));
         assert_eq!(*value, expected.copied().unwrap_or(0.0));
         kept += usize::from(expected.is_some());
     }
@@ -243,7 +260,7 @@ fn an_image_can_be_moved_onto_the_grid_of_another() {
     let yaml = format!("[{{resample: {{onto: {}}}}}]", template.display());
     let steps = pipeline(&yaml);
     let moved = steps.apply(case([5.0, -3.0, 2.0])).unwrap();
-    assert_eq!(moved.image.grid(), grid.grid());
+    assert_eq!(moved.images[0].grid(), grid.grid());
     assert_eq!(moved.mask.unwrap().grid(), grid.grid());
     assert_eq!(steps.files(), [template.as_path()]);
     fs::remove_file(&template).unwrap();
@@ -316,7 +333,7 @@ fn every_step_is_in_the_family_and_reads_back() {
             "nyul"
         ]
     );
-    let every = Pipeline(Step::defaults());
+    let every = Pipeline::from(Step::defaults());
     every.validate().unwrap();
     let yaml = serde_yaml::to_string(&every).unwrap();
     assert_eq!(serde_yaml::from_str::<Pipeline>(&yaml).unwrap(), every);

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use calvaria::channels::On;
 use calvaria::preprocess::{
-    CaseVolumes, Inputs, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
+    CaseVolumes, Inputs, Landmarks, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -17,10 +18,11 @@ fn pipeline(yaml: &str) -> Pipeline {
 }
 
 fn apply(step: Step, image: Volume<f32>) -> Volume<f32> {
-    Pipeline(vec![step])
+    Pipeline::from(vec![step])
         .apply(CaseVolumes::from(image))
         .unwrap()
-        .image
+        .images
+        .remove(0)
 }
 
 fn volume(shape: (usize, usize, usize), values: Vec<f32>) -> Volume<f32> {
@@ -153,7 +155,7 @@ fn a_constant_image_has_no_zscore() {
         (VoxelSelection::Foreground, 3.0),
         (VoxelSelection::Foreground, 0.0),
     ] {
-        let steps = Pipeline(vec![Step::Zscore(Zscore { over })]);
+        let steps = Pipeline::from(vec![Step::Zscore(Zscore { over })]);
         let image = volume((2, 2, 2), vec![value; 8]);
         let message = steps
             .apply(CaseVolumes::from(image))
@@ -216,7 +218,7 @@ const OVERS: [(&str, VoxelSelection); 3] = [
 fn landmarks_learnt_from_heads_are_torchios() {
     let reference = Standardised::open();
     for (name, over) in OVERS {
-        let unlearnt = Pipeline(vec![Step::Nyul(Nyul {
+        let unlearnt = Pipeline::from(vec![Step::Nyul(Nyul {
             landmarks: None,
             over,
         })]);
@@ -224,10 +226,14 @@ fn landmarks_learnt_from_heads_are_torchios() {
         let learnt = unlearnt.learnt((1..=4).map(|i| Ok(head(i)))).unwrap();
         assert_eq!(learnt.first_to_learn(), None);
         let [
-            Step::Nyul(Nyul {
-                landmarks: Some(ours),
+            On {
+                member:
+                    Step::Nyul(Nyul {
+                        landmarks: Some(Landmarks::All(ours)),
+                        ..
+                    }),
                 ..
-            }),
+            },
         ] = &learnt.0[..]
         else {
             panic!("nothing was learnt");
@@ -246,11 +252,15 @@ fn a_head_standardised_by_landmarks_is_torchios() {
     let blocks = SafeTensors::deserialize(&reference.blocks).unwrap();
     for (name, over) in OVERS {
         let nyul = Nyul {
-            landmarks: Some(reference.numbers(&format!("/landmarks/{name}"))),
+            landmarks: Some(Landmarks::All(
+                reference.numbers(&format!("/landmarks/{name}")),
+            )),
             over,
         };
-        let ours = Pipeline(vec![Step::Nyul(nyul)]).apply(head(5)).unwrap();
-        let ours = ours.image.voxels;
+        let ours = Pipeline::from(vec![Step::Nyul(nyul)])
+            .apply(head(5))
+            .unwrap();
+        let ours = &ours.images[0].voxels;
         let block = ours.slice(ndarray::s![16..32, 30..46, 30..46]);
         let theirs = blocks.tensor(name).unwrap();
         let theirs = theirs.data().chunks_exact(4);
@@ -280,18 +290,18 @@ fn statistics_over_a_region_are_numpys_within_the_brain() {
     let reference = Standardised::open();
     let case = head(5);
     let at = [27, 40, 40];
-    let value = f64::from(case.image.voxels[at]);
+    let value = f64::from(case.images[0].voxels[at]);
     let scored = pipeline("[{zscore: {over: region}}]")
         .apply(case.clone())
         .unwrap();
     let expected = (value - reference.number("brain_mean")) / reference.number("brain_deviation");
-    assert!((f64::from(scored.image.voxels[at]) - expected).abs() < 1e-6);
+    assert!((f64::from(scored.images[0].voxels[at]) - expected).abs() < 1e-6);
 
     let ends = reference.numbers("/percentiles_0.5_99.5");
     let clipped = pipeline("[{clip: {over: region}}]")
         .apply(case.clone())
         .unwrap();
-    for (ours, before) in clipped.image.voxels.iter().zip(&case.image.voxels) {
+    for (ours, before) in clipped.images[0].voxels.iter().zip(&case.images[0].voxels) {
         assert_eq!(f64::from(*ours), f64::from(*before).clamp(ends[0], ends[1]));
     }
     let without = CaseVolumes {
@@ -325,7 +335,7 @@ fn voxels_that_are_no_number_are_counted_and_become_zero_on_request() {
     );
     let repaired = pipeline("[nan_to_zero]").apply(image.into()).unwrap();
     assert_eq!(
-        repaired.image.voxels.as_slice().unwrap(),
+        repaired.images[0].voxels.as_slice().unwrap(),
         [1.0, 0.0, 3.0, 0.0, 5.0]
     );
 }

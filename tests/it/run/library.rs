@@ -53,8 +53,8 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
         let predicted = predictor.predict(scan.case).unwrap();
         let truth = read_mask(&file("_brainmask")).unwrap();
         let settings = &resolved.experiment.evaluate;
-        let probability = Some(&predicted.probability);
-        let scores = metric::all(&predicted.mask, &truth, probability, settings);
+        let probability = predicted.probabilities.of(0);
+        let scores = metric::all(&predicted.mask, &truth, Some(&probability), settings);
         let expected: Vec<String> = scores.iter().map(|(_, value)| value.to_string()).collect();
         assert_eq!(record.iter().skip(1).collect::<Vec<_>>(), expected);
         count += 1;

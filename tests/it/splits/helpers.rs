@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use calvaria::dataset::{Case, Fold, Split};
-use calvaria::preprocess::GRID_TOLERANCE;
+use calvaria::preprocess::{GRID_TOLERANCE, ImageFile};
 use calvaria::volume::nifti::write_mask;
 use calvaria::volume::{Affine, MaskRule, Volume};
 use ndarray::Array3;
@@ -34,7 +34,8 @@ pub fn case(subject: usize, session: usize, columns: &[(&str, String)]) -> Case 
     Case {
         id: format!("sub-{subject:03}_ses-{session}"),
         subject: format!("sub-{subject:03}"),
-        image: PathBuf::new(),
+        images: vec![ImageFile::only("")],
+        onto: None,
         mask: mask_of(1 + (subject * 7 + session * 11) % 60),
         mask_rule: MaskRule::STRICT,
         grid_tolerance: GRID_TOLERANCE,

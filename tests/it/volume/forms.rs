@@ -119,8 +119,8 @@ fn a_mask_drawn_in_itk_fits_its_scan_by_the_form_that_itk_took() {
             ..Inputs::scan(&image, None)
         };
         let loaded = inputs.read().unwrap();
-        let found = loaded.case.mask.unwrap();
-        let apart = found.grid().largest_offset(&loaded.case.image.affine);
+        let found = loaded.case.mask.as_ref().unwrap();
+        let apart = found.grid().largest_offset(&loaded.case.grid().affine);
         assert!(apart <= 1e-3, "{name}: {apart} mm");
         let voxels = found.voxels.iter().filter(|voxel| **voxel != 0).count();
         assert_eq!(voxels, expected.voxels_of_brain, "{name}");

@@ -49,19 +49,24 @@ impl<'a> Shape<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    /// The keys that may stand beside a member's name in this family, and their values: the same for all members.
+    /// The keys that may stand beside a member's name in this family, and their values: whatever may stand beside any
+    /// member. Which of them may not stand beside the one that is there is for its rules to say.
     pub fn beside(self) -> Vec<(&'a str, Self)> {
-        let form = self.forms().into_iter().flatten().find_map(|form| {
-            let (member, _) = member_of_form(form)?;
-            Some((member, form.get("properties")?.as_object()?))
-        });
-        let Some((member, properties)) = form else {
-            return Vec::new();
-        };
-        let others = properties.iter().filter(|(name, _)| *name != member);
-        others
-            .map(|(name, value)| (name.as_str(), self.at(value)))
-            .collect()
+        let mut found: Vec<(&str, Self)> = Vec::new();
+        for form in self.forms().into_iter().flatten() {
+            let (Some((member, _)), Some(properties)) = (
+                member_of_form(form),
+                form.get("properties").and_then(Schema::as_object),
+            ) else {
+                continue;
+            };
+            for (name, value) in properties.iter().filter(|(name, _)| *name != member) {
+                if !found.iter().any(|(known, _)| known == name) {
+                    found.push((name, self.at(value)));
+                }
+            }
+        }
+        found
     }
 
     /// The names of this family's members, known or not, among the keys of `map`.

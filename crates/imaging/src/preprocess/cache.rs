@@ -1,31 +1,31 @@
 //! Preprocessed cases on disk, so that each is made once.
 
+mod case;
 mod digests;
 mod entry;
 mod in_use;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use digests::{Digests, digest};
+use case::RECORD;
+use digests::Digests;
 use entry::{KEY_LENGTH, TEMPORARY};
 use in_use::InUse;
 
+pub use case::{CachedCase, Record};
 pub use entry::{Entry, Pruned, is_cached_case};
 
-use super::{Applied, CaseVolumes, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
-use crate::files::{FileError, create_folder, hex, read_text, write_json};
-use crate::volume::nifti::{Dtype, read_image, read_mask, write_image, write_mask};
-use crate::volume::{Affine, Volume, VolumeError};
+use super::{Applied, ImageFile, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
+use crate::files::{FileError, create_folder, hex};
+use crate::volume::{Structures, Volume, VolumeError};
 
 /// Increased whenever a step's results change, so that nothing made by older code is used.
 const VERSION: u32 = 3;
-
-/// The file of a case's [`Record`].
-const RECORD: &str = "case.json";
 
 /// A folder of preprocessed cases. Any number of processes may use it at once.
 ///
@@ -39,43 +39,14 @@ pub struct Cache {
     in_use: InUse,
 }
 
-/// Where a preprocessed case lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedCase {
-    /// The scan (float32 NIfTI).
-    pub image: PathBuf,
-    /// The mask (0 and 1, bytes), if the case has one.
-    pub mask: Option<PathBuf>,
-    record: PathBuf,
-}
-
-/// What is noted beside a case's files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// The case's name.
-    pub case: String,
-    /// The raw scan.
-    pub source: PathBuf,
-    /// Voxels of the prepared image along each axis.
-    pub shape: [usize; 3],
-    /// Its affine, which its file keeps in single precision alone.
-    affine: [[f64; 4]; 4],
-    /// The names of the steps it went through.
-    pub steps: Vec<String>,
-    /// What was doubtful about the scan.
-    pub warnings: Vec<String>,
-    /// The version of the code that made it.
-    version: u32,
-    /// The hex SHA-256 of the image's file and of the mask's.
-    image_digest: String,
-    mask_digest: Option<String>,
-}
-
 /// The hex SHA-256 of each of a case's files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigests {
-    /// The raw scan.
+    /// The raw scan, of several images the first.
     pub image: String,
+    /// The other images, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Its mask, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask: Option<String>,
@@ -93,100 +64,47 @@ pub struct CachedResult {
     pub folder: PathBuf,
     /// Where it lies.
     pub files: CachedCase,
-    /// Voxels of the image along each axis.
+    /// Voxels of the images along each axis.
     pub shape: [usize; 3],
     /// What was doubtful about the scan.
     pub warnings: Vec<String>,
+    /// How many voxels of the raw mask each class has that it has, background and ignored ones included; empty for a
+    /// mask of one structure.
+    pub classes: BTreeMap<u8, u64>,
     /// How long each step took; `None` if the case was there already.
     pub times: Option<Vec<StepTime>>,
 }
 
-impl CachedCase {
-    fn in_folder(folder: &Path, with_mask: bool) -> Self {
-        Self {
-            image: folder.join("image.nii"),
-            mask: with_mask.then(|| folder.join("mask.nii")),
-            record: folder.join(RECORD),
-        }
-    }
+/// A path that stays what it is wherever the next command runs.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
 
-    /// Reads the case, and checks that it is what was stored.
-    ///
-    /// # Errors
-    ///
-    /// When a file is missing or damaged.
-    pub fn load(&self) -> Result<CaseVolumes, VolumeError> {
-        self.checked_record()?;
-        Ok(CaseVolumes {
-            image: read_image(&self.image)?,
-            mask: self.mask.as_deref().map(read_mask).transpose()?,
-            region: None,
-        })
-    }
+/// How many voxels each class has that occurs.
+fn classes_of(mask: &Volume<u8>) -> BTreeMap<u8, u64> {
+    let counts = Structures::count_voxels(&mask.voxels);
+    let counts = (0..=u8::MAX).zip(counts);
+    counts.filter(|(_, count)| *count > 0).collect()
+}
 
-    /// Reads the image as the pipeline made it, with its place in double precision; [`Self::load`] gives it in
-    /// single precision.
-    ///
-    /// # Errors
-    ///
-    /// When a file is missing or damaged.
-    pub fn load_image(&self) -> Result<Volume<f32>, VolumeError> {
-        let record = self.checked_record()?;
-        Ok(Volume {
-            affine: Affine(record.affine),
-            ..read_image(&self.image)?
-        })
-    }
-
-    fn checked_record(&self) -> Result<Record, VolumeError> {
-        let damaged = |path: &Path, what: &str| VolumeError::Malformed {
-            path: path.to_owned(),
-            why: format!("{what}. Run the command again to prepare the case again"),
-        };
-        let text = read_text(&self.record)?;
-        let record: Record = serde_json::from_str(&text)
-            .map_err(|why| damaged(&self.record, &format!("it is damaged ({why})")))?;
-        let expected = [
-            (Some(&self.image), Some(&record.image_digest)),
-            (self.mask.as_ref(), record.mask_digest.as_ref()),
-        ];
-        for (path, stored) in expected {
-            if let Some(path) = path
-                && stored != Some(&digest(path)?)
-            {
-                return Err(damaged(path, "its content is not what was stored"));
-            }
-        }
-        Ok(record)
-    }
-
-    fn store(
-        &self,
-        case: &CaseVolumes,
-        inputs: &Inputs,
-        pipeline: &Pipeline,
-        warnings: &[String],
-    ) -> Result<(), PreprocessError> {
-        write_image(&self.image, &case.image, Dtype::Float32)?;
-        if let (Some(path), Some(mask)) = (&self.mask, &case.mask) {
-            write_mask(path, mask)?;
-        }
-        let record = Record {
-            case: inputs.id.to_owned(),
-            source: std::path::absolute(inputs.image).unwrap_or_else(|_| inputs.image.to_owned()),
-            shape: case.image.shape(),
-            affine: case.image.affine.0,
-            steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
-            warnings: warnings.to_owned(),
-            version: VERSION,
-            image_digest: digest(&self.image)?,
-            mask_digest: match &self.mask {
-                Some(mask) => Some(digest(mask)?),
-                None => None,
-            },
-        };
-        Ok(write_json(&self.record, &record)?)
-    }
+/// That structures of a case have vanished on the way through the steps.
+fn told(vanished: &[u8], structures: &Structures, before: &BTreeMap<u8, u64>) -> Option<String> {
+    let named = vanished.iter().map(|class| {
+        let voxels = before.get(class).copied().unwrap_or_default();
+        let plural = if voxels == 1 { "" } else { "s" };
+        format!(
+            "{} ({voxels} voxel{plural} before)",
+            structures.class_name(*class)
+        )
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "nothing is left after preprocessing of {}: it is too small for the grid, or lies outside it. A smaller \
+             `spacing` or a larger `shape` keeps it",
+            named.join(", ")
+        )
+    })
 }
 
 impl Cache {
@@ -207,8 +125,10 @@ impl Cache {
     /// When one cannot be read.
     pub fn digests(&self, inputs: &Inputs) -> Result<InputDigests, VolumeError> {
         let digest = |path| self.digests.of(path);
+        let mut images = inputs.images.iter().map(|image| digest(&image.path));
         Ok(InputDigests {
-            image: digest(inputs.image)?,
+            image: images.next().transpose()?.unwrap_or_default(),
+            others: images.collect::<Result<_, _>>()?,
             mask: inputs.mask.map(digest).transpose()?,
             region: inputs.region.map(digest).transpose()?,
         })
@@ -229,7 +149,7 @@ impl Cache {
         let digests = self.digests(inputs)?;
         let folder = self.folder_of(inputs.id, &self.key(&digests, inputs, pipeline)?);
         self.in_use.add(&folder)?;
-        let files = CachedCase::in_folder(&folder, inputs.mask.is_some());
+        let files = CachedCase::in_folder(&folder, inputs.images.len(), inputs.mask.is_some());
         if let Ok(record) = files.checked_record() {
             return Ok(CachedResult {
                 inputs: digests,
@@ -237,31 +157,56 @@ impl Cache {
                 files,
                 shape: record.shape,
                 warnings: record.warnings,
+                classes: record.classes,
                 times: None,
             });
         }
         let of_case = |source| PreprocessError::Case {
-            image: inputs.image.to_owned(),
+            image: inputs.first().to_owned(),
             source: Box::new(source),
         };
         let LoadedCase {
             case, mut warnings, ..
         } = inputs.read()?;
+        let structures = inputs.structures();
+        let classes = match (structures, &case.mask) {
+            (Some(_), Some(mask)) => classes_of(mask),
+            _ => BTreeMap::new(),
+        };
         let Applied {
             case,
             times,
             warnings: doubts,
+            vanished,
             ..
         } = (pipeline.apply_in_full(case).and_then(Applied::useful)).map_err(of_case)?;
         warnings.extend(doubts);
-        let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
-        self.store(&folder, case.mask.is_some(), write)?;
+        warnings.extend(structures.and_then(|structures| told(&vanished, structures, &classes)));
+        let record = Record {
+            case: inputs.id.to_owned(),
+            source: absolute(inputs.first()),
+            names: case.names.clone(),
+            shape: case.grid().shape,
+            affine: case.grid().affine.0,
+            steps: (pipeline.0.iter())
+                .map(|step| step.member.name().into())
+                .collect(),
+            warnings: warnings.clone(),
+            classes: classes.clone(),
+            version: VERSION,
+            image_digest: String::new(),
+            other_digests: Vec::new(),
+            mask_digest: None,
+        };
+        let write = |files: &CachedCase| files.store(&case, record);
+        self.store(&folder, (case.images.len(), case.mask.is_some()), write)?;
         Ok(CachedResult {
             inputs: digests,
             folder,
             files,
-            shape: case.image.shape(),
+            shape: case.grid().shape,
             warnings,
+            classes,
             times: Some(times),
         })
     }
@@ -286,6 +231,21 @@ impl Cache {
         let mut hash = Sha256::new();
         hash.update(VERSION.to_le_bytes());
         hash.update(&digests.image);
+        match &*inputs.images {
+            [
+                ImageFile {
+                    name,
+                    volume: None | Some(0),
+                    ..
+                },
+            ] if name == ImageFile::ONLY => {}
+            images => {
+                let image = |image: &ImageFile| format!("{:?}", (&image.name, image.volume));
+                hash.update(images.iter().map(image).collect::<String>());
+                hash.update(format!("{:?} {}", inputs.onto, inputs.grid_tolerance));
+                digests.others.iter().for_each(|other| hash.update(other));
+            }
+        }
         for optional in [&digests.mask, &digests.region] {
             match optional {
                 None => hash.update([0]),
@@ -316,7 +276,7 @@ impl Cache {
     fn store(
         &self,
         folder: &Path,
-        with_mask: bool,
+        (images, with_mask): (usize, bool),
         write: impl FnOnce(&CachedCase) -> Result<(), PreprocessError>,
     ) -> Result<(), PreprocessError> {
         create_folder(&self.folder)?;
@@ -332,9 +292,9 @@ impl Cache {
             .map_err(failed)?;
         // A folder within the temporary one, which is private to the user.
         let made = temporary.path().join("case");
-        write(&CachedCase::in_folder(&made, with_mask))?;
+        write(&CachedCase::in_folder(&made, images, with_mask))?;
         let stored_by_another = || {
-            CachedCase::in_folder(folder, with_mask)
+            CachedCase::in_folder(folder, images, with_mask)
                 .checked_record()
                 .is_ok()
         };

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, CaseVolumes, PreprocessError};
+use super::{About, CaseStep, ChangesImage, Work};
 use crate::settings::Fault;
 use crate::statistics::intensities::percentiles;
+use crate::volume::Volume;
 
 /// Clips the intensities to two of their percentiles (linear between order statistics).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,16 +34,22 @@ impl Default for Clip {
 }
 
 impl CaseStep for Clip {
-    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let values = self.over.values(&case, "clip")?;
-        let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
-        let clipped = |value: f32| f64::from(value).clamp(low, high) as f32;
-        case.image.change(clipped);
-        Ok(case)
+    fn work(&self) -> Work<'_> {
+        Work::Intensities(self)
     }
 
     fn rules(&self) -> Vec<Fault> {
         percentile_rules(self.lower_percentile, self.upper_percentile)
+    }
+}
+
+impl ChangesImage for Clip {
+    fn change(&self, image: &mut Volume<f32>, about: About) -> Result<(), String> {
+        let values = self.over.values(image, about.region)?;
+        let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
+        let clipped = |value: f32| f64::from(value).clamp(low, high) as f32;
+        image.change(clipped);
+        Ok(())
     }
 }
 

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::resample::{fill_rules, shape_rules};
-use super::{CaseStep, CaseVolumes, Centre, PreprocessError};
+use super::{CaseStep, CaseVolumes, Centre, MovesCase, PreprocessError, Work};
 use crate::settings::Fault;
+use crate::volume::Volume;
 use crate::volume::resample::background;
 
 /// Brings image, mask and region to a shape by cutting off or adding voxels at the ends of each axis. What is left stays where it is in the world.
@@ -33,17 +34,29 @@ impl Default for CropPad {
 }
 
 impl CaseStep for CropPad {
-    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
+    fn work(&self) -> Work<'_> {
+        Work::Grid(self)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = shape_rules(self.shape);
+        faults.extend(fill_rules(self.fill));
+        faults
+    }
+}
+
+impl MovesCase for CropPad {
+    fn moved(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
         let refused = |why: &str| PreprocessError::Step {
             step: "crop_pad",
             why: why.into(),
         };
-        let source = case.image.grid();
+        let source = case.grid();
         let to_voxel = source
             .affine
             .inverse()
             .ok_or_else(|| refused("the image's axes span no space. Correct its header"))?;
-        let centre = to_voxel.apply(self.centre.of(&case.image));
+        let centre = to_voxel.apply(self.centre.of(case.first()));
         let first: [i64; 3] = std::array::from_fn(|a| {
             // Of two equally near places the first, whatever the rounding.
             (centre[a] - (self.shape[a] as f64 - 1.0) / 2.0 + 0.5 - 1e-6).floor() as i64
@@ -56,17 +69,15 @@ impl CaseStep for CropPad {
                  scan's header",
             ));
         }
-        let fill = self.fill.unwrap_or_else(|| background(&case.image));
+        let cut = |image: Volume<f32>| {
+            let fill = self.fill.unwrap_or_else(|| background(&image));
+            image.cut(first, self.shape, fill)
+        };
         Ok(CaseVolumes {
-            image: case.image.cut(first, self.shape, fill),
+            images: case.images.into_iter().map(cut).collect(),
+            names: case.names,
             mask: case.mask.map(|mask| mask.cut(first, self.shape, 0)),
             region: case.region.map(|region| region.cut(first, self.shape, 0.0)),
         })
-    }
-
-    fn rules(&self) -> Vec<Fault> {
-        let mut faults = shape_rules(self.shape);
-        faults.extend(fill_rules(self.fill));
-        faults
     }
 }

@@ -1,38 +1,77 @@
 //! The files of a case, read and checked against each other.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use super::{CaseVolumes, PreprocessError};
-use crate::volume::nifti::{Encoding, Forms, Origin, Scan, read_scan};
-use crate::volume::{MaskRule, Volume};
+use super::{CaseVolumes, PreprocessError, reading};
+use crate::volume::nifti::{Encoding, Forms, Origin};
+use crate::volume::{Marked, MaskRule, Structures};
 
 /// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
 /// headers, less than anyone sees.
 pub const GRID_TOLERANCE: f64 = 0.1;
 
+/// One of a case's images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFile {
+    /// What a run calls it, such as `flair`.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Which of the volumes of a 4-D file it is, from 0 on; `None` for a 3-D file.
+    pub volume: Option<usize>,
+}
+
+impl ImageFile {
+    /// The name of the image of a run that has one.
+    pub const ONLY: &str = "image";
+
+    /// The one image of a case.
+    pub fn only(path: impl Into<PathBuf>) -> Self {
+        Self::new(Self::ONLY, path)
+    }
+
+    /// An image in a file of its own.
+    pub fn new(name: &str, path: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: path.into(),
+            volume: None,
+        }
+    }
+}
+
 /// The files that a case is made from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Inputs<'a> {
     /// The case's name.
     pub id: &'a str,
-    /// The scan.
-    pub image: &'a Path,
-    /// What to find in it, where it is known.
+    /// The scan's images, at least one, in the order in which the network takes them.
+    pub images: Cow<'a, [ImageFile]>,
+    /// The image whose grid all take; `None` if they lie on one grid as they are.
+    pub onto: Option<&'a str>,
+    /// What to find in them, where it is known.
     pub mask: Option<&'a Path>,
     /// Which of the mask's voxels are marked.
     pub mask_rule: &'a MaskRule,
     /// Where intensity steps may look (a mask, or weights), known before the prediction.
     pub region: Option<&'a Path>,
-    /// How far mask and region may lie from the scan, in voxels.
+    /// How far images, mask and region may lie from the grid of all, in voxels.
     pub grid_tolerance: f64,
 }
 
 impl<'a> Inputs<'a> {
-    /// A scan alone, called by its file.
-    pub fn scan(image: &'a Path, region: Option<&'a Path>) -> Self {
+    /// A scan of one image alone, called by its file.
+    pub fn scan(image: &Path, region: Option<&'a Path>) -> Self {
+        Self::images(vec![ImageFile::only(image)], region)
+    }
+
+    /// A scan alone, of several images that lie on one grid; at least one.
+    pub fn images(images: impl Into<Cow<'a, [ImageFile]>>, region: Option<&'a Path>) -> Self {
         Self {
             id: "",
-            image,
+            images: images.into(),
+            onto: None,
             mask: None,
             mask_rule: &MaskRule::STRICT,
             region,
@@ -40,102 +79,57 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// The images' names, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.images.iter().map(|image| image.name.clone()).collect()
+    }
+
+    /// What the mask is a class map of, if it is not a mask of one structure.
+    pub fn structures(&self) -> Option<&Structures> {
+        match &self.mask_rule.marked {
+            Marked::Structures(structures) => Some(structures).filter(|of| !of.is_mask()),
+            _ => None,
+        }
+    }
+
+    /// The file of the first image, by which messages call the case.
+    ///
+    /// # Panics
+    ///
+    /// If there is no image.
+    pub fn first(&self) -> &Path {
+        &self.images[0].path
+    }
+
     /// Reads the files. Voxels that are infinite or not a number are let through: the pipeline deals with them.
+    ///
+    /// With [`Inputs::onto`], images on other grids are resampled onto that image's: linearly, and outside their edges
+    /// lies what [`background`](crate::volume::resample::background) finds.
     ///
     /// # Errors
     ///
-    /// When one cannot be read, the mask is none by its rule, mask or region do not lie on the image's grid, or
+    /// When one cannot be read, the mask is none by its rule, images, mask or region do not lie on one grid, or
     /// the region marks nothing or has a weight below 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no image.
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
-        let scan = read_scan(self.image)?;
-        let mut warnings = scan.warnings();
-        let mask = self
-            .mask
-            .map(|path| self.place_mask(path, &scan, &mut warnings));
-        let region = self
-            .region
-            .map(|path| self.place_region(path, &scan, &mut warnings));
-        let (mask, region) = (mask.transpose()?, region.transpose()?);
-        Ok(LoadedCase {
-            case: CaseVolumes {
-                image: scan.volume,
-                mask,
-                region,
-            },
-            encoding: scan.encoding,
-            origin: Origin::of(self.image, scan.forms),
-            rounded: scan.rounded,
-            warnings,
-        })
-    }
-
-    fn place_mask(
-        &self,
-        path: &Path,
-        scan: &Scan,
-        warnings: &mut Vec<String>,
-    ) -> Result<Volume<u8>, PreprocessError> {
-        let (read, noted) = self.read_beside(path, scan)?;
-        let mut mask = read.into_mask(path, self.mask_rule)?;
-        place(&mut mask, scan, path, noted, warnings);
-        Ok(mask)
-    }
-
-    fn place_region(
-        &self,
-        path: &Path,
-        scan: &Scan,
-        warnings: &mut Vec<String>,
-    ) -> Result<Volume<f32>, PreprocessError> {
-        let (read, noted) = self.read_beside(path, scan)?;
-        let mut region = read.into_image(path)?;
-        place(&mut region, scan, path, noted, warnings);
-        check_region_marks(path, &region)?;
-        if region.voxels.iter().any(|weight| *weight < 0.0) {
-            return Err(PreprocessError::NegativeRegion {
-                path: path.to_owned(),
-            });
-        }
-        Ok(region)
-    }
-
-    /// A file that must lie on the scan's grid, and what is noted about its place.
-    fn read_beside(
-        &self,
-        path: &Path,
-        scan: &Scan,
-    ) -> Result<(Scan, Option<String>), PreprocessError> {
-        let read = read_scan(path)?;
-        let scan = (self.image, &scan.forms);
-        let noted = check_pair(scan, (path, &read.forms), self.grid_tolerance)?;
-        Ok((read, noted))
-    }
-}
-
-/// Where something is `noted` about a mask's place, its voxels are the scan's from here on.
-fn place<T>(
-    mask: &mut Volume<T>,
-    scan: &Scan,
-    path: &Path,
-    noted: Option<String>,
-    warnings: &mut Vec<String>,
-) {
-    if let Some(noted) = noted {
-        mask.affine = scan.volume.affine;
-        warnings.push(format!("the mask {}: {noted}", path.display()));
+        reading::read(self)
     }
 }
 
 /// A case as its files have it.
 #[derive(Clone, Debug)]
 pub struct LoadedCase {
-    /// Scan, mask and region.
+    /// Images, mask and region.
     pub case: CaseVolumes,
-    /// How the scan's file stores intensities.
+    /// How the first image's file stores intensities.
     pub encoding: Encoding,
-    /// What results take over from the scan's file.
+    /// What results take over from the scan's files: the place of the image whose grid all take, and that they are
+    /// made from the first image.
     pub origin: Origin,
-    /// Voxels of the scan that single precision cannot keep ([`Scan::rounded`]).
+    /// Voxels of the first image that single precision cannot keep ([`Scan::rounded`]).
     pub rounded: usize,
     /// What is doubtful about the scan.
     pub warnings: Vec<String>,
@@ -159,14 +153,4 @@ pub fn check_pair(
             mask: mask_path.to_owned(),
             difference,
         })
-}
-
-/// Checks that a region marks something.
-fn check_region_marks(path: &Path, region: &Volume<f32>) -> Result<(), PreprocessError> {
-    if region.voxels.iter().any(|weight| *weight != 0.0) {
-        return Ok(());
-    }
-    Err(PreprocessError::EmptyRegion {
-        path: path.to_owned(),
-    })
 }

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, CaseVolumes, PreprocessError};
+use super::{About, CaseStep, ChangesImage, Work};
+use crate::volume::Volume;
 
 /// Sets voxels that are infinite or not a number to 0. As the first step it lets scans through that
 /// are refused otherwise.
@@ -12,13 +13,19 @@ use super::{CaseStep, CaseVolumes, PreprocessError};
 pub struct NanToZero {}
 
 impl CaseStep for NanToZero {
-    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let repaired = |value: f32| if value.is_finite() { value } else { 0.0 };
-        case.image.change(repaired);
-        Ok(case)
+    fn work(&self) -> Work<'_> {
+        Work::Intensities(self)
     }
 
     fn repairs_voxels(&self) -> bool {
         true
+    }
+}
+
+impl ChangesImage for NanToZero {
+    fn change(&self, image: &mut Volume<f32>, _: About) -> Result<(), String> {
+        let repaired = |value: f32| if value.is_finite() { value } else { 0.0 };
+        image.change(repaired);
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseStep, CaseVolumes, PreprocessError};
+use super::{CaseStep, CaseVolumes, MovesCase, PreprocessError, Work};
 use crate::volume::orientation::{AxisCodes, reoriented};
 
 /// Permutes and flips the axes so that they run as asked, without touching a value: what is where
@@ -17,14 +17,22 @@ pub struct Reorient {
 }
 
 impl CaseStep for Reorient {
-    fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        Ok(CaseVolumes {
-            image: reoriented(&case.image, self.axes),
-            mask: case.mask.as_ref().map(|mask| reoriented(mask, self.axes)),
-            region: case
-                .region
-                .as_ref()
-                .map(|region| reoriented(region, self.axes)),
-        })
+    fn work(&self) -> Work<'_> {
+        Work::Grid(self)
+    }
+}
+
+impl MovesCase for Reorient {
+    fn moved(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
+        for image in &mut case.images {
+            *image = reoriented(image, self.axes);
+        }
+        if let Some(mask) = &mut case.mask {
+            *mask = reoriented(mask, self.axes);
+        }
+        if let Some(region) = &mut case.region {
+            *region = reoriented(region, self.axes);
+        }
+        Ok(case)
     }
 }

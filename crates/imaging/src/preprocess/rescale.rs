@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clip::percentile_rules;
 use super::voxel_selection::VoxelSelection;
-use super::{CaseStep, CaseVolumes, PreprocessError};
+use super::{About, CaseStep, ChangesImage, Work};
 use crate::settings::Fault;
 use crate::statistics::intensities::percentiles;
+use crate::volume::Volume;
 
 /// Maps the image's intensities linearly onto `min..=max`, as ITK's RescaleIntensity does.
 ///
@@ -43,8 +44,23 @@ impl Default for Rescale {
 }
 
 impl CaseStep for Rescale {
-    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let values = VoxelSelection::Whole.values(&case, "rescale")?;
+    fn work(&self) -> Work<'_> {
+        Work::Intensities(self)
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        let mut faults = percentile_rules(self.lower_percentile, self.upper_percentile);
+        if self.min >= self.max {
+            let message = format!("min must be below max, not {} and {}", self.min, self.max);
+            faults.push(Fault::new("min", message));
+        }
+        faults
+    }
+}
+
+impl ChangesImage for Rescale {
+    fn change(&self, image: &mut Volume<f32>, about: About) -> Result<(), String> {
+        let values = VoxelSelection::Whole.values(image, about.region)?;
         let [low, high] = percentiles(values, [self.lower_percentile, self.upper_percentile]);
         // In ITK's order of operations, on which the cut to whole numbers depends.
         let scale = if high > low {
@@ -57,21 +73,11 @@ impl CaseStep for Rescale {
         let mapped = |value: f32| within(f64::from(value), low, high) * scale + shift;
         if self.truncate {
             let whole = |value| within(mapped(value).trunc(), min, max) as f32;
-            case.image.change(whole);
+            image.change(whole);
         } else {
-            case.image
-                .change(|value| within(mapped(value), min, max) as f32);
+            image.change(|value| within(mapped(value), min, max) as f32);
         }
-        Ok(case)
-    }
-
-    fn rules(&self) -> Vec<Fault> {
-        let mut faults = percentile_rules(self.lower_percentile, self.upper_percentile);
-        if self.min >= self.max {
-            let message = format!("min must be below max, not {} and {}", self.min, self.max);
-            faults.push(Fault::new("min", message));
-        }
-        faults
+        Ok(())
     }
 }
 

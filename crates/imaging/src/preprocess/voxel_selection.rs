@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaseVolumes, PreprocessError};
 use crate::statistics::intensities::mean_and_deviation;
+use crate::volume::Volume;
 
-/// Which voxels a step takes its statistics over.
+/// Which voxels of an image a step takes its statistics over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VoxelSelection {
@@ -30,18 +30,18 @@ impl VoxelSelection {
     ///
     /// # Errors
     ///
-    /// When the case has no region though it is asked for, or no voxel counts.
+    /// When there is no region though it is asked for, or no voxel counts.
     pub(super) fn values<'a>(
         self,
-        case: &'a CaseVolumes,
-        step: &'static str,
-    ) -> Result<Cow<'a, [f32]>, PreprocessError> {
-        let voxels = &case.image.voxels;
+        image: &'a Volume<f32>,
+        region: Option<&Volume<f32>>,
+    ) -> Result<Cow<'a, [f32]>, String> {
+        let voxels = &image.voxels;
         let whole = voxels
             .as_slice()
             .map_or_else(|| voxels.iter().copied().collect(), Cow::Borrowed);
         let all = || voxels.iter().copied();
-        let values: Cow<[f32]> = match (self, &case.region) {
+        let values: Cow<[f32]> = match (self, region) {
             (Self::Whole, _) => whole,
             (Self::Foreground, _) => all().filter(|value| *value != 0.0).collect(),
             (Self::AboveMean, _) => {
@@ -53,23 +53,19 @@ impl VoxelSelection {
                 .filter_map(|(value, weight)| (*weight > 0.0).then_some(value))
                 .collect(),
             (Self::Region, None) => {
-                return Err(PreprocessError::Step {
-                    step,
-                    why:
-                        "it needs the case's region, but the case has none. Give one (`--region`, \
-                          or the column `region` of a table), or choose another `over`"
-                            .into(),
-                });
+                return Err(
+                    "it needs the case's region, but the case has none. Give one (`--region`, \
+                     or the column `region` of a table), or choose another `over`"
+                        .into(),
+                );
             }
         };
         if values.is_empty() {
-            return Err(PreprocessError::Step {
-                step,
-                why:
-                    "there is no voxel to take statistics over. Check the scan, or choose another \
-                      `over`"
-                        .into(),
-            });
+            return Err(
+                "there is no voxel to take statistics over. Check the scan, or choose another \
+                 `over`"
+                    .into(),
+            );
         }
         Ok(values)
     }

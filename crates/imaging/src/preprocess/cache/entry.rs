@@ -88,8 +88,7 @@ pub struct Pruned {
 
 impl Entry {
     fn of(folder: PathBuf, temporary: bool) -> Self {
-        let with_mask = folder.join("mask.nii").exists();
-        let record = CachedCase::in_folder(&folder, with_mask).checked_record();
+        let record = CachedCase::found_in(&folder).checked_record();
         let age = folder.metadata().and_then(|about| about.modified()).ok();
         let age = age.and_then(|then| SystemTime::now().duration_since(then).ok());
         Self {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{CaseStep, CaseVolumes, PreprocessError, otsu};
+use super::{About, CaseStep, ChangesImage, Work, otsu};
 use crate::settings::{Fault, Faults, validate};
 use crate::volume::Volume;
 use crate::volume::resample::extremes;
@@ -162,14 +162,8 @@ pub enum N4Error {
 const MOST_CONTROL_POINTS: usize = 128;
 
 impl CaseStep for N4 {
-    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let corrected = self.correct(&case.image, case.region.as_ref());
-        let corrected = corrected.map_err(|error| PreprocessError::Step {
-            step: "n4",
-            why: error.to_string(),
-        })?;
-        case.image = corrected.image;
-        Ok(case)
+    fn work(&self) -> Work<'_> {
+        Work::Intensities(self)
     }
 
     fn rules(&self) -> Vec<Fault> {
@@ -206,6 +200,14 @@ fn offset(image: &Volume<f32>) -> f32 {
     match low < -0.1 * (high - low) || low > high - low {
         true => low as f32,
         false => 0.0,
+    }
+}
+
+impl ChangesImage for N4 {
+    fn change(&self, image: &mut Volume<f32>, about: About) -> Result<(), String> {
+        let corrected = self.correct(image, about.region);
+        *image = corrected.map_err(|error| error.to_string())?.image;
+        Ok(())
     }
 }
 

@@ -24,6 +24,8 @@ const LEAST_VOXEL: f64 = 1e-3;
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) shape: [usize; 3],
+    /// How many volumes of that shape follow each other.
+    pub(super) volumes: usize,
     pub(super) dtype: Dtype,
     pub(super) big_endian: bool,
     /// Whether the voxels are in the same file, not in the `.img` beside it.
@@ -204,10 +206,11 @@ impl Fields {
             }
         };
         let (slope, inter) = self.scaling(path)?;
-        let shape = self.shape(path)?;
+        let (shape, volumes) = self.shape(path)?;
         let forms = self.forms(shape);
         Ok(Header {
             shape,
+            volumes,
             dtype: self.dtype(path)?,
             big_endian: self.big_endian,
             alone,
@@ -219,7 +222,8 @@ impl Fields {
         })
     }
 
-    fn shape(&self, path: &Path) -> Result<[usize; 3], VolumeError> {
+    /// Voxels along the three axes, and the number of volumes.
+    fn shape(&self, path: &Path) -> Result<([usize; 3], usize), VolumeError> {
         let invalid = || {
             let why = format!(
                 "its dimensions {:?} are not valid. Copy or download it again",
@@ -243,13 +247,6 @@ impl Fields {
                 "it is not a 3-D image. A whole volume is needed",
             ));
         };
-        let volumes = product(rest);
-        if volumes > 1 {
-            return Err(unsupported(
-                path,
-                format!("it holds {volumes} volumes. Save the one to use as a 3-D file of its own"),
-            ));
-        }
         if product(&[x, y, z]) > MOST_VOXELS {
             return Err(malformed(
                 path,
@@ -259,7 +256,8 @@ impl Fields {
                 ),
             ));
         }
-        Ok([x, y, z].map(|n| n as usize))
+        let volumes = usize::try_from(product(rest)).unwrap_or(usize::MAX);
+        Ok(([x, y, z].map(|n| n as usize), volumes))
     }
 
     fn dtype(&self, path: &Path) -> Result<Dtype, VolumeError> {

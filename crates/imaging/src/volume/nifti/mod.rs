@@ -15,11 +15,12 @@ mod qform;
 mod read;
 mod write;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use self::encoding::{Dtype, Encoding};
 pub use self::forms::{Forms, Placement};
-use self::read::read;
+use self::read::{read, read_some};
 use self::write::write;
 use super::{MaskRule, Volume, VolumeError};
 
@@ -95,6 +96,19 @@ impl Scan {
 /// When the file is missing, damaged, of another kind, or holds several volumes or colours.
 pub fn read_scan(path: &Path) -> Result<Scan, VolumeError> {
     read(path)
+}
+
+/// Reads some of the volumes of a 4-D file, such as the images of a scan of several, otherwise as [`read_scan`]: each
+/// by its index from 0 on. The file is read once; a 3-D file has the volume 0 alone.
+///
+/// # Errors
+///
+/// As [`read_scan`], and when the file has fewer volumes.
+pub fn read_volumes(
+    path: &Path,
+    wanted: &BTreeSet<usize>,
+) -> Result<BTreeMap<usize, Scan>, VolumeError> {
+    read_some(path, wanted)
 }
 
 /// Reads a scan as [`read_scan`], for those who need numbers and nothing else.

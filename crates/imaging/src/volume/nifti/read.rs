@@ -1,7 +1,8 @@
 //! Reading: every promise of the header is checked before it is relied on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use super::decode::{decode, rounded};
@@ -13,79 +14,184 @@ use crate::volume::{Volume, VolumeError};
 /// Bytes that a byte of a gzipped file can hold at most (RFC 1951).
 const LARGEST_PACKING: usize = 1032;
 
-/// Reads the voxels as they are, numbers or not.
+/// Reads the voxels of a file's one volume as they are, numbers or not.
 pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
-    let header_path = match pair_stem(path, ".img") {
-        Some(stem) => partner(path, &stem, ".hdr")?,
-        None => path.to_owned(),
-    };
-    let mut stream = open(&header_path)?;
-    let mut start = Vec::with_capacity(LONGEST);
-    take(&header_path, &mut stream, LONGEST, &mut start)?;
-    let header = Header::parse(&header_path, &start)?;
-
-    let data_path = match pair_stem(&header_path, ".hdr") {
-        _ if header.alone => header_path,
-        Some(stem) => partner(&header_path, &stem, ".img")?,
-        None => {
-            return Err(unsupported(
-                &header_path,
-                "its header says that the voxels are in another file. Name the pair .hdr and .img",
-            ));
-        }
-    };
-    let mut data = Vec::new();
-    if header.alone {
-        // What was read of a short header's file beyond the header may belong to the voxels.
-        data.extend_from_slice(start.get(header.offset..).unwrap_or_default());
-        skip(
-            &data_path,
-            &mut stream,
-            header.offset.saturating_sub(start.len()),
-        )?;
-    } else {
-        stream = open(&data_path)?;
-        skip(&data_path, &mut stream, header.offset)?;
-    }
-    let count: usize = header.shape.iter().product();
-    let expected = count * header.dtype.size();
-    // Room at once for what the header promises, but for no more than the file can hold. Without the room,
-    // reading fails with an error.
-    let most = size(&data_path).saturating_mul(LARGEST_PACKING);
-    let _ = data.try_reserve_exact(expected.min(most));
-    if data.len() < expected {
-        take(&data_path, &mut stream, expected - data.len(), &mut data)?;
-    }
-    if data.len() < expected {
-        return Err(malformed(
-            &data_path,
+    let mut file = Voxels::open(path)?;
+    let volumes = file.header.volumes;
+    if volumes > 1 {
+        return Err(unsupported(
+            path,
             format!(
-                "its header promises {count} voxels ({expected} bytes), but the data ends after \
-                 {} bytes. The copy is incomplete: copy or download it again",
-                data.len()
+                "it holds {volumes} volumes. Save the one to use as a 3-D file of its own, or, if they are the images \
+                 of one scan, take them by the source `decathlon`"
             ),
         ));
     }
-    // A gzip checksum is only compared at the end of the stream.
-    skip(&data_path, &mut stream, 1 << 20)?;
-    let voxels = decode(&header, &data[..expected]).ok_or_else(|| {
-        let why = format!("there is not enough memory for its {count} voxels");
-        unsupported(&data_path, why)
-    })?;
-    let rounded = rounded(&header, &data[..expected], &voxels);
-    Ok(Scan {
-        volume: Volume {
-            voxels,
-            affine: header.affine,
-        },
-        encoding: Encoding {
-            dtype: header.dtype,
-            slope: header.slope,
-            inter: header.inter,
-        },
-        forms: header.forms,
-        rounded,
-    })
+    let scan = file.next()?;
+    file.finish()?;
+    Ok(scan)
+}
+
+/// Reads some of a file's volumes, each by its index from 0 on, in one pass over the file.
+pub(super) fn read_some(
+    path: &Path,
+    wanted: &BTreeSet<usize>,
+) -> Result<BTreeMap<usize, Scan>, VolumeError> {
+    let mut file = Voxels::open(path)?;
+    let volumes = file.header.volumes;
+    if let Some(missing) = wanted.iter().find(|index| **index >= volumes) {
+        let holds = match volumes {
+            1 => "one volume, a 3-D image".to_owned(),
+            _ => format!("{volumes} volumes"),
+        };
+        return Err(unsupported(
+            path,
+            format!(
+                "it holds {holds}, but its volume number {} is asked for. Check that it is the right file, and that \
+                 the data's source names as many images as the file has",
+                missing + 1
+            ),
+        ));
+    }
+    let mut scans = BTreeMap::new();
+    for &index in wanted {
+        file.pass_over(index - file.at)?;
+        scans.insert(index, file.next()?);
+    }
+    file.finish()?;
+    Ok(scans)
+}
+
+/// A file's volumes, one after the other.
+struct Voxels {
+    header: Header,
+    /// The file that holds them.
+    path: PathBuf,
+    /// The rest of its bytes, from the volume number `at` on.
+    stream: Box<dyn Read>,
+    at: usize,
+}
+
+impl Voxels {
+    fn open(path: &Path) -> Result<Self, VolumeError> {
+        let header_path = match pair_stem(path, ".img") {
+            Some(stem) => partner(path, &stem, ".hdr")?,
+            None => path.to_owned(),
+        };
+        let mut stream = open(&header_path)?;
+        let mut start = Vec::with_capacity(LONGEST);
+        take(&header_path, &mut stream, LONGEST, &mut start)?;
+        let header = Header::parse(&header_path, &start)?;
+
+        let path = match pair_stem(&header_path, ".hdr") {
+            _ if header.alone => header_path,
+            Some(stem) => partner(&header_path, &stem, ".img")?,
+            None => {
+                return Err(unsupported(
+                    &header_path,
+                    "its header says that the voxels are in another file. Name the pair .hdr and .img",
+                ));
+            }
+        };
+        if header.alone {
+            // What was read of a short header's file beyond the header may belong to the voxels.
+            let left = start.len().saturating_sub(header.offset);
+            skip(
+                &path,
+                &mut stream,
+                header.offset.saturating_sub(start.len()) as u64,
+            )?;
+            let read = Cursor::new(start.split_off(start.len() - left));
+            stream = Box::new(read.chain(stream));
+        } else {
+            stream = open(&path)?;
+            skip(&path, &mut stream, header.offset as u64)?;
+        }
+        Ok(Self {
+            header,
+            path,
+            stream,
+            at: 0,
+        })
+    }
+
+    /// Voxels of a volume.
+    fn count(&self) -> usize {
+        self.header.shape.iter().product()
+    }
+
+    /// Bytes of a volume.
+    fn len(&self) -> usize {
+        self.count() * self.header.dtype.size()
+    }
+
+    /// Goes `volumes` on.
+    fn pass_over(&mut self, volumes: usize) -> Result<(), VolumeError> {
+        let bytes = (volumes as u64).saturating_mul(self.len() as u64);
+        self.at += volumes;
+        skip(&self.path, &mut self.stream, bytes)
+    }
+
+    /// The volume at which the file stands.
+    fn next(&mut self) -> Result<Scan, VolumeError> {
+        let (header, expected) = (&self.header, self.len());
+        let mut data = Vec::new();
+        // Room at once for what the header promises, but for no more than the file can hold. Without the room,
+        // reading fails with an error.
+        let most = size(&self.path).saturating_mul(LARGEST_PACKING);
+        let _ = data.try_reserve_exact(expected.min(most));
+        take(&self.path, &mut self.stream, expected, &mut data)?;
+        if data.len() < expected {
+            return Err(self.too_short(data.len()));
+        }
+        let voxels = decode(header, &data).ok_or_else(|| {
+            let why = format!("there is not enough memory for its {} voxels", self.count());
+            unsupported(&self.path, why)
+        })?;
+        let rounded = rounded(header, &data, &voxels);
+        let scan = Scan {
+            volume: Volume {
+                voxels,
+                affine: header.affine,
+            },
+            encoding: Encoding {
+                dtype: header.dtype,
+                slope: header.slope,
+                inter: header.inter,
+            },
+            forms: header.forms,
+            rounded,
+        };
+        self.at += 1;
+        Ok(scan)
+    }
+
+    /// Goes to the end of the stream, where alone a gzip checksum is compared.
+    fn finish(mut self) -> Result<(), VolumeError> {
+        self.pass_over(self.header.volumes - self.at)?;
+        skip(&self.path, &mut self.stream, 1 << 20)
+    }
+
+    /// The file ends though the volume that it stands at has had `found` bytes only.
+    fn too_short(&self, found: usize) -> VolumeError {
+        let volume = match self.header.volumes {
+            1 => "",
+            _ => " for each volume",
+        };
+        let which = match self.header.volumes {
+            1 => String::new(),
+            _ => format!(" of its volume number {}", self.at + 1),
+        };
+        malformed(
+            &self.path,
+            format!(
+                "its header promises {} voxels ({} bytes){volume}, but the data ends after {found} bytes{which}. The \
+                 copy is incomplete: copy or download it again",
+                self.count(),
+                self.len(),
+            ),
+        )
+    }
 }
 
 /// The files that a scan is stored in: one, or the header and the voxels of a pair.
@@ -167,8 +273,8 @@ fn take(
 }
 
 /// Passes over up to `count` bytes.
-fn skip(path: &Path, stream: &mut dyn Read, count: usize) -> Result<(), VolumeError> {
-    io::copy(&mut stream.take(count as u64), &mut io::sink()).map_err(|why| damaged(path, &why))?;
+fn skip(path: &Path, stream: &mut dyn Read, count: u64) -> Result<(), VolumeError> {
+    io::copy(&mut stream.take(count), &mut io::sink()).map_err(|why| damaged(path, &why))?;
     Ok(())
 }
 

@@ -26,6 +26,7 @@ mod jobs {
 }
 mod kernels;
 mod losses {
+    mod classes;
     mod reference;
 }
 mod metrics {

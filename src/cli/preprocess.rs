@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::CliError;
+use crate::channels::On;
 use crate::files::read_text;
-use crate::preprocess::{Inputs, Pipeline, PreprocessError, Step};
+use crate::preprocess::{ImageFile, Inputs, Pipeline, PreprocessError, Step};
 use crate::volume::Volume;
 use crate::volume::nifti::{Dtype, Encoding, check_output, write_like};
 
@@ -146,7 +147,7 @@ fn parse(steps: &str) -> Result<Pipeline, CliError> {
         (steps.to_owned(), "STEPS")
     };
     let pipeline = serde_yaml::from_str::<Pipeline>(&text)
-        .or_else(|list| match serde_yaml::from_str::<Step>(&text) {
+        .or_else(|list| match serde_yaml::from_str::<On<Step>>(&text) {
             Ok(step) => Ok(Pipeline(vec![step])),
             // The message fits what was written: a list, or one step.
             Err(_) if text.trim_start().starts_with(['-', '[']) => Err(list),
@@ -156,6 +157,10 @@ fn parse(steps: &str) -> Result<Pipeline, CliError> {
     pipeline
         .validate()
         .map_err(|why| CliError::input(format!("{place}: {why}")))?;
+    let unknown = pipeline.check(&[ImageFile::ONLY.to_owned()]);
+    if let Some(fault) = unknown.first() {
+        return Err(CliError::input(format!("{place}: {fault}")));
+    }
     Ok(match file.parent() {
         Some(folder) if file.is_file() => pipeline.anchored(folder),
         _ => pipeline,

@@ -150,15 +150,14 @@ impl Experiment {
 
     /// Whether cases must be of one shape: whole ones in one batch.
     pub fn needs_one_shape(&self) -> bool {
-        let fixed = self.augment.0.iter().any(Transform::fixes_shape);
+        let fixed = self.augment.transforms().any(Transform::fixes_shape);
         self.train.patch.is_none() && self.train.batch_size > 1 && !fixed
     }
 
     fn mixing_rules(&self) -> Vec<Fault> {
         let mixing: Vec<&Transform> = self
             .augment
-            .0
-            .iter()
+            .transforms()
             .filter(|item| item.mixes_batch())
             .collect();
         let message = match mixing[..] {

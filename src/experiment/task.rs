@@ -95,7 +95,12 @@ impl Experiment {
             whole.region_order = about.region_order;
             whole.ignore = self.ignore.or(about.ignore);
         }
-        let faults = whole.task_rules();
+        let mut faults = whole.task_rules();
+        if faults.is_empty() {
+            faults = whole
+                .augment
+                .check(&whole.structures(), &whole.image_names());
+        }
         if let Some(fault) = faults.first() {
             return Err(DatasetError::Description(fault.message.clone()));
         }

@@ -60,10 +60,8 @@ impl PreparedData {
     pub fn select(&self, ids: &[String]) -> Vec<TrainingCase> {
         ids.iter()
             .filter_map(|id| {
-                Some(TrainingCase {
-                    id: id.clone(),
-                    files: self.cases.get(id)?.files.clone(),
-                })
+                let case = self.cases.get(id)?;
+                Some(TrainingCase::new(&case.source, case.files.clone()))
             })
             .collect()
     }
@@ -258,7 +256,7 @@ impl<'a> Preparation<'a> {
             let total: Duration = made.iter().map(|times| times[at].time).sum();
             format!(
                 "{} {:.2} s",
-                step.name(),
+                step.member.name(),
                 total.as_secs_f64() / made.len() as f64
             )
         });
@@ -316,10 +314,7 @@ pub fn prepare_case(
     let Some(files) = files else {
         unreachable!("each case that is prepared is returned");
     };
-    Ok(TrainingCase {
-        id: case.id.clone(),
-        files,
-    })
+    Ok(TrainingCase::new(case, files))
 }
 
 /// Checks that a case's shape is the first case's.

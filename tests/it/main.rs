@@ -4,6 +4,7 @@
 mod common;
 
 mod augment {
+    mod classes;
     mod intensity;
     mod properties;
     mod sheet;
@@ -25,6 +26,7 @@ mod jobs {
 }
 mod kernels;
 mod losses {
+    mod classes;
     mod reference;
 }
 mod metrics {

@@ -81,7 +81,9 @@ fn a_mask_off_the_grid_is_an_error_that_offers_the_remedy() {
         centre: Centre::Image,
         ..Resample::default()
     };
-    Pipeline(vec![Step::Resample(centred)]).apply(far).unwrap();
+    Pipeline::from(vec![Step::Resample(centred)])
+        .apply(far)
+        .unwrap();
 }
 
 /// A grid of 1 mm that holds the part of the ball above a height (mm from its centre).
@@ -331,7 +333,7 @@ fn every_step_is_in_the_family_and_reads_back() {
             "nyul"
         ]
     );
-    let every = Pipeline(Step::defaults());
+    let every = Pipeline::from(Step::defaults());
     every.validate().unwrap();
     let yaml = serde_yaml::to_string(&every).unwrap();
     assert_eq!(serde_yaml::from_str::<Pipeline>(&yaml).unwrap(), every);

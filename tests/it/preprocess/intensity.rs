@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use calvaria::channels::On;
 use calvaria::preprocess::{
     CaseVolumes, Inputs, Landmarks, Nyul, Pipeline, Rescale, Step, VoxelSelection, Zscore,
 };
@@ -17,7 +18,7 @@ fn pipeline(yaml: &str) -> Pipeline {
 }
 
 fn apply(step: Step, image: Volume<f32>) -> Volume<f32> {
-    Pipeline(vec![step])
+    Pipeline::from(vec![step])
         .apply(CaseVolumes::from(image))
         .unwrap()
         .images
@@ -154,7 +155,7 @@ fn a_constant_image_has_no_zscore() {
         (VoxelSelection::Foreground, 3.0),
         (VoxelSelection::Foreground, 0.0),
     ] {
-        let steps = Pipeline(vec![Step::Zscore(Zscore { over })]);
+        let steps = Pipeline::from(vec![Step::Zscore(Zscore { over })]);
         let image = volume((2, 2, 2), vec![value; 8]);
         let message = steps
             .apply(CaseVolumes::from(image))
@@ -217,7 +218,7 @@ const OVERS: [(&str, VoxelSelection); 3] = [
 fn landmarks_learnt_from_heads_are_torchios() {
     let reference = Standardised::open();
     for (name, over) in OVERS {
-        let unlearnt = Pipeline(vec![Step::Nyul(Nyul {
+        let unlearnt = Pipeline::from(vec![Step::Nyul(Nyul {
             landmarks: None,
             over,
         })]);
@@ -225,10 +226,14 @@ fn landmarks_learnt_from_heads_are_torchios() {
         let learnt = unlearnt.learnt((1..=4).map(|i| Ok(head(i)))).unwrap();
         assert_eq!(learnt.first_to_learn(), None);
         let [
-            Step::Nyul(Nyul {
-                landmarks: Some(Landmarks::All(ours)),
+            On {
+                member:
+                    Step::Nyul(Nyul {
+                        landmarks: Some(Landmarks::All(ours)),
+                        ..
+                    }),
                 ..
-            }),
+            },
         ] = &learnt.0[..]
         else {
             panic!("nothing was learnt");
@@ -252,7 +257,9 @@ fn a_head_standardised_by_landmarks_is_torchios() {
             )),
             over,
         };
-        let ours = Pipeline(vec![Step::Nyul(nyul)]).apply(head(5)).unwrap();
+        let ours = Pipeline::from(vec![Step::Nyul(nyul)])
+            .apply(head(5))
+            .unwrap();
         let ours = &ours.images[0].voxels;
         let block = ours.slice(ndarray::s![16..32, 30..46, 30..46]);
         let theirs = blocks.tensor(name).unwrap();

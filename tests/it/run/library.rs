@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use calvaria::device::{DeviceChoice, DeviceName};
 use calvaria::experiment::Resolved;
+use calvaria::kernel::Kernels;
 use calvaria::layout::RunFolder;
-use calvaria::loss::LossTerm;
+use calvaria::loss::{LossTerm, Target};
 use calvaria::metric;
 use calvaria::preprocess::Inputs;
 use calvaria::train::OwnLoss;
@@ -66,8 +66,8 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
 struct Square;
 
 impl LossTerm for Square {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        (logits - target).square().mean()
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        (logits - target.truth(1)).square().mean()
     }
 }
 

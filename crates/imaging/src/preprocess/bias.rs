@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Applied, CaseVolumes, Pipeline, PreprocessError, Step, StepTime};
+use crate::channels::On;
 use crate::volume::Volume;
 
 impl Pipeline {
@@ -16,19 +17,20 @@ impl Pipeline {
         mut self,
         case: CaseVolumes,
     ) -> Result<Option<(Applied, Volume<f32>)>, PreprocessError> {
-        let is_n4 = |step: &Step| matches!(step, Step::N4(_));
+        let is_n4 = |step: &On<Step>| matches!(step.member, Step::N4(_));
         let only = self.0.iter().filter(|step| is_n4(step)).count() == 1 && case.images.len() == 1;
         let Some(at) = self.0.iter().position(is_n4).filter(|_| only) else {
             return Ok(None);
         };
         let after = Self(self.0.split_off(at + 1));
-        let Some(Step::N4(n4)) = self.0.pop() else {
+        let Some(Step::N4(n4)) = self.0.pop().map(|step| step.member) else {
             unreachable!("the step at that place is n4");
         };
         let Applied {
             mut case,
             mut times,
             mut warnings,
+            mut vanished,
             is_cut_off,
         } = self.apply_in_full(case)?;
         let started = Instant::now();
@@ -45,10 +47,12 @@ impl Pipeline {
         let done = after.apply_in_full(case)?;
         times.extend(done.times);
         warnings.extend(done.warnings);
+        vanished.extend(done.vanished);
         let done = Applied {
             case: done.case,
             times,
             warnings,
+            vanished,
             is_cut_off: is_cut_off || done.is_cut_off,
         };
         Ok(Some((done, corrected.log_bias)))

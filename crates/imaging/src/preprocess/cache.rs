@@ -1,33 +1,31 @@
 //! Preprocessed cases on disk, so that each is made once.
 
+mod case;
 mod digests;
 mod entry;
 mod in_use;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use digests::{Digests, digest};
+use case::RECORD;
+use digests::Digests;
 use entry::{KEY_LENGTH, TEMPORARY};
 use in_use::InUse;
 
+pub use case::{CachedCase, Record};
 pub use entry::{Entry, Pruned, is_cached_case};
 
-use super::{
-    Applied, CaseVolumes, ImageFile, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime,
-};
-use crate::files::{FileError, create_folder, hex, read_text, write_json};
-use crate::volume::nifti::{Dtype, read_image, write_image, write_mask};
-use crate::volume::{Affine, Volume, VolumeError};
+use super::{Applied, ImageFile, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
+use crate::files::{FileError, create_folder, hex};
+use crate::volume::{Structures, Volume, VolumeError};
 
 /// Increased whenever a step's results change, so that nothing made by older code is used.
 const VERSION: u32 = 3;
-
-/// The file of a case's [`Record`].
-const RECORD: &str = "case.json";
 
 /// A folder of preprocessed cases. Any number of processes may use it at once.
 ///
@@ -39,43 +37,6 @@ pub struct Cache {
     folder: PathBuf,
     digests: Digests,
     in_use: InUse,
-}
-
-/// Where a preprocessed case lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedCase {
-    /// The images (float32 NIfTI), at least one.
-    pub images: Vec<PathBuf>,
-    /// The mask (classes, bytes), if the case has one.
-    pub mask: Option<PathBuf>,
-    record: PathBuf,
-}
-
-/// What is noted beside a case's files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// The case's name.
-    pub case: String,
-    /// The raw scan, of several images the first.
-    pub source: PathBuf,
-    /// The images' names, where there are several.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    names: Vec<String>,
-    /// Voxels of the prepared images along each axis.
-    pub shape: [usize; 3],
-    /// Its affine, which its file keeps in single precision alone.
-    affine: [[f64; 4]; 4],
-    /// The names of the steps it went through.
-    pub steps: Vec<String>,
-    /// What was doubtful about the scan.
-    pub warnings: Vec<String>,
-    /// The version of the code that made it.
-    version: u32,
-    /// The hex SHA-256 of the first image's file, of the others' and of the mask's.
-    image_digest: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    other_digests: Vec<String>,
-    mask_digest: Option<String>,
 }
 
 /// The hex SHA-256 of each of a case's files.
@@ -107,127 +68,43 @@ pub struct CachedResult {
     pub shape: [usize; 3],
     /// What was doubtful about the scan.
     pub warnings: Vec<String>,
+    /// How many voxels of the raw mask each class has that it has, background and ignored ones included; empty for a
+    /// mask of one structure.
+    pub classes: BTreeMap<u8, u64>,
     /// How long each step took; `None` if the case was there already.
     pub times: Option<Vec<StepTime>>,
 }
 
-impl CachedCase {
-    fn in_folder(folder: &Path, images: usize, with_mask: bool) -> Self {
-        let image = |index| match images {
-            1 => folder.join("image.nii"),
-            _ => folder.join(format!("image-{index}.nii")),
-        };
-        Self {
-            images: (0..images).map(image).collect(),
-            mask: with_mask.then(|| folder.join("mask.nii")),
-            record: folder.join(RECORD),
-        }
-    }
+/// A path that stays what it is wherever the next command runs.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
 
-    /// The case that lies in a folder, whatever its files are.
-    fn found_in(folder: &Path) -> Self {
-        let with_mask = folder.join("mask.nii").exists();
-        let count = (0..).take_while(|index| folder.join(format!("image-{index}.nii")).exists());
-        Self::in_folder(folder, count.count().max(1), with_mask)
-    }
+/// How many voxels each class has that occurs.
+fn classes_of(mask: &Volume<u8>) -> BTreeMap<u8, u64> {
+    let counts = Structures::count_voxels(&mask.voxels);
+    let counts = (0..=u8::MAX).zip(counts);
+    counts.filter(|(_, count)| *count > 0).collect()
+}
 
-    /// Reads the case, and checks that it is what was stored.
-    ///
-    /// # Errors
-    ///
-    /// When a file is missing or damaged.
-    pub fn load(&self) -> Result<CaseVolumes, VolumeError> {
-        let record = self.checked_record()?;
-        let images = self.images.iter().map(|path| read_image(path));
-        Ok(CaseVolumes {
-            images: images.collect::<Result<_, _>>()?,
-            names: match self.images.len() {
-                1 => vec![ImageFile::ONLY.to_owned()],
-                _ => record.names,
-            },
-            mask: self.mask.as_deref().map(read_classes).transpose()?,
-            region: None,
-        })
-    }
-
-    /// Reads the images as the pipeline made them, with their place in double precision; [`Self::load`] gives it in
-    /// single precision.
-    ///
-    /// # Errors
-    ///
-    /// When a file is missing or damaged.
-    pub fn load_images(&self) -> Result<Vec<Volume<f32>>, VolumeError> {
-        let record = self.checked_record()?;
-        let read = |path| {
-            Ok(Volume {
-                affine: Affine(record.affine),
-                ..read_image(path)?
-            })
-        };
-        self.images.iter().map(|path| read(path)).collect()
-    }
-
-    fn checked_record(&self) -> Result<Record, VolumeError> {
-        let damaged = |path: &Path, what: &str| VolumeError::Malformed {
-            path: path.to_owned(),
-            why: format!("{what}. Run the command again to prepare the case again"),
-        };
-        let text = read_text(&self.record)?;
-        let record: Record = serde_json::from_str(&text)
-            .map_err(|why| damaged(&self.record, &format!("it is damaged ({why})")))?;
-        let stored = std::iter::once(&record.image_digest).chain(&record.other_digests);
-        let stored: Vec<&String> = stored.collect();
-        let images = self.images.iter().enumerate();
-        let images = images.map(|(at, path)| (path, stored.get(at).copied()));
-        let mask = self
-            .mask
-            .iter()
-            .map(|path| (path, record.mask_digest.as_ref()));
-        for (path, stored) in images.chain(mask) {
-            if stored != Some(&digest(path)?) {
-                return Err(damaged(path, "its content is not what was stored"));
-            }
-        }
-        Ok(record)
-    }
-
-    fn store(
-        &self,
-        case: &CaseVolumes,
-        inputs: &Inputs,
-        pipeline: &Pipeline,
-        warnings: &[String],
-    ) -> Result<(), PreprocessError> {
-        for (path, image) in self.images.iter().zip(&case.images) {
-            write_image(path, image, Dtype::Float32)?;
-        }
-        if let (Some(path), Some(mask)) = (&self.mask, &case.mask) {
-            write_mask(path, mask)?;
-        }
-        let digests = self.images.iter().map(|path| digest(path));
-        let mut digests = digests.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let source = inputs.first();
-        let record = Record {
-            case: inputs.id.to_owned(),
-            source: std::path::absolute(source).unwrap_or_else(|_| source.to_owned()),
-            names: match case.names.len() {
-                1 => Vec::new(),
-                _ => case.names.clone(),
-            },
-            shape: case.grid().shape,
-            affine: case.grid().affine.0,
-            steps: pipeline.0.iter().map(|step| step.name().into()).collect(),
-            warnings: warnings.to_owned(),
-            version: VERSION,
-            image_digest: digests.next().unwrap_or_default(),
-            other_digests: digests.collect(),
-            mask_digest: match &self.mask {
-                Some(mask) => Some(digest(mask)?),
-                None => None,
-            },
-        };
-        Ok(write_json(&self.record, &record)?)
-    }
+/// That structures of a case have vanished on the way through the steps.
+fn told(vanished: &[u8], structures: &Structures, before: &BTreeMap<u8, u64>) -> Option<String> {
+    let named = vanished.iter().map(|class| {
+        let voxels = before.get(class).copied().unwrap_or_default();
+        let plural = if voxels == 1 { "" } else { "s" };
+        format!(
+            "{} ({voxels} voxel{plural} before)",
+            structures.class_name(*class)
+        )
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "nothing is left after preprocessing of {}: it is too small for the grid, or lies outside it. A smaller \
+             `spacing` or a larger `shape` keeps it",
+            named.join(", ")
+        )
+    })
 }
 
 impl Cache {
@@ -280,6 +157,7 @@ impl Cache {
                 files,
                 shape: record.shape,
                 warnings: record.warnings,
+                classes: record.classes,
                 times: None,
             });
         }
@@ -290,14 +168,37 @@ impl Cache {
         let LoadedCase {
             case, mut warnings, ..
         } = inputs.read()?;
+        let structures = inputs.structures();
+        let classes = match (structures, &case.mask) {
+            (Some(_), Some(mask)) => classes_of(mask),
+            _ => BTreeMap::new(),
+        };
         let Applied {
             case,
             times,
             warnings: doubts,
+            vanished,
             ..
         } = (pipeline.apply_in_full(case).and_then(Applied::useful)).map_err(of_case)?;
         warnings.extend(doubts);
-        let write = |files: &CachedCase| files.store(&case, inputs, pipeline, &warnings);
+        warnings.extend(structures.and_then(|structures| told(&vanished, structures, &classes)));
+        let record = Record {
+            case: inputs.id.to_owned(),
+            source: absolute(inputs.first()),
+            names: case.names.clone(),
+            shape: case.grid().shape,
+            affine: case.grid().affine.0,
+            steps: (pipeline.0.iter())
+                .map(|step| step.member.name().into())
+                .collect(),
+            warnings: warnings.clone(),
+            classes: classes.clone(),
+            version: VERSION,
+            image_digest: String::new(),
+            other_digests: Vec::new(),
+            mask_digest: None,
+        };
+        let write = |files: &CachedCase| files.store(&case, record);
         self.store(&folder, (case.images.len(), case.mask.is_some()), write)?;
         Ok(CachedResult {
             inputs: digests,
@@ -305,6 +206,7 @@ impl Cache {
             files,
             shape: case.grid().shape,
             warnings,
+            classes,
             times: Some(times),
         })
     }
@@ -332,10 +234,11 @@ impl Cache {
         match &*inputs.images {
             [
                 ImageFile {
+                    name,
                     volume: None | Some(0),
                     ..
                 },
-            ] => {}
+            ] if name == ImageFile::ONLY => {}
             images => {
                 let image = |image: &ImageFile| format!("{:?}", (&image.name, image.volume));
                 hash.update(images.iter().map(image).collect::<String>());
@@ -405,13 +308,6 @@ impl Cache {
             Err(source) => Err(failed(source).into()),
         }
     }
-}
-
-/// The classes of a mask that [`CachedCase::store`] wrote.
-fn read_classes(path: &Path) -> Result<Volume<u8>, VolumeError> {
-    let Volume { voxels, affine } = read_image(path)?;
-    let voxels = voxels.mapv(|class| class as u8);
-    Ok(Volume { voxels, affine })
 }
 
 /// A case's name as part of a file name.

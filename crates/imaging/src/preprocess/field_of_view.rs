@@ -1,7 +1,7 @@
 //! Whether the grid that a case is moved onto holds what matters of it.
 
 use super::{CaseVolumes, otsu};
-use crate::volume::{Grid, Volume};
+use crate::volume::{Grid, Structures, Volume};
 
 /// Parts outside the grid from which a case is worth a word. The neck is foreground and may be missing.
 const WORTH_A_WORD_OF_MASK: f64 = 0.001;
@@ -22,6 +22,29 @@ pub(super) struct Content {
     voxels: Vec<[u32; 3]>,
 }
 
+/// The classes that occur in a case's mask.
+pub(super) struct Classes(Vec<u8>);
+
+impl Classes {
+    /// Those of which nothing is left in `case`, while others are. Voxels that nobody looked at are no class.
+    pub(super) fn vanished_from(self, case: &CaseVolumes) -> Vec<u8> {
+        let left = Self::of(case.mask.as_ref());
+        if left.0.is_empty() || left.0 == self.0 {
+            return Vec::new();
+        }
+        let is_left = |class: &u8| left.0.contains(class);
+        self.0.into_iter().filter(|class| !is_left(class)).collect()
+    }
+
+    pub(super) fn of(mask: Option<&Volume<u8>>) -> Self {
+        let counts = mask.map(|mask| Structures::count_voxels(&mask.voxels));
+        let counts = counts.iter().flatten().zip(0..=u8::MAX);
+        let occurring = counts.filter(|(count, _)| **count > 0);
+        let classes = occurring.map(|(_, class)| class);
+        Self(classes.filter(|class| is_class(class)).collect())
+    }
+}
+
 /// What a grid does not hold.
 pub(super) struct Missing {
     /// Whether it is so much that the case is of no use.
@@ -36,7 +59,7 @@ impl Content {
                 what: "mask",
                 worth_a_word: WORTH_A_WORD_OF_MASK,
                 grid: mask.grid(),
-                voxels: marked(mask, 1, |value| value != 0),
+                voxels: marked(mask, 1, |class| is_class(&class)),
             },
             None => Self {
                 what: "foreground",
@@ -74,6 +97,11 @@ impl Content {
         };
         self.voxels.iter().filter(outside).count() as f64 / self.voxels.len() as f64
     }
+}
+
+/// Whether a voxel of a class map belongs to something: neither background nor a voxel that nobody looked at.
+pub(super) fn is_class(class: &u8) -> bool {
+    ![0, Structures::IGNORED].contains(class)
 }
 
 /// The foreground, thinned out evenly.

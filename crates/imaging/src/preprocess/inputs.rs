@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::{CaseVolumes, PreprocessError, reading};
-use crate::volume::MaskRule;
 use crate::volume::nifti::{Encoding, Forms, Origin};
+use crate::volume::{Marked, MaskRule, Structures};
 
 /// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
 /// headers, less than anyone sees.
@@ -82,6 +82,14 @@ impl<'a> Inputs<'a> {
     /// The images' names, in their order.
     pub fn names(&self) -> Vec<String> {
         self.images.iter().map(|image| image.name.clone()).collect()
+    }
+
+    /// What the mask is a class map of, if it is not a mask of one structure.
+    pub fn structures(&self) -> Option<&Structures> {
+        match &self.mask_rule.marked {
+            Marked::Structures(structures) => Some(structures).filter(|of| !of.is_mask()),
+            _ => None,
+        }
     }
 
     /// The file of the first image, by which messages call the case.

@@ -7,23 +7,18 @@ mod error;
 mod field_of_view;
 mod inputs;
 mod otsu;
+mod pipeline;
 mod reading;
 mod voxel_selection;
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::settings::{self, Fault, Faults, within};
+use crate::channels::Selective;
+use crate::settings::Fault;
 use crate::volume::{Grid, Volume};
 
 pub use centre::Centre;
 pub use error::PreprocessError;
 pub use inputs::{GRID_TOLERANCE, ImageFile, Inputs, LoadedCase, check_pair};
-
-use field_of_view::Content;
+pub use pipeline::{Applied, Pipeline, StepTime};
 pub use voxel_selection::VoxelSelection;
 
 /// What every step does: the contract of a member of [`Step`].
@@ -131,6 +126,38 @@ crate::family! {
     }
 }
 
+impl Step {
+    /// What the step does.
+    fn behaviour(&self) -> &dyn CaseStep {
+        with_member!(self, step => step)
+    }
+
+    fn behaviour_mut(&mut self) -> &mut dyn CaseStep {
+        with_member!(self, step => step)
+    }
+}
+
+impl Selective for Step {
+    fn name(&self) -> &'static str {
+        Self::name(self)
+    }
+
+    fn defaults() -> Vec<Self> {
+        Self::defaults()
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        Self::rules(self)
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        match self.behaviour().work() {
+            Work::Grid(_) => Some("changes the grid of all images alike"),
+            Work::Intensities(_) => None,
+        }
+    }
+}
+
 /// A scan on its way through the steps, with what goes along with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseVolumes {
@@ -177,209 +204,10 @@ impl CaseVolumes {
     }
 }
 
-/// How long a step took.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepTime {
-    /// The step's name in YAML.
-    pub step: &'static str,
-    /// Its wall time.
-    pub time: Duration,
-}
-
-/// A case after all steps.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// The case.
-    pub case: CaseVolumes,
-    /// How long each step took.
-    pub times: Vec<StepTime>,
-    /// What is doubtful about it, in words.
-    pub warnings: Vec<String>,
-    /// Whether the grid at the end holds less than half of the mask, or of the foreground of a scan without a mask. The
-    /// last warning then has the details.
-    pub is_cut_off: bool,
-}
-
-impl Applied {
-    /// The case, if it is of use for training and prediction.
-    ///
-    /// # Errors
-    ///
-    /// When most of it is cut off.
-    pub fn useful(mut self) -> Result<Self, PreprocessError> {
-        match self.is_cut_off {
-            true => Err(PreprocessError::OutsideGrid(
-                self.warnings.pop().unwrap_or_default(),
-            )),
-            false => Ok(self),
-        }
-    }
-}
-
-/// The steps in the order in which they are applied.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Pipeline(pub Vec<Step>);
-
-impl Pipeline {
-    /// What is wrong with the steps that the ranges of their fields do not show.
-    pub fn rules(&self) -> Vec<Fault> {
-        let steps = self.0.iter().enumerate();
-        steps
-            .flat_map(|(index, step)| within(&index.to_string(), step.rules()))
-            .collect()
-    }
-
-    /// Checks every step's values.
-    ///
-    /// # Errors
-    ///
-    /// Each field that is wrong, and what it may be.
-    pub fn validate(&self) -> Result<(), Faults> {
-        settings::validate(self, Self::rules)
-    }
-
-    /// Takes a case through all steps.
-    ///
-    /// # Errors
-    ///
-    /// When the scan has voxels that are infinite or not a number, a step cannot do its work on it or leaves
-    /// such voxels, or the grid at the end holds less than half of the mask (or of the foreground of a scan without one).
-    pub fn apply(&self, case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let applied = self.apply_in_full(case)?.useful()?;
-        Ok(applied.case)
-    }
-
-    /// As [`Pipeline::apply`], and also returns how long each step took and what is doubtful; a case that is cut off
-    /// is no error.
-    ///
-    /// # Errors
-    ///
-    /// As [`Pipeline::apply`], but for what the grid does not hold.
-    pub fn apply_in_full(&self, mut case: CaseVolumes) -> Result<Applied, PreprocessError> {
-        let content = Content::of(&case);
-        let repairs = |step: &Step| with_member!(step, step => step.repairs_voxels());
-        if !self.0.first().is_some_and(repairs) {
-            check_finite(&case)?;
-        }
-        let mut times = Vec::with_capacity(self.0.len());
-        for step in &self.0 {
-            let started = Instant::now();
-            case = step.apply(case)?;
-            times.push(StepTime {
-                step: step.name(),
-                time: started.elapsed(),
-            });
-        }
-        let missing = content.missing_in(&case.grid(), self.remedy_for_grid(&case));
-        Ok(Applied {
-            case,
-            times,
-            is_cut_off: missing.as_ref().is_some_and(|missing| missing.is_most),
-            warnings: missing.into_iter().map(|missing| missing.message).collect(),
-        })
-    }
-
-    /// What helps if the grid does not hold the head.
-    fn remedy_for_grid(&self, case: &CaseVolumes) -> &'static str {
-        let around_origin =
-            |step: &Step| matches!(step, Step::Resample(step) if step.is_around_origin());
-        if case.mask.is_some() {
-            "Give `resample` or `crop_pad` a larger `shape`, or set its `centre: head`"
-        } else if self.0.iter().any(around_origin) {
-            "The grid lies around the world's origin: set the origin in the scan's header to the middle of the \
-             head, or use a run whose grid has `centre: head`"
-        } else {
-            "Crop the scan around the head first, or use a run with a larger grid"
-        }
-    }
-
-    /// The files that steps read besides the case: what a result depends on.
-    pub fn files(&self) -> Vec<PathBuf> {
-        settings::paths(self)
-    }
-
-    /// The pipeline with relative paths taken from `folder`.
-    pub fn anchored(self, folder: &Path) -> Self {
-        settings::anchored(self, folder)
-    }
-
-    /// The position of the first step that has to learn from the training cases before it can be
-    /// applied.
-    pub fn first_to_learn(&self) -> Option<usize> {
-        let must_learn = |step: &Step| with_member!(step, step => step.must_learn());
-        self.0.iter().position(must_learn)
-    }
-
-    /// The pipeline after its first learning step has learnt from `cases`: the training cases as the steps
-    /// before it leave them.
-    ///
-    /// # Errors
-    ///
-    /// The first case that cannot be loaded, or that the step cannot learn from.
-    pub fn learnt(
-        mut self,
-        mut cases: impl Iterator<Item = Result<CaseVolumes, PreprocessError>>,
-    ) -> Result<Self, PreprocessError> {
-        if let Some(at) = self.first_to_learn() {
-            with_member!(&mut self.0[at], step => step.learn(&mut cases))?;
-        }
-        Ok(self)
-    }
-}
-
-impl Step {
-    /// A case after this step.
-    fn apply(&self, mut case: CaseVolumes) -> Result<CaseVolumes, PreprocessError> {
-        let failed = |why: String| PreprocessError::Step {
-            step: self.name(),
-            why,
-        };
-        match with_member!(self, step => step.work()) {
-            Work::Grid(step) => case = step.moved(case)?,
-            Work::Intensities(step) => {
-                for (image, name) in case.images.iter_mut().zip(&case.names) {
-                    let region = case.region.as_ref();
-                    let changed = step.change(image, About { name, region });
-                    changed.map_err(|why| failed(of_image(&case.names, name, &why)))?;
-                }
-            }
-        }
-        let mut images = case.images.iter().zip(&case.names);
-        match images.find(|(image, _)| !image.is_finite()) {
-            None => Ok(case),
-            Some((_, name)) => {
-                let why = "its result has voxels that are infinite or not a number. Look at the scan for extreme \
-                           intensities";
-                Err(failed(of_image(&case.names, name, why)))
-            }
-        }
-    }
-}
-
 /// What is wrong with one of a case's images, which is named if there are several.
 fn of_image(names: &[String], name: &str, why: &str) -> String {
     match names.len() {
         1 => why.to_owned(),
         _ => format!("on the image `{name}`, {why}"),
     }
-}
-
-fn check_finite(case: &CaseVolumes) -> Result<(), PreprocessError> {
-    for (image, name) in case.images.iter().zip(&case.names) {
-        if image.is_finite() {
-            continue;
-        }
-        let voxels = image.voxels.indexed_iter();
-        let mut broken = voxels.filter(|(_, value)| !value.is_finite());
-        if let Some((first, value)) = broken.next() {
-            return Err(PreprocessError::NotFinite {
-                image: (case.images.len() > 1).then(|| name.clone()),
-                first: first.into(),
-                value: *value,
-                count: 1 + broken.count(),
-            });
-        }
-    }
-    Ok(())
 }

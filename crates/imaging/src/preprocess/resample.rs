@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::field_of_view::is_class;
 use super::{CaseStep, CaseVolumes, Centre, MovesCase, PreprocessError, Work};
 use crate::settings::Fault;
 use crate::volume::nifti::read_scan;
 use crate::volume::resample::{
-    Interpolation, background, resample, resample_filled, resample_mask,
+    Interpolation, background, resample, resample_classes, resample_filled, resample_mask,
 };
 use crate::volume::{Grid, Volume};
 
@@ -17,7 +18,7 @@ use crate::volume::{Grid, Volume};
 /// mask and region with it.
 ///
 /// The defaults are the published pipeline's: 96 x 128 x 160 voxels of 2 mm around the world's
-/// origin, nearest neighbour. Masks and regions are always moved by nearest neighbour. See
+/// origin, nearest neighbour. Regions are always moved by nearest neighbour, and masks as `labels` says. See
 /// [`crate::volume::resample`] for the conventions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +37,10 @@ pub struct Resample {
     pub interpolation: Interpolation,
     /// Whether to smooth the image first where the grid is coarser, against aliasing.
     pub antialias: bool,
-    /// The image's value outside the scan; `null` for 0 or, where 0 is far from the scan's darkest voxels (CT,
+    /// How classes between voxels are made in masks of several structures.
+    #[serde(skip_serializing_if = "Labels::is_usual")]
+    pub labels: Labels,
+    /// An image's value outside the scan; `null` for 0 or, where 0 is far from the scan's darkest voxels (CT,
     /// an offset), for theirs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill: Option<f32>,
@@ -51,8 +55,26 @@ impl Default for Resample {
             onto: None,
             interpolation: Interpolation::Nearest,
             antialias: false,
+            labels: Labels::Nearest,
             fill: None,
         }
+    }
+}
+
+/// How the class of a voxel is made from those around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Labels {
+    /// The nearest voxel's class.
+    #[default]
+    Nearest,
+    /// The class that weighs most among the eight voxels around, trilinearly: smoother outlines on a finer grid.
+    Linear,
+}
+
+impl Labels {
+    fn is_usual(&self) -> bool {
+        *self == Self::Nearest
     }
 }
 
@@ -104,8 +126,11 @@ impl MovesCase for Resample {
             )));
         }
         let mask = case.mask.map(|mask| {
-            let moved = resample_mask(&mask, &grid);
-            let lost = mask.voxels.iter().any(|v| *v != 0) && moved.voxels.iter().all(|v| *v == 0);
+            let moved = match self.labels {
+                Labels::Nearest => resample_mask(&mask, &grid),
+                Labels::Linear => resample_classes(&mask, &grid),
+            };
+            let lost = mask.voxels.iter().any(is_class) && !moved.voxels.iter().any(is_class);
             (moved, lost)
         });
         if mask.as_ref().is_some_and(|(_, lost)| *lost) {

@@ -113,6 +113,59 @@ pub fn resample_mask(source: &Volume<u8>, grid: &Grid) -> Volume<u8> {
     nearest(source, grid, 0)
 }
 
+/// Moves a class map onto `grid`: each voxel gets the class that weighs most among the eight voxels around it,
+/// trilinearly, and of equally heavy ones the highest. 0 outside the source.
+///
+/// It is what a class of its own for each, moved by [`Interpolation::Linear`], and the largest of all give, without a
+/// volume a class.
+pub fn resample_classes(source: &Volume<u8>, grid: &Grid) -> Volume<u8> {
+    if source.grid() == *grid {
+        return source.clone();
+    }
+    sample(source, grid, 0, |at| heaviest_at(&source.voxels, at))
+}
+
+fn heaviest_at(voxels: &Array3<u8>, at: [f64; 3]) -> u8 {
+    let (indices, weights) = neighbours(voxels.shape(), at);
+    let mut classes = [0; 8];
+    let mut weight_of = [0.0; 8];
+    for corner in 0..8 {
+        let ends: [usize; 3] = std::array::from_fn(|axis| corner >> axis & 1);
+        classes[corner] = voxels[std::array::from_fn(|axis| indices[axis][ends[axis]])];
+        weight_of[corner] = (0..3).map(|axis| weights[axis][ends[axis]]).product();
+    }
+    if classes.iter().all(|class| *class == classes[0]) {
+        return classes[0];
+    }
+    let total = |class: u8| -> f64 {
+        let corners = classes.iter().zip(weight_of);
+        corners
+            .filter(|(of, _)| **of == class)
+            .map(|(_, weight)| weight)
+            .sum()
+    };
+    let heavier = |best: (u8, f64), class: &u8| {
+        let weight = total(*class);
+        // Rounding decides no tie.
+        let is_tie = (weight - best.1).abs() <= ROUNDING;
+        match is_tie && *class > best.0 || !is_tie && weight > best.1 {
+            true => (*class, weight),
+            false => best,
+        }
+    };
+    classes.iter().fold((0, 0.0), heavier).0
+}
+
+/// The two voxels along each axis between which a position lies, and their weights.
+fn neighbours(shape: &[usize], at: [f64; 3]) -> ([[usize; 2]; 3], [[f64; 2]; 3]) {
+    let indices = std::array::from_fn(|a| {
+        let low = at[a] as usize;
+        [low, (low + 1).min(shape[a] - 1)]
+    });
+    let weights = std::array::from_fn(|a| [1.0 - at[a].fract(), at[a].fract()]);
+    (indices, weights)
+}
+
 fn nearest<T: Copy + Send + Sync>(source: &Volume<T>, grid: &Grid, fill: T) -> Volume<T> {
     sample(source, grid, fill, |at| {
         source.voxels[at.map(|x| (x + 0.5 + ROUNDING).floor() as usize)]
@@ -185,12 +238,7 @@ fn weighted<const N: usize>(
 }
 
 fn linear_at(voxels: &Array3<f32>, at: [f64; 3]) -> f64 {
-    let shape = voxels.shape();
-    let indices = std::array::from_fn(|a| {
-        let low = at[a] as usize;
-        [low, (low + 1).min(shape[a] - 1)]
-    });
-    let weights = std::array::from_fn(|a| [1.0 - at[a].fract(), at[a].fract()]);
+    let (indices, weights) = neighbours(voxels.shape(), at);
     weighted(|index| f64::from(voxels[index]), indices, weights)
 }
 

@@ -12,6 +12,8 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::common::amount;
+
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/metrics");
 
 #[derive(Deserialize)]
@@ -296,4 +298,31 @@ fn what_nobody_looked_at_is_in_no_score() {
     let mut other = map(1);
     other.slice_mut(s![.., .., 4..]).fill(2);
     assert_eq!(scores(other, truth, probability), found);
+}
+
+/// As many as the labels of a whole brain, in blocks.
+#[test]
+fn very_many_structures_are_scored_together_as_each_alone() {
+    const COUNT: u16 = 148;
+    let named: Vec<Named> = (1..=COUNT)
+        .map(|label| (format!("structure {label}"), vec![label]))
+        .collect();
+    let structures = Structures::labels(&named, None, Undeclared::Refused).unwrap();
+    let (x, y, z) = amount((60, 60, 45), (120, 120, 90));
+    let map = |shift: usize| {
+        let class = |(i, j, k): (usize, usize, usize)| {
+            let block = [7 * (i + shift) / x, 7 * j / y, 4 * k / z];
+            ((block[0] * 28 + block[1] * 4 + block[2]) % 149) as u8
+        };
+        volume(Array3::from_shape_fn((x, y, z), class), [1.0, 1.2, 1.5])
+    };
+    let (prediction, truth) = (map(1), map(0));
+    let settings = Evaluation::default();
+    let found = by_structure(&prediction, &truth, &structures, None, &settings);
+    assert_eq!(found.len(), usize::from(COUNT));
+    for structure in [0, 73, 147] {
+        let mask = |of| structures.mask_of(structure, of);
+        let alone = metric::all(&mask(&prediction), &mask(&truth), None, &settings);
+        assert_eq!(found[structure], alone);
+    }
 }

@@ -1,10 +1,10 @@
 //! `cargo bench --bench augment`: every augmentation with its defaults, and the spatial ones together, on
-//! image and mask of a head that ships, 96x128x160 voxels of 2 mm. `peers/augment.py` does the same with
+//! image and mask of a head that ships, 96x128x160 voxels of 2 mm; then on four images and a mask. `peers/augment.py` does the same with
 //! TorchIO.
 
 use std::path::Path;
 
-use calvaria::augment::{Augmentations, Drawn, Sample, Transform, apply};
+use calvaria::augment::{Augmentations, DrawnOn, Sample, Transform, apply};
 use calvaria::kernel::keep_memory;
 use calvaria::volume::Grid;
 use calvaria::volume::nifti::{read_image, read_mask};
@@ -17,11 +17,11 @@ fn head() -> Sample {
     let mask = read_mask(&folder.join("sub-01_T1w_brainmask.nii.gz")).expect("its mask ships");
     let grid = Grid::centred_on(image.grid().centre(), [96, 128, 160], [2.0; 3]);
     let image = resample(&image, &grid, Interpolation::Linear, false);
-    Sample {
-        image: image.voxels,
-        mask: resample_mask(&mask, &grid).voxels,
-        affine: grid.affine,
-    }
+    Sample::of_mask(
+        image.voxels,
+        resample_mask(&mask, &grid).voxels,
+        grid.affine,
+    )
 }
 
 /// The transforms that `yaml` lists, each with probability 1 where it has one.
@@ -34,7 +34,7 @@ fn always(yaml: &str) -> Augmentations {
         }
         serde_yaml::from_value(value).expect("what was written")
     };
-    Augmentations(transforms.iter().map(certain).collect())
+    transforms.iter().map(certain).collect()
 }
 
 fn augment(criterion: &mut Criterion) {
@@ -47,11 +47,22 @@ fn augment(criterion: &mut Criterion) {
         "[flip, shift, affine, elastic]",
         "[affine, elastic, crop]",
     ];
-    for list in alone.chain(together.map(String::from)) {
-        let augment = always(&list);
+    let lists: Vec<String> = alone.chain(together.map(String::from)).collect();
+    for (images, list) in [1, 4]
+        .into_iter()
+        .flat_map(|images| lists.iter().map(move |list| (images, list)))
+    {
+        let augment = always(list);
+        let mut head = head.clone();
+        head.images.resize(images, head.images[0].clone());
+        let names: Vec<String> = (0..images).map(|image| image.to_string()).collect();
         // Another draw each time, as in training.
-        let mut draws = (0..).map(|epoch| -> Vec<Drawn> { augment.draw(42, epoch, "sub-01", 0) });
-        let name = list.trim_matches(['[', ']']).replace(", ", " + ");
+        let mut draws =
+            (0..).map(|epoch| -> Vec<DrawnOn> { augment.draw(42, epoch, "sub-01", 0, &names) });
+        let mut name = list.trim_matches(['[', ']']).replace(", ", " + ");
+        if images > 1 {
+            name = format!("{name}, {images} images");
+        }
         criterion.bench_function(&name, |bench| {
             bench.iter_batched_ref(
                 || (draws.next().unwrap_or_default(), head.clone()),

@@ -13,7 +13,7 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Distribution, ElementConversion, Tensor};
 use calvaria::kernel::with_checkpointing;
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::Model;
 
 type B = Autodiff<Flex>;
@@ -38,13 +38,13 @@ fn main() {
     let mut network = model.init::<B>(0, &device);
     let mut adam = AdamConfig::new().init();
     let x = Tensor::<B, 5>::random([n, 1, d, h, w], Distribution::Normal(0.0, 1.0), &device);
-    let target = x.clone().greater_elem(0.5).float();
+    let target = Target::sigmoid(x.clone().greater_elem(0.5).float(), None);
     let (mut forward, mut backward, mut whole, mut losses) = (vec![], vec![], vec![], vec![]);
     // The first is to warm up.
     for step in 0..=steps {
         let started = Instant::now();
         let value = with_checkpointing(checkpointing, || {
-            loss.forward(network.forward(x.clone()), target.clone())
+            loss.forward(network.forward(x.clone()), &target)
         });
         losses.push(value.clone().into_scalar().elem::<f32>());
         let between = Instant::now();

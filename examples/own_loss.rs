@@ -6,10 +6,10 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
-use burn::tensor::backend::Backend;
 use calvaria::Options;
 use calvaria::console::{Console, Verbosity};
-use calvaria::loss::LossTerm;
+use calvaria::kernel::Kernels;
+use calvaria::loss::{LossTerm, Target};
 use calvaria::train::OwnLoss;
 
 /// Cross-entropy that counts a voxel of the brain `weight` times.
@@ -19,11 +19,13 @@ struct WeightedCrossEntropy {
 }
 
 impl LossTerm for WeightedCrossEntropy {
-    /// `logits` and `target` are `[batch, channels, depth, height, width]`, the loss is `[1]`.
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        let inside = log_sigmoid(logits.clone()) * target.clone() * self.weight;
-        let outside = log_sigmoid(-logits) * (-target + 1.0);
-        -(inside + outside).mean()
+    /// `logits` and the truth are `[batch, channels, depth, height, width]`, the loss is `[1]`.
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        let truth = target.truth(logits.dims()[1]);
+        let inside = log_sigmoid(logits.clone()) * truth.clone() * self.weight;
+        let outside = log_sigmoid(-logits) * (-truth + 1.0);
+        // Over the voxels that count.
+        -target.mean(inside + outside)
     }
 }
 

@@ -19,13 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in arguments {
         let scan = Inputs::scan(&path, None).read()?;
         // `predictor.predict(scan.case)` gives the mask and the probabilities without writing files.
-        let files = PredictionFiles::of(&path, "predicted".as_ref());
+        let files = PredictionFiles::of(&path, "predicted".as_ref(), predictor.structures());
         let predicted = predictor.segment(scan, &files)?;
         println!(
-            "{}: {:.0} mL of brain in {}",
+            "{}: {:.0} mL in {}",
             path.display(),
             volume_ml(&predicted.mask),
-            files.brain.display()
+            files.mask.display()
         );
     }
     Ok(())

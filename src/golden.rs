@@ -200,7 +200,7 @@ pub struct Golden {
     pub reason: String,
     /// What they were computed on: see [`platform`].
     pub platform: String,
-    /// `seed-42 epoch 3` or `seed-42 case sub-01` to its metrics.
+    /// `seed-42 epoch 3`, `seed-42 case sub-01` or `seed-42 case sub-01 structure anterior` to its metrics.
     pub rows: BTreeMap<String, Row>,
 }
 
@@ -382,12 +382,18 @@ impl Difference {
 }
 
 fn add_rows(table: &Table, what: &str, rows: &mut BTreeMap<String, Row>) {
+    let by_structure = table.is_by_structure();
     for record in &table.rows {
-        let values = table.columns.iter().zip(record).skip(1);
+        let first = 1 + usize::from(by_structure);
+        let values = table.columns.iter().zip(record).skip(first);
         let values = values.filter(|(name, _)| !TIMES.contains(&name.as_str()));
         let row = values.map(|(name, value)| (name.clone(), value.clone()));
         let name = record.first().map_or("", String::as_str);
-        rows.insert(format!("{what} {name}"), row.collect());
+        let structure = match record.get(1).filter(|_| by_structure) {
+            Some(structure) => format!(" {} {structure}", Table::STRUCTURE),
+            None => String::new(),
+        };
+        rows.insert(format!("{what} {name}{structure}"), row.collect());
     }
 }
 
@@ -419,6 +425,40 @@ mod tests {
                 .diff(&golden("cpu x", "0.5000000000000001", "3"))
                 .len(),
             1
+        );
+    }
+
+    #[test]
+    fn a_row_of_a_structure_is_named_by_case_and_structure() {
+        let table = |columns: &[&str], rows: &[&[&str]]| Table {
+            columns: columns.iter().map(ToString::to_string).collect(),
+            rows: (rows.iter())
+                .map(|row| row.iter().map(ToString::to_string).collect())
+                .collect(),
+        };
+        let mut rows = BTreeMap::new();
+        let by_structure = table(
+            &["case", "structure", "dice"],
+            &[&["a", "anterior", "0.5"], &["a", "mean", "0.25"]],
+        );
+        add_rows(&by_structure, "seed-1 case", &mut rows);
+        add_rows(
+            &table(&["case", "dice"], &[&["b", "1"]]),
+            "seed-1 case",
+            &mut rows,
+        );
+        let names: Vec<&String> = rows.keys().collect();
+        assert_eq!(
+            names,
+            [
+                "seed-1 case a structure anterior",
+                "seed-1 case a structure mean",
+                "seed-1 case b"
+            ]
+        );
+        assert_eq!(
+            rows["seed-1 case a structure anterior"],
+            Row::from([("dice".into(), "0.5".into())])
         );
     }
 

@@ -3,19 +3,21 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use ndarray::Array3;
 use serde::Serialize;
 
 use super::{CliError, Results};
-use crate::augment::{Drawn, Sample};
+use crate::augment::{Drawn, DrawnOn, Sample};
 use crate::console::{Console, Verbosity};
-use crate::dataset::{Order, Sampling};
+use crate::dataset::{Order, Sampling, TrainingCase};
 use crate::experiment;
 use crate::plot::{ContactSheet, SlicePlane, Tile, is_own_picture};
 use crate::run::{Preparation, prepare_case};
 
 /// Draw what augmentation makes of a case, as a contact sheet.
 ///
-/// The samples are those that training sees: the case as prepared, then its first sample of epochs 1, 2, …
+/// The samples are those that training sees: the case as prepared, then its first sample of epochs 1, 2, … Of several
+/// images each has a tile.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The experiment's file.
@@ -76,7 +78,7 @@ struct Listing<'a> {
 #[derive(Serialize)]
 struct Listed<'a> {
     epoch: u64,
-    drawn: &'a [Drawn],
+    drawn: &'a [DrawnOn],
 }
 
 pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
@@ -130,17 +132,18 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
     let (plain, _) = case
         .sample(&sampling(Order::Sequential), 0, 0)
         .map_err(CliError::work)?;
-    let mut tiles = vec![tile(plain, "as prepared".into(), &[])];
+    let mut tiles = tiles_of(&case, plain, "as prepared", &[]);
     let mut all_drawn = Vec::new();
     for epoch in 1..=args.n {
         let (sample, drawn) = case.sample(&augmented, epoch, 0).map_err(CliError::work)?;
-        tiles.push(tile(sample, format!("epoch {epoch}"), &drawn));
+        tiles.extend(tiles_of(&case, sample, &format!("epoch {epoch}"), &drawn));
         all_drawn.push(drawn);
     }
     let sheet = ContactSheet {
         title: format!("{}: {}, seed {}", experiment.name, case.id, experiment.seed),
         planes: args.plane.slices(),
         tiles,
+        images: case.images.len(),
     };
     sheet.save(&output).map_err(CliError::work)?;
     if args.json {
@@ -160,30 +163,37 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
         return Ok(());
     }
     outln!("{}", output.display());
-    for (tile, drawn) in sheet.tiles[1..].iter().zip(&all_drawn) {
-        let summaries: Vec<String> = drawn.iter().map(Drawn::summary).collect();
+    for (epoch, drawn) in (1..).zip(&all_drawn) {
+        let summaries: Vec<String> = drawn.iter().map(|one| one.summary(&case.images)).collect();
         let line = match summaries.is_empty() {
             true => "nothing".to_owned(),
             false => summaries.join("; "),
         };
-        outln!("{}: {line}", tile.heading);
+        let epoch: u64 = epoch;
+        outln!("epoch {epoch}: {line}");
     }
     Ok(())
 }
 
-fn tile(sample: Sample, heading: String, drawn: &[Drawn]) -> Tile {
-    let note = |drawn: &Drawn| match drawn {
+/// A tile for each image of a sample.
+fn tiles_of(case: &TrainingCase, sample: Sample, heading: &str, drawn: &[DrawnOn]) -> Vec<Tile> {
+    let several = sample.images.len() > 1;
+    let note = |one: &DrawnOn| match one.drawn {
         Drawn::Mixup(_) => format!(
             "{} (its partner depends on the batch: not shown)",
-            drawn.summary()
+            one.drawn.summary()
         ),
-        _ => drawn.summary(),
+        _ => one.drawn.summary(),
     };
-    Tile {
-        notes: drawn.iter().map(note).collect(),
+    let tile = |(place, image): (usize, Array3<f32>)| Tile {
+        notes: (drawn.iter().filter(|one| one.is_for(place)).map(note)).collect(),
         affine: sample.affine,
-        image: sample.image,
-        mask: sample.mask,
-        heading,
-    }
+        image,
+        mask: sample.mask.clone(),
+        heading: match case.images.get(place).filter(|_| several) {
+            Some(name) => format!("{heading}: {name}"),
+            None => heading.to_owned(),
+        },
+    };
+    sample.images.into_iter().enumerate().map(tile).collect()
 }

@@ -79,7 +79,12 @@ fn cases(args: &Args) -> Result<(), CliError> {
         CliError::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
     let resolved = experiment::load(path, &[]).map_err(CliError::input)?;
-    let cases = resolved.experiment.data.cases().map_err(CliError::input)?;
+    let cases = resolved
+        .experiment
+        .described()
+        .map_err(CliError::input)?
+        .cases()
+        .map_err(CliError::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());
     let has_images = inspected.iter().any(|found| !found.images.is_empty());

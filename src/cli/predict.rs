@@ -7,20 +7,25 @@ use super::CliError;
 use crate::device::DeviceChoice;
 use crate::evaluate::volume_ml;
 use crate::layout::PredictionFiles;
-use crate::predict::{PredictError, Predictor};
-use crate::preprocess::Inputs;
+use crate::predict::{self, PredictError, Predictor};
+use crate::preprocess::{ImageFile, Inputs};
+use crate::settings::nearest;
 use crate::volume::nifti::check_output;
+use crate::volume::{Structures, Volume};
 
 /// Segment raw scans with a trained run.
 ///
 /// Writes NAME_desc-calvaria_mask.nii.gz and NAME_desc-calvaria_brain.nii.gz on the scan's own grid, the brain with
-/// the scan's own type of numbers. A scan that cannot be segmented does not stop the others.
+/// the scan's own type of numbers. Of a run that finds several structures it writes their labels instead,
+/// NAME_desc-calvaria_dseg.nii.gz. NAME is that of the scan's first image. A scan that cannot be segmented does not
+/// stop the others.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run's folder, such as results/quickstart/seed-42.
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// Raw scans (NIfTI).
+    /// Raw scans (NIfTI). For a run whose cases have several images, each scan names all of them:
+    /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz.
     #[arg(required = true, value_name = "SCAN")]
     scans: Vec<PathBuf>,
     /// Folder for the results.
@@ -46,18 +51,27 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "--region belongs to one scan: segment the scans one by one",
         ));
     }
-    let outputs = plan(args)?;
+    let of_run = predict::experiment_of(&args.run).map_err(CliError::input)?;
+    let names = of_run.image_names();
+    let scans = args.scans.iter().map(|text| images(text, &names));
+    let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
+    let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
+    let outputs = plan(args, &firsts, &of_run.structures())?;
     let predictor = Predictor::open(&args.run, &args.device, super::warn_of_device);
     let predictor = predictor.map_err(|error| match error {
         PredictError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),
     })?;
     let mut failed = Vec::new();
-    for (scan, files) in args.scans.iter().zip(&outputs) {
-        match segment(&predictor, scan, files, args, quiet) {
-            Err(error) if args.scans.len() > 1 => {
+    for (scan, files) in scans.iter().zip(&outputs) {
+        let inputs = Inputs {
+            onto: of_run.data.masks.onto.as_deref(),
+            ..Inputs::images(scan, args.region.as_deref())
+        };
+        match segment(&predictor, &inputs, files, quiet) {
+            Err(error) if scans.len() > 1 => {
                 errln!("error: {}", error.message);
-                failed.push(scan.display().to_string());
+                failed.push(inputs.first().display().to_string());
             }
             done => done?,
         }
@@ -66,21 +80,82 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         0 => Ok(()),
         count => Err(CliError::work(format!(
             "{count} of {} scans could not be segmented: {}.",
-            args.scans.len(),
+            scans.len(),
             failed.join(", ")
         ))),
     }
 }
 
+/// The images of a scan as it stands on the command line: a file, or `t1=FILE,flair=FILE` for a run with several
+/// images, in any order.
+fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
+    if let [name] = names {
+        return Ok(vec![ImageFile::new(name, scan)]);
+    }
+    let wanted: Vec<String> = names.iter().map(|name| format!("{name}=FILE")).collect();
+    let wanted = wanted.join(",");
+    let refuse = |why: String| {
+        CliError::input(format!(
+            "{}: {why}. A scan of this run is written as {wanted}",
+            scan.display()
+        ))
+    };
+    let text = scan
+        .to_str()
+        .ok_or_else(|| refuse("it is not text".into()))?;
+    // A comma within a path does not part images: only one that a name follows.
+    let starts = |text: &str| {
+        let named = names.iter().filter(|name| {
+            text.strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with('='))
+        });
+        named.max_by_key(|name| name.len()).cloned()
+    };
+    let mut found: Vec<(String, String)> = Vec::new();
+    for part in text.split(',') {
+        match (starts(part), found.last_mut()) {
+            (Some(name), _) => found.push((name.clone(), part[name.len() + 1..].to_owned())),
+            (None, Some((_, path))) => {
+                *path += ",";
+                *path += part;
+            }
+            (None, None) => {
+                let is_named = part.split_once('=').map(|(name, _)| name);
+                let known: Vec<&str> = names.iter().map(String::as_str).collect();
+                return Err(refuse(match is_named {
+                    None => format!(
+                        "the run sees {} images, and this names one file",
+                        names.len()
+                    ),
+                    Some(name) => {
+                        let meant = nearest(name, &known);
+                        let meant =
+                            meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+                        format!("the run has no image `{name}`{meant}")
+                    }
+                }));
+            }
+        }
+    }
+    let order = names.iter().map(|name| {
+        let mut files = found.iter().filter(|(of, _)| of == name);
+        match (files.next(), files.next()) {
+            (Some((_, path)), None) if !path.is_empty() => Ok(ImageFile::new(name, path)),
+            (Some(_), Some(_)) => Err(refuse(format!("it names `{name}` twice"))),
+            _ => Err(refuse(format!("the image `{name}` is missing"))),
+        }
+    });
+    order.collect()
+}
+
 fn segment(
     predictor: &Predictor,
-    path: &Path,
+    inputs: &Inputs,
     files: &PredictionFiles,
-    args: &Args,
     quiet: bool,
 ) -> Result<(), CliError> {
-    let scan = Inputs::scan(path, args.region.as_deref()).read();
-    let scan = scan.map_err(CliError::input)?;
+    let path = inputs.first();
+    let scan = inputs.read().map_err(CliError::input)?;
     super::warn(path, &scan.warnings, quiet);
     let predicted = predictor
         .segment(scan, files)
@@ -90,20 +165,44 @@ fn segment(
         })?;
     super::warn(path, &predicted.warnings, quiet);
     if !quiet {
-        outln!(
-            "{}: brain of {:.0} mL\n  {}\n  {}",
-            path.display(),
-            volume_ml(&predicted.mask),
-            files.mask.display(),
-            files.brain.display()
-        );
+        let path = path.display();
+        match predictor.structures().is_mask() {
+            true => outln!("{path}: brain of {:.0} mL", volume_ml(&predicted.mask)),
+            false => outln!(
+                "{path}: {}",
+                volumes(&predicted.mask, predictor.structures())
+            ),
+        }
+        for file in files.all() {
+            outln!("  {}", file.display());
+        }
     }
     Ok(())
 }
 
+/// The volume of each structure.
+fn volumes(mask: &Volume<u8>, structures: &Structures) -> String {
+    let volumes = structures
+        .names()
+        .into_iter()
+        .enumerate()
+        .map(|(structure, name)| {
+            let ml = volume_ml(&structures.mask_of(structure, mask));
+            match ml >= 10.0 {
+                true => format!("{name} of {ml:.0} mL"),
+                false => format!("{name} of {ml:.2} mL"),
+            }
+        });
+    volumes.collect::<Vec<_>>().join(", ")
+}
+
 /// Where each scan's results go, checked before any work: nothing that is there is lost, and no result replaces
 /// another.
-fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
+fn plan(
+    args: &Args,
+    scans: &[&Path],
+    structures: &Structures,
+) -> Result<Vec<PredictionFiles>, CliError> {
     let name = args.output.to_string_lossy().to_lowercase();
     if name.ends_with(".nii") || name.ends_with(".nii.gz") {
         return Err(CliError::input(format!(
@@ -118,15 +217,15 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
             args.output.display()
         )));
     }
-    let shared = shared_folder(&args.scans);
+    let shared = shared_folder(scans);
     let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
     let mut outputs = Vec::new();
-    for scan in &args.scans {
+    for &scan in scans {
         let folder = match (args.keep_folders, &shared) {
             (true, Some(shared)) => args.output.join(below(scan, shared)),
             _ => args.output.clone(),
         };
-        let files = PredictionFiles::of(scan, &folder);
+        let files = PredictionFiles::of(scan, &folder, structures);
         for file in files.all() {
             check_output(file, scan, args.overwrite).map_err(CliError::input)?;
         }
@@ -144,7 +243,7 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
         }
         outputs.push(files);
     }
-    let replaced = args.scans.iter().find(|scan| {
+    let replaced = scans.iter().find(|scan| {
         let mut files = outputs.iter().flat_map(PredictionFiles::all);
         files.any(|file| std::path::absolute(file).ok() == std::path::absolute(scan).ok())
     });
@@ -158,7 +257,7 @@ fn plan(args: &Args) -> Result<Vec<PredictionFiles>, CliError> {
 }
 
 /// The deepest folder that holds all scans, where their paths can be compared.
-fn shared_folder(scans: &[PathBuf]) -> Option<PathBuf> {
+fn shared_folder(scans: &[&Path]) -> Option<PathBuf> {
     let folders: Option<Vec<PathBuf>> = scans.iter().map(|scan| folder_of(scan)).collect();
     folders?.into_iter().reduce(|shared, folder| {
         let same = shared.components().zip(folder.components());

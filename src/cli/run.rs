@@ -7,7 +7,7 @@ use crate::console::{Console, Verbosity};
 use crate::device::DeviceChoice;
 use crate::experiment::{self, Experiment, Resolved};
 use crate::layout::RunFolder;
-use crate::run::{self, Options, RunSummary, mean_over_runs};
+use crate::run::{self, Options, RunSummary, mean_over_runs, structures_over_runs};
 use crate::settings::{ConfigError, repeated};
 
 /// Run experiments: prepare the data, train, score and report.
@@ -124,15 +124,17 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
 }
 
 fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<(), CliError> {
-    let data = match experiment.data.cases() {
-        Ok(cases) => {
+    let described = experiment.described();
+    let data = match described.as_ref().map(Experiment::cases) {
+        Ok(Ok(cases)) => {
             let runs = run::variants(experiment, options, &cases).map_err(CliError::input)?;
             format!("{} cases, {} runs", cases.len(), runs.len())
         }
+        Ok(Err(why)) => format!("not checked: {why}"),
         Err(why) => format!("not checked: {why}"),
     };
-    let network =
-        (experiment.model).init::<burn::backend::Flex>(experiment.seed, &Default::default());
+    let experiment = described.as_ref().unwrap_or(experiment);
+    let network = experiment.network::<burn::backend::Flex>(&Default::default());
     outln!(
         "{}: {} with {} parameters, {} epochs of batches of {}: all right.",
         file.display(),
@@ -148,7 +150,7 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
 fn show(name: &str, summaries: &[RunSummary]) {
     for summary in summaries {
         outln!("\n{name} {}", summary.variant);
-        for (label, value) in summary.rows() {
+        for (label, value) in summary.rows().into_iter().chain(summary.structure_rows()) {
             outln!("  {label:<24}{value}");
         }
         outln!(
@@ -169,7 +171,8 @@ fn show(name: &str, summaries: &[RunSummary]) {
     }
     if summaries.len() > 1 {
         outln!("\n{name}: {} runs, mean ± sd", summaries.len());
-        for (label, value) in mean_over_runs(summaries) {
+        let means = mean_over_runs(summaries).into_iter();
+        for (label, value) in means.chain(structures_over_runs(summaries)) {
             outln!("  {label:<24}{value}");
         }
     }

@@ -1,16 +1,19 @@
+mod images;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_folder, check_there, entries, files_below, nifti_stem};
-use super::{Case, CaseSource, DatasetError, empty_path};
+use super::{Case, CaseSource, DatasetError, Description, empty_path};
 use crate::files::{FileError, read_text};
 use crate::layout::is_results;
-use crate::preprocess::{GRID_TOLERANCE, ImageFile};
+use crate::preprocess::ImageFile;
 use crate::settings::Fault;
-use crate::volume::MaskRule;
+use images::Wanted;
 
 /// A dataset in BIDS (Brain Imaging Data Structure, bids.neuroimaging.io): raw scans
 /// `sub-*/[ses-*/]anat/*_T1w.nii.gz`, and their masks somewhere below a derivatives folder.
@@ -30,8 +33,13 @@ pub struct Bids {
     /// The folder below which masks are looked for; `null` for `derivatives` in `root`.
     #[schemars(extend("format" = "path"))]
     pub derivatives: Option<PathBuf>,
-    /// The suffix of the scans.
+    /// The suffix of the scans, where a case has one image.
     pub suffix: String,
+    /// The images of a case, where there are several: a name for each, and the end of its files' names, as in
+    /// {t1: T1w, t1c: ce-gadolinium_T1w, flair: FLAIR}. Files of one subject and session (and run, where there are
+    /// several) are a case; files with other entities are not taken. Masks are those of the first image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<IndexMap<String, String>>,
     /// The suffix of the masks.
     pub mask: String,
     /// The masks' `desc-…`, such as brain or lesion; an empty text for masks without one, `null` for any.
@@ -51,6 +59,8 @@ const OF_SCANS: [&str; 18] = [
 /// Folders of other data than anatomical scans, whose masks lie on other grids.
 const OTHER_DATA: [&str; 8] = ["func", "dwi", "fmap", "perf", "pet", "meg", "mrs", "micr"];
 
+const NO_IMAGES: &str = "images must name at least one image, as in {t1: T1w, flair: FLAIR}";
+
 const REMEDY: &str = "Set `root` to the dataset's folder, which holds the folders sub-…";
 
 impl Default for Bids {
@@ -59,6 +69,7 @@ impl Default for Bids {
             root: PathBuf::new(),
             derivatives: None,
             suffix: "T1w".into(),
+            images: None,
             mask: "mask".into(),
             desc: None,
             label: None,
@@ -75,8 +86,12 @@ impl CaseSource for Bids {
         };
         check_folder(&self.root, REMEDY)?;
         let raw = self.anatomical()?;
-        let images = raw.iter().filter_map(|path| Name::of(path));
-        let images = images.filter(|name| name.suffix == self.suffix);
+        let wanted = Wanted::of(self);
+        let Some((first_wanted, others)) = wanted.split_first() else {
+            return Err(DatasetError::Description(NO_IMAGES.into()));
+        };
+        let files: Vec<Name> = raw.iter().filter_map(|path| Name::of(path)).collect();
+        let images = files.iter().filter(|name| first_wanted.is(name));
         let masks = files_below(
             &derivatives,
             "Set `derivatives` to the folder that holds the masks",
@@ -93,7 +108,7 @@ impl CaseSource for Bids {
         let mut found = 0;
         for image in images {
             found += 1;
-            let Some(mask) = self.mask_of(&image, &masks, &derivatives)? else {
+            let Some(mask) = self.mask_of(image, &masks, &derivatives)? else {
                 continue;
             };
             check_there(image.path)?;
@@ -113,23 +128,22 @@ impl CaseSource for Bids {
                 .or_default()
                 .insert(subject.clone());
             let columns = participants.get(without_prefix(&subject));
+            let mut images = vec![ImageFile::new(first_wanted.name, image.path)];
+            for other in others {
+                let path = other.beside(image, &files)?;
+                images.push(ImageFile::new(other.name, path));
+            }
             let case = Case {
-                id: id.clone(),
                 columns: columns.cloned().unwrap_or_default(),
                 subject,
-                images: vec![ImageFile::only(image.path)],
-                onto: None,
-                mask: mask.path.to_owned(),
-                mask_rule: MaskRule::STRICT,
-                grid_tolerance: GRID_TOLERANCE,
-                region: None,
+                ..Case::of_files(&id, images, mask.path)
             };
             cases.insert(id, case);
         }
         if cases.is_empty() {
             return Err(DatasetError::NoCases {
                 root: self.root.clone(),
-                wanted: format!("scans sub-*/[ses-*/]anat/*_{}.nii.gz", self.suffix),
+                wanted: format!("scans sub-*/[ses-*/]anat/*_{}.nii.gz", first_wanted.text()),
                 found: match (found, raw.len()) {
                     (0, 0) => "no files in such folders".into(),
                     (0, others) => format!("{others} other files in such folders"),
@@ -150,8 +164,27 @@ impl CaseSource for Bids {
         Ok(cases.into_values().collect())
     }
 
+    fn describe(&self) -> Result<Description, DatasetError> {
+        let names = Wanted::of(self).into_iter().map(|image| image.name);
+        Ok(Description::of_images(names))
+    }
+
     fn rules(&self) -> Vec<Fault> {
         let mut faults = empty_path("root", &self.root, "root must name the dataset's folder");
+        if let Some(images) = &self.images {
+            if images.is_empty() {
+                faults.push(Fault::new("images", NO_IMAGES));
+            }
+            faults.extend(
+                images
+                    .iter()
+                    .filter_map(|(name, text)| Wanted::rules(name, text)),
+            );
+            if self.suffix != Self::default().suffix {
+                let message = "suffix and images exclude each other: name all images in `images`";
+                faults.push(Fault::new("suffix", message));
+            }
+        }
         let word = |text: &str| !text.is_empty() && text.chars().all(char::is_alphanumeric);
         for (key, value) in [("suffix", &self.suffix), ("mask", &self.mask)] {
             if !word(value) {

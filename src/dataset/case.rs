@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::files::FileError;
-use crate::preprocess::ImageFile;
+use crate::preprocess::{GRID_TOLERANCE, ImageFile};
 use crate::volume::MaskRule;
 
 /// A scan, of one image or several, with its mask.
@@ -32,6 +32,37 @@ pub struct Case {
 }
 
 impl Case {
+    /// A case of these files, a subject of its own, whose mask is 0 and one positive value.
+    pub fn of_files(id: &str, images: Vec<ImageFile>, mask: impl Into<PathBuf>) -> Self {
+        Self {
+            id: id.to_owned(),
+            subject: id.to_owned(),
+            images,
+            onto: None,
+            mask: mask.into(),
+            mask_rule: MaskRule::STRICT,
+            grid_tolerance: GRID_TOLERANCE,
+            region: None,
+            columns: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the images of these names, in this order.
+    ///
+    /// # Errors
+    ///
+    /// When the case has no image of a name.
+    pub fn choose(&mut self, names: &[String]) -> Result<(), DatasetError> {
+        let chosen = names.iter().map(|name| {
+            let image = self.images.iter().find(|image| image.name == *name);
+            image.cloned().ok_or_else(|| DatasetError::NoImageOfName {
+                name: name.clone(),
+                known: self.inputs().names().join(", "),
+            })
+        });
+        self.images = chosen.collect::<Result<_, _>>()?;
+        Ok(())
+    }
     /// The file of the first image, by which messages call the case.
     ///
     /// # Panics
@@ -66,6 +97,42 @@ pub enum DatasetError {
         /// What was found instead.
         found: String,
         /// What to set.
+        remedy: &'static str,
+    },
+    /// What the data say of themselves cannot be used.
+    #[error("{0}.")]
+    Description(String),
+    /// An image is asked for that the data have not.
+    #[error("`images` names `{name}`, and the data have {known}. Name images that they have.")]
+    NoImageOfName {
+        /// The name.
+        name: String,
+        /// The data's images.
+        known: String,
+    },
+    /// A case lacks one of its images.
+    #[error(
+        "{} has no image `{name}`: expected {expected}. Add it, leave the case out, or choose other `images`.",
+        image.display()
+    )]
+    NoOtherImage {
+        /// The case's first image.
+        image: PathBuf,
+        /// The image that is missing.
+        name: String,
+        /// Where it should be.
+        expected: String,
+    },
+    /// It is unclear which file is an image of a case.
+    #[error("{} has several files for its image `{name}`: {}. {remedy}.", image.display(), listed(files))]
+    SeveralImages {
+        /// The case's first image.
+        image: PathBuf,
+        /// The image.
+        name: String,
+        /// The files.
+        files: Vec<PathBuf>,
+        /// What would leave one.
         remedy: &'static str,
     },
     /// A scan's mask is not among the derivatives.

@@ -23,7 +23,7 @@ pub struct Data {
     pub masks: Masks,
 }
 
-/// How the files of masks are read. By default a mask consists of 0 and one positive value (1, 2, 255, …), and
+/// How the files of masks are read, and what is done about grids. By default a mask consists of 0 and one positive value (1, 2, 255, …), and
 /// both of them occur; anything else is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -43,6 +43,10 @@ pub struct Masks {
     #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grid_tolerance: Option<f64>,
+    /// For cases of several images on different grids: the image onto whose grid the others are moved when they are
+    /// read (linearly). The mask must lie on that grid. Without it images on different grids are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onto: Option<String>,
 }
 
 /// One value of a map of labels, or several.
@@ -76,6 +80,7 @@ impl Data {
         let mut cases = self.source.cases()?;
         for case in &mut cases {
             case.mask_rule = self.masks.rule();
+            case.onto = self.masks.onto.clone();
             case.grid_tolerance = self.masks.grid_tolerance.unwrap_or(GRID_TOLERANCE);
         }
         Ok(cases)
@@ -93,10 +98,22 @@ impl Masks {
     /// What may stand beside a source, in words.
     pub const ABOUT: &str = "Beside a source's name may stand what is marked in its masks, where they are not 0 and one \
         positive value: `label: 2` (or a list of labels) or `threshold: 0.5`; and `allow_empty: true`, where masks may \
-        be empty; and `grid_tolerance: 0.1`, how far they may lie from their scans, in voxels. As in `data: {nfbs: \
+        be empty; and `grid_tolerance: 0.1`, how far they may lie from their scans, in voxels; and `onto: t1`, onto whose grid \
+        the images of a case are moved where they lie on different ones. As in `data: {nfbs: \
         {root: heads}, label: 2}`.";
 
-    const KEYS: [&str; 4] = ["label", "threshold", "allow_empty", "grid_tolerance"];
+    const KEYS: [&str; 5] = [
+        "label",
+        "threshold",
+        "allow_empty",
+        "grid_tolerance",
+        "onto",
+    ];
+
+    /// Whether they say which voxels one mask is made of.
+    pub fn are_chosen(&self) -> bool {
+        self.label.is_some() || self.threshold.is_some()
+    }
 
     /// The rule that these settings are.
     pub fn rule(&self) -> MaskRule {

@@ -2,6 +2,7 @@
 
 mod case;
 mod data;
+mod description;
 mod files_below;
 mod inspect;
 mod loader;
@@ -16,6 +17,7 @@ use crate::settings::Fault;
 
 pub use case::{Case, DatasetError};
 pub use data::{Data, Label, Masks};
+pub use description::{Description, LabelOrName, Labels, Regions, Values};
 pub use inspect::{Inspection, LabelFound, ScanFacts};
 pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
 pub use patch::Patch;
@@ -35,6 +37,20 @@ pub trait CaseSource {
     /// When there are none, or one is incomplete; the message names the file and the remedy.
     fn cases(&self) -> Result<Vec<Case>, DatasetError>;
 
+    /// What the data say of themselves: a case's images, and what the labels mean if a file tells it.
+    ///
+    /// # Errors
+    ///
+    /// When the file that tells it cannot be read.
+    fn describe(&self) -> Result<Description, DatasetError> {
+        Ok(Description::default())
+    }
+
+    /// Whether [`CaseSource::describe`] tells what the labels mean.
+    fn describes_labels(&self) -> bool {
+        false
+    }
+
     /// What is wrong with the values that the ranges of the fields do not show.
     fn rules(&self) -> Vec<Fault> {
         Vec::new()
@@ -52,6 +68,10 @@ crate::family! {
         "table" => table::Table,
         /// Scans and masks whose paths follow two patterns.
         "pairs" => pairs::Pairs,
+        /// A raw dataset of nnU-Net.
+        "nnunet" => nnunet::Nnunet,
+        /// A task of the Medical Segmentation Decathlon.
+        "decathlon" => decathlon::Decathlon,
     }
 }
 
@@ -64,6 +84,20 @@ impl Source {
     /// When there are none, or one is incomplete; the message names the file and the remedy.
     pub fn cases(&self) -> Result<Vec<Case>, DatasetError> {
         with_member!(self, source => source.cases())
+    }
+
+    /// What the data say of themselves: see [`CaseSource::describe`].
+    ///
+    /// # Errors
+    ///
+    /// When the file that tells it cannot be read.
+    pub fn describe(&self) -> Result<Description, DatasetError> {
+        with_member!(self, source => source.describe())
+    }
+
+    /// Whether the data say what their labels mean.
+    pub fn describes_labels(&self) -> bool {
+        with_member!(self, source => source.describes_labels())
     }
 }
 

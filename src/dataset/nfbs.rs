@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, files_below, nifti_stem};
-use super::{Case, CaseSource, DatasetError, empty_path};
-use crate::preprocess::{GRID_TOLERANCE, ImageFile};
+use super::{Case, CaseSource, DatasetError, Description, empty_path};
+use crate::preprocess::ImageFile;
 use crate::settings::Fault;
-use crate::volume::MaskRule;
 
 /// A folder laid out like the Neurofeedback Skull-stripped repository (Puccio et al. 2016): for each
 /// subject a folder with the raw scan, the brain cut out of it and the brain's mask.
@@ -24,6 +24,10 @@ pub struct Nfbs {
     /// The folder that holds the subjects' folders.
     #[schemars(extend("format" = "path"))]
     pub root: PathBuf,
+    /// The images of a case, where there are several: a name for each, and the end of its files' names, as in
+    /// {t1: T1w, t2: T2w} for `scan_T1w.nii.gz` and `scan_T2w.nii.gz` in one folder. Masks are those of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<IndexMap<String, String>>,
 }
 
 const REMEDY: &str = "Set `root` to the folder that holds the subjects' folders";
@@ -35,6 +39,7 @@ impl CaseSource for Nfbs {
         for file in files.iter().filter_map(|path| NiftiFile::new(path)) {
             let scans = folders.entry(file.folder).or_default();
             match file.kind {
+                Kind::Image if self.is_other_image(&file.scan) => {}
                 Kind::Image => scans.images.push(file),
                 Kind::Mask => scans.masks.push(file),
                 Kind::Brain => scans.brains += 1,
@@ -43,8 +48,10 @@ impl CaseSource for Nfbs {
         let mut cases: BTreeMap<String, Case> = BTreeMap::new();
         for scans in folders.values() {
             for (image, mask) in scans.pairs()? {
-                let case = image.case(mask);
-                check_there(case.image())?;
+                let case = self.case(image, mask)?;
+                for file in &case.images {
+                    check_there(&file.path)?;
+                }
                 check_there(&case.mask)?;
                 match cases.entry(case.id.clone()) {
                     Entry::Vacant(place) => place.insert(case),
@@ -75,9 +82,75 @@ impl CaseSource for Nfbs {
         Ok(cases.into_values().collect())
     }
 
+    fn describe(&self) -> Result<Description, DatasetError> {
+        Ok(match &self.images {
+            None => Description::default(),
+            Some(images) => Description::of_images(images.keys().map(String::as_str)),
+        })
+    }
+
     fn rules(&self) -> Vec<Fault> {
         let message = "root must name the folder that holds the subjects' folders";
-        empty_path("root", &self.root, message)
+        let mut faults = empty_path("root", &self.root, message);
+        let no_end = |images: &IndexMap<String, String>| {
+            images.is_empty() || images.values().any(String::is_empty)
+        };
+        if self.images.as_ref().is_some_and(no_end) {
+            let message = "images must name images and the ends of their files' names, as in {t1: T1w, t2: T2w}";
+            faults.push(Fault::new("images", message));
+        }
+        faults
+    }
+}
+
+impl Nfbs {
+    /// The ends of the images' names, each with the image's.
+    fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
+        let images = self.images.iter().flatten();
+        images.map(|(name, end)| (name.as_str(), end.as_str()))
+    }
+
+    /// Whether a scan of this name is not the first image of its case.
+    fn is_other_image(&self, scan: &str) -> bool {
+        let mut others = self.ends().skip(1);
+        others.any(|(_, end)| {
+            scan.strip_suffix(end)
+                .is_some_and(|rest| rest.ends_with('_'))
+        })
+    }
+
+    fn case(&self, image: &NiftiFile, mask: &NiftiFile) -> Result<Case, DatasetError> {
+        let mut case = image.case(mask);
+        let mut ends = self.ends();
+        let Some((first, first_end)) = ends.next() else {
+            return Ok(case);
+        };
+        case.images[0].name = first.to_owned();
+        let stem = image.scan.strip_suffix(first_end);
+        for (name, end) in ends {
+            let file = |extension: &str| {
+                image
+                    .folder
+                    .join(format!("{}{end}{extension}", stem.unwrap_or_default()))
+            };
+            let there = [".nii.gz", ".nii"]
+                .map(file)
+                .into_iter()
+                .find(|path| path.exists());
+            match there.filter(|_| stem.is_some()) {
+                Some(path) => case.images.push(ImageFile::new(name, path)),
+                None => {
+                    return Err(DatasetError::NoOtherImage {
+                        image: image.path.to_owned(),
+                        name: name.to_owned(),
+                        expected: format!(
+                            "a file …{end}.nii.gz beside it, called like …{first_end}.nii.gz"
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(case)
     }
 }
 
@@ -131,15 +204,8 @@ impl<'a> NiftiFile<'a> {
             _ => id,
         };
         Case {
-            id: id.to_owned(),
             subject: subject.to_owned(),
-            images: vec![ImageFile::only(self.path)],
-            onto: None,
-            mask: mask.path.to_owned(),
-            mask_rule: MaskRule::STRICT,
-            grid_tolerance: GRID_TOLERANCE,
-            region: None,
-            columns: BTreeMap::new(),
+            ..Case::of_files(id, vec![ImageFile::only(self.path)], mask.path)
         }
     }
 }

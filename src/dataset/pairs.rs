@@ -1,16 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
-use super::{Case, CaseSource, DatasetError, empty_path};
+use super::{Case, CaseSource, DatasetError, Description, empty_path};
 use crate::layout::is_prediction;
-use crate::preprocess::{GRID_TOLERANCE, ImageFile};
+use crate::preprocess::ImageFile;
 use crate::settings::{Fault, nearest};
-use crate::volume::MaskRule;
 
 /// Scans and masks whose paths follow two patterns below a folder, such as `imagesTr/{id}_0000.nii.gz`
 /// and `labelsTr/{id}.nii.gz`.
@@ -19,6 +19,9 @@ use crate::volume::MaskRule;
 /// subject stay on one side of a split; `{session}` for the visit, which becomes the column `session`; `*` for
 /// anything. None of them crosses a `/`. A file that is another scan's mask is not a scan, so `{id}.nii` and
 /// `{id}_mask.nii` may lie side by side.
+///
+/// A case of several images names each of them: `images: {t1: "{id}_0000.nii.gz", flair: "{id}_0001.nii.gz"}`. The
+/// first one's files are the cases; each of the others must match one file of the same id.
 ///
 /// Without `{id}` subject and session make up the id, joined by `_`, as in `{subject}_{session}_T1.nii.gz`. A name
 /// that can be read in several ways (`a_b_c_T1.nii.gz`) is then refused: write what all names have in common into
@@ -29,8 +32,12 @@ pub struct Pairs {
     /// The folder below which the files lie.
     #[schemars(extend("format" = "path"))]
     pub root: PathBuf,
-    /// The scans' pattern.
-    pub image: String,
+    /// The scans' pattern, where a case has one image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The pattern of each image, by the image's name, where a case has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<IndexMap<String, String>>,
     /// The masks' pattern.
     pub mask: String,
 }
@@ -41,22 +48,33 @@ impl CaseSource for Pairs {
             &self.root,
             "Set `root` to the folder that the patterns start at",
         )?;
-        let images = self.matching(&self.image, &files)?;
-        let masks = self.matching(&self.mask, &files)?;
-        let mut by_id: BTreeMap<&str, Vec<&Match>> = BTreeMap::new();
-        for mask in &masks {
-            by_id.entry(&mask.id).or_default().push(mask);
-        }
-        let masks_of = |image: &Match| -> Vec<&Path> {
-            let same_id = by_id.get(&*image.id).into_iter().flatten();
-            let own = same_id.filter(|mask| mask.may_be_of(image));
-            own.map(|mask| mask.path).collect()
+        let patterns = self.patterns();
+        let Some((first, others)) = patterns.split_first() else {
+            return Err(DatasetError::Pattern(NO_IMAGE.into()));
         };
-        let used: BTreeSet<&Path> = images.iter().flat_map(&masks_of).collect();
+        let images = self.matching(first.1, &files)?;
+        let masks = Partners::of(self.matching(&self.mask, &files)?);
+        let others: Result<Vec<(&str, &str, Partners)>, DatasetError> = others
+            .iter()
+            .map(|(name, pattern)| {
+                let found = self.matching(pattern, &files)?;
+                Ok((*name, *pattern, Partners::of(found)))
+            })
+            .collect();
+        let others = others?;
+        let partners = || others.iter().map(|(.., found)| found).chain([&masks]);
+        let used: BTreeSet<&Path> = images
+            .iter()
+            .flat_map(|image| partners().flat_map(|found| found.of_scan(image)))
+            .collect();
 
         let mut cases: BTreeMap<String, Case> = BTreeMap::new();
         for image in images.iter().filter(|image| !used.contains(image.path)) {
-            let case = self.case(image, &masks_of(image))?;
+            let mut case = self.case(first, image, &masks.of_scan(image))?;
+            for (name, pattern, found) in &others {
+                let path = self.other(image, name, pattern, &found.of_scan(image))?;
+                case.images.push(ImageFile::new(name, path));
+            }
             if let Some(first) = cases.get(&case.id) {
                 return Err(DatasetError::DuplicateId {
                     id: case.id.clone(),
@@ -71,7 +89,7 @@ impl CaseSource for Pairs {
             let listed: Vec<String> = files.iter().take(3).map(|path| self.inside(path)).collect();
             return Err(DatasetError::NoCases {
                 root: self.root.clone(),
-                wanted: format!("scans {}", self.image),
+                wanted: format!("scans {}", first.1),
                 found: match files.len() {
                     0 => "no files".into(),
                     n => format!("{n} other files, such as {}", listed.join(", ")),
@@ -82,76 +100,137 @@ impl CaseSource for Pairs {
         Ok(cases.into_values().collect())
     }
 
+    fn describe(&self) -> Result<Description, DatasetError> {
+        let names = self.patterns().into_iter().map(|(name, _)| name);
+        Ok(Description::of_images(names))
+    }
+
     fn rules(&self) -> Vec<Fault> {
         let message = "root must name the folder below which the files lie";
         let mut faults = empty_path("root", &self.root, message);
-        let (image, mask) = match (Pattern::of(&self.image), Pattern::of(&self.mask)) {
-            (Ok(image), Ok(mask)) => (image, mask),
-            (image, mask) => {
-                let wrong = |key: &str, why: String| Fault::new(key, format!("{key} {why}"));
-                faults.extend(image.err().map(|why| wrong("image", why)));
-                faults.extend(mask.err().map(|why| wrong("mask", why)));
-                return faults;
+        match (&self.image, &self.images) {
+            (None, None) => faults.push(Fault::new("", NO_IMAGE)),
+            (Some(_), Some(_)) => {
+                let message = "image and images exclude each other: name all images in `images`";
+                faults.push(Fault::new("image", message));
             }
+            (None, Some(images)) if images.is_empty() => {
+                faults.push(Fault::new("images", "images must name at least one image"));
+            }
+            _ => {}
+        }
+        let images = self.patterns().into_iter();
+        let key = |name: &str| match &self.images {
+            Some(_) => format!("images.{name}"),
+            None => "image".to_owned(),
         };
-        for (key, pattern) in [("image", &self.image), ("mask", &self.mask)] {
+        let keyed = images.map(|(name, text)| (key(name), text));
+        let keyed: Vec<(String, &str)> = keyed.chain([("mask".to_owned(), &*self.mask)]).collect();
+        let mut patterns: Vec<(&str, &str, Pattern)> = Vec::new();
+        for (key, text) in &keyed {
+            match Pattern::of(text) {
+                Ok(pattern) => patterns.push((key, text, pattern)),
+                Err(why) => faults.push(Fault::new(key, format!("{key} {why}"))),
+            }
+        }
+        if patterns.len() < keyed.len() {
+            return faults;
+        }
+        for (key, pattern, _) in &patterns {
             if is_prediction(Path::new(pattern)) {
                 let message = format!(
                     "{key} names predictions of calvaria, which are never taken for data: give those that you have \
                      corrected other names, or list them in a `table`"
                 );
-                faults.push(Fault::new(key, message));
+                faults.push(Fault::new(*key, message));
             }
         }
-        for name in [SUBJECT, SESSION] {
-            if mask.holds(name) && !image.holds(name) {
-                let message = format!("image must have {{{name}}} if mask has it");
-                faults.push(Fault::new("image", message));
+        for (at, (key, text, pattern)) in patterns.iter().enumerate().skip(1) {
+            let (first, _, scans) = &patterns[0];
+            faults.extend(partner_rules((first, scans), (key, pattern)));
+            if let Some((other, ..)) = patterns[..at].iter().find(|(_, other, _)| other == text) {
+                let message = format!("{other} and {key} must differ, but both are `{text}`");
+                faults.push(Fault::new(*key, message));
             }
-            if !mask.holds(ID) && image.holds(name) && !mask.holds(name) {
-                let message = format!("mask must have {{id}}, or {{{name}}} as image has it");
-                faults.push(Fault::new("mask", message));
-            }
-        }
-        if image.holds(ID) && !mask.holds(ID) {
-            let message = "mask must have {id} if image has it";
-            faults.push(Fault::new("mask", message));
-        }
-        if self.image == self.mask {
-            let message = format!("image and mask must differ, but both are `{}`", self.mask);
-            faults.push(Fault::new("mask", message));
         }
         faults
     }
 }
 
+const NO_IMAGE: &str =
+    "the scans' pattern is missing: write `image`, or `images` where a case has several";
+
+/// What is wrong with a pattern of files that belong to scans.
+fn partner_rules((first, scans): (&str, &Pattern), (key, pattern): (&str, &Pattern)) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for name in [SUBJECT, SESSION] {
+        if pattern.holds(name) && !scans.holds(name) {
+            let message = format!("{first} must have {{{name}}} if {key} has it");
+            faults.push(Fault::new(first, message));
+        }
+        if !pattern.holds(ID) && scans.holds(name) && !pattern.holds(name) {
+            let message = format!("{key} must have {{id}}, or {{{name}}} as {first} has it");
+            faults.push(Fault::new(key, message));
+        }
+    }
+    if scans.holds(ID) && !pattern.holds(ID) {
+        let message = format!("{key} must have {{id}} if {first} has it");
+        faults.push(Fault::new(key, message));
+    }
+    faults
+}
+
+/// Files that belong to scans, by id.
+struct Partners<'a>(BTreeMap<String, Vec<Match<'a>>>);
+
+impl<'a> Partners<'a> {
+    fn of(found: Vec<Match<'a>>) -> Self {
+        let mut by_id: BTreeMap<String, Vec<Match>> = BTreeMap::new();
+        for one in found {
+            by_id.entry(one.id.clone()).or_default().push(one);
+        }
+        Self(by_id)
+    }
+
+    fn of_scan(&self, scan: &Match) -> Vec<&'a Path> {
+        let same_id = self.0.get(&scan.id).into_iter().flatten();
+        let own = same_id.filter(|one| one.may_be_of(scan));
+        own.map(|one| one.path).collect()
+    }
+}
+
 impl Pairs {
-    fn case(&self, image: &Match, masks: &[&Path]) -> Result<Case, DatasetError> {
+    /// The pattern of each image, by its name.
+    fn patterns(&self) -> Vec<(&str, &str)> {
+        match (&self.image, &self.images) {
+            (_, Some(images)) => images
+                .iter()
+                .map(|(name, text)| (&**name, &**text))
+                .collect(),
+            (Some(image), None) => vec![(ImageFile::ONLY, image)],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn case(
+        &self,
+        (name, pattern): &(&str, &str),
+        image: &Match,
+        masks: &[&Path],
+    ) -> Result<Case, DatasetError> {
         if let Some(readings) = &image.ambiguity {
             return Err(DatasetError::Pattern(format!(
-                "`{}` can be read in several ways in {}: {readings}. Write what all names have in common into \
+                "`{pattern}` can be read in several ways in {}: {readings}. Write what all names have in common into \
                  the pattern, or list the cases in a `table`",
-                self.image,
                 self.inside(image.path),
             )));
         }
         let mask = match *masks {
             [mask] => mask,
             [] => {
-                let values = [
-                    (ID, Some(&image.id)),
-                    (SUBJECT, image.subject.as_ref()),
-                    (SESSION, image.session.as_ref()),
-                ];
-                let expected = values
-                    .into_iter()
-                    .fold(self.mask.clone(), |path, (name, value)| {
-                        let value = value.map_or("", String::as_str);
-                        path.replace(&format!("{{{name}}}"), value)
-                    });
                 return Err(DatasetError::NoMask {
                     image: image.path.to_owned(),
-                    expected: self.root.join(expected),
+                    expected: self.expected(&self.mask, image),
                 });
             }
             _ => {
@@ -164,18 +243,55 @@ impl Pairs {
         };
         check_there(image.path)?;
         check_there(mask)?;
+        let images = vec![ImageFile::new(name, image.path)];
         let session = image.session.clone().into_iter();
         Ok(Case {
-            id: image.id.clone(),
             subject: image.subject().to_owned(),
-            images: vec![ImageFile::only(image.path)],
-            onto: None,
-            mask: mask.to_owned(),
-            mask_rule: MaskRule::STRICT,
-            grid_tolerance: GRID_TOLERANCE,
-            region: None,
             columns: session.map(|value| (SESSION.to_owned(), value)).collect(),
+            ..Case::of_files(&image.id, images, mask)
         })
+    }
+
+    /// Another image of the case that `first` is an image of.
+    fn other<'a>(
+        &self,
+        first: &Match,
+        name: &str,
+        pattern: &str,
+        found: &[&'a Path],
+    ) -> Result<&'a Path, DatasetError> {
+        match *found {
+            [path] => {
+                check_there(path)?;
+                Ok(path)
+            }
+            [] => Err(DatasetError::NoOtherImage {
+                image: first.path.to_owned(),
+                name: name.to_owned(),
+                expected: self.expected(pattern, first).display().to_string(),
+            }),
+            _ => Err(DatasetError::SeveralImages {
+                image: first.path.to_owned(),
+                name: name.to_owned(),
+                files: found.iter().map(|path| (*path).to_owned()).collect(),
+                remedy: "Make its pattern match only one of them",
+            }),
+        }
+    }
+
+    /// The file that a pattern would match for a scan.
+    fn expected(&self, pattern: &str, image: &Match) -> PathBuf {
+        let values = [
+            (ID, Some(&image.id)),
+            (SUBJECT, image.subject.as_ref()),
+            (SESSION, image.session.as_ref()),
+        ];
+        let values = values.into_iter();
+        let path = values.fold(pattern.to_owned(), |path, (name, value)| {
+            let value = value.map_or("", String::as_str);
+            path.replace(&format!("{{{name}}}"), value)
+        });
+        self.root.join(path)
     }
 
     /// A file's path below the root, with `/` on every system.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Fault;
+use crate::volume::Structures;
 
 /// Trains on pieces of the cases, which may then be of different shapes. Validation and prediction still see
 /// whole cases.
@@ -15,7 +16,8 @@ use crate::settings::Fault;
 pub struct Patch {
     /// Voxels along each axis.
     pub size: [usize; 3],
-    /// How often a patch is centred on a voxel of the mask (drawn uniformly) instead of anywhere.
+    /// How often a patch is centred on a voxel of the mask (drawn uniformly) instead of anywhere; of several structures,
+    /// on a voxel of one of those that the case has, each equally likely, so that small ones are seen.
     #[serde(default = "default_foreground")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub foreground: f64,
@@ -48,7 +50,15 @@ impl Patch {
 
     /// Draws a patch's first voxel. A patch stays inside the case along every axis that is long enough,
     /// and lies about its middle along the others.
-    pub fn draw(&self, mask: ArrayView3<'_, u8>, rng: &mut ChaCha8Rng) -> [isize; 3] {
+    ///
+    /// Of several `structures`, as in nnU-Net 2.8, first one that the case has is drawn, each equally likely, and then
+    /// a voxel of it. Where voxels may be ignored, every patch is centred on one that is not, whatever its class.
+    pub fn draw(
+        &self,
+        mask: ArrayView3<'_, u8>,
+        structures: &Structures,
+        rng: &mut ChaCha8Rng,
+    ) -> [isize; 3] {
         let (x, y, z) = mask.dim();
         let room = |axis: usize| [x, y, z][axis] as isize - self.size[axis] as isize;
         let inside = |axis: usize, start: isize| {
@@ -64,7 +74,14 @@ impl Patch {
         let anywhere =
             [0, 1, 2].map(|axis| rng.random_range(0..=room(axis).max(0) as i64) as isize);
         let which: f64 = rng.random();
-        let start = match nth_foreground(mask, which).filter(|_| on_mask) {
+        let centre = match structures.is_mask() {
+            true => nth_foreground(mask, which).filter(|_| on_mask),
+            false => {
+                let structure = on_mask.then(|| rng.random());
+                centre(mask, structures, structure, which)
+            }
+        };
+        let start = match centre {
             Some(centre) => [0, 1, 2].map(|axis| centre[axis] - self.size[axis] as isize / 2),
             None => anywhere,
         };
@@ -80,10 +97,49 @@ fn nth_foreground(mask: ArrayView3<'_, u8>, part: f64) -> Option<[isize; 3]> {
     Some([x as isize, y as isize, z as isize])
 }
 
+/// The voxel at `part` of those that a patch may be centred on: those of the structure at the part `structure` of
+/// those that the case has, or any that are not ignored. `None` where any place will do.
+fn centre(
+    classes: ArrayView3<'_, u8>,
+    structures: &Structures,
+    structure: Option<f64>,
+    part: f64,
+) -> Option<[isize; 3]> {
+    if structure.is_none() && !structures.has_ignored() {
+        return None;
+    }
+    let counts = Structures::count_voxels(&classes);
+    let is_there = |class: &u8| counts[usize::from(*class)] > 0;
+    let of_structure = |structure: usize| -> Vec<u8> {
+        let classes = 1..Structures::IGNORED;
+        let own = classes.filter(|class| structures.contains(structure, *class));
+        own.filter(is_there).collect()
+    };
+    let of_each = (0..structures.count()).map(of_structure);
+    let there: Vec<Vec<u8>> = of_each.filter(|own| !own.is_empty()).collect();
+    let drawn = structure.and_then(|part| there.get((part * there.len() as f64) as usize));
+    let wanted: Vec<u8> = match drawn {
+        Some(own) => own.clone(),
+        None if structures.has_ignored() => (0..Structures::IGNORED).filter(is_there).collect(),
+        None => return None,
+    };
+    let mut is_wanted = [false; 256];
+    wanted
+        .iter()
+        .for_each(|class| is_wanted[usize::from(*class)] = true);
+    let count: u64 = wanted.iter().map(|class| counts[usize::from(*class)]).sum();
+    let mut found = classes
+        .indexed_iter()
+        .filter(|(_, class)| is_wanted[usize::from(**class)]);
+    let ((x, y, z), _) = found.nth((part * count as f64) as usize)?;
+    Some([x as isize, y as isize, z as isize])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random;
+    use crate::volume::{Named, Undeclared};
     use ndarray::Array3;
 
     fn patch(foreground: f64) -> Patch {
@@ -96,8 +152,18 @@ mod tests {
 
     fn starts(patch: &Patch, mask: &Array3<u8>) -> Vec<[isize; 3]> {
         (0..500)
-            .map(|index| patch.draw(mask.view(), &mut random::stream(1, &["test"], &[index])))
+            .map(|index| first_voxel(patch, mask, &Structures::Mask, index))
             .collect()
+    }
+
+    fn first_voxel(
+        patch: &Patch,
+        mask: &Array3<u8>,
+        structures: &Structures,
+        index: u64,
+    ) -> [isize; 3] {
+        let mut stream = random::stream(1, &["test"], &[index]);
+        patch.draw(mask.view(), structures, &mut stream)
     }
 
     #[test]
@@ -142,4 +208,91 @@ mod tests {
     fn a_case_without_a_mask_has_patches_too() {
         assert_eq!(starts(&patch(1.0), &Array3::zeros((8, 8, 8))).len(), 500);
     }
+
+    fn structures(named: &[(&str, &[u16])], ignored: Option<u16>) -> Structures {
+        let named: Vec<Named> = named
+            .iter()
+            .map(|(name, labels)| ((*name).to_owned(), labels.to_vec()))
+            .collect();
+        let overlap = named.len() > 1 && named[0].1.contains(&named[1].1[0]);
+        match overlap {
+            true => Structures::regions(&named, None, ignored, Undeclared::Refused).unwrap(),
+            false => Structures::labels(&named, ignored, Undeclared::Refused).unwrap(),
+        }
+    }
+
+    /// The class in the middle of each of 2000 patches of a single voxel.
+    fn centres(mask: &Array3<u8>, structures: &Structures, foreground: f64) -> [u64; 256] {
+        let patch = Patch {
+            size: [1; 3],
+            foreground,
+            samples: 1,
+        };
+        let centres = (0..2000).map(|index| {
+            let at = first_voxel(&patch, mask, structures, index);
+            mask[at.map(|n| n as usize)]
+        });
+        Structures::count_voxels(&centres.collect::<Vec<u8>>())
+    }
+
+    #[test]
+    fn small_structures_are_seen_as_often_as_large_ones() {
+        let labels = structures(&[("liver", &[1]), ("vessel", &[2]), ("spleen", &[3])], None);
+        let mut mask = Array3::zeros((20, 20, 20));
+        mask.slice_mut(ndarray::s![..15, .., ..]).fill(1);
+        mask[[17, 3, 3]] = 2;
+        let counts = centres(&mask, &labels, 1.0);
+        // A half each; the spleen is not in the case. Four standard deviations of a binomial are 89.
+        assert!(counts[1].abs_diff(1000) < 89, "{:?}", &counts[..4]);
+        assert_eq!(counts[1] + counts[2], 2000);
+        // Half of the patches lie anywhere: 3 of 4 voxels are liver.
+        let counts = centres(&mask, &labels, 0.5);
+        assert!(counts[1].abs_diff(500 + 750) < 89, "{:?}", &counts[..4]);
+        assert!(counts[2].abs_diff(500) < 89, "{:?}", &counts[..4]);
+    }
+
+    #[test]
+    fn of_overlapping_structures_each_is_drawn_equally_often() {
+        let regions = structures(&[("whole", &[1, 2]), ("core", &[2])], None);
+        let mut mask = Array3::zeros((10, 10, 10));
+        mask.slice_mut(ndarray::s![..6, .., ..]).fill(1);
+        mask.slice_mut(ndarray::s![..2, .., ..]).fill(2);
+        let counts = centres(&mask, &regions, 1.0);
+        // Half of the draws are of the core, and a third of the others.
+        assert!(counts[2].abs_diff(1333) < 85, "{:?}", &counts[..3]);
+        assert_eq!(counts[1] + counts[2], 2000);
+    }
+
+    #[test]
+    fn no_patch_is_centred_on_what_nobody_looked_at() {
+        let labels = structures(&[("lesion", &[1])], Some(9));
+        let mut mask = Array3::from_elem((12, 12, 12), Structures::IGNORED);
+        mask.slice_mut(ndarray::s![..3, .., ..]).fill(0);
+        mask[[1, 1, 1]] = 1;
+        for foreground in [0.0, 0.5, 1.0] {
+            assert_eq!(centres(&mask, &labels, foreground)[255], 0);
+        }
+        // Without a lesion the background that was looked at is left.
+        mask[[1, 1, 1]] = 0;
+        assert_eq!(centres(&mask, &labels, 1.0)[0], 2000);
+        mask.fill(Structures::IGNORED);
+        assert_eq!(
+            centres(&mask, &labels, 1.0)[255],
+            2000,
+            "there is nothing else"
+        );
+    }
+
+    #[test]
+    fn patches_of_a_mask_lie_where_they_always_did() {
+        let mut mask = Array3::zeros((21, 17, 30));
+        mask.slice_mut(ndarray::s![5..12, 4..9, 10..25]).fill(1);
+        let starts: Vec<[isize; 3]> = (0..4)
+            .map(|index| first_voxel(&patch(0.5), &mask, &Structures::Mask, index))
+            .collect();
+        assert_eq!(starts, BEFORE);
+    }
+
+    /// Made before there were several structures.
+    const BEFORE: [[isize; 3]; 4] = [[0; 3]; 4];
 }

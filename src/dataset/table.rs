@@ -1,27 +1,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::check_there;
-use super::{Case, CaseSource, DatasetError, empty_path};
+use super::{Case, CaseSource, DatasetError, Description, empty_path};
 use crate::files::{expand_home, read_text};
-use crate::preprocess::{GRID_TOLERANCE, ImageFile};
+use crate::preprocess::ImageFile;
 use crate::settings::Fault;
-use crate::volume::MaskRule;
 
 /// A table of cases: a CSV file (or TSV, by its extension) with a header and one row per case.
 ///
 /// The columns `id`, `image` and `mask` are required. `subject` (the id if it is missing) names whose head it
 /// is, and `region` names a mask or weights that are known before the prediction. All other columns are kept
-/// with the case, to group or stratify by. Relative paths are taken from the table's folder.
+/// with the case, to group or stratify by. Relative paths are taken from the table's folder. A case of several images
+/// has a column for each instead of `image`: see `images`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// The file.
     #[schemars(extend("format" = "path"))]
     pub path: PathBuf,
+    /// The images of a case, where there are several: a name for each, and its column, as in {t1: t1_file, flair:
+    /// flair_file}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<IndexMap<String, String>>,
 }
 
 /// Columns with a meaning of their own.
@@ -59,20 +64,49 @@ impl CaseSource for Table {
         Ok(cases.into_values().map(|(_, case)| case).collect())
     }
 
+    fn describe(&self) -> Result<Description, DatasetError> {
+        let names = self.images().into_iter().map(|(name, _)| name);
+        Ok(Description::of_images(names))
+    }
+
     fn rules(&self) -> Vec<Fault> {
-        empty_path("path", &self.path, "path must name a CSV or TSV file")
+        let mut faults = empty_path("path", &self.path, "path must name a CSV or TSV file");
+        if self.images.as_ref().is_some_and(IndexMap::is_empty) {
+            let message = "images must name at least one image and its column, as in {t1: t1_file}";
+            faults.push(Fault::new("images", message));
+        }
+        faults
     }
 }
 
 impl Table {
+    /// Each image's name and its column.
+    fn images(&self) -> Vec<(&str, &str)> {
+        match &self.images {
+            None => vec![(ImageFile::ONLY, "image")],
+            Some(images) => images
+                .iter()
+                .map(|(name, column)| (&**name, &**column))
+                .collect(),
+        }
+    }
+
+    /// The columns that must be there.
+    fn needed(&self) -> Vec<&str> {
+        let images = self.images().into_iter().map(|(_, column)| column);
+        ["id"].into_iter().chain(images).chain(["mask"]).collect()
+    }
+
     fn check_header(&self, header: &csv::StringRecord) -> Result<(), DatasetError> {
         if header.is_empty() {
-            let why = "it is empty. Write a header with the columns id, image and mask.";
+            let columns = listed(&self.needed());
+            let why = format!("it is empty. Write a header with the columns {columns}.");
             return Err(self.wrong(1, why));
         }
-        for needed in &OWN[..3] {
+        let all = self.needed();
+        for needed in &all {
             if !header.iter().any(|name| name == *needed) {
-                return Err(self.wrong(1, missing_column(needed, header)));
+                return Err(self.wrong(1, missing_column(needed, header, &listed(&all))));
             }
         }
         let mut names = BTreeSet::new();
@@ -111,24 +145,23 @@ impl Table {
             }
         };
         let id = needed("id")?;
-        let others = header
-            .iter()
-            .zip(row)
-            .filter(|(name, value)| !OWN.contains(name) && !value.is_empty());
-        let image = file("image", needed("image")?)?;
+        let others = header.iter().zip(row).filter(|(name, value)| {
+            !OWN.contains(name) && !self.needed().contains(name) && !value.is_empty()
+        });
         let mask = file("mask", needed("mask")?)?;
-        if image.canonicalize().ok() == mask.canonicalize().ok() {
-            let why = "`image` and `mask` name the same file. Name the scan and its mask.";
-            return Err(self.wrong(line, why));
+        let mut images = Vec::new();
+        for (name, column) in self.images() {
+            let image = file(column, needed(column)?)?;
+            if image.canonicalize().ok() == mask.canonicalize().ok() {
+                let why = format!(
+                    "`{column}` and `mask` name the same file. Name the scan and its mask."
+                );
+                return Err(self.wrong(line, why));
+            }
+            images.push(ImageFile::new(name, image));
         }
         Ok(Case {
-            id: id.to_owned(),
             subject: cell("subject").unwrap_or(id).to_owned(),
-            images: vec![ImageFile::only(image)],
-            onto: None,
-            mask,
-            mask_rule: MaskRule::STRICT,
-            grid_tolerance: GRID_TOLERANCE,
             region: match cell("region") {
                 Some(value) => Some(file("region", value)?),
                 None => None,
@@ -136,6 +169,7 @@ impl Table {
             columns: others
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
+            ..Case::of_files(id, images, mask)
         })
     }
 
@@ -173,7 +207,16 @@ fn message(why: &csv::Error) -> String {
     }
 }
 
-fn missing_column(name: &str, header: &csv::StringRecord) -> String {
+/// `id, image and mask`.
+fn listed(columns: &[&str]) -> String {
+    match columns.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn missing_column(name: &str, header: &csv::StringRecord, all: &str) -> String {
     let distance = |column: &&str| strsim::damerau_levenshtein(&column.to_lowercase(), name);
     let others = header.iter().filter(|column| !OWN.contains(column));
     let similar = others.min_by_key(distance);
@@ -184,7 +227,7 @@ fn missing_column(name: &str, header: &csv::StringRecord) -> String {
         });
     let there: Vec<String> = header.iter().map(|column| format!("`{column}`")).collect();
     format!(
-        "there is no column `{name}`{hint}, only {}. The columns id, image and mask are needed, separated by commas (by tabs in a .tsv file).",
+        "there is no column `{name}`{hint}, only {}. The columns {all} are needed, separated by commas (by tabs in a .tsv file).",
         there.join(", ")
     )
 }

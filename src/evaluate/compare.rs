@@ -10,7 +10,7 @@ use crate::layout::{RunFolder, TableError, runs_below};
 use crate::metric::{Better, METRICS, Metric};
 use crate::statistics::{Paired, holm, mean, printable};
 
-/// The column that shows whether two runs were scored against the same masks.
+/// The score that shows whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";
 
 /// Chance of a false alarm that a verdict allows.
@@ -70,12 +70,14 @@ pub enum CompareError {
     },
     /// A case was scored against different masks.
     #[error(
-        "case {case} has a true mask of {first_ml:.3} mL in {first} and of {second_ml:.3} mL in \
+        "case {case} has a true {what} of {first_ml:.3} mL in {first} and of {second_ml:.3} mL in \
          {second}: they were scored on different grids or against different masks."
     )]
     Truth {
         /// The case.
         case: String,
+        /// `mask`, or the structure.
+        what: String,
         /// One experiment.
         first: String,
         /// Volume of its mask.
@@ -85,6 +87,21 @@ pub enum CompareError {
         /// Volume of its mask.
         second_ml: f64,
     },
+    /// The experiments find nothing in common.
+    #[error(
+        "{first} and {second} have no structure in common: {first} has {has}, {second} has {other}. Compare runs that \
+         find the same."
+    )]
+    Structures {
+        /// One experiment.
+        first: String,
+        /// Its structures.
+        has: String,
+        /// The other.
+        second: String,
+        /// Its structures.
+        other: String,
+    },
 }
 
 /// An experiment's scores: for each case and metric the mean over all runs that validated it.
@@ -92,8 +109,10 @@ pub enum CompareError {
 pub struct Scores {
     /// Where they come from.
     pub name: String,
-    /// Metric to value of each case.
+    /// Score to value of each case: `dice`, which is the mean over several structures, and `dice/anterior`.
     pub cases: BTreeMap<String, BTreeMap<String, f64>>,
+    /// The structures that were scored, in order; none of one mask.
+    pub structures: Vec<String>,
     /// The SHA-256 of the masks that each case was scored against, as far as they are known.
     masks: BTreeMap<String, BTreeSet<String>>,
 }
@@ -113,13 +132,25 @@ impl Scores {
         }
         let mut sums: BTreeMap<String, BTreeMap<String, (f64, f64)>> = BTreeMap::new();
         let mut masks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut structures: Vec<String> = Vec::new();
         for run in &runs {
             for (case, digest) in run.mask_digests() {
                 masks.entry(case).or_default().insert(digest);
             }
             for case in run.read_cases()? {
                 let scores = sums.entry(case.case).or_default();
-                for (name, value) in case.scores {
+                let mut all = case.scores;
+                for of in case.structures {
+                    all.extend(
+                        of.scores
+                            .into_iter()
+                            .map(|(name, value)| (format!("{name}/{}", of.name), value)),
+                    );
+                    if !structures.contains(&of.name) {
+                        structures.push(of.name);
+                    }
+                }
+                for (name, value) in all {
                     let (sum, count) = scores.entry(name).or_default();
                     *sum += value;
                     *count += 1.0;
@@ -133,6 +164,7 @@ impl Scores {
         Ok(Self {
             name: folder.display().to_string(),
             cases: sums.into_iter().map(|(case, s)| (case, mean(s))).collect(),
+            structures,
             masks,
         })
     }
@@ -167,6 +199,44 @@ impl Scores {
         doubts
     }
 
+    /// These scores with the `common` structures alone: means are over them.
+    fn restricted(&self, common: &[String]) -> Self {
+        let restrict = |scores: &BTreeMap<String, f64>| {
+            let is_common = |name: &str| match name.split_once('/') {
+                Some((_, structure)) => common.iter().any(|of| of == structure),
+                None => true,
+            };
+            let mut kept = scores.clone();
+            kept.retain(|name, _| is_common(name));
+            for metric in METRICS.iter().map(|metric| metric.name) {
+                let key = |structure: &String| format!("{metric}/{structure}");
+                let values = common
+                    .iter()
+                    .map(|structure| kept.get(&key(structure)).copied());
+                if let Some(values) = values.collect::<Option<Vec<f64>>>() {
+                    kept.insert(metric.to_owned(), mean(&values));
+                }
+            }
+            kept
+        };
+        let cases = self.cases.iter();
+        Self {
+            cases: cases
+                .map(|(case, scores)| (case.clone(), restrict(scores)))
+                .collect(),
+            structures: common.to_vec(),
+            ..self.clone()
+        }
+    }
+
+    /// What it finds, in words.
+    fn found(&self) -> String {
+        match self.structures.as_slice() {
+            [] => "one mask".into(),
+            structures => structures.join(", "),
+        }
+    }
+
     /// The scores in one metric, in the order of the cases.
     fn of(&self, metric: &str) -> Result<Vec<f64>, CompareError> {
         let value = |(case, scores): (&String, &BTreeMap<String, f64>)| match scores.get(metric) {
@@ -195,6 +265,8 @@ pub struct Comparison {
     pub second: String,
     /// The metric.
     pub metric: &'static Metric,
+    /// The structure; none for one mask, or the mean over structures.
+    pub structure: Option<String>,
     /// Means over the cases in which both are finite; not a number if there are none.
     pub means: [f64; 2],
     /// How many cases are infinite in each: distances to what was not found.
@@ -209,10 +281,11 @@ impl Comparison {
     fn of(
         first: &Scores,
         second: &Scores,
-        metric: &'static Metric,
+        wanted: &Wanted,
         seed: u64,
     ) -> Result<Self, CompareError> {
-        let scores = [first.of(metric.name)?, second.of(metric.name)?];
+        let name = wanted.name();
+        let scores = [first.of(&name)?, second.of(&name)?];
         let paired = Paired::of(&scores[0], &scores[1], seed);
         let finite = |index: &usize| scores.iter().all(|of| of[*index].is_finite());
         let finite: Vec<usize> = (0..paired.pairs).filter(finite).collect();
@@ -222,12 +295,18 @@ impl Comparison {
         Ok(Self {
             first: first.name.clone(),
             second: second.name.clone(),
-            metric,
+            metric: wanted.metric,
+            structure: wanted.structure.clone(),
             means: [mean_of(&scores[0]), mean_of(&scores[1])],
             infinite: [infinite(&scores[0]), infinite(&scores[1])],
             p: paired.p,
             paired,
         })
+    }
+
+    /// The score that is compared, such as `dice` or `dice/anterior`.
+    pub fn name(&self) -> String {
+        score_name(self.metric, self.structure.as_deref())
     }
 
     /// What the second is, compared with the first; none if the difference is not significant.
@@ -261,7 +340,7 @@ impl Comparison {
             format!(
                 "{} is infinite for {first} of {} cases in {} and for {second} in {}: these count in p, not in mean, \
                  interval and median.",
-                self.metric.name, self.paired.pairs, self.first, self.second
+                self.name(), self.paired.pairs, self.first, self.second
             )
         })
     }
@@ -270,8 +349,8 @@ impl Comparison {
     fn size(&self) -> String {
         let Paired { mean, interval, .. } = self.paired;
         let metric = match self.metric.unit {
-            "" => self.metric.name.to_owned(),
-            unit => format!("{unit} {}", self.metric.name),
+            "" => self.name(),
+            unit => format!("{unit} {}", self.name()),
         };
         let [mean, low, high] = [mean, interval[0], interval[1]].map(|value| printable(value, 4));
         format!("{mean:+.4} {metric} [{low:+.4}, {high:+.4}]")
@@ -293,7 +372,7 @@ impl fmt::Display for Comparison {
             p if p < 0.001 => "p < 0.001".to_owned(),
             p => format!("p = {p:.3}"),
         };
-        let (name, all) = (self.metric.name, finite == pairs);
+        let (name, all) = (self.name(), finite == pairs);
         match self.verdict() {
             Some(word) if all => {
                 let size = mean.abs();
@@ -341,31 +420,128 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// The metric of a name.
+/// What is to be compared: a metric of one structure, or of all.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The metric.
+    pub metric: &'static Metric,
+    /// The structure; none for one mask, or the mean over structures.
+    pub structure: Option<String>,
+}
+
+impl Wanted {
+    /// The score of a name: `dice` or `dice/anterior`.
+    ///
+    /// # Errors
+    ///
+    /// The names of metrics that there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let (metric, structure) = match name.split_once('/') {
+            Some((metric, structure)) => (metric, Some(structure.to_owned())),
+            None => (name, None),
+        };
+        let found = METRICS.iter().find(|one| one.name == metric);
+        let metric = found.ok_or_else(|| {
+            let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+            format!(
+                "`{metric}` is not a metric: it must be one of {}, or that of a structure, as in dice/anterior.",
+                names.join(", ")
+            )
+        })?;
+        Ok(Self { metric, structure })
+    }
+
+    /// Its name, as in [`Self::named`].
+    pub fn name(&self) -> String {
+        score_name(self.metric, self.structure.as_deref())
+    }
+}
+
+fn score_name(metric: &Metric, structure: Option<&str>) -> String {
+    match structure {
+        None => metric.name.to_owned(),
+        Some(structure) => format!("{}/{structure}", metric.name),
+    }
+}
+
+/// What experiments have in common.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Their scores, those of structures that all of them have: means are over these.
+    pub experiments: Vec<Scores>,
+    /// What was left out, in words.
+    pub left_out: Vec<String>,
+}
+
+impl Common {
+    /// The structures that all experiments have; none of one mask.
+    pub fn structures(&self) -> &[String] {
+        self.experiments
+            .first()
+            .map_or(&[], |first| first.structures.as_slice())
+    }
+}
+
+/// The scores of the structures that all experiments have.
 ///
 /// # Errors
 ///
-/// The names that there are.
-pub fn metric(name: &str) -> Result<&'static Metric, String> {
-    let found = METRICS.iter().find(|metric| metric.name == name);
-    found.ok_or_else(|| {
-        let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
-        format!(
-            "`{name}` is not a metric: it must be one of {}.",
-            names.join(", ")
-        )
+/// When two have none in common.
+pub fn in_common(experiments: Vec<Scores>) -> Result<Common, CompareError> {
+    let Some(first) = experiments.first() else {
+        return Ok(Common {
+            experiments,
+            left_out: Vec::new(),
+        });
+    };
+    let mut common = first.structures.clone();
+    for other in &experiments[1..] {
+        common.retain(|structure| other.structures.contains(structure));
+        let masks = [first, other].map(|one| one.structures.is_empty());
+        if masks[0] != masks[1] || (common.is_empty() && !masks[0]) {
+            return Err(CompareError::Structures {
+                first: first.name.clone(),
+                has: first.found(),
+                second: other.name.clone(),
+                other: other.found(),
+            });
+        }
+    }
+    let mut left_out = Vec::new();
+    for one in &experiments {
+        let others = one.structures.iter().filter(|of| !common.contains(of));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        if !others.is_empty() {
+            left_out.push(format!(
+                "{} of {} is left out, and means are over {}: not all runs have it",
+                others.join(", "),
+                one.name,
+                common.join(", ")
+            ));
+        }
+    }
+    let restricted = match left_out.is_empty() {
+        true => experiments,
+        false => experiments
+            .iter()
+            .map(|one| one.restricted(&common))
+            .collect(),
+    };
+    Ok(Common {
+        experiments: restricted,
+        left_out,
     })
 }
 
-/// Compares every experiment but the first with the first, in every metric. The bootstrap depends on
+/// Compares every experiment but the first with the first, in every score that is `wanted`. The bootstrap depends on
 /// `seed` alone.
 ///
 /// # Errors
 ///
-/// When cases or true masks differ, or a metric is missing.
+/// When cases or true masks differ, or a score is missing.
 pub fn compare(
     experiments: &[Scores],
-    metrics: &[&'static Metric],
+    wanted: &[Wanted],
     seed: u64,
 ) -> Result<Vec<Comparison>, CompareError> {
     let Some((first, others)) = experiments.split_first() else {
@@ -374,8 +550,8 @@ pub fn compare(
     let mut comparisons = Vec::new();
     for second in others {
         check_cases(first, second)?;
-        for &metric in metrics {
-            comparisons.push(Comparison::of(first, second, metric, seed)?);
+        for one in wanted {
+            comparisons.push(Comparison::of(first, second, one, seed)?);
         }
     }
     let p: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
@@ -402,13 +578,23 @@ fn check_cases(first: &Scores, second: &Scores) -> Result<(), CompareError> {
             differences,
         });
     }
-    for (case, scores) in &first.cases {
-        let volumes = [scores, &second.cases[case]].map(|scores| scores.get(TRUTH).copied());
+    // Of several structures each is compared, and not their mean.
+    let masks = match first.structures.as_slice() {
+        [] => vec![("mask".to_owned(), TRUTH.to_owned())],
+        structures => (structures.iter())
+            .map(|name| (name.clone(), format!("{TRUTH}/{name}")))
+            .collect(),
+    };
+    let all = first.cases.iter();
+    for ((case, scores), (what, key)) in all.flat_map(|case| masks.iter().map(move |of| (case, of)))
+    {
+        let volumes = [scores, &second.cases[case]].map(|scores| scores.get(key).copied());
         if let [Some(first_ml), Some(second_ml)] = volumes
             && (first_ml - second_ml).abs() > 1e-6 * first_ml
         {
             return Err(CompareError::Truth {
                 case: case.clone(),
+                what: what.clone(),
                 first: first.name.clone(),
                 first_ml,
                 second: second.name.clone(),

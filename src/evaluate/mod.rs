@@ -1,6 +1,9 @@
 //! Scores of predicted masks against true ones.
 
 pub mod compare;
+mod labels;
+
+pub use labels::labels_that_occur;
 
 use std::path::Path;
 
@@ -8,11 +11,11 @@ use thiserror::Error;
 
 use crate::dataset::Case;
 use crate::layout::CaseScores;
-use crate::metric::{self, Evaluation};
+use crate::metric::{Evaluation, by_structure};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
 use crate::volume::nifti::read_scan;
-use crate::volume::{Marked, MaskRule, Volume, VolumeError};
+use crate::volume::{Marked, MaskRule, Structures, Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -48,6 +51,28 @@ pub enum EvaluateError {
         /// The labels.
         labels: Vec<f64>,
     },
+    /// No structure that is declared occurs in either file.
+    #[error(
+        "neither {prediction} nor {truth} has a voxel of {structures}. Name labels that occur."
+    )]
+    NoStructure {
+        /// The prediction.
+        prediction: String,
+        /// The truth.
+        truth: String,
+        /// What was declared.
+        structures: String,
+    },
+    /// The labels that occur cannot be the structures.
+    #[error("the labels of {prediction} and {truth} cannot be scored one by one: {why}.")]
+    Labels {
+        /// The prediction.
+        prediction: String,
+        /// The truth.
+        truth: String,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// Volume of a mask in mL.
@@ -56,8 +81,8 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
     voxels as f64 * mask.voxel_volume_ml()
 }
 
-/// Segments the prepared image of a case and scores its mask, which is returned as well, on the case's own
-/// grid.
+/// Segments the prepared images of a case and scores each structure in the class map, which is returned as well, on the
+/// case's own grid.
 ///
 /// # Errors
 ///
@@ -65,22 +90,27 @@ pub fn volume_ml(mask: &Volume<u8>) -> f64 {
 pub fn evaluate_case(
     predictor: &Predictor,
     case: &Case,
-    prepared: &Volume<f32>,
+    prepared: &[Volume<f32>],
     settings: &Evaluation,
 ) -> Result<(CaseScores, Volume<u8>), EvaluateError> {
     let (image, truth) = read_native(case)?;
     let native = image.grid();
     drop(image);
     let predicted = predictor.predict_prepared(prepared, &native)?;
-    let probability = Some(&predicted.probability);
-    let scores = CaseScores::new(
-        &case.id,
-        metric::all(&predicted.mask, &truth, probability, settings),
+    let structures = predictor.structures();
+    let probability = |structure| predicted.probabilities.of(structure);
+    let scores = by_structure(
+        &predicted.mask,
+        &truth,
+        structures,
+        Some(&probability),
+        settings,
     );
+    let scores = CaseScores::of_structures(&case.id, structures, scores);
     Ok((scores, predicted.mask))
 }
 
-/// A case's raw scan and its true mask.
+/// A case's raw scan, the first of several images, and its true class map.
 ///
 /// # Errors
 ///
@@ -97,18 +127,19 @@ pub fn read_native(case: &Case) -> Result<(Volume<f32>, Volume<u8>), EvaluateErr
     Ok((raw.case.images.swap_remove(0), truth))
 }
 
-/// A scan with its true and its predicted mask.
+/// A scan with its true and its predicted class map.
 #[derive(Clone, Debug)]
 pub struct Segmented {
-    /// The raw scan.
+    /// The raw scan, the first of several images.
     pub image: Volume<f32>,
-    /// The true mask.
+    /// The true class map.
     pub truth: Volume<u8>,
-    /// The predicted mask.
+    /// The predicted class map.
     pub prediction: Volume<u8>,
 }
 
-/// Scores one mask file against another, each read by its rule, and returns what is doubtful about the two as well.
+/// Scores one file of a mask or of labels against another, each read by its rule, and returns what is doubtful about
+/// the two as well. Where the truth's rule names structures, each of them is scored.
 /// They may lie up to `tolerance` voxels apart ([`Forms::fits`](crate::volume::nifti::Forms::fits)); the true mask's
 /// voxels count.
 ///
@@ -133,11 +164,11 @@ pub fn evaluate_files(
     })?;
     let doubts = true_mask.warnings().into_iter();
     let doubts = doubts.map(|doubt| format!("{}: {doubt}", truth.display()));
-    let warnings = noted
+    let mut warnings: Vec<String> = noted
         .map(|noted| format!("{name}: {noted}"))
         .into_iter()
-        .chain(doubts);
-    let warnings = warnings.collect();
+        .chain(doubts)
+        .collect();
     let predicted = predicted.into_mask(prediction, prediction_rule)?;
     let true_mask = true_mask.into_mask(truth, truth_rule)?;
     let is_empty = |mask: &Volume<u8>| mask.voxels.iter().all(|voxel| *voxel == 0);
@@ -151,6 +182,29 @@ pub fn evaluate_files(
             labels: labels.clone(),
         });
     }
-    let scores = metric::all(&predicted, &true_mask, None, settings);
-    Ok((CaseScores::new(name, scores), warnings))
+    let structures = match &truth_rule.marked {
+        Marked::Structures(structures) => structures,
+        _ => &Structures::Mask,
+    };
+    if !structures.is_mask() {
+        let nowhere = labels::nowhere(structures, [&predicted, &true_mask]);
+        if nowhere.len() == structures.count() {
+            return Err(EvaluateError::NoStructure {
+                prediction: name,
+                truth: truth.display().to_string(),
+                structures: structures.describe(),
+            });
+        }
+        if !nowhere.is_empty() {
+            warnings.push(format!(
+                "neither file has a voxel of {}: there both agree, and have the best scores",
+                nowhere.join(", ")
+            ));
+        }
+    }
+    let scores = by_structure(&predicted, &true_mask, structures, None, settings);
+    Ok((
+        CaseScores::of_structures(name, structures, scores),
+        warnings,
+    ))
 }

@@ -72,10 +72,11 @@ fn parse(mut values: Mapping, schema: &Schema) -> Result<Experiment, Vec<Fault>>
         }
     }
     match serde_yaml::from_value::<Experiment>(Value::Mapping(values)) {
-        Ok(experiment) => {
+        Ok(mut experiment) => {
             let is_whole = |fault: &Fault| !damaged.iter().any(|key| key == fault.section());
             faults.extend(experiment.rules().into_iter().filter(is_whole));
             if faults.is_empty() {
+                experiment.settle();
                 Ok(experiment)
             } else {
                 Err(faults)

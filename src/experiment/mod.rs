@@ -1,13 +1,15 @@
 //! The experiment: what its file may contain, and how YAML files become it.
 
 mod load;
+mod prediction;
 mod schema;
+mod task;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentations, Transform};
-use crate::dataset::{Data, Patch, Split};
+use crate::dataset::{Data, Labels, Patch, Regions, Split};
 use crate::device::{DeviceChoice, DeviceName};
 use crate::kernel::Precision;
 use crate::loss::Loss;
@@ -19,7 +21,9 @@ use crate::schedule::Schedule;
 use crate::settings::{self, Fault, Faults, within};
 
 pub use load::{Resolved, load};
+pub use prediction::{LargestComponent, Prediction};
 pub use schema::schema;
+pub use task::UndeclaredLabels;
 
 /// A whole experiment: from the data to the report. Every key but `data` has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +40,30 @@ pub struct Experiment {
     pub devices: Vec<DeviceName>,
     /// Where the cases come from, and how their masks are read.
     pub data: Data,
+    /// The images that the network sees, by the names that the data have for them; by default all of a case's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Vec<String>>,
+    /// What the labels of the cases' maps mean, where a voxel has one structure alone: a name and its label, or the
+    /// labels that are one structure, as in {anterior: 1, posterior: 2}. Without `labels` and `regions` a case has
+    /// one mask, unless its data tell their labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+    /// Structures that may overlap, each a name and the labels that it consists of, as in {whole: [1, 2, 4],
+    /// core: [1, 4]}. Where `labels` names them, names stand for labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Regions>,
+    /// The label that each region is written by, in their order, later ones over earlier ones. By default the one
+    /// label of a region that no later one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 1, max = 65535)))]
+    pub region_order: Option<Vec<u16>>,
+    /// The label of voxels that nobody looked at: they are in no loss and in no score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub ignore: Option<u16>,
+    /// What becomes of labels that neither `labels` nor `regions` name.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub undeclared: UndeclaredLabels,
     /// Steps from a raw scan to the network's input, in order.
     #[serde(default)]
     pub preprocess: Pipeline,
@@ -71,6 +99,10 @@ pub struct Experiment {
     pub report: Reporting,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn default_seed() -> u64 {
     42
 }
@@ -99,6 +131,7 @@ impl Experiment {
             faults.push(Fault::new("devices", message));
         }
         faults.extend(self.mixing_rules());
+        faults.extend(self.task_rules());
         let parts = [
             ("data", self.data.rules()),
             ("preprocess", self.preprocess.rules()),
@@ -117,15 +150,14 @@ impl Experiment {
 
     /// Whether cases must be of one shape: whole ones in one batch.
     pub fn needs_one_shape(&self) -> bool {
-        let fixed = self.augment.0.iter().any(Transform::fixes_shape);
+        let fixed = self.augment.transforms().any(Transform::fixes_shape);
         self.train.patch.is_none() && self.train.batch_size > 1 && !fixed
     }
 
     fn mixing_rules(&self) -> Vec<Fault> {
         let mixing: Vec<&Transform> = self
             .augment
-            .0
-            .iter()
+            .transforms()
             .filter(|item| item.mixes_batch())
             .collect();
         let message = match mixing[..] {
@@ -230,26 +262,6 @@ pub struct EarlyStopping {
     /// Epochs without a new best validation IoU before training stops.
     #[schemars(range(min = 1))]
     pub patience: usize,
-}
-
-/// From the network's output to a mask on the scan's own grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prediction {
-    /// Probability from which a voxel is brain.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
-    pub threshold: f64,
-    /// Keep only the largest connected piece.
-    pub largest_component: bool,
-}
-
-impl Default for Prediction {
-    fn default() -> Self {
-        Self {
-            threshold: 0.5,
-            largest_component: true,
-        }
-    }
 }
 
 /// What the plots show besides the run.

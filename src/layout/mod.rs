@@ -1,5 +1,7 @@
 //! The results folders: the name of every file, and one writer and one reader for each table.
 
+mod case_table;
+mod epoch_table;
 mod prediction;
 mod results;
 mod run;
@@ -10,4 +12,4 @@ pub use prediction::{PredictionFiles, is_prediction};
 pub use results::{is_results, make_results};
 pub use run::{RunFolder, runs_below};
 pub use sweep::SweepFolder;
-pub use tables::{CaseScores, Epoch, Table, TableError};
+pub use tables::{CaseScores, Epoch, StructureEpoch, StructureScores, Table, TableError};

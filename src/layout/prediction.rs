@@ -3,35 +3,47 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::volume::Structures;
+
 /// What the names of all predictions have, and no name of a scan or of a drawn mask. It is an entity as in BIDS.
 const MARK: &str = "_desc-calvaria_";
 
 /// Where the results of a scan go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PredictionFiles {
-    /// NAME_desc-calvaria_mask.nii.gz: ones where there is brain.
+    /// NAME_desc-calvaria_mask.nii.gz: ones where there is brain. Of several structures
+    /// NAME_desc-calvaria_dseg.nii.gz: their labels.
     pub mask: PathBuf,
-    /// NAME_desc-calvaria_brain.nii.gz: the scan where there is brain, zeros elsewhere.
-    pub brain: PathBuf,
+    /// NAME_desc-calvaria_brain.nii.gz: the scan where there is brain, zeros elsewhere. Not of several structures.
+    pub brain: Option<PathBuf>,
 }
 
 impl PredictionFiles {
-    /// The files in `folder` that are called after the scan in `scan`.
-    pub fn of(scan: &Path, folder: &Path) -> Self {
+    /// The files in `folder` that are called after the scan in `scan`, of which these structures are found.
+    pub fn of(scan: &Path, folder: &Path, structures: &Structures) -> Self {
         let file = |kind: &str| {
             let mut name = stem(scan);
             name.push(format!("{MARK}{kind}.nii.gz"));
             folder.join(name)
         };
-        Self {
-            mask: file("mask"),
-            brain: file("brain"),
+        match structures.is_mask() {
+            true => Self {
+                mask: file("mask"),
+                brain: Some(file("brain")),
+            },
+            false => Self {
+                mask: file("dseg"),
+                brain: None,
+            },
         }
     }
 
-    /// Both files.
-    pub fn all(&self) -> [&Path; 2] {
-        [&self.mask, &self.brain]
+    /// All files.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        [&self.mask]
+            .into_iter()
+            .chain(&self.brain)
+            .map(PathBuf::as_path)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The files of a run.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::case_table::{read_scores, write_scores};
+use super::epoch_table::{read_epochs, write_epochs};
 use super::tables::{CaseScores, Epoch, Table, TableError};
 use crate::files::{FileError, write_atomic};
 
@@ -45,7 +46,7 @@ impl RunFolder {
         self.0.join("metrics.csv")
     }
 
-    /// The scores of the validation cases: one row per case.
+    /// The scores of the validation cases: one row per case, or per case and structure.
     pub fn cases(&self) -> PathBuf {
         self.0.join("cases.csv")
     }
@@ -141,13 +142,7 @@ impl RunFolder {
     ///
     /// When the file cannot be written; the older one then stays.
     pub fn write_metrics(&self, epochs: &[Epoch]) -> Result<(), FileError> {
-        write_atomic(&self.metrics(), |out| {
-            let mut table = csv::Writer::from_writer(out);
-            for epoch in epochs {
-                table.serialize(epoch).map_err(io::Error::other)?;
-            }
-            table.flush()
-        })
+        write_atomic(&self.metrics(), |out| write_epochs(out, epochs))
     }
 
     /// Reads the table of epochs.
@@ -157,34 +152,17 @@ impl RunFolder {
     /// When the file is missing or damaged.
     pub fn read_metrics(&self) -> Result<Vec<Epoch>, TableError> {
         let path = self.metrics();
-        let read = || -> csv::Result<Vec<Epoch>> {
-            csv::Reader::from_path(&path)?.into_deserialize().collect()
-        };
-        read().map_err(|error| TableError::new(&path, error))
+        read_epochs(&path).map_err(|error| TableError::new(&path, error))
     }
 
-    /// Writes the scores of the validation cases. An infinite distance is `inf`.
+    /// Writes the scores of the validation cases. An infinite distance is `inf`. Of several structures there is a row
+    /// for each, and one of their [mean](Structures::MEAN).
     ///
     /// # Errors
     ///
     /// When the file cannot be written; the older one then stays.
     pub fn write_cases(&self, cases: &[CaseScores]) -> Result<(), FileError> {
-        write_atomic(&self.cases(), |out| {
-            let mut table = csv::Writer::from_writer(out);
-            if let Some(first) = cases.first() {
-                let names = first.scores.iter().map(|(name, _)| name.clone());
-                table
-                    .write_record(["case".to_owned()].into_iter().chain(names))
-                    .map_err(io::Error::other)?;
-            }
-            for case in cases {
-                let values = case.scores.iter().map(|(_, value)| value.to_string());
-                table
-                    .write_record([case.case.clone()].into_iter().chain(values))
-                    .map_err(io::Error::other)?;
-            }
-            table.flush()
-        })
+        write_atomic(&self.cases(), |out| write_scores(out, cases))
     }
 
     /// The SHA-256 of each case's mask, as far as the run's environment.json has them.
@@ -213,21 +191,7 @@ impl RunFolder {
     /// When the file is missing or damaged.
     pub fn read_cases(&self) -> Result<Vec<CaseScores>, TableError> {
         let table = Table::read(&self.cases())?;
-        let number = |(name, text): (&String, &String)| match text.parse() {
-            Ok(value) => Ok((name.clone(), value)),
-            Err(_) => {
-                let why = format!("`{text}` in column {name} is not a number");
-                Err(TableError::new(&self.cases(), why))
-            }
-        };
-        let case = |row: &Vec<String>| {
-            let scores = table.columns.iter().zip(row).skip(1).map(number);
-            Ok(CaseScores {
-                case: row.first().cloned().unwrap_or_default(),
-                scores: scores.collect::<Result<_, _>>()?,
-            })
-        };
-        table.rows.iter().map(case).collect()
+        read_scores(&table).map_err(|why| TableError::new(&self.cases(), why))
     }
 }
 
@@ -246,6 +210,7 @@ pub fn runs_below(folder: &Path, file: fn(&RunFolder) -> PathBuf) -> Vec<RunFold
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::{StructureEpoch, StructureScores};
     use super::*;
 
     #[test]
@@ -264,6 +229,7 @@ mod tests {
                 validation_iou_soft: 0.7,
                 validation_dice: 2.0 / 7.0,
                 seconds: 12.5,
+                structures: Vec::new(),
             })
             .collect();
         run.write_metrics(&epochs).unwrap();
@@ -275,6 +241,49 @@ mod tests {
                 assert_eq!(epoch.metric(name), text.parse().ok(), "{name}");
             }
         }
+        let whole = std::fs::read_to_string(run.metrics()).unwrap();
+        assert!(
+            whole.starts_with("epoch,learning_rate,train_loss,")
+                && whole.contains(",seconds\n1,0.1,")
+        );
+        // With structures, their columns follow.
+        let with = |epoch: &Epoch| Epoch {
+            structures: [("anterior", 1.0 / 3.0), ("a b", f64::MIN_POSITIVE)]
+                .map(|(name, iou)| StructureEpoch {
+                    name: name.into(),
+                    iou,
+                    dice: 2.0 * iou,
+                })
+                .into(),
+            ..epoch.clone()
+        };
+        let epochs: Vec<Epoch> = epochs.iter().map(with).collect();
+        run.write_metrics(&epochs).unwrap();
+        assert_eq!(run.read_metrics().unwrap(), epochs);
+        let table = Table::read(&run.metrics()).unwrap();
+        assert_eq!(
+            table.columns[10..],
+            [
+                "validation_iou/anterior",
+                "validation_iou/a b",
+                "validation_dice/anterior",
+                "validation_dice/a b"
+            ]
+        );
+        for (row, epoch) in table.rows.iter().zip(&epochs) {
+            for (name, text) in table.columns.iter().zip(row).skip(1) {
+                assert_eq!(epoch.metric(name), text.parse().ok(), "{name}");
+            }
+        }
+        let text = std::fs::read_to_string(run.metrics()).unwrap();
+        let first: Vec<&str> = text
+            .lines()
+            .map(|line| line.split(",validation_iou/").next().unwrap())
+            .collect();
+        assert!(
+            whole.starts_with(first[0]),
+            "what was there before stays as it was"
+        );
         std::fs::write(run.metrics(), "epoch,loss\n1,nothing\n").unwrap();
         let why = run.read_metrics().unwrap_err().to_string();
         assert!(why.contains("metrics.csv"), "{why}");
@@ -288,6 +297,27 @@ mod tests {
         let cases = ["a", "b, c"].map(|case| CaseScores::new(case, scores));
         run.write_cases(&cases).unwrap();
         assert_eq!(run.read_cases().unwrap(), cases);
+        let structures = ["anterior", "posterior"].map(|name| StructureScores {
+            name: name.into(),
+            scores: cases[0].scores.clone(),
+        });
+        let by_structure = cases.map(|case| CaseScores {
+            structures: structures.to_vec(),
+            ..case
+        });
+        run.write_cases(&by_structure).unwrap();
+        assert_eq!(run.read_cases().unwrap(), by_structure);
+        let text = std::fs::read_to_string(run.cases()).unwrap();
+        assert!(
+            text.starts_with("case,structure,iou,hausdorff\na,anterior,")
+                && text.contains("\n\"b, c\",mean,")
+        );
+        std::fs::write(run.cases(), "case,structure,iou\na,anterior,0.5\n").unwrap();
+        let why = run.read_cases().unwrap_err().to_string();
+        assert!(
+            why.contains("case a has no row of the structure `mean`"),
+            "{why}"
+        );
         std::fs::write(run.cases(), "case,iou\na,good\n").unwrap();
         let why = run.read_cases().unwrap_err().to_string();
         assert!(

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The result of one epoch: means over its samples; validation on the network's grid.
+use crate::metric::mean_of_structures;
+use crate::volume::Structures;
+
+/// The result of one epoch: means over its samples and, where there are several, their structures; validation on the
+/// network's grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1.
@@ -28,6 +32,20 @@ pub struct Epoch {
     pub validation_dice: f64,
     /// Seconds that the epoch took.
     pub seconds: f64,
+    /// The validation of each structure; none of one mask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub structures: Vec<StructureEpoch>,
+}
+
+/// The validation of one structure after an epoch: means over the cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StructureEpoch {
+    /// Its name.
+    pub name: String,
+    /// IoU of the thresholded prediction.
+    pub iou: f64,
+    /// Dice of the thresholded prediction.
+    pub dice: f64,
 }
 
 impl Epoch {
@@ -44,8 +62,35 @@ impl Epoch {
         "seconds",
     ];
 
-    /// The value in the column `metric`, one of [`Self::METRICS`].
+    /// Those of [`Self::METRICS`] that there are for each structure as well, as in `validation_dice/anterior`.
+    pub const BY_STRUCTURE: [&str; 2] = ["validation_iou", "validation_dice"];
+
+    /// The columns after [`Self::METRICS`] of a run with these structures.
+    pub fn structure_columns<'a>(names: impl IntoIterator<Item = &'a str> + Clone) -> Vec<String> {
+        let of = |metric: &'static str| {
+            let names = names.clone().into_iter();
+            names.map(move |name| format!("{metric}/{name}"))
+        };
+        Self::BY_STRUCTURE.into_iter().flat_map(of).collect()
+    }
+
+    /// The values in the columns [`Self::structure_columns`].
+    pub(super) fn structure_values(&self) -> Vec<f64> {
+        let ious = self.structures.iter().map(|of| of.iou);
+        ious.chain(self.structures.iter().map(|of| of.dice))
+            .collect()
+    }
+
+    /// The value in the column `metric`, one of [`Self::METRICS`] or of a structure.
     pub fn metric(&self, metric: &str) -> Option<f64> {
+        if let Some((metric, name)) = metric.split_once('/') {
+            let of = self.structures.iter().find(|of| of.name == name)?;
+            return match metric {
+                "validation_iou" => Some(of.iou),
+                "validation_dice" => Some(of.dice),
+                _ => None,
+            };
+        }
         Some(match metric {
             "learning_rate" => self.learning_rate,
             "train_loss" => self.train_loss,
@@ -66,8 +111,38 @@ impl Epoch {
 pub struct CaseScores {
     /// The case's id.
     pub case: String,
-    /// Name and value of every score, in the order of the table's columns.
+    /// Name and value of every score, in the order of the table's columns; of several structures their mean.
     pub scores: Vec<(String, f64)>,
+    /// The scores of each structure, in the same order; none of one mask.
+    pub structures: Vec<StructureScores>,
+}
+
+/// The scores of one structure in a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StructureScores {
+    /// The structure's name.
+    pub name: String,
+    /// Name and value of every score.
+    pub scores: Vec<(String, f64)>,
+}
+
+impl StructureScores {
+    /// The score of that name, if there is one.
+    pub fn score(&self, name: &str) -> Option<f64> {
+        value_of(&self.scores, name)
+    }
+}
+
+fn value_of(scores: &[(String, f64)], name: &str) -> Option<f64> {
+    let found = scores.iter().find(|(of, _)| of == name);
+    found.map(|(_, value)| *value)
+}
+
+fn owned<'a>(scores: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<(String, f64)> {
+    let scores = scores.into_iter();
+    scores
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 impl CaseScores {
@@ -76,22 +151,50 @@ impl CaseScores {
         case: impl Into<String>,
         scores: impl IntoIterator<Item = (&'a str, f64)>,
     ) -> Self {
-        let scores = scores.into_iter();
         Self {
             case: case.into(),
-            scores: scores
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            scores: owned(scores),
+            structures: Vec::new(),
         }
     }
 
-    /// The score of that name, if there is one.
-    pub fn score(&self, name: &str) -> Option<f64> {
-        let found = self.scores.iter().find(|(of, _)| of == name);
-        found.map(|(_, value)| *value)
+    /// The scores of `case` in each of `structures`, in their order, and the means over them
+    /// ([`mean_of_structures`]).
+    pub fn of_structures(
+        case: impl Into<String>,
+        structures: &Structures,
+        scores: Vec<Vec<(&'static str, f64)>>,
+    ) -> Self {
+        let mean = owned(mean_of_structures(&scores));
+        let named = structures.names().into_iter().zip(scores);
+        let structures = match structures.is_mask() {
+            true => Vec::new(),
+            false => named
+                .map(|(name, scores)| StructureScores {
+                    name: name.to_owned(),
+                    scores: owned(scores),
+                })
+                .collect(),
+        };
+        Self {
+            case: case.into(),
+            scores: mean,
+            structures,
+        }
     }
 
-    /// The hard IoU; not a number where it was not scored.
+    /// The score of that name, if there is one: `dice`, which is the mean over the structures, or `dice/anterior`.
+    pub fn score(&self, name: &str) -> Option<f64> {
+        match name.split_once('/') {
+            None => value_of(&self.scores, name),
+            Some((score, structure)) => {
+                let of = self.structures.iter().find(|of| of.name == structure);
+                of?.score(score)
+            }
+        }
+    }
+
+    /// The hard IoU, of several structures their mean; not a number where it was not scored.
     pub fn iou(&self) -> f64 {
         self.score("iou").unwrap_or(f64::NAN)
     }
@@ -107,6 +210,16 @@ pub struct Table {
 }
 
 impl Table {
+    /// The column of `cases.csv` that says which structure a row is of; only runs of several have it.
+    pub const STRUCTURE: &str = "structure";
+
+    /// Whether there is a row for each structure of a case.
+    pub fn is_by_structure(&self) -> bool {
+        self.columns
+            .get(1)
+            .is_some_and(|name| name == Self::STRUCTURE)
+    }
+
     /// Reads [`RunFolder::metrics`](super::RunFolder::metrics) or [`RunFolder::cases`](super::RunFolder::cases).
     ///
     /// # Errors

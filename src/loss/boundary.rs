@@ -1,14 +1,16 @@
 //! The boundary loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use burn::tensor::activation::sigmoid;
 use ndarray::{Array3, ArrayView3, Zip};
 
-use super::LossTerm;
+use super::channels::Counting;
+use super::{LossTerm, Target};
+use crate::kernel::Kernels;
+use crate::settings::Fault;
+use crate::volume::Structures;
 use super::host::each_volume;
 use crate::volume::distance::squared_distance;
 
@@ -25,18 +27,49 @@ pub struct Boundary {
     /// Factor.
     #[schemars(range(min = 0.0))]
     pub weight: f64,
+    /// Whether the background counts as one of the classes, where these exclude each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// A weight for each channel that counts, the background first if it does; by default 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0)))]
+    pub class_weights: Option<Vec<f64>>,
 }
 
 impl Default for Boundary {
     fn default() -> Self {
-        Self { weight: 1.0 }
+        Self {
+            weight: 1.0,
+            background: false,
+            class_weights: None,
+        }
     }
 }
 
 impl LossTerm for Boundary {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        let distance = each_volume(&target, signed_distance);
-        (distance * (sigmoid(logits) - target)).mean() * self.weight
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        let counting = self.counting();
+        let truth = counting.channels(target.truth(logits.dims()[1]), target);
+        let distance = each_volume(&truth, signed_distance);
+        let p = counting.channels(target.probabilities(logits), target);
+        target.mean(counting.weigh(distance * (p - truth))) * self.weight
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.counting().rules()
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        self.counting().check(structures)
+    }
+}
+
+impl Boundary {
+    fn counting(&self) -> Counting<'_> {
+        Counting {
+            background: self.background,
+            weights: self.class_weights.as_deref(),
+        }
     }
 }
 

@@ -5,10 +5,17 @@ use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LossTerm, Smoothing, clipped_probabilities, log_probabilities};
+use super::channels::Counting;
+use super::target::Truth;
+use super::{LossTerm, Smoothing, Target, clipped_probabilities, log_probabilities};
+use crate::kernel::{Entropy, Kernels};
+use crate::settings::Fault;
+use crate::volume::Structures;
 
 /// Cross-entropy that voxels already classified well weigh little in: mean over all voxels of
-/// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)`.
+/// `-a t (1 - p)^g log p - (1 - a) (1 - t) p^g log (1 - p)`; where structures exclude each other, of
+/// `-a (1 - p)^g log p`, `p` the probability of the voxel's own class and `a` of the background `1 - a`. (MONAI divides
+/// that by the number of classes as well, but where voxels are ignored.)
 ///
 /// Reference: Lin et al., Focal loss for dense object detection, ICCV 2017; MONAI's `FocalLoss`, and
 /// with `clip` segmentation_models' `BinaryFocalLoss`, which the published baseline uses.
@@ -30,6 +37,10 @@ pub struct Focal {
     /// Part of each target that is taken away and shared among both classes.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub label_smoothing: f64,
+    /// A weight for each channel, that of the background first where there is one; by default 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0)))]
+    pub class_weights: Option<Vec<f64>>,
 }
 
 impl Default for Focal {
@@ -40,25 +51,71 @@ impl Default for Focal {
             alpha: Some(0.25),
             clip: false,
             label_smoothing: 0.0,
+            class_weights: None,
         }
     }
 }
 
 impl LossTerm for Focal {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        let target = Smoothing(self.label_smoothing).apply(target);
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        let truth = match target.of() {
+            Truth::Sigmoid(truth) => Smoothing(self.label_smoothing).apply(truth.clone()),
+            Truth::Softmax(classes) => {
+                let entropy = self.entropy(logits.dims()[1]);
+                let losses = B::softmax_entropy(logits, classes.clone(), &entropy);
+                return target.mean(losses) * self.weight;
+            }
+        };
         let (foreground, background) = if self.clip {
             self.clipped(logits)
         } else {
             self.stable(logits)
         };
         let (a, b) = self.alpha.map_or((1.0, 1.0), |alpha| (alpha, 1.0 - alpha));
-        let terms = target.clone() * foreground * a + (-target + 1.0) * background * b;
-        terms.mean() * -self.weight
+        let terms = truth.clone() * foreground * a + (-truth + 1.0) * background * b;
+        target.mean(self.counting().weigh(terms)) * -self.weight
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.counting().rules()
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        let mut faults = self.counting().check(structures);
+        if structures.is_exclusive() && self.clip {
+            let message = "clip is for probabilities by the sigmoid, which `labels` have not: leave it out";
+            faults.push(Fault::new("clip", message));
+        }
+        faults
     }
 }
 
 impl Focal {
+    fn counting(&self) -> Counting<'_> {
+        Counting {
+            background: true,
+            weights: self.class_weights.as_deref(),
+        }
+    }
+
+    /// Of classes that exclude each other: `alpha` and `class_weights` make one weight of each.
+    fn entropy(&self, channels: usize) -> Entropy {
+        let weight = |class: usize| {
+            let of_class = self.class_weights.as_ref().map_or(1.0, |weights| weights[class]);
+            of_class
+                * match self.alpha {
+                    None => 1.0,
+                    Some(alpha) if class == 0 => 1.0 - alpha,
+                    Some(alpha) => alpha,
+                }
+        };
+        Entropy {
+            class_weights: Some((0..channels).map(weight).collect()),
+            label_smoothing: self.label_smoothing,
+            gamma: self.gamma,
+        }
+    }
+
     /// `(1 - p)^g log p` and `p^g log (1 - p)`.
     fn stable<B: Backend>(&self, logits: Tensor<B, 5>) -> (Tensor<B, 5>, Tensor<B, 5>) {
         let (log_p, log_q) = log_probabilities(logits);

@@ -1,11 +1,15 @@
 //! The focal Tversky loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::LossTerm;
+use super::channels::Counting;
+use super::overlap::Reduction;
+use super::{LossTerm, Target};
+use crate::kernel::Kernels;
+use crate::settings::Fault;
+use crate::volume::Structures;
 use super::tversky::tversky_index;
 
 /// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent below 1
@@ -32,6 +36,13 @@ pub struct FocalTversky {
     pub smooth: f64,
     /// Whether sums are also over the batch.
     pub batch: bool,
+    /// Whether the background counts as one of the classes, where these exclude each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// A weight for each channel that counts, the background first if it does; by default 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0)))]
+    pub class_weights: Option<Vec<f64>>,
 }
 
 impl Default for FocalTversky {
@@ -43,16 +54,37 @@ impl Default for FocalTversky {
             false_negatives: 0.7,
             smooth: 1e-5,
             batch: false,
+            background: false,
+            class_weights: None,
         }
     }
 }
 
 impl LossTerm for FocalTversky {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
         let prices = [self.false_positives, self.false_negatives];
-        let index = tversky_index(logits, target, prices, self.smooth, self.batch);
+        let over = Reduction::batch_if(self.batch);
+        let index = tversky_index(logits, target, prices, self.smooth, over, self.counting());
         // An exponent below 1 has an infinite slope at 0; rounding may lead below it.
         let missing = (-index + 1.0).clamp_min(1e-7);
-        missing.powf_scalar(self.exponent).mean() * self.weight
+        let missing = missing.powf_scalar(self.exponent);
+        self.counting().weigh(missing).mean() * self.weight
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.counting().rules()
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        self.counting().check(structures)
+    }
+}
+
+impl FocalTversky {
+    fn counting(&self) -> Counting<'_> {
+        Counting {
+            background: self.background,
+            weights: self.class_weights.as_deref(),
+        }
     }
 }

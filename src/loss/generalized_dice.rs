@@ -1,11 +1,12 @@
 //! The generalised Dice loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::LossTerm;
+use super::channels::Counting;
+use super::{LossTerm, Target};
+use crate::kernel::Kernels;
 use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(w TP) + s) / (sum(w (P + T)) + s)` over the channels of each sample, `w = 1 / T^2`, then the
@@ -25,6 +26,10 @@ pub struct GeneralizedDice {
     pub smooth: f64,
     /// Whether sums are also over the batch.
     pub batch: bool,
+    /// Whether the background counts as one of the classes, where these exclude each other. It does by default, as in
+    /// MONAI: weights make it as small as the others.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    pub background: bool,
 }
 
 impl Default for GeneralizedDice {
@@ -33,13 +38,18 @@ impl Default for GeneralizedDice {
             weight: 1.0,
             smooth: 1e-12,
             batch: false,
+            background: true,
         }
     }
 }
 
 impl LossTerm for GeneralizedDice {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch));
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        let counting = Counting {
+            background: self.background,
+            weights: None,
+        };
+        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch), counting);
         // 1 or 0, in the precision of the sums: those of booleans would be the backend's, maybe half.
         let present = overlap.target.clone().sign();
         let finite = present.clone() / overlap.target.clone().square().clamp_min(f32::MIN_POSITIVE);

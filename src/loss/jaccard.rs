@@ -1,11 +1,14 @@
 //! The soft Jaccard loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::LossTerm;
+use super::channels::Counting;
+use super::{LossTerm, Target};
+use crate::kernel::Kernels;
+use crate::settings::Fault;
+use crate::volume::Structures;
 use super::overlap::{Overlap, Reduction};
 
 /// One minus the soft IoU: `1 - (sum(p t) + s) / (sum(p) + sum(t) - sum(p t) + s)`, sums over the
@@ -24,6 +27,13 @@ pub struct Jaccard {
     pub smooth: f64,
     /// Whether sums are also over the batch.
     pub batch: bool,
+    /// Whether the background counts as one of the classes, where these exclude each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// A weight for each channel that counts, the background first if it does; by default 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0)))]
+    pub class_weights: Option<Vec<f64>>,
 }
 
 impl Default for Jaccard {
@@ -32,15 +42,34 @@ impl Default for Jaccard {
             weight: 1.0,
             smooth: 1e-5,
             batch: false,
+            background: false,
+            class_weights: None,
         }
     }
 }
 
 impl LossTerm for Jaccard {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch));
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch), self.counting());
         let union = overlap.predicted.clone() + overlap.false_negatives();
         let iou = (overlap.intersection + self.smooth) / (union + self.smooth);
-        (-iou.mean() + 1.0) * self.weight
+        self.counting().mean_missing(iou) * self.weight
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.counting().rules()
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        self.counting().check(structures)
+    }
+}
+
+impl Jaccard {
+    fn counting(&self) -> Counting<'_> {
+        Counting {
+            background: self.background,
+            weights: self.class_weights.as_deref(),
+        }
     }
 }

@@ -1,22 +1,34 @@
 //! What training minimises: functions of logits and true masks.
 
+mod channels;
 mod host;
 mod overlap;
+mod target;
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::backend::Backend;
-use burn::tensor::{FloatDType, Tensor, s};
+use burn::tensor::{FloatDType, Tensor};
 
-use crate::settings::Fault;
+use crate::kernel::Kernels;
+use crate::settings::{Fault, within};
+use crate::volume::Structures;
+
+pub use target::Target;
+pub(crate) use target::Truth;
 
 /// What every loss does: the contract of a member of [`Loss`], and of a loss from outside this crate
 /// ([`OwnLoss`](crate::train::OwnLoss)).
 pub trait LossTerm {
     /// The loss of a batch, times the loss' weight. All is in single precision; see [`Loss::forward`].
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1>;
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1>;
 
     /// What is wrong with the values that the ranges of the fields do not show.
     fn rules(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// What is wrong with the values for these structures.
+    fn check(&self, _structures: &Structures) -> Vec<Fault> {
         Vec::new()
     }
 }
@@ -28,6 +40,8 @@ crate::family! {
         "bce" => bce::Bce,
         /// Errors weighted by their distance from the true boundary.
         "boundary" => boundary::Boundary,
+        /// Cross-entropy over classes.
+        "cross_entropy" => cross_entropy::CrossEntropy,
         /// One minus the soft Dice coefficient.
         "dice" => dice::Dice,
         /// Cross-entropy that dwells on hard voxels.
@@ -60,41 +74,60 @@ impl Default for Loss {
 }
 
 impl Loss {
+    /// The loss where none is asked for: Dice and cross-entropy. Of structures that exclude each other the cross-entropy
+    /// is one over classes, as in nnU-Net.
+    pub fn default_for(structures: &Structures) -> Self {
+        match structures.is_exclusive() {
+            true => Self::Sum(Sum::exclusive()),
+            false => Self::default(),
+        }
+    }
+
+    /// What is wrong with the values for these structures.
+    pub fn check(&self, structures: &Structures) -> Vec<Fault> {
+        let faults = with_member!(self, term => term.check(structures));
+        within(self.name(), faults)
+    }
+
     /// The loss of a batch, times the loss' weight: in single precision, whatever the network's. The
     /// gradient returns in the network's; in half precision (f16, not bf16) those of means over a whole head
     /// lie at the edge of what it can express, so scale the loss up.
     ///
-    /// Each channel is a structure of its own. Where one loss is worked out for each of them, it is their
-    /// mean.
+    /// Where one loss is worked out for each channel that counts, it is their mean. Voxels that are ignored have no
+    /// part in it: where all are, the loss is 0, and so is its gradient.
     ///
     /// # Shapes
     ///
-    /// - logits, target: `[batch, channels, depth, height, width]`; targets are 0 to 1
+    /// - logits: `[batch, channels, depth, height, width]`
     /// - output: `[1]`
-    pub fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+    pub fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
         let logits = logits.cast(FloatDType::F32);
-        let target = target.cast(FloatDType::F32);
-        with_member!(self, term => term.forward(logits, target))
+        let loss = with_member!(self, term => term.forward(logits, target));
+        match target.counted() {
+            None => loss,
+            Some(counted) => loss * counted.clone().sum().sign(),
+        }
     }
 
     /// The loss of logits of several resolutions (deep supervision): that of the first, and half as much
     /// of each next one, as parts of a whole. Of several, the coarsest counts for nothing, as in nnU-Net
     /// (Isensee et al., 2021).
     ///
+    /// Coarser outputs see the target at the first voxel of each of theirs (nearest, by strides): where the network's
+    /// strided convolutions have their centres. nnU-Net 2.8 takes the second of two (`nearest-exact`).
+    ///
     /// # Shapes
     ///
-    /// - outputs: the first like the target, each next one half as large, rounded up; coarser ones see
-    ///   the target at the first voxel of each of theirs (nearest, by strides)
-    /// - target: `[batch, channels, depth, height, width]`
+    /// - outputs: the first like the target, each next one half as large, rounded up
     /// - output: `[1]`
     ///
     /// # Panics
     ///
     /// If `logits` is empty, or if an output has another size.
-    pub fn forward_deep<B: Backend>(
+    pub fn forward_deep<B: Kernels>(
         &self,
         outputs: Vec<Tensor<B, 5>>,
-        target: Tensor<B, 5>,
+        target: &Target<B>,
     ) -> Tensor<B, 1> {
         supervise(outputs, target, |logits, target| {
             self.forward(logits, target)
@@ -105,32 +138,20 @@ impl Loss {
 /// `loss` of logits of several resolutions: see [`Loss::forward_deep`].
 pub(crate) fn supervise<B: Backend>(
     outputs: Vec<Tensor<B, 5>>,
-    target: Tensor<B, 5>,
-    loss: impl Fn(Tensor<B, 5>, Tensor<B, 5>) -> Tensor<B, 1>,
+    target: &Target<B>,
+    loss: impl Fn(Tensor<B, 5>, &Target<B>) -> Tensor<B, 1>,
 ) -> Tensor<B, 1> {
     let count = outputs.len().saturating_sub(1).max(1);
     let weights = (0..count).map(|level| 0.5_f64.powi(level as i32));
     let all: f64 = weights.clone().sum();
     let terms = outputs.into_iter().zip(weights).map(|(logits, weight)| {
-        let target = subsample(target.clone(), logits.dims());
-        loss(logits, target) * (weight / all)
+        let target = target.subsample(logits.dims());
+        loss(logits, &target) * (weight / all)
     });
     match terms.reduce(|sum, term| sum + term) {
         Some(loss) => loss,
         None => panic!("deep supervision of no outputs"),
     }
-}
-
-/// Subsamples `target` by an integer stride along each axis so that it has as many voxels as `wanted`.
-fn subsample<B: Backend>(target: Tensor<B, 5>, wanted: [usize; 5]) -> Tensor<B, 5> {
-    let size = target.dims();
-    // Resolutions are halved and rounded up, time and again.
-    let [depth, height, width] =
-        [2, 3, 4].map(|axis| size[axis].div_ceil(wanted[axis]).next_power_of_two() as i32);
-    if [depth, height, width] == [1; 3] {
-        return target;
-    }
-    target.slice(s![.., .., ..;depth, ..;height, ..;width])
 }
 
 /// `log p` and `log (1 - p)` of `p = sigmoid(logit)`, without loss for large logits.

@@ -1,12 +1,13 @@
 //! A sum of losses.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bce, Dice, Loss, LossTerm};
+use super::{Bce, CrossEntropy, Dice, Loss, LossTerm, Target};
+use crate::kernel::Kernels;
 use crate::settings::{Fault, within};
+use crate::volume::Structures;
 
 /// The sum of the listed losses, each times its own weight; by default Dice and cross-entropy.
 ///
@@ -22,10 +23,10 @@ impl Default for Sum {
 }
 
 impl LossTerm for Sum {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
         self.0
             .iter()
-            .map(|loss| loss.forward(logits.clone(), target.clone()))
+            .map(|loss| loss.forward(logits.clone(), target))
             .reduce(|sum, term| sum + term)
             // Validation refuses an empty list.
             .unwrap_or_else(|| (logits * 0.0).mean())
@@ -35,9 +36,28 @@ impl LossTerm for Sum {
         if self.0.is_empty() {
             return vec![Fault::new("", "list at least one loss")];
         }
+        self.faults(Loss::rules)
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        self.faults(|loss| loss.check(structures))
+    }
+}
+
+impl Sum {
+    /// Dice and cross-entropy.
+    pub(super) fn exclusive() -> Self {
+        let cross_entropy = CrossEntropy::default();
+        Self(vec![
+            Loss::Dice(Dice::default()),
+            Loss::CrossEntropy(cross_entropy),
+        ])
+    }
+
+    fn faults(&self, of: impl Fn(&Loss) -> Vec<Fault>) -> Vec<Fault> {
         let terms = self.0.iter().enumerate();
         terms
-            .flat_map(|(index, loss)| within(&index.to_string(), loss.rules()))
+            .flat_map(|(index, loss)| within(&index.to_string(), of(loss)))
             .collect()
     }
 }

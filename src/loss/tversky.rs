@@ -1,11 +1,14 @@
 //! The Tversky loss.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::LossTerm;
+use super::channels::Counting;
+use super::{LossTerm, Target};
+use crate::kernel::Kernels;
+use crate::settings::Fault;
+use crate::volume::Structures;
 use super::overlap::{Overlap, Reduction};
 
 /// The Dice loss with prices for both kinds of error: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums of
@@ -30,6 +33,13 @@ pub struct Tversky {
     pub smooth: f64,
     /// Whether sums are also over the batch.
     pub batch: bool,
+    /// Whether the background counts as one of the classes, where these exclude each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// A weight for each channel that counts, the background first if it does; by default 1 for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 0.0)))]
+    pub class_weights: Option<Vec<f64>>,
 }
 
 impl Default for Tversky {
@@ -40,27 +50,48 @@ impl Default for Tversky {
             false_negatives: 0.7,
             smooth: 1e-5,
             batch: false,
+            background: false,
+            class_weights: None,
         }
     }
 }
 
 impl LossTerm for Tversky {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
         let prices = [self.false_positives, self.false_negatives];
-        let index = tversky_index(logits, target, prices, self.smooth, self.batch);
-        (-index.mean() + 1.0) * self.weight
+        let over = Reduction::batch_if(self.batch);
+        let index = tversky_index(logits, target, prices, self.smooth, over, self.counting());
+        self.counting().mean_missing(index) * self.weight
+    }
+
+    fn rules(&self) -> Vec<Fault> {
+        self.counting().rules()
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        self.counting().check(structures)
+    }
+}
+
+impl Tversky {
+    fn counting(&self) -> Counting<'_> {
+        Counting {
+            background: self.background,
+            weights: self.class_weights.as_deref(),
+        }
     }
 }
 
 /// `(TP + s) / (TP + a FP + b FN + s)` of each channel of each sample, or of the batch.
-pub(super) fn tversky_index<B: Backend>(
+pub(super) fn tversky_index<B: Kernels>(
     logits: Tensor<B, 5>,
-    target: Tensor<B, 5>,
+    target: &Target<B>,
     [a, b]: [f64; 2],
     smooth: f64,
-    batch: bool,
+    over: Reduction,
+    counting: Counting,
 ) -> Tensor<B, 2> {
-    let overlap = Overlap::of(logits, target, Reduction::batch_if(batch));
+    let overlap = Overlap::of(logits, target, over, counting);
     let errors = overlap.false_positives() * a + overlap.false_negatives() * b;
     let hits = overlap.intersection + smooth;
     hits.clone() / (hits + errors)

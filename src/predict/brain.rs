@@ -7,8 +7,10 @@ use crate::volume::Volume;
 use crate::volume::nifti::{Dtype, Encoding, write_like};
 
 impl Predictor {
-    /// Segments a raw scan and writes its mask and its brain, on the scan's own grid and placed as the scan's file
-    /// places it. The brain has the scan's own type of numbers, or float32 where that cannot hold 0.
+    /// Segments a raw scan and writes what is found, on the scan's own grid and placed as the scan's file places it: of
+    /// one mask the mask and the brain that it cuts out, of several structures the map of their labels. The brain has
+    /// the scan's own type of numbers, or float32 where that cannot hold 0; labels are bytes, or uint16 where one is
+    /// above 255.
     ///
     /// # Errors
     ///
@@ -18,21 +20,35 @@ impl Predictor {
         scan: LoadedCase,
         files: &PredictionFiles,
     ) -> Result<Predicted, PredictError> {
-        let mut image = scan.case.first().clone();
+        let image = (files.brain.is_some()).then(|| scan.case.images.first().cloned());
         let mut predicted = self.predict(scan.case)?;
-        cut_out(&mut image, &predicted.mask);
-        let encoding = match scan.encoding.stored(0.0) {
-            0.0 => scan.encoding,
-            _ => {
-                predicted.warnings.push(format!(
-                    "the scan's {} numbers with their scaling cannot hold 0, so its brain is written as float32",
-                    scan.encoding.dtype
-                ));
-                Encoding::from(Dtype::Float32)
-            }
+        let structures = self.structures();
+        let dtype = match structures.largest_value() {
+            0..=255 => Dtype::Uint8,
+            _ => Dtype::Uint16,
         };
-        write_like(&files.mask, &predicted.mask, Dtype::Uint8, &scan.origin)?;
-        write_like(&files.brain, &image, encoding, &scan.origin)?;
+        let labels = Volume {
+            voxels: predicted
+                .mask
+                .voxels
+                .mapv(|class| structures.value_of(class)),
+            affine: predicted.mask.affine,
+        };
+        write_like(&files.mask, &labels, dtype, &scan.origin)?;
+        if let (Some(path), Some(mut image)) = (&files.brain, image.flatten()) {
+            cut_out(&mut image, &predicted.mask);
+            let encoding = match scan.encoding.stored(0.0) {
+                0.0 => scan.encoding,
+                _ => {
+                    predicted.warnings.push(format!(
+                        "the scan's {} numbers with their scaling cannot hold 0, so its brain is written as float32",
+                        scan.encoding.dtype
+                    ));
+                    Encoding::from(Dtype::Float32)
+                }
+            };
+            write_like(path, &image, encoding, &scan.origin)?;
+        }
         Ok(predicted)
     }
 }

@@ -1,14 +1,17 @@
 //! From a raw scan to a mask on the scan's own grid.
 
 mod brain;
+mod decide;
 mod network;
 mod plausible;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 pub use brain::cut_out;
+pub use decide::Probabilities;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
@@ -17,8 +20,8 @@ use crate::model::weights::WeightsError;
 use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
-use crate::volume::resample::{Interpolation, resample};
-use crate::volume::{Grid, Volume, VolumeError, keep_largest};
+use crate::volume::{Grid, Structures, Volume, VolumeError};
+use decide::decide;
 use network::Network;
 use plausible::UsualVolumes;
 
@@ -39,6 +42,14 @@ pub enum PredictError {
     /// The scan cannot be preprocessed.
     #[error("{}", of_a_run(.0))]
     Preprocess(#[from] PreprocessError),
+    /// The scan has not the network's images.
+    #[error("the scan has {given} images, and the run's network sees these: {wanted}")]
+    Images {
+        /// How many images there are.
+        given: usize,
+        /// The network's, by name.
+        wanted: String,
+    },
     /// The network's work does not fit into memory.
     #[error(
         "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Use a machine, a job or a \
@@ -93,18 +104,34 @@ pub struct Predictor {
     network: Box<dyn Network>,
     pipeline: Pipeline,
     settings: Prediction,
-    usual_volumes: Option<UsualVolumes>,
+    structures: Arc<Structures>,
+    images: Vec<String>,
+    usual_volumes: UsualVolumes,
 }
 
 /// A segmented scan, on the scan's own grid.
 #[derive(Clone, Debug)]
 pub struct Predicted {
-    /// Probability of brain at each voxel; 0 outside the network's field of view.
-    pub probability: Volume<f32>,
-    /// Ones where there is brain.
+    /// The probability of each structure.
+    pub probabilities: Probabilities,
+    /// The class map (see [`Structures`]); of one mask, ones where there is brain.
     pub mask: Volume<u8>,
     /// What is doubtful about the result, in words.
     pub warnings: Vec<String>,
+}
+
+/// The experiment of the run in `folder`.
+///
+/// # Errors
+///
+/// When the folder is not a run's.
+pub fn experiment_of(folder: &Path) -> Result<Experiment, PredictError> {
+    let resolved = experiment::load(&RunFolder::new(folder).config(), &[]);
+    let resolved = resolved.map_err(|source| PredictError::Config {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    Ok(resolved.experiment)
 }
 
 impl Predictor {
@@ -119,22 +146,17 @@ impl Predictor {
         mut warn: impl FnMut(&str),
     ) -> Result<Self, PredictError> {
         let device = resolve_one(device, &mut warn)?;
-        let resolved =
-            experiment::load(&RunFolder::new(folder).config(), &[]).map_err(|source| {
-                PredictError::Config {
-                    folder: folder.to_owned(),
-                    source,
-                }
-            })?;
+        let experiment = experiment_of(folder)?;
         let weights = Checkpoints::of(folder).best();
-        if !RunFolder::new(folder).summary().exists() {
+        let run = RunFolder::new(folder);
+        if !run.summary().exists() {
             warn(&format!(
                 "{} is not finished: the best of the epochs so far is used.",
                 folder.display()
             ));
         }
-        let mut opened = Self::new(&resolved.experiment, &weights, device)?;
-        opened.usual_volumes = UsualVolumes::of(&RunFolder::new(folder));
+        let mut opened = Self::new(&experiment, &weights, device)?;
+        opened.usual_volumes = UsualVolumes::of(&run, &opened.structures);
         opened.network.measure()?;
         Ok(opened)
     }
@@ -149,58 +171,69 @@ impl Predictor {
         weights: &Path,
         device: DeviceName,
     ) -> Result<Self, PredictError> {
+        let images = experiment.image_names();
+        let pipeline = experiment.preprocess.clone();
         Ok(Self {
             network: network::load(experiment, weights, device)?,
-            pipeline: experiment.preprocess.clone(),
+            pipeline,
             settings: experiment.predict.clone(),
-            usual_volumes: None,
+            structures: experiment.structures(),
+            images,
+            usual_volumes: UsualVolumes::default(),
         })
+    }
+
+    /// What the network finds.
+    pub fn structures(&self) -> &Structures {
+        &self.structures
+    }
+
+    /// The images that it sees, in order.
+    pub fn images(&self) -> &[String] {
+        &self.images
     }
 
     /// Segments a raw scan; a mask that comes with it is not looked at.
     ///
     /// # Errors
     ///
-    /// When the scan cannot be preprocessed, such as one that is constant, or the device fails.
+    /// When the scan has not the network's number of images, it cannot be preprocessed, such as one that is
+    /// constant, or the device fails.
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
+        if scan.images.len() != self.images.len() || scan.images.is_empty() {
+            return Err(PredictError::Images {
+                given: scan.images.len(),
+                wanted: self.images.join(", "),
+            });
+        }
         let native = scan.grid();
         let scan = CaseVolumes { mask: None, ..scan };
         let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?.useful()?;
-        let mut predicted = self.predict_prepared(case.first(), &native)?;
+        let mut predicted = self.predict_prepared(&case.images, &native)?;
         predicted.warnings.splice(0..0, warnings);
         Ok(predicted)
     }
 
-    /// Segments an image that has been through the preprocessing, onto the grid of its scan.
+    /// Segments images, all of one grid, that have been through the preprocessing, onto the grid of their scan.
     ///
     /// # Errors
     ///
     /// When the device fails.
     pub fn predict_prepared(
         &self,
-        image: &Volume<f32>,
+        images: &[Volume<f32>],
         native: &Grid,
     ) -> Result<Predicted, PredictError> {
-        let probability = Volume {
-            voxels: self.network.probabilities(&image.voxels)?,
-            affine: image.affine,
-        };
-        let probability = resample(&probability, native, Interpolation::Linear, false);
-        let threshold = self.settings.threshold as f32;
-        let mut mask = probability.voxels.mapv(|p| u8::from(p >= threshold));
-        if self.settings.largest_component {
-            keep_largest(&mut mask);
-        }
-        let mask = Volume {
-            voxels: mask,
-            affine: native.affine,
-        };
-        let marked = mask.voxels.iter().filter(|voxel| **voxel != 0).count();
-        let doubt = plausible::doubt(marked as f64 * mask.voxel_volume_ml(), self.usual_volumes);
+        let channels = self.network.probabilities(images)?;
+        let affine = images[0].affine;
+        let place = |voxels| Volume { voxels, affine };
+        let channels = channels.into_iter().map(place).collect();
+        let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
+        let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
         Ok(Predicted {
+            probabilities,
             mask,
-            probability,
-            warnings: doubt.into_iter().collect(),
+            warnings,
         })
     }
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::cases::Cases;
-use super::run::{environment, iou_curves, learning_rates, losses, series, strip, verdict};
+use super::curves::{iou_curves, learning_rates, losses, series, structure_series_of_runs};
+use super::run::{environment, verdict};
+use super::strips::{strip, structure_strips};
 use super::{Page, ReportError, Table};
 use crate::experiment::Experiment;
 use crate::files::read_text;
@@ -50,8 +52,10 @@ pub fn write_experiment(
     losses(curves(|epoch| epoch.validation_loss)).save(&plots, "validation_loss")?;
     learning_rates(curves(|epoch| epoch.learning_rate)).save(&plots, "learning_rate")?;
     let cases = Cases::join(tables);
-    strip(cases.scores()).save(&plots, "cases")?;
-    let figures = [
+    let structure_tables = cases.structure_tables();
+    let by_structure = !structure_tables.is_empty();
+    strip(cases.scores(), by_structure).save(&plots, "cases")?;
+    let mut figures = vec![
         (
             "validation_iou",
             "Validation IoU of every run, with mean and standard deviation.",
@@ -60,9 +64,35 @@ pub fn write_experiment(
         ("learning_rate", "Learning rate of every run."),
         (
             "cases",
-            "IoU of each validation case on its own grid, in every run.",
+            match by_structure {
+                false => "IoU of each validation case on its own grid, in every run.",
+                true => {
+                    "IoU of each validation case on its own grid, mean over its structures, in every run."
+                }
+            },
         ),
     ];
+    if by_structure {
+        structure_strips(cases.dice_by_structure()).save(&plots, "structures")?;
+        figures.push((
+            "structures",
+            "Dice of each structure in the validation cases, on their own grids, in every run.",
+        ));
+    }
+    let all: Vec<&[Epoch]> = histories
+        .iter()
+        .map(|(_, history)| history.as_slice())
+        .collect();
+    if let Some(curves) = structure_series_of_runs(&all) {
+        iou_curves(curves, reference).save(&plots, "validation_iou_structures")?;
+        figures.insert(
+            1,
+            (
+                "validation_iou_structures",
+                "Validation IoU of each structure, mean over the runs, and the mean over the structures.",
+            ),
+        );
+    }
     let mut links: Vec<(String, String)> = (runs.iter())
         .filter_map(|run| {
             let page = RunFolder::new(&run.folder).report();
@@ -81,13 +111,14 @@ pub fn write_experiment(
         title: format!("{} · {} runs", experiment.name, runs.len()),
         summary,
         verdict: verdict(&cases.ious(), reference),
-        figures: figures
+        figures: (figures.into_iter())
             .map(|(stem, caption)| (caption.to_owned(), plots.join(format!("{stem}.svg"))))
-            .into(),
-        tables: vec![
-            ("Runs".into(), table(runs)),
-            ("Cases".into(), cases.table()),
-        ],
+            .collect(),
+        tables: [("Runs".into(), table(runs))]
+            .into_iter()
+            .chain(structure_tables)
+            .chain([("Cases".into(), cases.table())])
+            .collect(),
         links,
         config_yaml: read_text(&RunFolder::new(&first.folder).config())?,
         environment: environment(&RunFolder::new(&first.folder))?,

@@ -1,9 +1,11 @@
 //! Pages and plots of finished runs.
 
 mod cases;
+mod curves;
 mod experiment;
 mod page;
 mod run;
+mod strips;
 
 use std::path::PathBuf;
 

@@ -6,14 +6,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cases::Cases;
+use super::curves::{iou_curves, learning_rates, loss_curves, series, structure_series};
+use super::strips::{strip, structure_strips};
 use super::{Page, ReportError};
 use crate::console::duration;
 use crate::evaluate::Segmented;
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{CaseScores, Epoch, RunFolder};
-use crate::plot::{CurvePlot, Mark, Overlay, Series, StripPlot};
+use crate::plot::{Overlay, STRUCTURE_COLOURS as COLOURS};
 use crate::statistics::{Paired, mean};
+use crate::volume::Structures;
 
 /// A case that the page shows as a picture.
 pub struct Highlight {
@@ -40,15 +43,21 @@ pub fn draw_run(
     let plots = run.plots();
     let history = run.read_metrics()?;
     let reference = experiment.report.reference_iou;
-    let curve = series("validation", &history, |epoch| epoch.validation_iou);
-    iou_curves(vec![curve], reference).save(&plots, "validation_iou")?;
+    iou_curves(structure_series(&history), reference).save(&plots, "validation_iou")?;
     loss_curves(&history).save(&plots, "loss")?;
     let rate = series("learning rate", &history, |epoch| epoch.learning_rate);
     learning_rates(vec![rate]).save(&plots, "learning_rate")?;
+    let structures = experiment.structures();
     let values = cases.iter().map(|case| (case.case.clone(), case.iou()));
-    strip(values.collect()).save(&plots, "cases")?;
+    strip(values.collect(), !structures.is_mask()).save(&plots, "cases")?;
+    if !structures.is_mask() {
+        structure_strips(Cases::read(&run)?.dice_by_structure()).save(&plots, "structures")?;
+    }
+    let images = experiment.image_names();
+    let image = (images.len() > 1).then(|| images[0].as_str());
     for highlight in highlights {
-        overlay(highlight).save(&plots, &format!("overlay_{}", highlight.label))?;
+        let overlay = overlay(highlight, &structures, image);
+        overlay.save(&plots, &format!("overlay_{}", highlight.label))?;
     }
     Ok(())
 }
@@ -67,21 +76,45 @@ pub fn write_run(
     let run = RunFolder::new(folder);
     let plots = run.plots();
     let cases = Cases::read(&run)?;
+    let structure_tables = cases.structure_tables();
+    let by_structure = !structure_tables.is_empty();
+    let repeated = match cases.dice_by_structure().len() > COLOURS {
+        true => format!(" After {COLOURS} structures the colours start over."),
+        false => String::new(),
+    };
     let drawn = [
         (
             "validation_iou",
-            "Validation IoU after each epoch.".to_owned(),
+            match by_structure {
+                false => "Validation IoU after each epoch.".to_owned(),
+                true => "Validation IoU after each epoch: the mean over the structures, and each structure."
+                    .to_owned(),
+            },
         ),
         ("loss", "Loss after each epoch.".to_owned()),
         ("learning_rate", "Learning rate.".to_owned()),
         (
             "cases",
-            "IoU of each validation case on its own grid.".to_owned(),
+            match by_structure {
+                false => "IoU of each validation case on its own grid.".to_owned(),
+                true => "IoU of each validation case on its own grid, mean over its structures.".to_owned(),
+            },
+        ),
+        (
+            "structures",
+            "Dice of each structure in the validation cases, on their own grids.".to_owned(),
         ),
     ];
     let overlays = cases.highlights().map(|(label, case)| {
-        let caption =
-            format!("The {label} validation case, {case}: true outline and predicted outline.");
+        let caption = match by_structure {
+            false => {
+                format!("The {label} validation case, {case}: true outline and predicted outline.")
+            }
+            true => format!(
+                "The {label} validation case by the mean IoU of its structures, {case}: the truth is filled, the \
+                 prediction a line.{repeated}"
+            ),
+        };
         (label, caption)
     });
     let overlays = overlays.map(|(label, caption)| (format!("overlay_{label}"), caption));
@@ -107,7 +140,9 @@ pub fn write_run(
             .into_iter()
             .map(|name| (name.clone(), name))
             .collect(),
-        tables: vec![("Cases".into(), cases.table())],
+        tables: (structure_tables.into_iter())
+            .chain([("Cases".into(), cases.table())])
+            .collect(),
         config_yaml: read_text(&run.config())?,
         environment,
     }
@@ -160,80 +195,21 @@ pub(super) fn verdict(ious: &[f64], reference: Option<f64>) -> Option<String> {
     ))
 }
 
-/// One value per epoch, as a curve.
-pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f64) -> Series {
-    let points = history
-        .iter()
-        .map(|epoch| (epoch.epoch as f64, value(epoch)));
-    Series {
-        label: label.to_owned(),
-        points: points.collect(),
-        mark: Mark::Line,
-    }
-}
-
-pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
-    CurvePlot {
-        title: "Validation IoU".into(),
-        x_label: "epoch".into(),
-        y_label: "IoU (mean over validation cases)".into(),
-        mean_band: series.len() > 1,
-        series,
-        reference: reference.map(|iou| (iou, format!("published baseline {iou}"))),
-        y_range: Some((0.0, 1.0)),
-        log_y: false,
-    }
-}
-
-fn loss_curves(history: &[Epoch]) -> CurvePlot {
-    losses(vec![
-        series("train", history, |epoch| epoch.train_loss),
-        series("validation", history, |epoch| epoch.validation_loss),
-    ])
-}
-
-pub(super) fn losses(series: Vec<Series>) -> CurvePlot {
-    CurvePlot {
-        title: "Loss".into(),
-        x_label: "epoch".into(),
-        y_label: "loss (mean over samples)".into(),
-        series,
-        mean_band: false,
-        reference: None,
-        y_range: None,
-        log_y: false,
-    }
-}
-
-pub(super) fn learning_rates(series: Vec<Series>) -> CurvePlot {
-    CurvePlot {
-        title: "Learning rate".into(),
-        x_label: "epoch".into(),
-        y_label: "learning rate (last step)".into(),
-        series,
-        mean_band: false,
-        reference: None,
-        y_range: None,
-        log_y: false,
-    }
-}
-
-pub(super) fn strip(values: Vec<(String, f64)>) -> StripPlot {
-    StripPlot {
-        title: "Validation cases on their own grids".into(),
-        label: "IoU".into(),
-        values,
-    }
-}
-
-fn overlay(highlight: &Highlight) -> Overlay<'_> {
+/// The picture of a case; `image` names the one that is shown, where a case has several.
+fn overlay<'a>(
+    highlight: &'a Highlight,
+    structures: &'a Structures,
+    image: Option<&str>,
+) -> Overlay<'a> {
     let segmented = &highlight.segmented;
+    let shown = image.map_or_else(String::new, |image| format!(", on {image}"));
     Overlay {
         image: &segmented.image,
         truth: &segmented.truth,
         prediction: &segmented.prediction,
+        structures,
         title: format!(
-            "{} ({} of the validation cases): IoU {:.3}",
+            "{} ({} of the validation cases): IoU {:.3}{shown}",
             highlight.scores.case,
             highlight.label,
             highlight.scores.iou()

@@ -12,7 +12,7 @@ pub(super) fn check_sharing(experiment: &Experiment, count: usize) -> Result<(),
     }
     let accumulate = experiment.train.accumulate;
     let (model, dropout) = (experiment.model.name(), experiment.model.dropout());
-    let network = (experiment.model).init::<Flex>(experiment.seed, &Default::default());
+    let network = experiment.network::<Flex>(&Default::default());
     if network.has_running_statistics() {
         return Err(format!(
             "{model} is normalised over batches, and its running statistics are not shared between \

@@ -24,7 +24,7 @@ pub use error::RunError;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
-pub use summary::{RunSummary, mean_over_runs};
+pub use summary::{RunSummary, StructureSummary, mean_over_runs, structures_over_runs};
 
 use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
@@ -103,8 +103,9 @@ pub fn run(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
 
 fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>, RunError> {
     let console = &options.console;
+    let experiment = &experiment.described()?;
     let devices = choose_devices(experiment, options)?;
-    let cases = experiment.data.cases()?;
+    let cases = experiment.cases()?;
     let mut runs = plan(experiment, options, &cases)?;
     let mut preparation = Preparation::new(&options.results, &options.interrupter, console);
     let one_shape = experiment.needs_one_shape();
@@ -172,7 +173,8 @@ fn choose_devices(experiment: &Experiment, options: &Options) -> Result<Vec<Devi
 ///
 /// When the cases cannot be found, read or split, or are not those that were fixed.
 pub fn fix_data(file: &Path, experiment: &Experiment, options: &Options) -> Result<(), RunError> {
-    let cases = experiment.data.cases()?;
+    let experiment = &experiment.described()?;
+    let cases = experiment.cases()?;
     let runs = plan(experiment, options, &cases)?;
     let preparation = Preparation::new(&options.results, &options.interrupter, &options.console);
     let inputs = preparation.inputs(&cases)?;
@@ -190,7 +192,8 @@ pub fn fix_data(file: &Path, experiment: &Experiment, options: &Options) -> Resu
 ///
 /// When the cases cannot be found or split, or one cannot be prepared.
 pub fn prepare(experiment: &Experiment, preparation: &mut Preparation) -> Result<(), RunError> {
-    let cases = experiment.data.cases()?;
+    let experiment = &experiment.described()?;
+    let cases = experiment.cases()?;
     let mut runs = plan(experiment, &Options::default(), &cases)?;
     let mut done: Vec<Pipeline> = Vec::new();
     for run in &mut runs {

@@ -60,10 +60,8 @@ impl PreparedData {
     pub fn select(&self, ids: &[String]) -> Vec<TrainingCase> {
         ids.iter()
             .filter_map(|id| {
-                Some(TrainingCase {
-                    id: id.clone(),
-                    files: self.cases.get(id)?.files.clone(),
-                })
+                let case = self.cases.get(id)?;
+                Some(TrainingCase::new(&case.source, case.files.clone()))
             })
             .collect()
     }
@@ -288,7 +286,8 @@ pub fn prepare_case(
     id: Option<&str>,
     preparation: &mut Preparation,
 ) -> Result<TrainingCase, RunError> {
-    let cases = experiment.data.cases()?;
+    let experiment = &experiment.described()?;
+    let cases = experiment.cases()?;
     let folds = experiment.split.folds(&cases, experiment.seed)?;
     let first = folds.into_iter().next();
     let training = first.map(|fold| fold.train).unwrap_or_default();
@@ -315,10 +314,7 @@ pub fn prepare_case(
     let Some(files) = files else {
         unreachable!("each case that is prepared is returned");
     };
-    Ok(TrainingCase {
-        id: case.id.clone(),
-        files,
-    })
+    Ok(TrainingCase::new(case, files))
 }
 
 /// Checks that a case's shape is the first case's.

@@ -14,7 +14,7 @@ use crate::volume::{Affine, Volume};
 
 pub(super) struct Scored {
     pub scores: Vec<CaseScores>,
-    /// The best, the median and the worst case by IoU.
+    /// The best, the median and the worst case by IoU, the mean over structures.
     pub highlights: Vec<Highlight>,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn score(
     let (mut scores, mut masks) = (Vec::new(), Vec::new());
     for (case, files) in cases {
         let prepared = files.load_images().map_err(EvaluateError::from)?;
-        let (scored, mask) = evaluate_case(predictor, case, &prepared[0], settings)?;
+        let (scored, mask) = evaluate_case(predictor, case, &prepared, settings)?;
         scores.push(scored);
         masks.push(PackedMask::of(&mask));
     }
@@ -53,24 +53,22 @@ pub(super) fn score(
     Ok(Scored { scores, highlights })
 }
 
-/// A mask in little memory: the lengths of its runs of equal voxels, zeros first.
+/// A class map in little memory: its runs of equal voxels, each with its class and length.
 struct PackedMask {
-    runs: Vec<usize>,
+    runs: Vec<(u8, usize)>,
     shape: [usize; 3],
     affine: Affine,
 }
 
 impl PackedMask {
     fn of(mask: &Volume<u8>) -> Self {
-        let (mut runs, mut length, mut current) = (Vec::new(), 0, 0);
+        let mut runs: Vec<(u8, usize)> = Vec::new();
         for &voxel in &mask.voxels {
-            if voxel != current {
-                runs.push(std::mem::take(&mut length));
-                current = voxel;
+            match runs.last_mut() {
+                Some((class, length)) if *class == voxel => *length += 1,
+                _ => runs.push((voxel, 1)),
             }
-            length += 1;
         }
-        runs.push(length);
         Self {
             runs,
             shape: mask.shape(),
@@ -79,8 +77,8 @@ impl PackedMask {
     }
 
     fn unpack(&self) -> Volume<u8> {
-        let runs = self.runs.iter().zip([0, 1].into_iter().cycle());
-        let mut voxels = runs.flat_map(|(length, voxel)| std::iter::repeat_n(voxel, *length));
+        let runs = self.runs.iter();
+        let mut voxels = runs.flat_map(|(class, length)| std::iter::repeat_n(*class, *length));
         Volume {
             voxels: Array3::from_shape_simple_fn(self.shape, || voxels.next().unwrap_or(0)),
             affine: self.affine,
@@ -95,9 +93,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_packed_mask_unpacks_to_itself(bits in prop::collection::vec(0_u8..2, 60)) {
+        fn a_packed_class_map_unpacks_to_itself(classes in prop::collection::vec(prop_oneof![0_u8..3, Just(255)], 60)) {
             let mask = Volume {
-                voxels: Array3::from_shape_vec((3, 4, 5), bits).unwrap(),
+                voxels: Array3::from_shape_vec((3, 4, 5), classes).unwrap(),
                 affine: Affine::identity(),
             };
             prop_assert_eq!(PackedMask::of(&mask).unpack(), mask);

@@ -140,7 +140,10 @@ impl Sweep {
             ("set", self.set_rules()),
             ("sampler", self.sampler.rules()),
             ("pruner", self.pruner.rules()),
-            ("objective", self.objective.rules(&Epoch::METRICS)),
+            (
+                "objective",
+                (self.objective).rules(&Epoch::METRICS, &Epoch::BY_STRUCTURE),
+            ),
             ("executor", self.executor.rules()),
         ];
         let own = own.into_iter();

@@ -11,7 +11,8 @@ use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::files::hex;
 use crate::run::{self, Options, RunError};
-use crate::settings::{self, to_inline_yaml};
+use crate::settings::{self, nearest, to_inline_yaml};
+use crate::volume::Structures;
 
 /// Everything that determines what a trial is and how it is judged. A study may be resumed only with the same
 /// definition.
@@ -42,6 +43,7 @@ impl Definition {
             .pruner
             .check_epochs(experiment.train.epochs)
             .map_err(|why| SweepError::Misuse(format!("pruner: {why}")))?;
+        check_objective(&sweep.objective.metric, &experiment.structures())?;
         let parts = runs(&sweep, &experiment)?;
         let mistakes = preflight::mistakes(&sweep, &parts, |other| runs(&sweep, other));
         if !mistakes.is_empty() {
@@ -89,6 +91,35 @@ impl Definition {
     }
 }
 
+/// An objective of a structure must be of one that the experiment finds.
+fn check_objective(metric: &str, structures: &Structures) -> Result<(), SweepError> {
+    let Some((of, name)) = metric.split_once('/') else {
+        return Ok(());
+    };
+    if !structures.is_mask() && structures.named(name).is_some() {
+        return Ok(());
+    }
+    let names = structures.names();
+    let why = match structures.is_mask() {
+        true => format!(
+            "the experiment finds one mask, and has no structure `{name}`. Use `{of}`, or declare `labels` or `regions`"
+        ),
+        false => {
+            let hint = nearest(name, &names)
+                .map(|name| format!(" Did you mean `{of}/{name}`?"))
+                .unwrap_or_default();
+            let allowed: Vec<String> = names.iter().map(|name| format!("{of}/{name}")).collect();
+            format!(
+                "`{name}` is not a structure of the experiment.{hint} Allowed: {of}, {}",
+                allowed.join(", ")
+            )
+        }
+    };
+    Err(SweepError::Misuse(format!(
+        "objective.metric is `{metric}`: {why}."
+    )))
+}
+
 /// Which runs every trial has.
 pub(super) fn options(sweep: &Sweep) -> Options {
     Options {
@@ -104,7 +135,7 @@ pub(super) fn options(sweep: &Sweep) -> Options {
 /// The runs of every trial, in the order in which they begin.
 fn runs(sweep: &Sweep, experiment: &Experiment) -> Result<Vec<RunKey>, RunError> {
     let options = options(sweep);
-    let cases = experiment.data.cases()?;
+    let cases = experiment.described()?.cases()?;
     let parts = run::parts(experiment, &options, &cases)?.into_iter();
     Ok(parts.map(|(seed, fold)| RunKey { seed, fold }).collect())
 }

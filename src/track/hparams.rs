@@ -15,6 +15,7 @@ use tensorboard_proto::types::DataType;
 use tensorboard_proto::{tensor_shape::TensorShapeProto, tensor_shape::TensorShapeProto_Dim};
 
 use super::tensorboard::{TensorBoard, since_1970};
+use crate::channels::CHANNELS;
 
 /// Settings that do not affect how a run trains: its name and seed, where its data are, what is scored and drawn.
 const LEFT_OUT: [&str; 5] = ["name", "seed", "data", "evaluate", "report"];
@@ -76,10 +77,10 @@ fn flatten(key: &str, value: &serde_json::Value, found: &mut Vec<(String, Settin
     }
 }
 
-/// The name in a one-key map, as members of families are written.
+/// The name in a one-key map, as members of families are written, whichever images they are for.
 fn member(value: &serde_json::Value) -> Option<&str> {
     let fields = value.as_object()?;
-    let mut names = fields.keys();
+    let mut names = fields.keys().filter(|key| *key != CHANNELS);
     match (names.next(), names.next()) {
         (Some(name), None) => Some(name),
         _ => None,

@@ -1,35 +1,50 @@
 //! How a batch's masks overlap, counted on the device.
 
-use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
+use crate::kernel::Kernels;
+use crate::loss::{Target, Truth};
 use crate::metric::smooth_iou;
 
-/// Each sample's overlap while it is still on the device: one small tensor to read.
+/// How each structure overlaps in each sample, while it is still on the device: one small tensor to read. A structure is
+/// predicted where its probability is at least one half; of structures that exclude each other, the most probable one
+/// is. Voxels that are ignored are in no count.
 ///
 /// # Shapes
 ///
-/// - logits, target: `[batch, 1, depth, height, width]`; targets are 0 or 1
-/// - output: `[batch, 5]`, rows for [`Counts::from_row`]
-pub fn soft_counts<B: Backend>(logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 2> {
-    let p = sigmoid(logits.clone());
+/// - logits: `[batch, channels, depth, height, width]`
+/// - output: `[batch, structures, 5]`, rows for [`Counts::from_row`]
+pub fn soft_counts<B: Kernels>(logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 3> {
+    let truth = match target.of() {
+        Truth::Sigmoid(truth) => truth.clone(),
+        Truth::Softmax(classes) => return B::softmax_counts(logits, classes.clone()),
+    };
+    let counted = |x: Tensor<B, 5>| match target.counted() {
+        None => x,
+        Some(counted) => x * counted.clone(),
+    };
+    let p = counted(sigmoid(logits.clone()));
     // The mask is where the probability is at least one half.
     let mask = logits.greater_equal_elem(0.0).float();
-    let sum = |x: Tensor<B, 5>| x.flatten::<2>(1, 4).sum_dim(1);
+    let mask = counted(mask.cast(FloatDType::F32));
+    let [batch, structures, depth, height, width] = p.dims();
+    let rows = [batch * structures, depth * height * width];
+    let sum = |x: Tensor<B, 5>| x.reshape(rows).sum_dim(1);
     Tensor::cat(
         vec![
-            sum(p.clone() * target.clone()),
+            sum(p.clone() * truth.clone()),
             sum(p),
-            sum(mask.clone() * target.clone()),
+            sum(mask.clone() * truth.clone()),
             sum(mask),
-            sum(target),
+            sum(truth),
         ],
         1,
     )
+    .reshape([batch, structures, 5])
 }
 
-/// One sample's overlap, from a row of [`soft_counts`]. In voxels.
+/// A structure's overlap in one sample, from a row of [`soft_counts`]. In voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counts {
     /// Sum of the probabilities in the true mask.

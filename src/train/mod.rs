@@ -3,6 +3,7 @@
 mod checkpoint;
 mod counts;
 mod ema;
+mod epoch_sums;
 mod finite;
 mod gradient;
 mod learning_rate;

@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
 
-use crate::loss::{Loss, LossTerm, supervise};
+use crate::kernel::Kernels;
+use crate::loss::{Loss, LossTerm, Target, supervise};
 
 /// A loss from outside this crate, for whichever backend training takes.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(super) enum Objective {
 
 impl Objective {
     /// See [`Loss::forward`].
-    pub fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
+    pub fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
         match self {
             Self::Experiment(loss) => loss.forward(logits, target),
             Self::Own(OwnLoss(loss)) => own(&**loss, logits, target),
@@ -38,10 +38,10 @@ impl Objective {
     }
 
     /// See [`Loss::forward_deep`].
-    pub fn forward_deep<B: Backend>(
+    pub fn forward_deep<B: Kernels>(
         &self,
         outputs: Vec<Tensor<B, 5>>,
-        target: Tensor<B, 5>,
+        target: &Target<B>,
     ) -> Tensor<B, 1> {
         match self {
             Self::Experiment(loss) => loss.forward_deep(outputs, target),
@@ -52,12 +52,12 @@ impl Objective {
     }
 }
 
-fn own<B: Backend>(
+fn own<B: Kernels>(
     loss: &dyn OnAnyBackend,
     logits: Tensor<B, 5>,
-    target: Tensor<B, 5>,
+    target: &Target<B>,
 ) -> Tensor<B, 1> {
-    let batch: Pair<B> = (logits.cast(FloatDType::F32), target.cast(FloatDType::F32));
+    let batch: Pair<B> = (logits.cast(FloatDType::F32), target.clone());
     match loss.forward(Box::new(batch)).downcast() {
         Ok(loss) => *loss,
         Err(_) => unreachable!("a loss is on the backend of its logits"),
@@ -65,7 +65,7 @@ fn own<B: Backend>(
 }
 
 /// Logits and target.
-type Pair<B> = (Tensor<B, 5>, Tensor<B, 5>);
+type Pair<B> = (Tensor<B, 5>, Target<B>);
 
 /// A [`LossTerm`] behind a pointer: takes a [`Pair`] and gives the loss on the same backend.
 trait OnAnyBackend: Debug + Send + Sync {
@@ -93,9 +93,9 @@ impl<L: LossTerm + Debug + Send + Sync> OnAnyBackend for L {
 }
 
 /// The loss of a batch if that is on this backend; otherwise the batch.
-fn on<B: Backend>(loss: &impl LossTerm, batch: Box<dyn Any>) -> Result<Box<dyn Any>, Box<dyn Any>> {
+fn on<B: Kernels>(loss: &impl LossTerm, batch: Box<dyn Any>) -> Result<Box<dyn Any>, Box<dyn Any>> {
     let (logits, target) = *batch.downcast::<Pair<B>>()?;
-    Ok(Box::new(loss.forward(logits, target)))
+    Ok(Box::new(loss.forward(logits, &target)))
 }
 
 #[cfg(test)]
@@ -107,18 +107,19 @@ mod tests {
     struct MeanSquare;
 
     impl LossTerm for MeanSquare {
-        fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-            (logits - target).square().mean()
+        fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+            (logits - target.truth(1)).square().mean()
         }
     }
 
     /// The loss of one resolution, and of deep supervision by the same.
-    fn losses<B: Backend>() -> [f32; 2] {
+    fn losses<B: Kernels>() -> [f32; 2] {
         let tensor = |value: f64| Tensor::full([1, 1, 2, 2, 2], value, &Default::default());
         let objective = Objective::Own(OwnLoss::new(MeanSquare));
+        let target = Target::sigmoid(tensor(1.0), None);
         [
-            objective.forward::<B>(tensor(3.0), tensor(1.0)),
-            objective.forward_deep(vec![tensor(3.0)], tensor(1.0)),
+            objective.forward::<B>(tensor(3.0), &target),
+            objective.forward_deep(vec![tensor(3.0)], &target),
         ]
         .map(|loss| loss.into_scalar().elem())
     }

@@ -1,5 +1,7 @@
 //! A network with its loss: what burn-train trains.
 
+use std::sync::Arc;
+
 use burn::module::{DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
@@ -12,8 +14,10 @@ use super::objective::{Objective, OwnLoss};
 use crate::dataset::Batch;
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, Precision, TrainingBackend, with_checkpointing};
+use crate::loss::Target;
 use crate::model::Network;
 use crate::track::Preview;
+use crate::volume::Structures;
 
 /// The network and the loss that it is trained on.
 #[derive(Module, Debug)]
@@ -21,6 +25,8 @@ use crate::track::Preview;
 pub struct Segmenter<B: Backend> {
     /// The network.
     pub network: Network<B>,
+    #[module(skip)]
+    structures: Arc<Structures>,
     #[module(skip)]
     loss: Objective,
     #[module(skip)]
@@ -42,6 +48,7 @@ impl<B: Backend> Segmenter<B> {
     pub fn new(network: Network<B>, experiment: &Experiment, own_loss: Option<&OwnLoss>) -> Self {
         Self {
             network,
+            structures: experiment.structures(),
             loss: match own_loss {
                 Some(loss) => Objective::Own(loss.clone()),
                 None => Objective::Experiment(experiment.loss.clone()),
@@ -57,16 +64,24 @@ impl<B: Backend> Segmenter<B> {
 pub struct StepRecord {
     /// The batch's loss.
     pub loss: f64,
-    /// Each sample's case and how prediction and truth overlap in it.
-    pub cases: Vec<(String, Counts)>,
+    /// Each sample's case and how prediction and truth overlap in it, structure by structure.
+    pub cases: Vec<(String, Vec<Counts>)>,
     /// A picture of the first sample, where the batch asked for one.
     pub preview: Option<Preview>,
 }
 
 impl StepRecord {
-    /// Mean of a quantity over the step's samples.
+    /// Mean of a quantity over the step's samples and their structures.
     pub fn mean(&self, quantity: impl Fn(&Counts) -> f64) -> f64 {
-        let sum: f64 = self.cases.iter().map(|(_, counts)| quantity(counts)).sum();
+        let all = || self.cases.iter().flat_map(|(_, counts)| counts);
+        let sum: f64 = all().map(quantity).sum();
+        sum / all().count() as f64
+    }
+
+    /// Mean of a quantity of one structure over the step's samples.
+    pub fn mean_of(&self, structure: usize, quantity: impl Fn(&Counts) -> f64) -> f64 {
+        let of_sample = |(_, counts): &(String, Vec<Counts>)| counts.get(structure).map(&quantity);
+        let sum: f64 = self.cases.iter().filter_map(of_sample).sum();
         sum / self.cases.len() as f64
     }
 }
@@ -98,24 +113,26 @@ impl ItemLazy for StepRecord {
 }
 
 /// Loss and counts travel to the host as one small tensor: the only transfer of a training step.
-fn record<B: Backend>(
+fn record<B: Kernels>(
     cases: Vec<String>,
     loss: Tensor<B, 1>,
     logits: Tensor<B, 5>,
-    masks: Tensor<B, 5>,
+    target: &Target<B>,
 ) -> StepRecord {
-    let counts = soft_counts(logits, masks);
-    let [samples, columns] = counts.dims();
-    let values: Vec<f64> = Tensor::cat(vec![loss, counts.reshape([samples * columns])], 0)
+    let counts = soft_counts(logits, target);
+    let [samples, structures, columns] = counts.dims();
+    let counts = counts.reshape([samples * structures * columns]);
+    let values: Vec<f64> = Tensor::cat(vec![loss, counts], 0)
         .into_data()
         .iter::<f64>()
         .collect();
     let (loss, counts) = values.split_at(1);
+    let of_sample = |rows: &[f64]| rows.chunks(columns).map(Counts::from_row).collect();
     StepRecord {
         loss: loss[0],
         cases: cases
             .into_iter()
-            .zip(counts.chunks(columns).map(Counts::from_row))
+            .zip(counts.chunks(structures * columns).map(of_sample))
             .collect(),
         preview: None,
     }
@@ -128,18 +145,14 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
         B::seed(&batch.images.device(), batch.seed);
         let images = self.precision.of(batch.images);
+        let target = Target::new(batch.masks, &self.structures);
         let (logits, loss) = with_checkpointing(self.checkpointing, || {
             let outputs = self.network.forward_deep(images);
             let logits = outputs[0].clone();
-            (logits, self.loss.forward_deep(outputs, batch.masks.clone()))
+            (logits, self.loss.forward_deep(outputs, &target))
         });
         let grads = loss.backward();
-        let record = record(
-            batch.cases,
-            loss.inner(),
-            logits.inner(),
-            batch.masks.inner(),
-        );
+        let record = record(batch.cases, loss.inner(), logits.inner(), &target.inner());
         TrainOutput::new(self, grads, record)
     }
 }
@@ -151,31 +164,69 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
     fn step(&self, batch: Batch<B>) -> StepRecord {
         let images = self.precision.of(batch.images.clone());
         let logits = self.network.forward(images);
-        let loss = self.loss.forward(logits.clone(), batch.masks.clone());
+        let target = Target::new(batch.masks.clone(), &self.structures);
+        let loss = self.loss.forward(logits.clone(), &target);
         let preview = batch
             .preview
-            .then(|| picture(&batch, logits.clone()))
+            .then(|| picture(&batch, logits.clone(), &self.structures))
             .flatten();
         StepRecord {
             preview,
-            ..record(batch.cases, loss, logits, batch.masks)
+            ..record(batch.cases, loss, logits, &target)
         }
     }
 }
 
 /// Once per epoch one whole validation case is copied to the host, for its picture.
-fn picture<B: Backend>(batch: &Batch<B>, logits: Tensor<B, 5>) -> Option<Preview> {
-    let [_, _, x, y, z] = logits.dims();
+fn picture<B: Backend>(
+    batch: &Batch<B>,
+    logits: Tensor<B, 5>,
+    structures: &Structures,
+) -> Option<Preview> {
+    let [_, channels, x, y, z] = logits.dims();
     let first = |tensor: Tensor<B, 5>| -> TensorData {
         tensor.slice([0..1, 0..1, 0..x, 0..y, 0..z]).into_data()
     };
-    let bits = |data: TensorData| -> Vec<bool> { data.iter::<f32>().map(|v| v > 0.5).collect() };
     let image: Vec<f32> = first(batch.images.clone()).iter::<f32>().collect();
-    let truth = bits(first(batch.masks.clone()));
-    let prediction = bits(first(sigmoid(logits)));
-    Some(Preview::of(
-        ArrayView3::from_shape((x, y, z), &image).ok()?,
+    let image = ArrayView3::from_shape((x, y, z), &image).ok()?;
+    let truth = first(batch.masks.clone());
+    if structures.is_mask() {
+        let bits =
+            |data: TensorData| -> Vec<bool> { data.iter::<f32>().map(|v| v > 0.5).collect() };
+        let (truth, prediction) = (bits(truth), bits(first(sigmoid(logits))));
+        return Some(Preview::of(
+            image,
+            ArrayView3::from_shape((x, y, z), &truth).ok()?,
+            ArrayView3::from_shape((x, y, z), &prediction).ok()?,
+        ));
+    }
+    // A class is a whole number, and stays within the type's range when it is cast.
+    let truth: Vec<u8> = truth.iter::<f32>().map(|class| class as u8).collect();
+    let logits = logits.slice([0..1, 0..channels, 0..x, 0..y, 0..z]);
+    let prediction = most_likely(logits, structures);
+    Some(Preview::of_structures(
+        image,
         ArrayView3::from_shape((x, y, z), &truth).ok()?,
         ArrayView3::from_shape((x, y, z), &prediction).ok()?,
+        structures,
     ))
+}
+
+/// The class map of a sample's logits: of labels the class of the largest, of regions every one that is more likely than
+/// not, later ones over earlier ones.
+fn most_likely<B: Backend>(logits: Tensor<B, 5>, structures: &Structures) -> Vec<u8> {
+    if structures.is_exclusive() {
+        let classes = logits.argmax(1).into_data();
+        return classes.iter::<i64>().map(|class| class as u8).collect();
+    }
+    let [_, channels, x, y, z] = logits.dims();
+    let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    let mut classes = vec![0; x * y * z];
+    for (structure, logits) in logits.chunks(x * y * z).enumerate().take(channels) {
+        let class = structures.written(structure);
+        for (of, _) in classes.iter_mut().zip(logits).filter(|(_, z)| **z >= 0.0) {
+            *of = class;
+        }
+    }
+    classes
 }

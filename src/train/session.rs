@@ -74,6 +74,7 @@ impl<'a> Session<'a> {
             epoch: Arc::clone(&self.epoch),
             loading: Arc::clone(&self.loading),
             steps: self.steps,
+            structures: self.experiment.structures(),
             progress: Arc::clone(&progress),
             replicas: Mutex::new(Replicas::new(device.clone(), extra_devices)),
             averaged: Mutex::new(start.averaged),
@@ -156,7 +157,7 @@ impl<'a> Session<'a> {
         optimizer: &OptimizerState<B>,
         device: &B::Device,
     ) -> Result<Resumed<B>, TrainError> {
-        let network = (self.experiment.model).init::<B>(self.experiment.seed, device);
+        let network = self.experiment.network::<B>(device);
         let model = Segmenter::new(network, self.experiment, self.input.own_loss.as_ref());
         if self.checkpoints.resumable() {
             return Ok(self.checkpoints.resume(model, optimizer, device)?);

@@ -17,7 +17,7 @@ pub trait StepMetric: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     /// The direction that is better.
     const HIGHER_IS_BETTER: bool;
-    /// Its mean over the step's samples.
+    /// Its mean over the step's samples and their structures.
     fn of(record: &StepRecord) -> f64;
 }
 

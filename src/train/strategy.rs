@@ -15,6 +15,7 @@ use burn_train::{
 
 use super::TrainError;
 use super::checkpoint::{Best, Checkpoints, Progress};
+use super::epoch_sums::EpochSums;
 use super::finite::is_finite;
 use super::learning_rate::LearningRate;
 use super::replicas::Replicas;
@@ -24,11 +25,12 @@ use crate::console::{Console, duration};
 use crate::dataset::{Batch, Failure};
 use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
-use crate::layout::{Epoch, RunFolder};
+use crate::layout::{Epoch, RunFolder, StructureEpoch};
 use crate::optimizer::OptimizerState;
 use crate::statistics::printable;
 use crate::sync::lock;
 use crate::track::TensorBoard;
+use crate::volume::Structures;
 
 /// The parts that burn-train puts together.
 pub type Components<B> = LearningComponentsMarker<B, LearningRate, Segmenter<B>, OptimizerState<B>>;
@@ -52,6 +54,8 @@ pub struct Strategy<B: TrainingBackend> {
     pub loading: Failure,
     /// Optimiser steps per epoch.
     pub steps: usize,
+    /// What the network finds.
+    pub structures: Arc<Structures>,
     /// Progress so far; the outcome when training has ended.
     pub progress: Arc<Mutex<Progress>>,
     /// The devices that share the work.
@@ -66,31 +70,6 @@ pub struct Strategy<B: TrainingBackend> {
     pub board: Arc<Mutex<TensorBoard>>,
     /// Whether the user knows that events could not be written.
     pub events_lost: AtomicBool,
-}
-
-/// Sums over an epoch's samples.
-#[derive(Default)]
-struct EpochSums {
-    samples: f64,
-    loss: f64,
-    iou: f64,
-    iou_soft: f64,
-    dice: f64,
-}
-
-impl EpochSums {
-    fn add(&mut self, record: &StepRecord) {
-        let samples = record.cases.len() as f64;
-        self.samples += samples;
-        self.loss += record.loss * samples;
-        self.iou += record.mean(|counts| counts.iou()) * samples;
-        self.iou_soft += record.mean(|counts| counts.iou_soft()) * samples;
-        self.dice += record.mean(|counts| counts.dice()) * samples;
-    }
-
-    fn mean(&self, sum: f64) -> f64 {
-        sum / self.samples
-    }
 }
 
 /// Whether an epoch ran to its end.
@@ -158,6 +137,8 @@ impl<B: TrainingBackend> Strategy<B> {
         let Outcome::Finished(validated) = outcome else {
             return Ok(false);
         };
+        let structures = validated.structures(&self.structures);
+        self.log_structures(&structures, number);
         let row = Epoch {
             epoch: number,
             learning_rate: learner.lr_current(),
@@ -169,8 +150,23 @@ impl<B: TrainingBackend> Strategy<B> {
             validation_iou_soft: validated.mean(validated.iou_soft),
             validation_dice: validated.mean(validated.dice),
             seconds: started.elapsed().as_secs_f64(),
+            structures,
         };
         self.finish_epoch(learner, row, progress.items_total)
+    }
+
+    /// Records the validation of each structure for TensorBoard.
+    fn log_structures(&self, structures: &[StructureEpoch], epoch: usize) {
+        let mut board = lock(&self.board);
+        for of in structures {
+            for (score, value) in [("iou", of.iou), ("dice", of.dice)] {
+                let tag = format!("validation/epoch/{score}/{}", of.name);
+                board.scalar(&tag, value as f32, epoch);
+            }
+        }
+        if !structures.is_empty() {
+            board.flush();
+        }
     }
 
     fn train_epoch(

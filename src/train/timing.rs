@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::Segmenter;
 use crate::experiment::Experiment;
 use crate::kernel::{TrainingBackend, with_checkpointing};
+use crate::loss::Target;
 use crate::statistics::upper_median;
+use crate::volume::Structures;
 
 /// What an experiment's network costs. Times are in seconds; where there are several, their median.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,11 +44,12 @@ pub fn time_steps<B: TrainingBackend>(
     device: &B::Device,
 ) -> StepTiming {
     let [depth, height, width] = size;
-    let shape = [experiment.train.batch_size, 1, depth, height, width];
+    let images = experiment.channels().input;
+    let shape = [experiment.train.batch_size, images, depth, height, width];
     let x = Tensor::<B, 5>::random(shape, Distribution::Normal(0.0, 1.0), device);
-    let masks = x.clone().greater_elem(0.5).float();
+    let target = Target::new(x.clone().greater_elem(0.5).float(), &Structures::Mask);
     let precision = experiment.train.precision;
-    let mut network = experiment.model.init::<B>(experiment.seed, device);
+    let mut network = experiment.network::<B>(device);
     let parameters = network.parameter_count();
     let mut optimizer = experiment.optimizer.init::<B>();
     let rate = experiment.optimizer.learning_rate();
@@ -55,7 +58,7 @@ pub fn time_steps<B: TrainingBackend>(
         let started = Instant::now();
         let loss = with_checkpointing(experiment.train.checkpointing, || {
             let outputs = network.forward_deep(precision.of(x.clone()));
-            experiment.loss.forward_deep(outputs, masks.clone())
+            experiment.loss.forward_deep(outputs, &target)
         });
         losses.push(loss.clone().into_scalar().elem::<f32>());
         let between = Instant::now();

@@ -17,9 +17,11 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
 use calvaria::device::{DeviceChoice, DeviceName, inventory, resolve};
 use calvaria::experiment;
-use calvaria::kernel::{Kernels, ScaleShift, TrainingBackend, pad, with_checkpointing};
+use calvaria::kernel::{
+    Entropy, IGNORED_CLASS, Kernels, ScaleShift, TrainingBackend, pad, with_checkpointing,
+};
 use calvaria::layout::{Epoch, RunFolder};
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::Model;
 use calvaria::predict::Predictor;
 use calvaria::preprocess::Inputs;
@@ -147,6 +149,42 @@ impl Operations {
                 all.push((format!("{name}, gradient {at}"), gradient));
             }
         }
+        all
+    }
+
+    /// The operations of losses and scores of classes that exclude each other, some voxels ignored.
+    fn of_classes<B: TrainingBackend>(device: &B::Device) -> Named {
+        let logits = [2, 4, 6, 8, 10];
+        let class = |i: usize| [0.0, 1.0, 2.0, 3.0, f32::from(IGNORED_CLASS)][i * 7 % 5];
+        let classes: Vec<f32> = (0..960).map(class).collect();
+        let classes = TensorData::new(classes, [2, 1, 6, 8, 10]);
+        let classes = Tensor::<B, 5>::from_data(classes, device);
+        let entropy = Entropy {
+            class_weights: Some(vec![0.5, 1.0, 2.0, 3.0]),
+            label_smoothing: 0.1,
+            gamma: 2.0,
+        };
+        let mut all = Vec::new();
+        for squared in [false, true] {
+            all.extend(Self::values::<B>(
+                &format!("overlap of classes, squared: {squared}"),
+                device,
+                &[logits],
+                |p| {
+                    B::softmax_overlap(p[0].clone(), classes.clone(), squared)
+                        .reshape([3, 2, 4, 1, 1])
+                },
+            ));
+        }
+        all.extend(Self::values::<B>("cross-entropy", device, &[logits], |p| {
+            B::softmax_entropy(p[0].clone(), classes.clone(), &entropy)
+        }));
+        all.extend(Self::values::<B>("counts", device, &[logits], |p| {
+            let counts = B::softmax_counts(p[0].clone(), classes.clone());
+            // In the graph all the same, so that there is a gradient to compare.
+            let none = (p[0].clone() * 0.0).mean().reshape([1; 5]);
+            counts.reshape([2, 3, 5, 1, 1]) + none
+        }));
         all
     }
 }
@@ -278,6 +316,7 @@ impl Work for Operations {
             &[x, per_channel, per_channel],
             |p| B::scale_and_shift(p[0].clone(), vector(&p[1]), vector(&p[2]), 0.01),
         ));
+        all.extend(Self::of_classes::<B>(device));
         all
     }
 }
@@ -315,7 +354,7 @@ impl Work for Networks {
         });
         let logits = outputs[0].clone().into_data();
         let masks = Tensor::from_data(TensorData::new(truth, shape), device);
-        let loss = Loss::default().forward_deep(outputs, masks);
+        let loss = Loss::default().forward_deep(outputs, &Target::sigmoid(masks, None));
         let gradients = loss.backward();
         let gradient = images.grad(&gradients).unwrap().into_data();
         let validated = network.valid().forward(images.inner().cast(*dtype));

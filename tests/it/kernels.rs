@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{ElementConversion, Tensor, module};
 use calvaria::kernel::{Kernels, ScaleShift, TrainingBackend, reference, with_checkpointing};
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::{Model, Network};
 use proptest::prelude::*;
 
@@ -248,7 +248,8 @@ fn loss<B: TrainingBackend<Device = Device>>(network: &Network<B>) -> Tensor<B, 
     let x = Tensor::from_data(noise(5, [2, 1, 8, 12, 16]), &device);
     let target: Tensor<B, 5> = Tensor::from_data(noise(6, [2, 1, 8, 12, 16]), &device);
     let loss: Loss = serde_yaml::from_str("{sum: [dice, bce]}").unwrap();
-    loss.forward(network.forward(x), target.greater_elem(0.3).float())
+    let target = Target::sigmoid(target.greater_elem(0.3).float(), None);
+    loss.forward(network.forward(x), &target)
 }
 
 /// Moves every weight along its gradient, and sums the gradients' squares.

@@ -4,6 +4,7 @@
 mod common;
 
 mod augment {
+    mod classes;
     mod intensity;
     mod properties;
     mod sheet;
@@ -16,6 +17,7 @@ mod dataset {
     mod nfbs;
     mod pairs;
     mod results;
+    mod several;
     mod table;
 }
 mod jobs {
@@ -24,6 +26,7 @@ mod jobs {
 }
 mod kernels;
 mod losses {
+    mod classes;
     mod reference;
 }
 mod metrics {

@@ -2,7 +2,7 @@
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, FloatDType, IntDType, Tensor, TensorData, set_default_dtypes};
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 
 type Ad = Autodiff<Flex>;
 
@@ -26,7 +26,7 @@ fn every_loss_of_half_precision_logits_is_that_of_their_values() {
     for loss in Loss::defaults() {
         let value = |precision| {
             let logits = logits(precision).require_grad();
-            let value = loss.forward(logits.clone(), target(precision));
+            let value = loss.forward(logits.clone(), &Target::sigmoid(target(precision), None));
             let gradient = logits.grad(&value.backward()).unwrap().into_data();
             assert_eq!(gradient.dtype, precision, "{}", loss.name());
             let finite = gradient.iter::<f32>().all(f32::is_finite);

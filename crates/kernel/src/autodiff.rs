@@ -18,30 +18,30 @@ use burn::tensor::{activation, module};
 use super::checkpointing::{is_on, keeping, recomputing};
 use super::flex::{self, PlainScaleShift, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
-use super::{BatchNormed, Kernels, ScaleShift};
+use super::{BatchNormed, Entropy, Kernels, ScaleShift, softmax};
 
-type Tracked = FloatTensor<Autodiff<Flex>>;
+pub(super) type Tracked = FloatTensor<Autodiff<Flex>>;
 
-fn primitive<const D: usize>(tensor: Tensor<Autodiff<Flex>, D>) -> Tracked {
+pub(super) fn primitive<const D: usize>(tensor: Tensor<Autodiff<Flex>, D>) -> Tracked {
     let mut tracked = tensor.cast(FloatDType::F32).into_primitive().tensor();
     tracked.primitive = contiguous(tracked.primitive);
     tracked
 }
 
-fn wrap<const D: usize>(primitive: Tracked, dtype: DType) -> Tensor<Autodiff<Flex>, D> {
+pub(super) fn wrap<const D: usize>(primitive: Tracked, dtype: DType) -> Tensor<Autodiff<Flex>, D> {
     let tensor: Tensor<Autodiff<Flex>, D> =
         Tensor::from_primitive(TensorPrimitive::Float(primitive));
     tensor.cast(dtype)
 }
 
 /// A constant on the tape.
-fn constant<const D: usize>(primitive: FlexTensor) -> Tensor<Autodiff<Flex>, D> {
+pub(super) fn constant<const D: usize>(primitive: FlexTensor) -> Tensor<Autodiff<Flex>, D> {
     let plain: Tensor<Flex, D> = Tensor::from_primitive(TensorPrimitive::Float(primitive));
     Tensor::from_inner(plain)
 }
 
 /// An operation on the tape, apart from the tensors that it is applied to.
-trait Operation: Clone + Send + std::fmt::Debug + 'static {
+pub(super) trait Operation: Clone + Send + std::fmt::Debug + 'static {
     /// Whether the output is cheap to compute, so that gradient checkpointing need not keep it.
     const RECOMPUTED: bool;
 
@@ -109,7 +109,10 @@ impl<T: Operation, const N: usize> RetroForward for Recompute<T, N> {
 }
 
 /// Applies an operation, and puts it on the tape.
-fn record<T: Operation, const N: usize>(parents: [&Tracked; N], operation: T) -> Tracked {
+pub(super) fn record<T: Operation, const N: usize>(
+    parents: [&Tracked; N],
+    operation: T,
+) -> Tracked {
     let output = operation.forward(&parents.map(|parent| parent.primitive.clone()));
     let nodes = parents.map(|parent| parent.node.clone());
     let ids = parents.map(|parent| parent.node.id);
@@ -139,7 +142,10 @@ fn record<T: Operation, const N: usize>(parents: [&Tracked; N], operation: T) ->
 }
 
 /// The gradients that are wanted, each made by itself.
-fn each_wanted(wanted: &[bool], of: impl Fn(usize) -> FlexTensor) -> Vec<Option<FlexTensor>> {
+pub(super) fn each_wanted(
+    wanted: &[bool],
+    of: impl Fn(usize) -> FlexTensor,
+) -> Vec<Option<FlexTensor>> {
     let parents = wanted.iter().enumerate();
     parents
         .map(|(parent, wanted)| wanted.then(|| of(parent)))
@@ -439,6 +445,35 @@ impl Kernels for Autodiff<Flex> {
             mean: constant(mean),
             variance: constant(variance),
         }
+    }
+
+    fn softmax_overlap(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        squared: bool,
+    ) -> Tensor<Self, 3> {
+        let operation = softmax::Overlap {
+            classes: primitive(classes).primitive,
+            squared,
+        };
+        wrap(record([&primitive(logits)], operation), DType::F32)
+    }
+
+    fn softmax_entropy(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        entropy: &Entropy,
+    ) -> Tensor<Self, 5> {
+        let operation = softmax::CrossEntropy {
+            classes: primitive(classes).primitive,
+            entropy: entropy.clone(),
+        };
+        wrap(record([&primitive(logits)], operation), DType::F32)
+    }
+
+    fn softmax_counts(logits: Tensor<Self, 5>, classes: Tensor<Self, 5>) -> Tensor<Self, 3> {
+        let (logits, classes) = (primitive(logits), primitive(classes));
+        constant(softmax::counts(&logits.primitive, &classes.primitive))
     }
 }
 

@@ -10,7 +10,7 @@ use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
-use super::{BatchNormed, Kernels, ScaleShift, pool, upsample};
+use super::{BatchNormed, Entropy, Kernels, ScaleShift, pool, softmax, upsample};
 
 impl Kernels for Flex {
     fn conv3d(
@@ -114,6 +114,29 @@ impl Kernels for Flex {
         let out = normalise::scale_and_shift(values(&x), extent, line, slope as f32);
         wrap(tensor(out, dims::<5>(&x)), dtype)
     }
+
+    fn softmax_overlap(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        squared: bool,
+    ) -> Tensor<Self, 3> {
+        let (logits, classes) = (primitive(logits), primitive(classes));
+        wrap(softmax::overlap(&logits, &classes, squared), DType::F32)
+    }
+
+    fn softmax_entropy(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        entropy: &Entropy,
+    ) -> Tensor<Self, 5> {
+        let (logits, classes) = (primitive(logits), primitive(classes));
+        wrap(softmax::entropy(&logits, &classes, entropy), DType::F32)
+    }
+
+    fn softmax_counts(logits: Tensor<Self, 5>, classes: Tensor<Self, 5>) -> Tensor<Self, 3> {
+        let (logits, classes) = (primitive(logits), primitive(classes));
+        wrap(softmax::counts(&logits, &classes), DType::F32)
+    }
 }
 
 /// A tensor's primitive, contiguous and in single precision.
@@ -140,21 +163,21 @@ fn wrap<const D: usize>(primitive: FlexTensor, dtype: DType) -> Tensor<Flex, D> 
 /// # Panics
 ///
 /// If they are not float32: [`primitive`] and [`contiguous`] see to it.
-fn values(tensor: &FlexTensor) -> &[f32] {
+pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice()
         .expect("a contiguous tensor of float32, which `contiguous` gives")
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.layout().shape().dims()
 }
 
-fn extent(x: &FlexTensor) -> Extent {
+pub(super) fn extent(x: &FlexTensor) -> Extent {
     let [batch, channels, depth, height, width] = dims(x);
     Extent {
         batch,

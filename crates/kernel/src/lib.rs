@@ -16,6 +16,7 @@ mod parallel;
 mod pool;
 mod precision;
 pub mod reference;
+mod softmax;
 mod upsample;
 
 use burn::tensor::Tensor;
@@ -112,6 +113,78 @@ pub trait Kernels: Backend {
         slope: f64,
     ) -> Tensor<Self, 5> {
         reference::scale_and_shift(x, scale, shift, slope)
+    }
+
+    /// Sums over the voxels of each class of each sample, `p` the softmax of the logits: of `p` in the class's own
+    /// voxels, of `p` (of `p^2` if `squared`), and the number of its voxels. Voxels that are ignored are in none. There
+    /// is a gradient with respect to the logits. In single precision.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[batch, channels, depth, height, width]`
+    /// - classes: `[batch, 1, depth, height, width]`, the number of each voxel's channel, or [`IGNORED_CLASS`]
+    /// - output: `[3, batch, channels]`
+    fn softmax_overlap(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        squared: bool,
+    ) -> Tensor<Self, 3> {
+        reference::softmax_overlap(logits, classes, squared)
+    }
+
+    /// The cross-entropy of each voxel, as `entropy` says; 0 where it is ignored. There is a gradient with respect to
+    /// the logits. In single precision.
+    ///
+    /// # Shapes
+    ///
+    /// - logits, classes: as of [`Self::softmax_overlap`]
+    /// - output: `[batch, 1, depth, height, width]`
+    fn softmax_entropy(
+        logits: Tensor<Self, 5>,
+        classes: Tensor<Self, 5>,
+        entropy: &Entropy,
+    ) -> Tensor<Self, 5> {
+        reference::softmax_entropy(logits, classes, entropy)
+    }
+
+    /// How each class but the background (channel 0) overlaps in each sample, `p` the softmax of the logits and the
+    /// prediction the class of the largest, of equal ones the first: the sum of `p` in the class's own voxels, the sum
+    /// of `p`, the voxels that are both predicted and true, those that are predicted, and those that are true. Voxels
+    /// that are ignored are in none. There is no gradient. In single precision.
+    ///
+    /// # Shapes
+    ///
+    /// - logits, classes: as of [`Self::softmax_overlap`]
+    /// - output: `[batch, channels - 1, 5]`
+    fn softmax_counts(logits: Tensor<Self, 5>, classes: Tensor<Self, 5>) -> Tensor<Self, 3> {
+        reference::softmax_counts(logits, classes)
+    }
+}
+
+/// What a class map has in place of a class where a voxel counts for nothing.
+pub const IGNORED_CLASS: u8 = 255;
+
+/// The cross-entropy of a voxel over classes that exclude each other: the sum over the classes of
+/// `-w y (1 - p)^gamma log p`, `p` the softmax of the logits and `y` 1 for the voxel's own class and 0 for others, less
+/// the part that is shared among all.
+#[derive(Clone, Debug, Default)]
+pub struct Entropy {
+    /// `w` of each class, the background first; none for 1.
+    pub class_weights: Option<Vec<f64>>,
+    /// The part of each target that is taken away and shared among all classes.
+    pub label_smoothing: f64,
+    /// How little a class counts that is already right; 0 for plain cross-entropy.
+    pub gamma: f64,
+}
+
+impl Entropy {
+    /// A class's weight.
+    pub fn weight(&self, class: usize) -> f64 {
+        let of_class = |weights: &Vec<f64>| weights.get(class).copied();
+        self.class_weights
+            .as_ref()
+            .and_then(of_class)
+            .unwrap_or(1.0)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The same operations made of Burn's: what a GPU uses, and what ours are tested against.
 
-use burn::tensor::activation::leaky_relu;
+use burn::tensor::activation::{leaky_relu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{FloatDType, Tensor, s};
+use burn::tensor::{FloatDType, Tensor, TensorData, s};
 
-use super::{BatchNormed, ScaleShift};
+use super::{BatchNormed, Entropy, ScaleShift};
 
 /// [`super::Kernels::conv3d`].
 pub fn conv3d<B: Backend>(
@@ -213,4 +213,91 @@ pub fn activate<B: Backend>(x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
     } else {
         leaky_relu(x, slope)
     }
+}
+
+/// 1 in the channel of each voxel's class, 0 elsewhere and where voxels are ignored: `[batch, channels, …]`, in
+/// single precision.
+pub fn one_hot<B: Backend>(classes: &Tensor<B, 5>, channels: usize) -> Tensor<B, 5> {
+    let numbers: Vec<f32> = (0..channels).map(|channel| channel as f32).collect();
+    let numbers = TensorData::new(numbers, [1, channels, 1, 1, 1]);
+    let numbers = Tensor::<B, 5>::from_data(numbers, (&classes.device(), classes.dtype()));
+    let [batch, _, depth, height, width] = classes.dims();
+    let shape = [batch, channels, depth, height, width];
+    let same = classes.clone().expand(shape).equal(numbers.expand(shape));
+    same.float().cast(FloatDType::F32)
+}
+
+/// 1 where voxels count, 0 where they are ignored; in single precision.
+fn counted<B: Backend>(classes: &Tensor<B, 5>) -> Tensor<B, 5> {
+    let ignored = f32::from(super::IGNORED_CLASS);
+    let counted = classes.clone().not_equal_elem(ignored);
+    counted.float().cast(FloatDType::F32)
+}
+
+/// Sums over voxels: `[batch, channels]`.
+fn over_voxels<B: Backend>(x: Tensor<B, 5>) -> Tensor<B, 2> {
+    x.flatten::<3>(2, 4).sum_dim(2).squeeze_dim::<2>(2)
+}
+
+/// [`super::Kernels::softmax_overlap`].
+pub fn softmax_overlap<B: Backend>(
+    logits: Tensor<B, 5>,
+    classes: Tensor<B, 5>,
+    squared: bool,
+) -> Tensor<B, 3> {
+    let truth = one_hot(&classes, logits.dims()[1]);
+    let p = softmax(logits.cast(FloatDType::F32), 1) * counted(&classes);
+    let predicted = if squared {
+        p.clone().square()
+    } else {
+        p.clone()
+    };
+    let sums = [p * truth.clone(), predicted, truth].map(over_voxels);
+    Tensor::stack(sums.into(), 0)
+}
+
+/// [`super::Kernels::softmax_entropy`].
+pub fn softmax_entropy<B: Backend>(
+    logits: Tensor<B, 5>,
+    classes: Tensor<B, 5>,
+    entropy: &Entropy,
+) -> Tensor<B, 5> {
+    let channels = logits.dims()[1];
+    let log_p = log_softmax(logits.cast(FloatDType::F32), 1);
+    let weights: Vec<f32> = (0..channels)
+        .map(|class| entropy.weight(class) as f32)
+        .collect();
+    let weights = TensorData::new(weights, [1, channels, 1, 1, 1]);
+    let weights = Tensor::<B, 5>::from_data(weights, (&log_p.device(), log_p.dtype()));
+    let mut expected = one_hot(&classes, channels) * (1.0 - entropy.label_smoothing);
+    if entropy.label_smoothing > 0.0 {
+        expected = expected + counted(&classes) * (entropy.label_smoothing / channels as f64);
+    }
+    let mut terms = expected * weights * -log_p.clone();
+    if entropy.gamma != 0.0 {
+        // The power's slope may be infinite at 0.
+        let missing = (-log_p.exp() + 1.0).clamp_min(1e-7);
+        terms = terms * missing.powf_scalar(entropy.gamma);
+    }
+    terms.sum_dim(1)
+}
+
+/// [`super::Kernels::softmax_counts`].
+pub fn softmax_counts<B: Backend>(logits: Tensor<B, 5>, classes: Tensor<B, 5>) -> Tensor<B, 3> {
+    let (logits, classes) = (logits.detach().cast(FloatDType::F32), classes.detach());
+    let channels = logits.dims()[1];
+    let counted = counted(&classes);
+    let p = softmax(logits.clone(), 1) * counted.clone();
+    let predicted = logits.argmax(1).float().cast(FloatDType::F32);
+    let predicted = one_hot(&predicted, channels) * counted;
+    let truth = one_hot(&classes, channels);
+    let of_class = [
+        p.clone() * truth.clone(),
+        p,
+        predicted.clone() * truth.clone(),
+        predicted,
+        truth,
+    ];
+    let of_class = of_class.map(|x| over_voxels(x).narrow(1, 1, channels - 1));
+    Tensor::stack(of_class.into(), 2)
 }

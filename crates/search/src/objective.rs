@@ -11,7 +11,7 @@ use crate::settings::{Fault, nearest};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Objective {
-    /// A column of `metrics.csv`, such as `validation_iou`.
+    /// A column of `metrics.csv`, such as `validation_iou`, or of one structure `validation_dice/anterior`.
     pub metric: String,
     /// Whether more of it is better.
     pub goal: Goal,
@@ -53,11 +53,33 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// What is wrong with the values that the schema does not show; `metrics` are those that runs have.
-    pub fn rules(&self, metrics: &[&str]) -> Vec<Fault> {
+    /// What is wrong with the values that the schema does not show; `metrics` are those that runs have, and
+    /// `by_structure` those that they have for each structure as well, as in `validation_dice/anterior`.
+    pub fn rules(&self, metrics: &[&str], by_structure: &[&str]) -> Vec<Fault> {
         let metric = self.metric.as_str();
         if metrics.contains(&metric) {
             return Vec::new();
+        }
+        if let Some((of, structure)) = metric.split_once('/') {
+            if by_structure.contains(&of) && !structure.is_empty() {
+                return Vec::new();
+            }
+            let known: Vec<String> = (by_structure.iter())
+                .map(|of| format!("{of}/{structure}"))
+                .collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let hint = nearest(metric, &known)
+                .map(|name| format!(" Did you mean `{name}`?"))
+                .unwrap_or_default();
+            let message = format!(
+                "metric is `{metric}`, which is not a metric of a structure in metrics.csv.{hint} Allowed: {}",
+                by_structure
+                    .iter()
+                    .map(|of| format!("{of}/NAME"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            return vec![Fault::new("metric", message)];
         }
         let hint = nearest(metric, metrics)
             .map(|name| format!(" Did you mean `{name}`?"))

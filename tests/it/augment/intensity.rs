@@ -56,11 +56,8 @@ fn expected() -> (Expected, HashMap<String, Array3<f32>>) {
 }
 
 fn with_image(image: Array3<f32>, spacing: [f64; 3]) -> Sample {
-    Sample {
-        mask: image.mapv(|value| u8::from(value > 0.0)),
-        image,
-        affine: Affine::diagonal(spacing, [0.0; 3]),
-    }
+    let mask = image.mapv(|value| u8::from(value > 0.0));
+    Sample::of_mask(image, mask, Affine::diagonal(spacing, [0.0; 3]))
 }
 
 /// The fixture's head, z-scored.
@@ -129,13 +126,13 @@ fn other_programs_make_the_same_of_a_head() {
         let drawn: Drawn = serde_json::from_value(drawn).unwrap();
         let before = with_image(arrays[&case.input].clone(), expected.spacing);
         let after = applied(&drawn, &before);
-        let (low, high) = range(&before.image);
-        let difference = largest_difference(&after.image, &arrays[&case.output]) / (high - low);
+        let (low, high) = range(&before.images[0]);
+        let difference = largest_difference(&after.images[0], &arrays[&case.output]) / (high - low);
         assert!(
             difference < 5e-6,
             "case {at}, {drawn:?}: {difference} of the range"
         );
-        assert!(largest_difference(&after.image, &before.image) > 0.01 * (high - low));
+        assert!(largest_difference(&after.images[0], &before.images[0]) > 0.01 * (high - low));
     }
 }
 
@@ -151,7 +148,7 @@ fn every_transform_has_its_numbers_checked() {
 #[test]
 fn parameters_that_say_nothing_change_nothing() {
     let before = scored();
-    let (low, high) = range(&before.image);
+    let (low, high) = range(&before.images[0]);
     for (yaml, exactly) in [
         (
             "gamma: {gamma: 1, invert: false, keep_statistics: false}",
@@ -191,7 +188,7 @@ fn parameters_that_say_nothing_change_nothing() {
         ("cutout: {boxes: [], fill: lowest}", true),
     ] {
         let after = applied(&drawn(yaml), &before);
-        let difference = largest_difference(&after.image, &before.image) / (high - low);
+        let difference = largest_difference(&after.images[0], &before.images[0]) / (high - low);
         let bound = if exactly { 0.0 } else { 1e-6 };
         assert!(difference <= bound, "{yaml}: {difference}");
     }
@@ -205,7 +202,7 @@ fn masks_stay_and_nothing_becomes_infinite_or_nan() {
             let after = applied(&drawn, &before);
             assert_eq!(after.mask, before.mask, "{drawn:?}");
             assert!(
-                after.image.iter().all(|value| value.is_finite()),
+                after.images[0].iter().all(|value| value.is_finite()),
                 "{drawn:?}"
             );
             assert!(drawn == applied_to_a_point(&drawn));
@@ -219,7 +216,7 @@ fn applied_to_a_point(drawn: &Drawn) -> Drawn {
         let image = Array3::from_shape_fn(shape, |(x, y, z)| (x + 2 * y + 3 * z) as f32);
         let after = applied(drawn, &with_image(image, [1.0; 3]));
         assert!(
-            after.image.iter().all(|value| value.is_finite()),
+            after.images[0].iter().all(|value| value.is_finite()),
             "{drawn:?}"
         );
     }
@@ -235,12 +232,12 @@ fn constant_images_stay_constant() {
                 let after = applied(&drawn, &before);
                 let brightness = matches!(drawn, Drawn::Brightness(_));
                 let constant = if brightness {
-                    after.image[[0, 0, 0]]
+                    after.images[0][[0, 0, 0]]
                 } else {
                     value
                 };
                 assert!(
-                    after.image.iter().all(|value| *value == constant),
+                    after.images[0].iter().all(|value| *value == constant),
                     "{drawn:?}"
                 );
             }
@@ -269,7 +266,7 @@ fn results_have_the_same_bits_at_any_number_of_threads() {
 #[test]
 fn blur_and_ghosts_keep_the_mean() {
     let before = scored();
-    let image = before.image.mapv(|value| value + 3.0);
+    let image = before.images[0].mapv(|value| value + 3.0);
     let before = with_image(image, before.spacing());
     for yaml in [
         "blur: {p: 1, std: [0.5, 8]}",
@@ -279,7 +276,7 @@ fn blur_and_ghosts_keep_the_mean() {
         for drawn in draws(&serde_yaml::from_str(yaml).unwrap(), 20) {
             let after = applied(&drawn, &before);
             assert!(
-                (mean(&after.image) - mean(&before.image)).abs() < 1e-5,
+                (mean(&after.images[0]) - mean(&before.images[0])).abs() < 1e-5,
                 "{drawn:?}"
             );
         }
@@ -296,7 +293,7 @@ fn rician_noise_has_the_mean_of_its_distribution() {
         &before,
     );
     let of = |part: ndarray::ArrayView3<f32>| mean(&part.to_owned());
-    let air = of(after.image.slice(s![..32, .., ..])) + 2.0;
+    let air = of(after.images[0].slice(s![..32, .., ..])) + 2.0;
     // In air it is Rayleigh's, with mean sd sqrt(pi / 2) and variance (2 - pi / 2) sd²; bounds are four
     // standard errors of 131,072 draws.
     let sd = 5.0;
@@ -306,9 +303,12 @@ fn rician_noise_has_the_mean_of_its_distribution() {
         "{air} for {rayleigh}"
     );
     // Far above the noise it is normal about sqrt(v² + sd²).
-    let tissue = of(after.image.slice(s![32.., .., ..])) + 2.0;
+    let tissue = of(after.images[0].slice(s![32.., .., ..])) + 2.0;
     assert!((tissue - 100.125).abs() < 4.0 * sd / 362.0, "{tissue}");
-    assert!(after.image.iter().all(|value| *value >= -2.0), "below air");
+    assert!(
+        after.images[0].iter().all(|value| *value >= -2.0),
+        "below air"
+    );
 }
 
 #[test]
@@ -322,12 +322,12 @@ fn cutout_fills_boxes_measured_in_millimetres() {
             "cutout: {{boxes: [{{centre: [0.5, 0.5, 0], size: [8, 4, 16]}}], fill: {fill}}}"
         );
         let after = applied(&drawn(&cut), &before);
-        for (at, voxel) in after.image.indexed_iter() {
+        for (at, voxel) in after.images[0].indexed_iter() {
             // 4 of 10 voxels along x, 4 along y, and 2 along z, where half of the box sticks out.
             let inside = (3..7).contains(&at.0) && (3..7).contains(&at.1) && at.2 < 2;
             assert_eq!(
                 *voxel,
-                if inside { value } else { before.image[at] },
+                if inside { value } else { before.images[0][at] },
                 "{at:?}"
             );
         }
@@ -349,10 +349,10 @@ fn motion_is_the_same_along_any_axis() {
         movement("[3, 2, 1]")
     ));
     let [x, y, z] = before.spacing();
-    let turned = with_image(before.image.clone().reversed_axes(), [z, y, x]);
+    let turned = with_image(before.images[0].clone().reversed_axes(), [z, y, x]);
     let difference = largest_difference(
-        &applied(&up, &before).image,
-        &applied(&right, &turned).image.reversed_axes(),
+        &applied(&up, &before).images[0],
+        &applied(&right, &turned).images.remove(0).reversed_axes(),
     );
     assert!(difference < 1e-5, "{difference}");
 }
@@ -366,7 +366,7 @@ fn a_movement_before_the_scan_or_after_it_is_not_seen() {
         );
         let after = applied(&drawn(&yaml), &before);
         assert!(
-            largest_difference(&after.image, &before.image) < 1e-5,
+            largest_difference(&after.images[0], &before.images[0]) < 1e-5,
             "{time}"
         );
     }
@@ -374,7 +374,7 @@ fn a_movement_before_the_scan_or_after_it_is_not_seen() {
 
 #[test]
 fn mixup_shares_images_and_masks_with_the_next_sample() {
-    let lambda = |lambda: f64| vec![drawn(&format!("mixup: {{lambda: {lambda}}}"))];
+    let lambda = |lambda: f64| vec![drawn(&format!("mixup: {{lambda: {lambda}}}")).into()];
     let batch = [lambda(0.75), Vec::new(), lambda(0.5)];
     let (mut images, mut masks) = (
         [8.0, -4.0, 0.0, 4.0, 2.0, 0.0],
@@ -488,10 +488,10 @@ proptest! {
         let before = with_image(image, [1.0; 3]);
         let after = applied(&drawn, &before);
         let rounding = 2e-6 * width + 2e-7 * low.abs();
-        for pair in after.image.lanes(Axis(2)).into_iter().next().unwrap().windows(2) {
+        for pair in after.images[0].lanes(Axis(2)).into_iter().next().unwrap().windows(2) {
             prop_assert!(pair[1] >= pair[0] - rounding, "{drawn:?}");
         }
-        let ((least, most), (first, last)) = (range(&after.image), range(&before.image));
+        let ((least, most), (first, last)) = (range(&after.images[0]), range(&before.images[0]));
         prop_assert!(least >= first - rounding && most <= last + rounding, "{drawn:?}");
     }
 }

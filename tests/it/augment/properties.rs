@@ -1,6 +1,6 @@
 //! What every augmentation keeps, whichever it is.
 
-use calvaria::augment::{Augmentations, Drawn, Sample, Transform, apply};
+use calvaria::augment::{Augmentations, Drawn, DrawnOn, Sample, Transform, apply};
 use calvaria::random;
 use calvaria::volume::Affine;
 use ndarray::{Array3, Zip};
@@ -11,14 +11,13 @@ fn sample() -> Sample {
         (4..9).contains(&x) && (6..12).contains(&y) && (5..11).contains(&z)
     };
     let shape = (16, 17, 18);
-    Sample {
-        image: Array3::from_shape_fn(shape, |at| {
-            let step = ((at.0 + at.1 + at.2) % 5) as f32;
-            if block(at) { 200.0 + step } else { step }
-        }),
-        mask: Array3::from_shape_fn(shape, |at| u8::from(block(at))),
-        affine: Affine::diagonal([2.0, 1.0, 1.5], [5.0, -6.0, 7.0]),
-    }
+    let image = Array3::from_shape_fn(shape, |at| {
+        let step = ((at.0 + at.1 + at.2) % 5) as f32;
+        if block(at) { 200.0 + step } else { step }
+    });
+    let mask = Array3::from_shape_fn(shape, |at| u8::from(block(at)));
+    let affine = Affine::diagonal([2.0, 1.0, 1.5], [5.0, -6.0, 7.0]);
+    Sample::of_mask(image, mask, affine)
 }
 
 /// Every transform with its defaults, but with probability `p`. A crop always acts and has none: it
@@ -55,6 +54,12 @@ fn draw(transform: &Transform, index: u64) -> Option<Drawn> {
     transform.draw(&mut random::stream(42, &["test"], &[index]))
 }
 
+/// What a list draws for a sample of one image.
+fn draw_list(transforms: &[Transform], case: &str) -> Vec<DrawnOn> {
+    let augment = Augmentations::from_iter(transforms.iter().cloned());
+    augment.draw(1, 2, case, 0, &["image".into()])
+}
+
 /// The sample after `transform`, which must act.
 fn applied(transform: &Transform, index: u64) -> Sample {
     let mut sample = sample();
@@ -74,7 +79,7 @@ fn probability_0_never_acts_and_1_always_does() {
             continue;
         }
         // A single draw may be too weak to change so small an image.
-        let changes = |index| applied(&transform, index).image != sample().image;
+        let changes = |index| applied(&transform, index).images != sample().images;
         assert!((0..5).any(changes), "{transform:?}");
     }
 }
@@ -96,13 +101,13 @@ fn grids_stay_unless_cropped_and_masks_stay_binary() {
     for transform in transforms(1.0) {
         for index in 0..20 {
             let after = applied(&transform, index);
-            assert_eq!(after.mask.dim(), after.image.dim());
+            assert_eq!(after.mask.dim(), after.images[0].dim());
             assert_eq!(after.spacing(), before.spacing());
             if !matches!(transform, Transform::Crop(_)) {
                 assert_eq!(after.grid(), before.grid());
             }
             assert!(after.mask.iter().all(|&label| label <= 1));
-            assert!(after.image.iter().all(|value| value.is_finite()));
+            assert!(after.images[0].iter().all(|value| value.is_finite()));
         }
     }
 }
@@ -112,10 +117,10 @@ fn image_and_mask_stay_aligned() {
     for transform in transforms(1.0).iter().filter(|t| spatial(t)) {
         for index in 0..20 {
             let mut after = sample();
-            after.image = after.mask.mapv(f32::from);
+            after.images[0] = after.mask.mapv(f32::from);
             draw(transform, index).unwrap().apply(&mut after);
             assert!(after.mask.sum() > 0);
-            Zip::from(&after.image)
+            Zip::from(&after.images[0])
                 .and(&after.mask)
                 .for_each(|&value, &label| {
                     assert_eq!(value >= 0.5, label == 1, "{transform:?}, draw {index}");
@@ -149,12 +154,8 @@ fn flipping_twice_changes_nothing() {
 fn the_layout_in_memory_does_not_matter() {
     for transform in transforms(1.0) {
         let mut turned = sample();
-        turned.image = turned
-            .image
-            .reversed_axes()
-            .as_standard_layout()
-            .into_owned()
-            .reversed_axes();
+        let image = turned.images.remove(0).reversed_axes();
+        turned.images = vec![image.as_standard_layout().into_owned().reversed_axes()];
         turned.mask = turned
             .mask
             .reversed_axes()
@@ -165,7 +166,7 @@ fn the_layout_in_memory_does_not_matter() {
         let plain = applied(&transform, 1);
         assert_eq!(turned.mask, plain.mask);
         // The sums behind a standard deviation are taken in memory's order.
-        let difference = &turned.image - &plain.image;
+        let difference = &turned.images[0] - &plain.images[0];
         assert!(
             difference.iter().all(|value| value.abs() < 1e-3),
             "{transform:?}"
@@ -175,21 +176,22 @@ fn the_layout_in_memory_does_not_matter() {
 
 #[test]
 fn a_key_always_draws_the_same_and_another_key_something_else() {
-    let augment = Augmentations(transforms(1.0));
-    let drawn = augment.draw(42, 3, "sub-01", 0);
-    assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));
+    let augment = Augmentations::from_iter(transforms(1.0));
+    let one = ["image".to_owned()];
+    let drawn = augment.draw(42, 3, "sub-01", 0, &one);
+    assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0, &one));
     let others = [
-        augment.draw(43, 3, "sub-01", 0),
-        augment.draw(42, 4, "sub-01", 0),
-        augment.draw(42, 3, "sub-02", 0),
-        augment.draw(42, 3, "sub-01", 1),
+        augment.draw(43, 3, "sub-01", 0, &one),
+        augment.draw(42, 4, "sub-01", 0, &one),
+        augment.draw(42, 3, "sub-02", 0, &one),
+        augment.draw(42, 3, "sub-01", 1, &one),
     ];
     for other in &others {
         // All but the flip, whose parameters are the same whenever it acts.
         for (one, two) in drawn
             .iter()
             .zip(other)
-            .filter(|(one, _)| !matches!(one, Drawn::Flip(_)))
+            .filter(|(one, _)| !matches!(one.drawn, Drawn::Flip(_)))
         {
             assert_ne!(one, two);
         }
@@ -200,8 +202,8 @@ fn a_key_always_draws_the_same_and_another_key_something_else() {
 fn a_transform_draws_the_same_whatever_stands_after_it_and_itself_anew_when_repeated() {
     // All but the flip, whose parameters are the same whenever it acts.
     for transform in transforms(1.0).iter().filter(|t| t.name() != "flip") {
-        let alone = Augmentations(vec![transform.clone()]).draw(1, 2, "case", 0);
-        let twice = Augmentations(vec![transform.clone(); 2]).draw(1, 2, "case", 0);
+        let alone = draw_list(&[transform.clone()], "case");
+        let twice = draw_list(&[transform.clone(), transform.clone()], "case");
         assert_eq!(alone[0], twice[0]);
         assert_ne!(twice[0], twice[1]);
     }
@@ -209,10 +211,13 @@ fn a_transform_draws_the_same_whatever_stands_after_it_and_itself_anew_when_repe
 
 #[test]
 fn results_do_not_depend_on_the_thread() {
-    let augment = Augmentations(transforms(1.0));
+    let augment = Augmentations::from_iter(transforms(1.0));
     let run = |case: &str| {
         let mut sample = sample();
-        apply(&augment.draw(42, 1, case, 0), &mut sample);
+        apply(
+            &augment.draw(42, 1, case, 0, &["image".into()]),
+            &mut sample,
+        );
         sample
     };
     let cases: Vec<String> = (0..16).map(|case| format!("sub-{case}")).collect();
@@ -292,7 +297,7 @@ fn a_list_says_which_item_is_out_of_range() {
     ];
     for (item, message) in refused {
         let augment: Augmentations = serde_yaml::from_str(&format!("[flip, {item}]")).unwrap();
-        let faults = augment.0[1].validate().unwrap_err().0;
+        let faults = augment.0[1].member.validate().unwrap_err().0;
         assert!(faults[0].path.starts_with(message), "{item}: {faults:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! `calvaria augment`: a contact sheet of what training sees.
 
-use calvaria::augment::{Augmentations, Drawn};
+use calvaria::augment::{Augmentations, DrawnOn};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ struct Listing {
 #[derive(Deserialize)]
 struct Listed {
     epoch: u64,
-    drawn: Vec<Drawn>,
+    drawn: Vec<DrawnOn>,
 }
 
 #[test]
@@ -40,7 +40,10 @@ fn the_sheet_shows_the_draws_of_training() {
     assert_eq!(listing.tiles.len(), 7);
     for (number, tile) in (1..).zip(&listing.tiles) {
         assert_eq!(tile.epoch, number);
-        assert_eq!(tile.drawn, augment.draw(7, number, "sub-02", 0));
+        assert_eq!(
+            tile.drawn,
+            augment.draw(7, number, "sub-02", 0, &["image".into()])
+        );
     }
     let sheet = image::open(folder.path().join(&listing.file)).unwrap();
     assert_eq!(sheet.width(), 1600);

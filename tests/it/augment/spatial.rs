@@ -6,8 +6,8 @@ use std::f64::consts::PI;
 use std::fs;
 
 use calvaria::augment::{
-    AffineParams, Axis, CropParams, Drawn, Elastic, ElasticParams, FlipParams, Sample, ShiftParams,
-    Transform, apply,
+    AffineParams, Axis, CropParams, Drawn, DrawnOn, Elastic, ElasticParams, FlipParams, Sample,
+    ShiftParams, Transform, apply,
 };
 use calvaria::random;
 use calvaria::volume::Affine;
@@ -30,25 +30,26 @@ fn ball(shape: [usize; 3], spacing: [f64; 3], radius: f64) -> Sample {
         let at = [x, y, z];
         [0, 1, 2].map(|a| (at[a] as f64 - centre[a]) * spacing[a])
     };
-    Sample {
-        image: Array3::from_shape_fn(shape, |at| {
+    Sample::of_mask(
+        Array3::from_shape_fn(shape, |at| {
             let [x, y, z] = mm(at);
             let wave = (0.11 * x + 0.07).sin() * (0.09 * y).cos() * (0.13 * z + 0.2).sin();
             let fade = |a: usize| (PI / 2.0 * mm(at)[a] / (centre[a] + 1.0) / spacing[a]).cos();
             let fade: f64 = (0..3).map(|a| fade(a).powi(2)).product();
             (10.0 + 40.0 * fade * (1.0 + wave)) as f32
         }),
-        mask: Array3::from_shape_fn(shape, |at| {
+        Array3::from_shape_fn(shape, |at| {
             let squares = mm(at).map(|v| v * v);
             u8::from(squares.iter().sum::<f64>() <= radius * radius)
         }),
-        affine: Affine::diagonal(spacing, [-20.0, 30.0, 10.0]),
-    }
+        Affine::diagonal(spacing, [-20.0, 30.0, 10.0]),
+    )
 }
 
 fn after(drawn: &[Drawn], sample: &Sample) -> Sample {
     let mut sample = sample.clone();
-    apply(drawn, &mut sample);
+    let drawn: Vec<DrawnOn> = drawn.iter().cloned().map(DrawnOn::from).collect();
+    apply(&drawn, &mut sample);
     sample
 }
 
@@ -115,18 +116,18 @@ fn voxels_go_where_scipy_simpleitk_and_torchio_put_them() {
         Array3::from_shape_vec((13, 11, 12), values.collect()).unwrap()
     };
     let mask = tensors.tensor("mask").unwrap().data().to_vec();
-    let before = Sample {
-        image: floats("image"),
-        mask: Array3::from_shape_vec((13, 11, 12), mask).unwrap(),
-        affine: Affine::diagonal(reference.spacing, [0.0; 3]),
-    };
+    let before = Sample::of_mask(
+        floats("image"),
+        Array3::from_shape_vec((13, 11, 12), mask).unwrap(),
+        Affine::diagonal(reference.spacing, [0.0; 3]),
+    );
     assert!(reference.drawn.len() >= 12);
     for (name, drawn) in &reference.drawn {
         let moved = after(drawn, &before);
         let coarse = name.starts_with("anisotropy");
         let mut compared = 0;
         let expected = floats(name);
-        Zip::from(&moved.image)
+        Zip::from(&moved.images[0])
             .and(&expected)
             .for_each(|&ours, &theirs| {
                 // Unknown, or filled with 0 where TorchIO's coarse grid ends.
@@ -165,7 +166,10 @@ fn identity_parameters_change_nothing() {
     for drawn in [
         Drawn::Affine(STILL),
         Drawn::Elastic(still),
-        Drawn::Flip(FlipParams { axes: vec![] }),
+        Drawn::Flip(FlipParams {
+            axes: vec![],
+            swap: Vec::new(),
+        }),
         Drawn::Shift(ShiftParams { offset: [0.0; 3] }),
         Drawn::Crop(CropParams::window([0; 3], [14, 9, 11])),
         serde_yaml::from_str("!anisotropy {axis: up_down, factor: 1.0}").unwrap(),
@@ -197,9 +201,9 @@ fn a_quarter_turn_moves_every_voxel_of_a_cube_to_its_place() {
         (2, |[x, y, z]| [y, 11 - x, z]),
     ] {
         let after = turned(axis);
-        for ((x, y, z), value) in after.image.indexed_iter() {
+        for ((x, y, z), value) in after.images[0].indexed_iter() {
             let from = from([x, y, z]);
-            assert!((value - before.image[from]).abs() < 1e-4, "axis {axis}");
+            assert!((value - before.images[0][from]).abs() < 1e-4, "axis {axis}");
             assert_eq!(after.mask[[x, y, z]], before.mask[from], "axis {axis}");
         }
     }
@@ -208,13 +212,13 @@ fn a_quarter_turn_moves_every_voxel_of_a_cube_to_its_place() {
 #[test]
 fn movements_are_in_millimetres_along_each_axis() {
     let mut before = ball([20, 20, 20], [2.0, 1.0, 0.5], 0.0);
-    before.image.fill(0.0);
-    before.image[[9, 9, 9]] = 8.0;
+    before.images[0].fill(0.0);
+    before.images[0][[9, 9, 9]] = 8.0;
     let affine = AffineParams {
         translation: [3.0, 3.0, -3.0],
         ..STILL
     };
-    let moved = after(&[Drawn::Affine(affine)], &before).image;
+    let moved = after(&[Drawn::Affine(affine)], &before).images.remove(0);
     // 1.5, 3 and -6 voxels.
     assert_eq!((moved[[10, 12, 3]], moved[[11, 12, 3]]), (4.0, 4.0));
     assert_eq!(moved.sum(), 8.0);
@@ -234,7 +238,7 @@ fn a_displacement_is_in_millimetres_along_each_axis() {
         offset: [-2.0, 1.0, -1.5],
     };
     let shifted = after(&[Drawn::Shift(shift)], &before);
-    assert!(largest_difference(inner(&bent.image, 6), inner(&shifted.image, 6)) < 1e-3);
+    assert!(largest_difference(inner(&bent.images[0], 6), inner(&shifted.images[0], 6)) < 1e-3);
 }
 
 #[test]
@@ -281,8 +285,10 @@ fn the_strongest_bend_does_not_fold() {
         let from = [0, 1, 2].map(|axis| {
             let mut sample = ball(shape, [2.0, 1.0, 1.5], 1.0);
             // A wide frame, so that nothing inside comes from outside the grid.
-            sample.image = Array3::from_shape_fn(shape, |(x, y, z)| [x, y, z][axis] as f32);
-            after(std::slice::from_ref(&drawn), &sample).image
+            sample.images[0] = Array3::from_shape_fn(shape, |(x, y, z)| [x, y, z][axis] as f32);
+            after(std::slice::from_ref(&drawn), &sample)
+                .images
+                .remove(0)
         });
         let mut smallest = f32::INFINITY;
         for (x, y, z) in ndarray::indices((18, 14, 10)) {
@@ -307,8 +313,8 @@ fn borders_that_are_locked_hardly_move() {
     let mut largest = [0.0f32; 2];
     for axis in 0..3 {
         let mut sample = ball(shape, [2.0; 3], 1.0);
-        sample.image = Array3::from_shape_fn(shape, |(x, y, z)| [x, y, z][axis] as f32);
-        let bent = after(&[bend(0)], &sample).image;
+        sample.images[0] = Array3::from_shape_fn(shape, |(x, y, z)| [x, y, z][axis] as f32);
+        let bent = after(&[bend(0)], &sample).images.remove(0);
         for ((x, y, z), from) in bent.indexed_iter() {
             let at = [x, y, z];
             let from_edge = at.map(|n| n.min(47 - n));
@@ -336,6 +342,7 @@ fn together_is_as_one_by_one_up_to_interpolation() {
     };
     let flip = Drawn::Flip(FlipParams {
         axes: vec![Axis::LeftRight, Axis::UpDown],
+        swap: Vec::new(),
     });
     let shift = Drawn::Shift(ShiftParams {
         offset: [4.0, -3.0, 5.0],
@@ -364,7 +371,8 @@ fn together_is_as_one_by_one_up_to_interpolation() {
         let (together, apart) = (after(&drawn, &before), one_by_one(&drawn, &before));
         assert_eq!(together.affine, apart.affine);
         // One by one, air enters where a later change looks beyond a crop.
-        let difference = largest_difference(inner(&together.image, 11), inner(&apart.image, 11));
+        let difference =
+            largest_difference(inner(&together.images[0], 11), inner(&apart.images[0], 11));
         let names: Vec<&str> = drawn.iter().map(name).collect();
         // Each linear interpolation flattens a wave of 50 mm by up to 1 of its 40.
         assert!(difference < 2.5, "{names:?}: {difference}");
@@ -405,10 +413,12 @@ fn the_way_back_undoes_a_turn_up_to_interpolation() {
         };
         let drawn = [Drawn::Affine(there), Drawn::Affine(back)];
         let apart = one_by_one(&drawn, &before);
-        assert!(largest_difference(inner(&apart.image, 17), inner(&before.image, 17)) < 1.5);
+        assert!(
+            largest_difference(inner(&apart.images[0], 17), inner(&before.images[0], 17)) < 1.5
+        );
         // At once, nothing is lost at all but rounding.
         let together = after(&drawn, &before);
-        assert!(largest_difference(together.image.view(), before.image.view()) < 1e-3);
+        assert!(largest_difference(together.images[0].view(), before.images[0].view()) < 1e-3);
         assert_eq!(together.mask, before.mask);
     }
 }
@@ -418,12 +428,9 @@ fn with_margin(sample: &Sample, margin: usize, air: f32) -> Sample {
     let [x, y, z] = sample.shape();
     let shape = [x + 2 * margin, y + 2 * margin, z + 2 * margin];
     let place = s![margin..margin + x, margin..margin + y, margin..margin + z];
-    let mut wide = Sample {
-        image: Array3::from_elem(shape, air),
-        mask: Array3::zeros(shape),
-        affine: sample.affine,
-    };
-    wide.image.slice_mut(place).assign(&sample.image);
+    let (image, mask) = (Array3::from_elem(shape, air), Array3::zeros(shape));
+    let mut wide = Sample::of_mask(image, mask, sample.affine);
+    wide.images[0].slice_mut(place).assign(&sample.images[0]);
     wide.mask.slice_mut(place).assign(&sample.mask);
     wide
 }
@@ -438,11 +445,11 @@ proptest! {
         shape in prop::array::uniform3(1..14usize),
     ) {
         let mut before = ball([9, 7, 8], [1.0, 1.5, 0.5], 2.6);
-        before.image.iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
+        before.images[0].iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
         let mut drawn: Vec<Drawn> = steps
             .iter()
             .map(|&(flip, axis, offset)| if flip {
-                Drawn::Flip(FlipParams { axes: vec![[Axis::LeftRight, Axis::FrontBack, Axis::UpDown][axis]] })
+                Drawn::Flip(FlipParams { axes: vec![[Axis::LeftRight, Axis::FrontBack, Axis::UpDown][axis]], swap: Vec::new() })
             } else {
                 Drawn::Shift(ShiftParams { offset })
             })
@@ -454,7 +461,7 @@ proptest! {
         Drawn::Crop(CropParams::window(wide_start, shape)).apply(&mut wide);
         drawn.push(Drawn::Crop(CropParams::window(start, shape)));
         let together = after(&drawn, &before);
-        prop_assert_eq!(&together.image, &wide.image);
+        prop_assert_eq!(&together.images[0], &wide.images[0]);
         prop_assert_eq!(&together.mask, &wide.mask);
         let origin = before.affine.apply(start.map(|n| n as f64));
         prop_assert_eq!(together.affine.apply([0.0; 3]), origin);
@@ -477,12 +484,12 @@ proptest! {
         drawn.push(Drawn::Crop(crop));
         let patch = after(&drawn, &before);
         prop_assert_eq!(patch.affine, cut.affine);
-        for ((x, y, z), &value) in patch.image.indexed_iter() {
+        for ((x, y, z), &value) in patch.images[0].indexed_iter() {
             let at = [x, y, z];
             let place: [isize; 3] = std::array::from_fn(|a| at[a] as isize + start[a]);
             // Beyond the whole's edge the patch sees what the whole has lost.
             if (0..3).all(|a| (0..[30, 26, 28][a]).contains(&place[a])) {
-                prop_assert!((value - cut.image[at]).abs() < 2e-3);
+                prop_assert!((value - cut.images[0][at]).abs() < 2e-3);
             }
         }
     }
@@ -493,15 +500,15 @@ proptest! {
         index in 0..1000u64,
     ) {
         let mut before = ball([6, 7, 8], [1.0; 3], 2.0);
-        before.image.fill(3.0);
-        before.image[[0, 0, 0]] = 1.0;
+        before.images[0].fill(3.0);
+        before.images[0][[0, 0, 0]] = 1.0;
         let yaml = format!("crop: {{shape: {shape:?}}}");
         let crop: Transform = serde_yaml::from_str(&yaml).unwrap();
         let drawn = crop.draw(&mut random::stream(1, &["crop"], &[index])).unwrap();
         let cut = after(&[drawn], &before);
         prop_assert_eq!(cut.shape(), shape);
         let inside: usize = (0..3).map(|a| shape[a].min([6, 7, 8][a])).product();
-        let from_grid = cut.image.iter().filter(|&&value| value == 3.0).count();
+        let from_grid = cut.images[0].iter().filter(|&&value| value == 3.0).count();
         prop_assert!(from_grid == inside || from_grid + 1 == inside);
         // Where it is larger than the grid, that lies in its middle.
         let origin = cut.affine.apply([0.0; 3]);
@@ -548,6 +555,7 @@ fn bits_do_not_depend_on_the_number_of_threads_nor_on_the_layout_in_memory() {
         vec![bend(3), Drawn::Affine(turn)],
         vec![Drawn::Flip(FlipParams {
             axes: vec![Axis::UpDown],
+            swap: Vec::new(),
         })],
     ] {
         let plain = after(&drawn, &before);
@@ -558,21 +566,12 @@ fn bits_do_not_depend_on_the_number_of_threads_nor_on_the_layout_in_memory() {
                 .unwrap();
             assert_eq!(pool.install(|| after(&drawn, &before)), plain);
         }
-        let turned = Sample {
-            image: before
-                .image
-                .t()
-                .as_standard_layout()
-                .into_owned()
-                .reversed_axes(),
-            mask: before
-                .mask
-                .t()
-                .as_standard_layout()
-                .into_owned()
-                .reversed_axes(),
-            affine: before.affine,
-        };
+        let (image, mask) = (before.images[0].t(), before.mask.t());
+        let turned = Sample::of_mask(
+            image.as_standard_layout().into_owned().reversed_axes(),
+            mask.as_standard_layout().into_owned().reversed_axes(),
+            before.affine,
+        );
         assert_eq!(after(&drawn, &turned), plain);
     }
 }

@@ -22,6 +22,7 @@ fn folder(files: &[&str]) -> tempfile::TempDir {
 fn find(root: &Path) -> Result<Vec<Case>, String> {
     let nfbs = Nfbs {
         root: root.to_owned(),
+        images: None,
     };
     nfbs.cases().map_err(|error| error.to_string())
 }

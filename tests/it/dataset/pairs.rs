@@ -10,7 +10,8 @@ use super::helpers::{error_message, folder, listed, write};
 fn pairs(root: &Path, image: &str, mask: &str) -> Pairs {
     Pairs {
         root: root.to_owned(),
-        image: image.to_owned(),
+        image: Some(image.to_owned()),
+        images: None,
         mask: mask.to_owned(),
     }
 }
@@ -26,7 +27,8 @@ fn a_scan_whose_name_is_not_text_is_named_and_refused() {
     }
     let pairs = Pairs {
         root: folder.path().to_owned(),
-        image: "{id}.nii.gz".into(),
+        image: Some("{id}.nii.gz".into()),
+        images: None,
         mask: "{id}_mask.nii.gz".into(),
     };
     let why = pairs.cases().unwrap_err().to_string();

@@ -59,7 +59,10 @@ fn what_earlier_versions_left_is_passed_over_by_every_source() {
     ]);
     let root = root.path();
     let sources = [
-        Source::Nfbs(Nfbs { root: root.into() }),
+        Source::Nfbs(Nfbs {
+            root: root.into(),
+            images: None,
+        }),
         Source::Bids(Bids {
             root: root.into(),
             derivatives: Some(root.into()),
@@ -68,7 +71,8 @@ fn what_earlier_versions_left_is_passed_over_by_every_source() {
         }),
         Source::Pairs(Pairs {
             root: root.into(),
-            image: "*/*/{id}_T1w.nii".into(),
+            image: Some("*/*/{id}_T1w.nii".into()),
+            images: None,
             mask: "*/*/{id}_T1w_brainmask.nii".into(),
         }),
     ];

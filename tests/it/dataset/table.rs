@@ -20,7 +20,7 @@ fn a_table_gives_a_case_a_row_with_paths_from_its_folder() {
     write(root.path(), "cases.tsv", &tabs);
     for name in ["cases.csv", "cases.tsv"] {
         let path = root.path().join(name);
-        let cases = Table { path }.cases().unwrap();
+        let cases = Table { path, images: None }.cases().unwrap();
         let expected = [
             ["scan-1", "scan-1", "brains/a.nii.gz"],
             ["scan-2", "S1", "brains/b.nii.gz"],
@@ -43,7 +43,7 @@ fn a_table_may_start_its_paths_with_a_tilde() {
         "cases.csv",
         "id,image,mask\n1,~/no/such.nii,m.nii\n",
     );
-    let why = error_message(root.path(), Source::Table(Table { path }));
+    let why = error_message(root.path(), Source::Table(Table { path, images: None }));
     let home = std::env::var("HOME").unwrap();
     assert!(
         why.contains(&format!("cannot read {home}/no/such.nii")),
@@ -57,7 +57,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     let refusal = |text: &str| {
         write(root.path(), "cases.csv", text);
         let path = root.path().join("cases.csv");
-        error_message(root.path(), Source::Table(Table { path }))
+        error_message(root.path(), Source::Table(Table { path, images: None }))
     };
     let why = refusal("id,image,masks\n");
     assert!(
@@ -103,6 +103,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     );
     let missing = Table {
         path: root.path().join("no.csv"),
+        images: None,
     };
     assert!(error_message(root.path(), Source::Table(missing)).contains("cannot read no.csv"));
 }
@@ -123,7 +124,13 @@ fn lines_of_a_table_are_those_an_editor_shows() {
         (format!("id,image,mask\r\n\r\n{good}\r\n\r\n{good}"), 5),
     ] {
         write(root.path(), "cases.csv", &text);
-        let why = error_message(root.path(), Source::Table(Table { path: path.clone() }));
+        let why = error_message(
+            root.path(),
+            Source::Table(Table {
+                path: path.clone(),
+                images: None,
+            }),
+        );
         assert!(why.contains(&format!("line {line}:")), "{text:?}: {why}");
     }
 }

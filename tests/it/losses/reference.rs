@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{FloatDType, Tensor, TensorData};
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -35,6 +35,9 @@ const LOSSES: &[(&str, &str)] = &[
     ("bce_logits_pos_weight3", "{bce: {positive_weight: 3.0}}"),
     ("bce_smoothed", "{bce: {label_smoothing: 0.2}}"),
     ("bce_keras", "{bce: {clip: true}}"),
+    // Of structures that do not exclude each other.
+    ("bce_logits", "cross_entropy"),
+    ("bce_smoothed", "{cross_entropy: {label_smoothing: 0.2}}"),
     ("focal_smoothed", "{focal: {label_smoothing: 0.2}}"),
     ("tversky_monai", "tversky"),
     ("tversky_monai_batch", "{tversky: {batch: true}}"),
@@ -118,7 +121,7 @@ fn value_and_gradient(
         Tensor::<Ad, 5>::from_data(TensorData::new(values.to_vec(), shape), &device)
     };
     let logits = tensor(logits).require_grad();
-    let value = loss.forward(logits.clone(), tensor(target));
+    let value = loss.forward(logits.clone(), &Target::sigmoid(tensor(target), None));
     let gradients = value.backward();
     let gradient = logits.grad(&gradients).unwrap().into_data();
     (
@@ -196,13 +199,19 @@ fn values_and_gradients_are_those_of_the_references() {
 fn every_loss_is_compared_with_a_reference() {
     let compared: BTreeSet<&str> = LOSSES.iter().map(|(_, yaml)| parse(yaml).name()).collect();
     assert_eq!(compared, Loss::NAMES.iter().copied().collect());
-    assert_eq!(LOSSES.len(), expected().losses.len());
+    let references: BTreeSet<&str> = LOSSES.iter().map(|(name, _)| *name).collect();
+    let expected = expected();
+    assert_eq!(
+        references,
+        expected.losses.keys().map(String::as_str).collect()
+    );
 }
 
 /// Non-default settings of every member that has settings besides its weight.
 const OTHERS: &[&str] = &[
     "{bce: {positive_weight: 3.0, label_smoothing: 0.1}}",
     "{bce: {clip: true}}",
+    "{cross_entropy: {label_smoothing: 0.1}}",
     "{dice: {squared: true, batch: true, smooth: 1.0}}",
     "{dice: {smooth_numerator: false}}",
     "{focal: {gamma: 0.0, alpha: null, label_smoothing: 0.1}}",
@@ -212,9 +221,9 @@ const OTHERS: &[&str] = &[
     "{hausdorff_dt: {exponent: 1.0}}",
     "{jaccard: {smooth: 1.0, batch: true}}",
     "{log_cosh_dice: {smooth: 1.0, batch: true}}",
-    "{lovasz: {batch: true}}",
+    "{lovasz: {batch: true, classes: all, background: false}}",
     "{sum: [{dice: {weight: 2.0}}, lovasz, {topk: {weight: 0.5}}]}",
-    "{topk: {part: 1.0, label_smoothing: 0.1}}",
+    "{topk: {part: 1.0, label_smoothing: 0.1, of_all: true}}",
     "{tversky: {false_positives: 1.0, false_negatives: 0.0, batch: true}}",
     "{boundary: {weight: 0.01}}",
 ];
@@ -299,6 +308,8 @@ fn values_out_of_range_are_refused_by_name() {
         ("{topk: {part: 0.0}}", "part"),
         ("{focal: {alpha: 1.5}}", "alpha"),
         ("{focal: {gamma: -2.0}}", "gamma"),
+        ("{dice: {class_weights: [1.0, -1.0]}}", "class_weights"),
+        ("{focal: {class_weights: [0.0, 0.0]}}", "above 0"),
         ("{sum: []}", "at least one"),
         ("{sum: [{bce: {weight: .nan}}]}", "sum.0.bce.weight"),
     ] {
@@ -436,7 +447,8 @@ fn coarser_outputs_count_half_as_much_and_see_a_coarser_target() {
             tensor(logits(4), [1, 1, 2, 1, 2]),
         ]
     };
-    let whole = || tensor(target.clone(), [1, 1, 5, 4, 3]);
+    let mask = |values, shape| Target::sigmoid(tensor(values, shape), None);
+    let whole = mask(target.clone(), [1, 1, 5, 4, 3]);
     // Every second voxel of the first two axes, from the first.
     let mut half = Vec::new();
     for x in [0, 2, 4] {
@@ -446,14 +458,14 @@ fn coarser_outputs_count_half_as_much_and_see_a_coarser_target() {
     }
     let number = |loss: Tensor<Flex, 1>| f64::from(loss.into_scalar());
     let parts = [
-        number(loss.forward(outputs().remove(0), whole())),
-        number(loss.forward(outputs().remove(1), tensor(half, [1, 1, 3, 2, 3]))),
+        number(loss.forward(outputs().remove(0), &whole)),
+        number(loss.forward(outputs().remove(1), &mask(half, [1, 1, 3, 2, 3]))),
     ];
-    let deep = number(loss.forward_deep(outputs(), whole()));
+    let deep = number(loss.forward_deep(outputs(), &whole));
     let expected = (2.0 * parts[0] + parts[1]) / 3.0;
     assert!((deep - expected).abs() < 1e-6, "{deep}, not {expected}");
     // One output alone is supervised as ever.
-    let alone = number(loss.forward_deep(outputs()[..1].to_vec(), whole()));
+    let alone = number(loss.forward_deep(outputs()[..1].to_vec(), &whole));
     assert!((alone - parts[0]).abs() < 1e-7);
 }
 
@@ -470,9 +482,12 @@ fn half_precision_logits_lose_nothing_to_large_sums() {
     let logits = values(|i| (i % 41) as f32 - 20.0);
     let target = values(|i| f32::from(u8::from(i % 41 > 12)));
     for loss in Loss::defaults() {
-        let whole: f32 = loss.forward(logits.clone(), target.clone()).into_scalar();
+        let whole: f32 = loss
+            .forward(logits.clone(), &Target::sigmoid(target.clone(), None))
+            .into_scalar();
         let half = |x: &Tensor<Flex, 5>| x.clone().cast(FloatDType::F16);
-        let from_half: f32 = loss.forward(half(&logits), half(&target)).into_scalar();
+        let half_target = Target::sigmoid(half(&target), None);
+        let from_half: f32 = loss.forward(half(&logits), &half_target).into_scalar();
         assert_eq!(whole, from_half, "{}", loss.name());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
+use calvaria::loss::Target;
 use calvaria::metric::{
     self, Better, Evaluation, METRICS, Metric, Overlap, SurfaceDistances, iou_soft,
 };
@@ -226,7 +227,8 @@ fn counts_on_the_device_give_what_the_masks_give() {
         let target = tensor(truth.iter().map(|&l| f32::from(l)).collect());
         // A second sample, so that samples are seen to be counted apart.
         let logits = Tensor::cat(vec![tensor(logits), target.clone() * 20.0 - 10.0], 0);
-        let rows = soft_counts(logits, Tensor::cat(vec![target.clone(), target], 0));
+        let target = Target::sigmoid(Tensor::cat(vec![target.clone(), target], 0), None);
+        let rows = soft_counts(logits, &target);
         let rows: Vec<f64> = rows.into_data().iter::<f64>().collect();
         let first = Counts::from_row(&rows[..rows.len() / 2]);
         let second = Counts::from_row(&rows[rows.len() / 2..]);

@@ -8,7 +8,7 @@ use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Tensor, TensorData};
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::weights::{WeightsError, load, save};
 use calvaria::model::{Channels, Model, Network};
 use safetensors::SafeTensors;
@@ -168,7 +168,7 @@ fn the_published_network_trains_as_the_reference_trains() {
             tensors["train_logits"].clone().inner(),
         );
         assert!(difference < 1e-4, "logits differ by {difference}");
-        let value = loss.forward(logits, tensors["target"].clone());
+        let value = loss.forward(logits, &Target::sigmoid(tensors["target"].clone(), None));
         let gradients = value.backward();
         let expected = &expected().train[name];
         let value = f64::from(value.into_scalar());
@@ -311,7 +311,7 @@ fn every_network_keeps_the_images_size_and_trains_every_parameter() {
     for yaml in SMALL {
         let network = parse(yaml).init::<Ad>(7, &device);
         let images = image::<Ad>(&device);
-        let target = images.clone().greater_elem(0.5).float();
+        let target = Target::sigmoid(images.clone().greater_elem(0.5).float(), None);
         let outputs = network.forward_deep(images);
         assert_eq!(outputs[0].dims(), [2, 1, 16, 32, 16], "{yaml}");
         // Of several resolutions the coarsest is not trained.
@@ -320,7 +320,7 @@ fn every_network_keeps_the_images_size_and_trains_every_parameter() {
             (true, count) => Some(format!("heads.{}.", count - 1)),
             (false, _) => Some("decoder.heads.0.".to_owned()),
         };
-        let gradients = Loss::default().forward_deep(outputs, target).backward();
+        let gradients = Loss::default().forward_deep(outputs, &target).backward();
         for (path, norm) in gradient_norms(&network, &gradients) {
             let idle = coarsest.as_ref().is_some_and(|head| path.starts_with(head));
             if path.contains("running_") || idle {

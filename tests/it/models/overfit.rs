@@ -8,7 +8,7 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Tensor, TensorData};
 use calvaria::kernel::Precision;
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::Model;
 use calvaria::volume::nifti::{read_image, read_mask};
 use calvaria::volume::resample::{Interpolation, resample, resample_mask};
@@ -107,7 +107,7 @@ fn overfit(precision: Precision) {
     let share: f32 = mask.clone().mean().into_scalar();
     assert!((0.05..0.5).contains(&share), "the mask's share is {share}");
     let images = Tensor::<Ad, 5>::from_inner(image.clone());
-    let target = Tensor::<Ad, 5>::from_inner(mask.clone());
+    let target = Target::sigmoid(Tensor::<Ad, 5>::from_inner(mask.clone()), None);
     let loss = Loss::default();
     for name in amount(&["unet", "resenc_unet"][..], Model::NAMES) {
         let (model, steps) = tiny(name);
@@ -115,7 +115,7 @@ fn overfit(precision: Precision) {
         let mut adam = AdamConfig::new().init();
         for _ in 0..steps {
             let outputs = network.forward_deep(precision.of(images.clone()));
-            let value = loss.forward_deep(outputs, target.clone());
+            let value = loss.forward_deep(outputs, &target);
             let gradients = GradientsParams::from_grads(value.backward(), &network);
             network = adam.step(RATE, network, gradients);
         }

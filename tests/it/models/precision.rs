@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor};
 use calvaria::kernel::Precision;
 use calvaria::layout::RunFolder;
-use calvaria::loss::Loss;
+use calvaria::loss::{Loss, Target};
 use calvaria::model::Model;
 
 type Ad = Autodiff<Flex>;
@@ -60,14 +60,14 @@ fn logits_are_those_of_single_precision_but_for_rounding_and_gradients_are_finit
     // Of a size that networks enlarge.
     let shape = [2, 1, 15, 16, 14];
     let images = Tensor::<Ad, 5>::from_data(noise(1, shape), &device);
-    let masks = images.clone().greater_elem(0.3).float();
+    let target = Target::sigmoid(images.clone().greater_elem(0.3).float(), None);
     for model in models {
         let results = [Precision::F32, Precision::Bf16].map(|precision| {
             // A new one each time: a forward pass moves the running means of batch normalisation.
             let network = model.init::<Ad>(3, &device);
             let outputs = network.forward_deep(precision.of(images.clone()));
             let logits = outputs[0].clone().into_data().to_vec::<f32>().unwrap();
-            let loss = Loss::default().forward_deep(outputs, masks.clone());
+            let loss = Loss::default().forward_deep(outputs, &target);
             let mut gradients = Gradients {
                 of: &loss.backward(),
                 layers: Vec::new(),

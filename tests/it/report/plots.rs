@@ -1,7 +1,7 @@
 //! Plots and pictures are on disk, whole, and show what they should.
 
 use calvaria::plot::{CurvePlot, Mark, Overlay, PlotError, Series, StripPlot};
-use calvaria::volume::{Affine, Volume};
+use calvaria::volume::{Affine, Structures, Volume};
 use image::RgbImage;
 use ndarray::Array3;
 
@@ -94,6 +94,7 @@ fn axial(image: &Volume<f32>, truth: &Volume<u8>, prediction: &Volume<u8>) -> Rg
         image,
         truth,
         prediction,
+        structures: &Structures::Mask,
         title: "sub-01".into(),
     };
     let (rgb, width, height) = overlay.slice_rgb().unwrap();
@@ -185,6 +186,7 @@ fn an_empty_mask_or_a_flat_scan_is_drawn_all_the_same() {
         image: &image,
         truth: &empty,
         prediction: &empty,
+        structures: &Structures::Mask,
         title: "empty".into(),
     };
     overlay.save(folder.path(), "overlay").unwrap();
@@ -203,6 +205,7 @@ fn masks_of_another_shape_are_refused() {
         image: &image,
         truth: &truth,
         prediction: &other,
+        structures: &Structures::Mask,
         title: "sub-01".into(),
     };
     let refused = overlay.slice_rgb().unwrap_err();

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use calvaria::device::{DeviceChoice, DeviceName};
 use calvaria::experiment::Resolved;
+use calvaria::kernel::Kernels;
 use calvaria::layout::RunFolder;
-use calvaria::loss::LossTerm;
+use calvaria::loss::{LossTerm, Target};
 use calvaria::metric;
 use calvaria::preprocess::Inputs;
 use calvaria::train::OwnLoss;
@@ -53,8 +53,8 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
         let predicted = predictor.predict(scan.case).unwrap();
         let truth = read_mask(&file("_brainmask")).unwrap();
         let settings = &resolved.experiment.evaluate;
-        let probability = Some(&predicted.probability);
-        let scores = metric::all(&predicted.mask, &truth, probability, settings);
+        let probability = predicted.probabilities.of(0);
+        let scores = metric::all(&predicted.mask, &truth, Some(&probability), settings);
         let expected: Vec<String> = scores.iter().map(|(_, value)| value.to_string()).collect();
         assert_eq!(record.iter().skip(1).collect::<Vec<_>>(), expected);
         count += 1;
@@ -66,8 +66,8 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
 struct Square;
 
 impl LossTerm for Square {
-    fn forward<B: Backend>(&self, logits: Tensor<B, 5>, target: Tensor<B, 5>) -> Tensor<B, 1> {
-        (logits - target).square().mean()
+    fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
+        (logits - target.truth(1)).square().mean()
     }
 }
 

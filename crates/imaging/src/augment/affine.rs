@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::rising;
 use super::spatial::{Map, Spatial};
-use super::{Augmentation, Change, PerAxis, chance, uniform};
+use super::{Augmentation, Change, MOVES_ALL, PerAxis, uniform};
 use crate::settings::Fault;
 use crate::volume;
 
@@ -55,10 +55,15 @@ impl Default for Affine {
 impl Augmentation for Affine {
     type Params = AffineParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some(MOVES_ALL)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AffineParams> {
-        if !chance(self.p, rng) {
-            return None;
-        }
         let mut either_way = |most: f64| uniform(-most, most, rng);
         let degrees = self.rotate.get().map(&mut either_way);
         let shear = [self.shear; 3].map(&mut either_way);

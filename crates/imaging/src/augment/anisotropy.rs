@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
 
 /// Makes the image as coarse along one axis as a scan with thick slices: takes every m-th voxel
 /// (nearest neighbour, about the middle of the axis) and interpolates linearly between them. The anatomy
-/// does not move and the mask stays; it is done in the list's order, with the transforms of intensities.
+/// does not move and the mask stays; it is done in the list's order, with the transforms of intensities. All images
+/// become equally coarse, as in TorchIO 2.
 ///
 /// Reference: Pérez-García et al., "TorchIO", Computer Methods and Programs in Biomedicine, 2021
 /// (`RandomAnisotropy`); Billot et al., "Partial volume segmentation of brain MRI scans of any
@@ -43,10 +44,11 @@ impl Default for Anisotropy {
 impl Augmentation for Anisotropy {
     type Params = AnisotropyParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<AnisotropyParams> {
-        if !chance(self.p, rng) {
-            return None;
-        }
         let [low, high] = self.factor;
         Some(AnisotropyParams {
             axis: self.axes[rng.random_range(0..self.axes.len())],
@@ -74,13 +76,13 @@ pub struct AnisotropyParams {
 type Between = (usize, usize, f32);
 
 impl Change for AnisotropyParams {
-    fn apply(&self, sample: &mut Sample) {
-        let shape = sample.shape();
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let shape = [0, 1, 2].map(|axis| image.shape()[axis]);
         let axis = self.axis.index();
         let slices = between(shape[axis], self.factor);
-        let image = sample.image.as_standard_layout();
+        let before = image.as_standard_layout();
         let mut coarse = Array3::zeros(shape);
-        let (Some(old), Some(new)) = (image.as_slice(), coarse.as_slice_mut()) else {
+        let (Some(old), Some(new)) = (before.as_slice(), coarse.as_slice_mut()) else {
             return;
         };
         let [_, ny, nz] = shape;
@@ -101,7 +103,7 @@ impl Change for AnisotropyParams {
                     }
                 }
             });
-        sample.image = coarse;
+        *image = coarse;
     }
 }
 

@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -6,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, range};
 use super::math::exp;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 
 /// Multiplies the signal by a smooth field, as an uneven coil does: the exponential of a polynomial in
 /// the three coordinates, each running from -1 to 1 over the grid. The signal is what lies above the
-/// image's minimum, `low + (v - low) * field`: air stays dark also after a z-score.
+/// image's minimum, `low + (v - low) * field`: air stays dark also after a z-score. All images have the same field,
+/// as in TorchIO 2.
 ///
 /// Reference: TorchIO's `RandomBiasField` (Pérez-García et al., Computer Methods and Programs in
 /// Biomedicine, 2021), after Van Leemput et al., IEEE Transactions on Medical Imaging, 1999.
@@ -43,14 +45,16 @@ impl Default for BiasField {
 impl Augmentation for BiasField {
     type Params = BiasFieldParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BiasFieldParams> {
-        chance(self.p, rng).then(|| {
-            let largest = self.coefficient;
-            let coefficients = exponents(self.order).map(|_| uniform(-largest, largest, rng));
-            BiasFieldParams {
-                order: self.order,
-                coefficients: coefficients.collect(),
-            }
+        let largest = self.coefficient;
+        let coefficients = exponents(self.order).map(|_| uniform(-largest, largest, rng));
+        Some(BiasFieldParams {
+            order: self.order,
+            coefficients: coefficients.collect(),
         })
     }
 }
@@ -71,9 +75,9 @@ pub struct BiasFieldParams {
 }
 
 impl Change for BiasFieldParams {
-    fn apply(&self, sample: &mut Sample) {
-        let (nx, ny, nz) = sample.image.dim();
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let (nx, ny, nz) = image.dim();
+        let values = in_order(image);
         let Some([low, _]) = range(values) else {
             return;
         };

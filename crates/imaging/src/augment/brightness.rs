@@ -1,15 +1,19 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order};
 use super::ranges::{factor, rising};
-use super::{Augmentation, Change, Sample, chance};
+use super::sharing::{EVERY_IMAGE, is_every_image};
+use super::{Augmentation, Change, Sharing};
 use crate::settings::Fault;
 
 /// Multiplies the image by a factor. On z-scored images, where 0 is in the middle of the tissue, this
 /// widens or narrows the histogram rather than lighten or darken, as it does in nnU-Net.
+///
+/// Each image has its own factor, as there; with `p_per_image` below 1 some are left out.
 ///
 /// Reference: nnU-Net's `MultiplicativeBrightnessTransform` (Isensee et al., Nature Methods, 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +23,10 @@ pub struct Brightness {
     /// either side.
     #[schemars(extend("items" = serde_json::json!({"type": "number", "exclusiveMinimum": 0.0})))]
     pub factor: [f64; 2],
+    /// How likely each image is changed once the transform acts on the sample; by default all are.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "is_every_image")]
+    pub p_per_image: f64,
     /// Probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -28,6 +36,7 @@ impl Default for Brightness {
     fn default() -> Self {
         Self {
             factor: [0.75, 1.25],
+            p_per_image: EVERY_IMAGE,
             p: 0.5,
         }
     }
@@ -36,8 +45,18 @@ impl Default for Brightness {
 impl Augmentation for Brightness {
     type Params = BrightnessParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Each {
+            p: self.p_per_image,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<BrightnessParams> {
-        chance(self.p, rng).then(|| BrightnessParams {
+        Some(BrightnessParams {
             factor: factor(self.factor, rng),
         })
     }
@@ -55,9 +74,9 @@ pub struct BrightnessParams {
 }
 
 impl Change for BrightnessParams {
-    fn apply(&self, sample: &mut Sample) {
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
         let factor = self.factor as f32;
-        change(in_order(&mut sample.image), |part| scale(part, factor));
+        change(in_order(image), |part| scale(part, factor));
     }
 }
 
@@ -77,19 +96,15 @@ mod tests {
     fn the_image_is_multiplied_by_a_factor_from_the_range() {
         let brightness = Brightness {
             factor: [1.5, 1.6],
-            p: 1.0,
+            ..Brightness::default()
         };
         let mut rng = crate::random::stream(1, &[], &[]);
         for _ in 0..100 {
             let drawn = brightness.draw(&mut rng).unwrap();
             assert!((1.5..=1.6).contains(&drawn.factor));
         }
-        let mut sample = Sample {
-            image: arr3(&[[[-1.0, 0.0, 2.0]]]),
-            mask: arr3(&[[[0, 1, 1]]]),
-            affine: crate::volume::Affine::identity(),
-        };
-        BrightnessParams { factor: 1.5 }.apply(&mut sample);
-        assert_eq!(sample.image, arr3(&[[[-1.5, 0.0, 3.0]]]));
+        let mut image = arr3(&[[[-1.0, 0.0, 2.0]]]);
+        BrightnessParams { factor: 1.5 }.apply(&mut image, [1.0; 3]);
+        assert_eq!(image, arr3(&[[[-1.5, 0.0, 3.0]]]));
     }
 }

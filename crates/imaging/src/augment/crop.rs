@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
-use super::{Augmentation, Change};
+use super::{Augmentation, Change, MOVES_ALL};
 
 /// Cuts a window of a fixed size, every place within the grid being equally likely. Along an axis
 /// on which the grid is smaller, the window is centred on it and air fills the rest. There is no
@@ -28,6 +28,14 @@ impl Default for Crop {
 
 impl Augmentation for Crop {
     type Params = CropParams;
+
+    fn probability(&self) -> Option<f64> {
+        None
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some(MOVES_ALL)
+    }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CropParams> {
         Some(CropParams {

@@ -1,4 +1,4 @@
-use ndarray::s;
+use ndarray::{Array3, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, mean_and_deviation, range};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
 
 /// Fills boxes of the image with one value; the mask stays, so that the network learns to segment where the
-/// image is blank. Centres are drawn uniformly over the grid, and boxes may stick out of it.
+/// image is blank. Centres are drawn uniformly over the grid, and boxes may stick out of it. All images get the same
+/// boxes: none shows what another hides.
 ///
 /// Reference: DeVries and Taylor, "Improved regularization of convolutional neural networks with
 /// cutout", arXiv:1708.04552, 2017.
@@ -55,18 +56,20 @@ impl Default for Cutout {
 impl Augmentation for Cutout {
     type Params = CutoutParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<CutoutParams> {
-        chance(self.p, rng).then(|| {
-            let ([fewest, most], [low, high]) = (self.boxes, self.size);
-            let count = rng.random_range(fewest..=most);
-            let boxes = (0..count).map(|_| CutoutBox {
-                centre: rng.random(),
-                size: [(); 3].map(|()| uniform(low, high, rng)),
-            });
-            CutoutParams {
-                boxes: boxes.collect(),
-                fill: self.fill,
-            }
+        let ([fewest, most], [low, high]) = (self.boxes, self.size);
+        let count = rng.random_range(fewest..=most);
+        let boxes = (0..count).map(|_| CutoutBox {
+            centre: rng.random(),
+            size: [(); 3].map(|()| uniform(low, high, rng)),
+        });
+        Some(CutoutParams {
+            boxes: boxes.collect(),
+            fill: self.fill,
         })
     }
 
@@ -96,8 +99,8 @@ pub struct CutoutBox {
 }
 
 impl Change for CutoutParams {
-    fn apply(&self, sample: &mut Sample) {
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, spacing: [f64; 3]) {
+        let values = in_order(image);
         let Some([low, _]) = range(values) else {
             return;
         };
@@ -105,10 +108,7 @@ impl Change for CutoutParams {
             Fill::Lowest => low,
             Fill::Mean => mean_and_deviation(values).0 as f32,
         };
-        let (shape, spacing) = (
-            [0, 1, 2].map(|axis| sample.image.shape()[axis]),
-            sample.spacing(),
-        );
+        let shape = [0, 1, 2].map(|axis| image.shape()[axis]);
         for cut in &self.boxes {
             let [x, y, z] = [0, 1, 2].map(|axis| {
                 let n = shape[axis] as f64;
@@ -117,7 +117,7 @@ impl Change for CutoutParams {
                 let edge = |at: f64| (at - 0.5).ceil().clamp(0.0, n) as usize;
                 edge(centre - half)..edge(centre + half)
             });
-            sample.image.slice_mut(s![x, y, z]).fill(value);
+            image.slice_mut(s![x, y, z]).fill(value);
         }
     }
 }

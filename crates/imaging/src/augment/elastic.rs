@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Lattice, Map, Spatial};
-use super::{Augmentation, Change, chance, uniform};
+use super::{Augmentation, Change, MOVES_ALL, uniform};
 use crate::settings::Fault;
 
 /// Bends image and mask by a smooth random displacement: a cubic B-spline whose control points, a
@@ -49,10 +49,15 @@ impl Default for Elastic {
 impl Augmentation for Elastic {
     type Params = ElasticParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some(MOVES_ALL)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ElasticParams> {
-        if !chance(self.p, rng) {
-            return None;
-        }
         let (n, most) = (self.control_points, self.max_displacement);
         let free = self.locked_borders..n - self.locked_borders;
         let displacements = (0..n * n * n).map(|index| {

@@ -3,11 +3,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
-use super::{Augmentation, Change, chance};
+use super::{Augmentation, Change, MOVES_ALL, chance, swap};
 use crate::settings::Fault;
-use crate::volume::Affine;
+use crate::volume::{Affine, Structures};
 
-/// Mirrors image and mask about the middle of the grid, along each of `axes` independently.
+/// Mirrors images and mask about the middle of the grid, along each of `axes` independently. Where left and right are
+/// structures of their own, `swap` exchanges them whenever left becomes right: `[[left_hippocampus,
+/// right_hippocampus]]`. Of structures that overlap, a label goes to the one label that lies in the exchanged
+/// structures.
 ///
 /// Reference: Pérez-García et al., "TorchIO", Computer Methods and Programs in Biomedicine, 2021
 /// (`RandomFlip`).
@@ -16,6 +19,9 @@ use crate::volume::Affine;
 pub struct Flip {
     /// The axes that may be mirrored. A head is symmetric only from left to right.
     pub axes: Vec<Axis>,
+    /// Pairs of structures that are exchanged when left and right are mirrored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap: Vec<[String; 2]>,
     /// Probability for each axis.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -59,6 +65,7 @@ impl Default for Flip {
     fn default() -> Self {
         Self {
             axes: vec![Axis::LeftRight],
+            swap: Vec::new(),
             p: 0.5,
         }
     }
@@ -67,14 +74,43 @@ impl Default for Flip {
 impl Augmentation for Flip {
     type Params = FlipParams;
 
+    fn probability(&self) -> Option<f64> {
+        None
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some(MOVES_ALL)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<FlipParams> {
         let mut axes = self.axes.clone();
         axes.retain(|_| chance(self.p, rng));
-        (!axes.is_empty()).then_some(FlipParams { axes })
+        let swap = match axes.contains(&Axis::LeftRight) {
+            true => self.swap.clone(),
+            false => Vec::new(),
+        };
+        (!axes.is_empty()).then_some(FlipParams { axes, swap })
     }
 
     fn rules(&self) -> Vec<Fault> {
-        Axis::rules(&self.axes)
+        let mut faults = Axis::rules(&self.axes);
+        faults.extend(swap::rules(&self.swap));
+        if !self.swap.is_empty() && !self.axes.contains(&Axis::LeftRight) {
+            let message = "swap exchanges left and right, but axes does not name left_right";
+            faults.push(Fault::new("swap", message));
+        }
+        faults
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        swap::check(&self.swap, structures)
+    }
+
+    fn notes(&self, structures: &Structures) -> Vec<String> {
+        match self.axes.contains(&Axis::LeftRight) {
+            true => swap::notes(&self.swap, structures),
+            false => Vec::new(),
+        }
     }
 }
 
@@ -83,6 +119,9 @@ impl Augmentation for Flip {
 pub struct FlipParams {
     /// The axes to mirror.
     pub axes: Vec<Axis>,
+    /// Pairs of structures to exchange.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swap: Vec<[String; 2]>,
 }
 
 impl Spatial for FlipParams {
@@ -93,6 +132,14 @@ impl Spatial for FlipParams {
             back.0[axis][3] = map.grid().shape[axis] as f64 - 1.0;
         }
         map.affine(back);
+    }
+
+    fn relabel(&self, structures: &Structures) -> Option<[u8; 256]> {
+        // Only pairs that were not checked cannot be exchanged.
+        match self.swap.is_empty() {
+            true => None,
+            false => swap::table(&self.swap, structures).ok(),
+        }
     }
 }
 
@@ -114,11 +161,11 @@ mod tests {
         let shape = (3, 4, 5);
         let index = Array3::from_shape_fn(shape, |position| position);
         for (axis, name) in ["left_right", "front_back", "up_down"].iter().enumerate() {
-            let mut sample = Sample {
-                image: index.map(|&(x, y, z)| (100 * x + 10 * y + z) as f32),
-                mask: index.map(|&(x, y, z)| ((x + y + z) % 2) as u8),
-                affine: Affine::diagonal([1.0, 2.0, 3.0], [4.0; 3]),
-            };
+            let mut sample = Sample::of_mask(
+                index.map(|&(x, y, z)| (100 * x + 10 * y + z) as f32),
+                index.map(|&(x, y, z)| ((x + y + z) % 2) as u8),
+                Affine::diagonal([1.0, 2.0, 3.0], [4.0; 3]),
+            );
             let before = sample.clone();
             let params: FlipParams = serde_yaml::from_str(&format!("axes: [{name}]")).unwrap();
             Drawn::Flip(params).apply(&mut sample);
@@ -126,7 +173,7 @@ mod tests {
             for &(x, y, z) in &index {
                 let mut from = [x, y, z];
                 from[axis] = [2, 3, 4][axis] - from[axis];
-                assert_eq!(sample.image[[x, y, z]], before.image[from]);
+                assert_eq!(sample.images[0][[x, y, z]], before.images[0][from]);
                 assert_eq!(sample.mask[[x, y, z]], before.mask[from]);
             }
         }

@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::intensities::{change, in_order, mean_and_deviation, range};
 use super::math::power;
 use super::ranges::factor;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::sharing::{EVERY_IMAGE, is_every_image};
+use super::{Augmentation, Change, Sharing, uniform};
 use crate::settings::Fault;
 
 /// Raises the image, scaled to run from 0 to 1 between its own minimum and maximum, to a power: so it
@@ -15,6 +17,8 @@ use crate::settings::Fault;
 ///
 /// The exponent is `exp(u)`, u uniform from `-log_gamma` to `log_gamma` (TorchIO's), or from `range`
 /// (nnU-Net's).
+///
+/// Each image has its own exponent, as in nnU-Net; with `p_per_image` below 1 some are left out.
 ///
 /// Reference: TorchIO's `RandomGamma` (Pérez-García et al., Computer Methods and Programs in
 /// Biomedicine, 2021); nnU-Net's `GammaTransform` (Isensee et al., Nature Methods, 2021).
@@ -32,6 +36,10 @@ pub struct Gamma {
     pub invert: bool,
     /// Whether mean and standard deviation over the whole image are brought back to what they were.
     pub keep_statistics: bool,
+    /// How likely each image is changed once the transform acts on the sample; by default all are.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "is_every_image")]
+    pub p_per_image: f64,
     /// Probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -44,6 +52,7 @@ impl Default for Gamma {
             range: None,
             invert: false,
             keep_statistics: false,
+            p_per_image: EVERY_IMAGE,
             p: 0.5,
         }
     }
@@ -52,8 +61,18 @@ impl Default for Gamma {
 impl Augmentation for Gamma {
     type Params = GammaParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Each {
+            p: self.p_per_image,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GammaParams> {
-        chance(self.p, rng).then(|| GammaParams {
+        Some(GammaParams {
             gamma: match self.range {
                 Some(range) => factor(range, rng),
                 None => uniform(-self.log_gamma, self.log_gamma, rng).exp(),
@@ -89,8 +108,8 @@ pub struct GammaParams {
 }
 
 impl Change for GammaParams {
-    fn apply(&self, sample: &mut Sample) {
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let values = in_order(image);
         let Some([low, high]) = range(values) else {
             return;
         };
@@ -138,18 +157,14 @@ mod tests {
 
     fn applied(gamma: f64, image: Vec<f32>) -> Vec<f32> {
         let shape = (1, 1, image.len());
-        let mut sample = Sample {
-            image: Array3::from_shape_vec(shape, image).unwrap(),
-            mask: Array3::zeros(shape),
-            affine: crate::volume::Affine::identity(),
-        };
+        let mut image = Array3::from_shape_vec(shape, image).unwrap();
         let params = GammaParams {
             gamma,
             invert: false,
             keep_statistics: false,
         };
-        params.apply(&mut sample);
-        sample.image.into_raw_vec_and_offset().0
+        params.apply(&mut image, [1.0; 3]);
+        image.into_raw_vec_and_offset().0
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use ndarray::Array3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -7,12 +8,13 @@ use super::flip::Axis;
 use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
 
 /// Ghosts along the phase-encoding axis, as from a periodic movement such as breathing or a pulse:
 /// every n-th plane of k-space is weakened, which adds n faint copies of the image. A part of k-space
-/// about its centre, and in any case its central plane, is left as it is, which keeps the image's mean.
+/// about its centre, and in any case its central plane, is left as it is, which keeps the image's mean. All images
+/// get the same ghosts, as in TorchIO 2.
 ///
 /// Reference: TorchIO's `RandomGhosting` (Pérez-García et al., Computer Methods and Programs in
 /// Biomedicine, 2021).
@@ -52,15 +54,17 @@ impl Default for Ghosting {
 impl Augmentation for Ghosting {
     type Params = GhostingParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<GhostingParams> {
-        chance(self.p, rng).then(|| {
-            let ([fewest, most], [low, high]) = (self.ghosts, self.intensity);
-            GhostingParams {
-                ghosts: rng.random_range(fewest..=most),
-                axis: self.axes[rng.random_range(0..self.axes.len())],
-                intensity: uniform(low, high, rng),
-                restore: self.restore,
-            }
+        let ([fewest, most], [low, high]) = (self.ghosts, self.intensity);
+        Some(GhostingParams {
+            ghosts: rng.random_range(fewest..=most),
+            axis: self.axes[rng.random_range(0..self.axes.len())],
+            intensity: uniform(low, high, rng),
+            restore: self.restore,
         })
     }
 
@@ -85,12 +89,12 @@ pub struct GhostingParams {
 }
 
 impl Change for GhostingParams {
-    fn apply(&self, sample: &mut Sample) {
-        if range(in_order(&mut sample.image)).is_none() {
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        if range(in_order(image)).is_none() {
             return;
         }
         let axis = number(self.axis);
-        let n = sample.image.shape()[axis];
+        let n = image.shape()[axis];
         let (middle, half) = (n / 2, (self.restore * n as f64).round() as usize / 2);
         let kept = middle - half.min(middle)..middle + half;
         let gains = (0..n).map(|plane| {
@@ -102,7 +106,7 @@ impl Change for GhostingParams {
         });
         let gains: Vec<f32> = gains.collect();
         if gains.iter().any(|gain| *gain != 1.0) {
-            combine(&mut sample.image, &[], axis, &[gains]);
+            combine(image, &[], axis, &[gains]);
         }
     }
 }

@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -6,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{change, in_order, range};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
 
 /// Bends the intensities along a rising line through random control points. The points lie evenly
 /// between the image's minimum and maximum, which stay; each inner one is moved, in turn, to
-/// somewhere between its two neighbours.
+/// somewhere between its two neighbours. All images have the same points, as in MONAI.
 ///
 /// Reference: MONAI's `RandHistogramShift` (Cardoso et al., arXiv:2211.02701, 2022).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,16 +38,18 @@ impl Default for HistogramShift {
 impl Augmentation for HistogramShift {
     type Params = HistogramShiftParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<HistogramShiftParams> {
-        chance(self.p, rng).then(|| {
-            let [low, high] = self.control_points;
-            let last = rng.random_range(low..=high) - 1;
-            let mut control_points: Vec<f64> = (0..=last).map(|i| i as f64 / last as f64).collect();
-            for i in 1..last {
-                control_points[i] = uniform(control_points[i - 1], control_points[i + 1], rng);
-            }
-            HistogramShiftParams { control_points }
-        })
+        let [low, high] = self.control_points;
+        let last = rng.random_range(low..=high) - 1;
+        let mut control_points: Vec<f64> = (0..=last).map(|i| i as f64 / last as f64).collect();
+        for i in 1..last {
+            control_points[i] = uniform(control_points[i - 1], control_points[i + 1], rng);
+        }
+        Some(HistogramShiftParams { control_points })
     }
 
     fn rules(&self) -> Vec<Fault> {
@@ -62,8 +65,8 @@ pub struct HistogramShiftParams {
 }
 
 impl Change for HistogramShiftParams {
-    fn apply(&self, sample: &mut Sample) {
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let values = in_order(image);
         let points: Vec<f32> = self.control_points.iter().map(|&p| p as f32).collect();
         if let (Some(range), 2..) = (range(values), points.len()) {
             change(values, |part| bend(part, range, &points));

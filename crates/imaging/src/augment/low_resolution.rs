@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -6,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, range};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::sharing::{EVERY_IMAGE, is_every_image};
+use super::{Augmentation, Change, Sharing, uniform};
 use crate::settings::Fault;
 
 /// Makes the image as coarse as a scan of larger voxels: takes the nearest voxel on a grid with fewer
 /// voxels, and interpolates linearly back onto the image's own. The mask stays sharp.
+///
+/// Each image has its own resolution, and `p_per_image` of them become coarse; nnU-Net's is 0.5.
 ///
 /// Reference: nnU-Net's `SimulateLowResolutionTransform` (Isensee et al., Nature Methods, 2021).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +24,10 @@ pub struct LowResolution {
     /// between them and the same along all axes.
     #[schemars(extend("items" = serde_json::json!({"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0})))]
     pub scale: [f64; 2],
+    /// How likely each image is changed once the transform acts on the sample; by default all are.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "is_every_image")]
+    pub p_per_image: f64,
     /// Probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -29,6 +37,7 @@ impl Default for LowResolution {
     fn default() -> Self {
         Self {
             scale: [0.5, 1.0],
+            p_per_image: EVERY_IMAGE,
             p: 0.5,
         }
     }
@@ -37,9 +46,19 @@ impl Default for LowResolution {
 impl Augmentation for LowResolution {
     type Params = LowResolutionParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Each {
+            p: self.p_per_image,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<LowResolutionParams> {
         let [low, high] = self.scale;
-        chance(self.p, rng).then(|| LowResolutionParams {
+        Some(LowResolutionParams {
             scale: uniform(low, high, rng),
         })
     }
@@ -57,9 +76,9 @@ pub struct LowResolutionParams {
 }
 
 impl Change for LowResolutionParams {
-    fn apply(&self, sample: &mut Sample) {
-        let (nx, ny, nz) = sample.image.dim();
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let (nx, ny, nz) = image.dim();
+        let values = in_order(image);
         if range(values).is_none() {
             return;
         }

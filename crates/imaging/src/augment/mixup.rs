@@ -3,7 +3,9 @@ use rand_distr::{Beta, Distribution};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, Change, Drawn, chance};
+use super::{Augmentation, Change, Drawn, DrawnOn};
+use crate::settings::Fault;
+use crate::volume::Structures;
 
 /// Mixes a sample with the next one of its batch (the last with the first), images and masks:
 /// `λ * own + (1 - λ) * next`, λ from a Beta distribution. Masks become soft. It comes after all other
@@ -31,12 +33,28 @@ impl Default for Mixup {
 impl Augmentation for Mixup {
     type Params = MixupParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MixupParams> {
         // Only an alpha that `validate` refuses makes no distribution.
         let beta = Beta::new(self.alpha, self.alpha).ok()?;
-        chance(self.p, rng).then(|| MixupParams {
+        Some(MixupParams {
             lambda: beta.sample(rng),
         })
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some("mixes all images of a sample with those of another")
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        if structures.is_mask() {
+            return Vec::new();
+        }
+        let message = "mixup mixes masks of 0 and 1; classes of several structures cannot be mixed. Take it out of the list";
+        vec![Fault::of_key("", message)]
     }
 
     fn mixes_batch(&self) -> bool {
@@ -55,9 +73,9 @@ pub struct MixupParams {
 impl Change for MixupParams {}
 
 /// Mixes the samples of a batch, `drawn` for each, whose values lie one after the other in `images` and `masks`.
-pub fn mix_batch(drawn: &[Vec<Drawn>], images: &mut [f32], masks: &mut [f32]) {
+pub fn mix_batch(drawn: &[Vec<DrawnOn>], images: &mut [f32], masks: &mut [f32]) {
     let own_shares = drawn.iter().map(|drawn| {
-        let lambda = |drawn: &Drawn| match drawn {
+        let lambda = |one: &DrawnOn| match &one.drawn {
             Drawn::Mixup(params) => Some(params.lambda as f32),
             _ => None,
         };

@@ -1,63 +1,92 @@
 //! Augmentation: random changes to training samples. One file per transform.
 //!
-//! Sampling is apart from applying: a [`Transform`] first draws its parameters, plain data that
-//! can be logged and replayed ([`Drawn`]), and those are then applied to a [`Sample`]. What is
-//! drawn depends on the seed, the epoch, the case and the transform's place in the list alone.
+//! Sampling is apart from applying: a [`Transform`] first draws whether it acts and its parameters, plain data
+//! that can be logged and replayed ([`DrawnOn`]), and those are then applied to a [`Sample`]. What is drawn
+//! depends on the seed, the epoch, the case and the transform's place in the list alone, and for the images of a
+//! case after the first on their places too.
 //!
 //! [`apply`] does a list at once: first whatever moves voxels ([`Flip`], [`Shift`], [`Affine`],
-//! [`Elastic`], [`Crop`]), composed in the list's order into ONE resampling of image and mask, then
+//! [`Elastic`], [`Crop`]), composed in the list's order into ONE resampling of all images and the mask, then
 //! whatever changes intensities, in the list's order.
 //!
 //! - The anatomy moves on a grid that stays where it is in the world: a flip or a rotation leaves
 //!   [`Sample::affine`] as it is. A crop moves the grid's origin to its first voxel's place, and
 //!   later transforms turn about the middle of what was cropped.
 //! - What one of them moves off the grid is not lost to those after it.
-//! - Outside the grid lies air, the image's lowest value (also after a z-score), and mask 0. The
-//!   image is interpolated linearly, from an edge voxel to air over one voxel. The mask is
-//!   interpolated in the same way and is 1 from 0.5 on, which keeps volumes and smooth outlines better
-//!   than the nearest voxel does.
+//! - Outside the grid lies air, an image's lowest value (also after a z-score), and background. Images are
+//!   interpolated linearly, from an edge voxel to air over one voxel. A mask is interpolated in the same way and is
+//!   1 from 0.5 on, which keeps volumes and smooth outlines better than the nearest voxel does. So do maps of several
+//!   classes: each class is interpolated on its own, and the one with the largest part of the position wins; of
+//!   equal parts that of the higher class. Voxels that are ignored are a class like others.
 //! - Where everything moves by whole voxels, values are copied and nothing is blurred.
 //! - Lengths are in mm and angles in degrees, along and about the grid's own axes.
+//! - Whether a transform acts is drawn once for a sample. Then, as nnU-Net 2.8 and TorchIO 2 do it, either all images
+//!   get the same parameters, or each gets its own ([`Sharing`]; each transform says which). `channels` beside a
+//!   transform's name limits it to some images.
 
+#[macro_use]
+mod drawn;
 mod gaussian;
 mod intensities;
 mod kspace;
+mod list;
 mod math;
+#[cfg(test)]
+mod one_image;
 mod per_axis;
 mod ranges;
 mod rigid;
+#[cfg(test)]
+mod several_images;
+mod sharing;
 mod spatial;
 mod summary;
+mod swap;
+
+use std::sync::Arc;
 
 use ndarray::Array3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use crate::random;
+use crate::channels::Selective;
 use crate::settings::{Fault, within};
-use crate::volume::{self, Grid};
+use crate::volume::{self, Grid, Structures};
 use spatial::Spatial;
 
+pub use drawn::{DrawnOn, apply};
+pub use list::Augmentations;
 pub use per_axis::PerAxis;
+pub use sharing::Sharing;
 
-/// An image with its mask, both indexed `[x, y, z]`, x from left to right, y from back to front and
+/// Images of a case with its class map, all indexed `[x, y, z]`, x from left to right, y from back to front and
 /// z upwards (RAS).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The intensities.
-    pub image: Array3<f32>,
-    /// The labels, 0 or 1, of the same shape.
+    /// The intensities of each image: at least one, all of one shape.
+    pub images: Vec<Array3<f32>>,
+    /// The class of each voxel ([`Structures`]), of the same shape; for a mask 0 or 1.
     pub mask: Array3<u8>,
+    /// What the classes stand for.
+    pub structures: Arc<Structures>,
     /// Voxel index to world position in mm.
     pub affine: volume::Affine,
 }
 
 impl Sample {
+    /// One image with a mask of 0 and 1.
+    pub fn of_mask(image: Array3<f32>, mask: Array3<u8>, affine: volume::Affine) -> Self {
+        Self {
+            images: vec![image],
+            mask,
+            structures: Arc::default(),
+            affine,
+        }
+    }
+
     /// Number of voxels along the three axes.
     pub fn shape(&self) -> [usize; 3] {
-        let (x, y, z) = self.image.dim();
+        let (x, y, z) = self.mask.dim();
         [x, y, z]
     }
 
@@ -77,11 +106,24 @@ impl Sample {
 
 /// What every transform does: the contract of a member of [`Transform`].
 pub trait Augmentation {
-    /// What is drawn for one sample: plain data that can be stored and applied again.
-    type Params: Change;
+    /// What is drawn: plain data that can be stored and applied again.
+    type Params: Change + Clone;
 
-    /// Draws the parameters for one sample; `None` leaves the sample as it is.
+    /// How likely it acts on a sample, from 0 to 1; `None` if that is not drawn ahead of the parameters.
+    fn probability(&self) -> Option<f64>;
+
+    /// Draws the parameters for all images, or for the first one; `None` leaves the sample as it is.
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Self::Params>;
+
+    /// How the images of a sample come by their parameters.
+    fn sharing(&self) -> Sharing {
+        Sharing::Alike
+    }
+
+    /// Draws the parameters for an image after the first, which got `first`, where images do not share them.
+    fn draw_further(&self, _first: &Self::Params, rng: &mut ChaCha8Rng) -> Option<Self::Params> {
+        self.draw(rng)
+    }
 
     /// Whether samples are all of one shape afterwards, whatever theirs was before.
     fn fixes_shape(&self) -> bool {
@@ -93,16 +135,34 @@ pub trait Augmentation {
         false
     }
 
+    /// Why it is always for all images, if it is: how a sentence about it goes on.
+    fn concerns_all(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What is wrong with the values that the ranges of the fields do not show.
     fn rules(&self) -> Vec<Fault> {
         Vec::new()
     }
+
+    /// What is wrong with it where `structures` are to be found.
+    fn check(&self, _structures: &Structures) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// What is doubtful about it where `structures` are to be found, in sentences.
+    fn notes(&self, _structures: &Structures) -> Vec<String> {
+        Vec::new()
+    }
 }
 
-/// What drawn parameters do to a sample: change its intensities, or move its voxels.
+/// That a transform moves voxels, where that is why it is for all images.
+const MOVES_ALL: &str = "moves all images alike";
+
+/// What drawn parameters do to a sample: change the intensities of images, or move the voxels of all.
 pub trait Change {
-    /// Changes the intensities of `sample`.
-    fn apply(&self, _sample: &mut Sample) {}
+    /// Changes the intensities of `image`, whose voxels are `spacing` mm apart along each axis.
+    fn apply(&self, _image: &mut Array3<f32>, _spacing: [f64; 3]) {}
 
     /// The movement of voxels, if it is one; all of these are applied at once, as one resampling.
     fn spatial(&self) -> Option<&dyn Spatial> {
@@ -166,99 +226,43 @@ impl Transform {
     pub fn mixes_batch(&self) -> bool {
         with_member!(self, transform => transform.mixes_batch())
     }
+
+    /// How the images of a sample come by their parameters.
+    pub fn sharing(&self) -> Sharing {
+        with_member!(self, transform => transform.sharing())
+    }
+
+    fn check(&self, structures: &Structures) -> Vec<Fault> {
+        within(
+            self.name(),
+            with_member!(self, transform => transform.check(structures)),
+        )
+    }
+
+    fn notes(&self, structures: &Structures) -> Vec<String> {
+        with_member!(self, transform => transform.notes(structures))
+    }
 }
 
-/// Declares [`Drawn`], and how each member of [`Transform`] becomes one.
-macro_rules! drawn {
-    ($($member:ident,)+) => {
-        /// What a transform has drawn for one sample.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum Drawn {
-            $(
-                #[doc = concat!("What [`", stringify!($member), "`] draws.")]
-                $member(<$member as Augmentation>::Params),
-            )+
-        }
+impl Selective for Transform {
+    fn name(&self) -> &'static str {
+        Self::name(self)
+    }
 
-        impl Transform {
-            /// Draws the parameters for one sample; `None` leaves the sample as it is.
-            pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Drawn> {
-                match self { $(Self::$member(transform) => transform.draw(rng).map(Drawn::$member),)+ }
-            }
-        }
+    fn defaults() -> Vec<Self> {
+        Self::defaults()
+    }
 
-        impl Drawn {
-            fn change(&self) -> &dyn Change {
-                match self { $(Self::$member(params) => params,)+ }
-            }
-        }
-    };
+    fn rules(&self) -> Vec<Fault> {
+        Self::rules(self)
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        with_member!(self, transform => transform.concerns_all())
+    }
 }
 
 for_members!(drawn!);
-
-impl Drawn {
-    /// Changes `sample`. The shape stays as it is, but for a crop.
-    pub fn apply(&self, sample: &mut Sample) {
-        match self.spatial() {
-            Some(_) => apply(std::slice::from_ref(self), sample),
-            None => self.change().apply(sample),
-        }
-    }
-
-    /// What moves voxels, if this does.
-    fn spatial(&self) -> Option<&dyn Spatial> {
-        self.change().spatial()
-    }
-}
-
-/// Changes `sample` by all of `drawn`: first what moves voxels, as one resampling composed in the order
-/// given, then what changes intensities, in the order given (see the module's conventions). A
-/// [`CropParams`] at the end limits the work to its own voxels.
-pub fn apply(drawn: &[Drawn], sample: &mut Sample) {
-    spatial::resample(drawn.iter().filter_map(Drawn::spatial), sample);
-    for drawn in drawn.iter().filter(|drawn| drawn.spatial().is_none()) {
-        drawn.change().apply(sample);
-    }
-}
-
-/// Transforms in the order in which they are drawn and, apart from the spatial ones that come first,
-/// applied.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Augmentations(pub Vec<Transform>);
-
-impl Augmentations {
-    /// What is wrong with the transforms that the ranges of their fields do not show.
-    pub fn rules(&self) -> Vec<Fault> {
-        let transforms = self.0.iter().enumerate();
-        transforms
-            .flat_map(|(index, transform)| within(&index.to_string(), transform.rules()))
-            .collect()
-    }
-
-    /// Draws the parameters of whatever is to be applied ([`apply`]) to the sample of `case` in
-    /// `epoch`. `draw_index` distinguishes the samples of one case in an epoch.
-    ///
-    /// ```
-    /// use calvaria_imaging::augment::Augmentations;
-    /// let augment: Augmentations = serde_yaml::from_str("[flip, {shift: {max: 8.0}}]")?;
-    /// let drawn = augment.draw(42, 3, "sub-01", 0);
-    /// assert_eq!(drawn, augment.draw(42, 3, "sub-01", 0));
-    /// # Ok::<(), serde_yaml::Error>(())
-    /// ```
-    pub fn draw(&self, seed: u64, epoch: u64, case: &str, draw_index: u64) -> Vec<Drawn> {
-        let stream = |index, name| {
-            let purpose = ["augment", case, name];
-            random::stream(seed, &purpose, &[epoch, draw_index, index])
-        };
-        (0..)
-            .zip(&self.0)
-            .filter_map(|(index, transform)| transform.draw(&mut stream(index, transform.name())))
-            .collect()
-    }
-}
 
 /// True with probability `p`.
 fn chance(p: f64, rng: &mut ChaCha8Rng) -> bool {

@@ -8,12 +8,13 @@ use super::flip::Axis;
 use super::intensities::{in_order, range};
 use super::kspace::{combine, number};
 use super::rigid::moved;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 
 /// A head that moves during the scan: k-space is put together from segments, one after the other along
 /// the phase-encoding axis, of the image and of rigidly moved copies of it. The copy that was there
 /// while k-space's centre was drawn is the unmoved one, so that the mask still fits. Where a copy
-/// shows what lay outside, it has the image's minimum: air, also after a z-score.
+/// shows what lay outside, it has the image's minimum: air, also after a z-score. The movements are the same in all
+/// images, as in TorchIO 2.
 ///
 /// Reference: Shaw et al., "MRI k-space motion artefact augmentation", MIDL, 2019; TorchIO's
 /// `RandomMotion` (Pérez-García et al., Computer Methods and Programs in Biomedicine, 2021).
@@ -52,20 +53,22 @@ impl Default for Motion {
 impl Augmentation for Motion {
     type Params = MotionParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<MotionParams> {
-        chance(self.p, rng).then(|| {
-            let axis = self.axes[rng.random_range(0..self.axes.len())];
-            let step = 1.0 / (self.movements + 1) as f64;
-            // As in TorchIO, up to 0.3 of an interval before or after the even times.
-            let movements = (1..=self.movements).map(|at| Movement {
-                time: step * (at as f64 + uniform(-0.3, 0.3, rng)),
-                degrees: [(); 3].map(|()| uniform(-self.degrees, self.degrees, rng)),
-                translation: [(); 3].map(|()| uniform(-self.translation, self.translation, rng)),
-            });
-            MotionParams {
-                movements: movements.collect(),
-                axis,
-            }
+        let axis = self.axes[rng.random_range(0..self.axes.len())];
+        let step = 1.0 / (self.movements + 1) as f64;
+        // As in TorchIO, up to 0.3 of an interval before or after the even times.
+        let movements = (1..=self.movements).map(|at| Movement {
+            time: step * (at as f64 + uniform(-0.3, 0.3, rng)),
+            degrees: [(); 3].map(|()| uniform(-self.degrees, self.degrees, rng)),
+            translation: [(); 3].map(|()| uniform(-self.translation, self.translation, rng)),
+        });
+        Some(MotionParams {
+            movements: movements.collect(),
+            axis,
         })
     }
 }
@@ -92,12 +95,12 @@ pub struct Movement {
 }
 
 impl Change for MotionParams {
-    fn apply(&self, sample: &mut Sample) {
-        let Some([air, _]) = range(in_order(&mut sample.image)) else {
+    fn apply(&self, image: &mut Array3<f32>, spacing: [f64; 3]) {
+        let Some([air, _]) = range(in_order(image)) else {
             return;
         };
         let axis = number(self.axis);
-        let n = sample.image.shape()[axis];
+        let n = image.shape()[axis];
         let times = self.movements.iter().map(|movement| movement.time);
         let ends = times.map(|time| (time * n as f64) as usize);
         let ends: Vec<usize> = ends.chain([n]).map(|end| end.min(n)).collect();
@@ -115,13 +118,12 @@ impl Change for MotionParams {
                 .map(|plane| f32::from(u8::from(planes.contains(&plane))))
                 .collect()
         };
-        let spacing = sample.spacing();
         let (mut copies, mut shares): (Vec<Array3<f32>>, _) = (Vec::new(), vec![gains(central)]);
         for (at, movement) in self.movements.iter().enumerate() {
             let segment = if at + 1 == central { 0 } else { at + 1 };
             if starts[segment] < ends[segment] {
                 copies.push(moved(
-                    &sample.image,
+                    image,
                     spacing,
                     movement.degrees,
                     movement.translation,
@@ -130,6 +132,6 @@ impl Change for MotionParams {
                 shares.push(gains(segment));
             }
         }
-        combine(&mut sample.image, &copies, axis, &shares);
+        combine(image, &copies, axis, &shares);
     }
 }

@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -8,9 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{PART, in_order, mean_and_deviation, range};
 use super::math::{ln, sin_cos};
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::sharing::{EVERY_IMAGE, is_every_image};
+use super::{Augmentation, Change, Sharing, uniform};
 
 /// Adds noise to the image, drawn for each voxel on its own.
+///
+/// Images share its deviation, and each has its own noise, as in nnU-Net and TorchIO; with `p_per_image` below 1
+/// some are left out.
 ///
 /// Gaussian noise has mean 0. Rician noise is what Gaussian noise in both channels of the receiver
 /// leaves in a magnitude image: `low + sqrt((v - low + a)² + b²)`, a and b normal and `low` the
@@ -27,6 +32,10 @@ pub struct Noise {
     pub std: f64,
     /// Its distribution.
     pub distribution: NoiseDistribution,
+    /// How likely each image is changed once the transform acts on the sample; by default all are.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "is_every_image")]
+    pub p_per_image: f64,
     /// Probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -48,6 +57,7 @@ impl Default for Noise {
         Self {
             std: 0.1,
             distribution: NoiseDistribution::Gaussian,
+            p_per_image: EVERY_IMAGE,
             p: 0.5,
         }
     }
@@ -56,11 +66,28 @@ impl Default for Noise {
 impl Augmentation for Noise {
     type Params = NoiseParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Each {
+            p: self.p_per_image,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<NoiseParams> {
-        chance(self.p, rng).then(|| NoiseParams {
+        Some(NoiseParams {
             std: uniform(0.0, self.std, rng),
             distribution: self.distribution,
             seed: rng.random(),
+        })
+    }
+
+    fn draw_further(&self, first: &NoiseParams, rng: &mut ChaCha8Rng) -> Option<NoiseParams> {
+        Some(NoiseParams {
+            seed: rng.random(),
+            ..first.clone()
         })
     }
 }
@@ -77,8 +104,8 @@ pub struct NoiseParams {
 }
 
 impl Change for NoiseParams {
-    fn apply(&self, sample: &mut Sample) {
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let values = in_order(image);
         let Some([low, _]) = range(values) else {
             return;
         };
@@ -181,19 +208,15 @@ mod tests {
     fn noisy(std: f64, seed: u64) -> Array3<f32> {
         // Mean 100, standard deviation 20.
         let image = Array3::from_shape_fn((40, 40, 40), |(x, ..)| [80.0, 120.0][x % 2]);
-        let mut sample = Sample {
-            mask: Array3::zeros(image.dim()),
-            affine: crate::volume::Affine::identity(),
-            image: image.clone(),
-        };
+        let mut changed = image.clone();
         let distribution = NoiseDistribution::Gaussian;
         let params = NoiseParams {
             std,
             distribution,
             seed,
         };
-        params.apply(&mut sample);
-        sample.image - image
+        params.apply(&mut changed, [1.0; 3]);
+        changed - image
     }
 
     #[test]

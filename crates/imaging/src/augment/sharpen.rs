@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -7,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::gaussian::blur;
 use super::intensities::{PART, in_order, range};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::sharing::{EVERY_IMAGE, is_every_image};
+use super::{Augmentation, Change, Sharing, uniform};
 use crate::settings::Fault;
 
 /// Unsharp masking: adds `amount` times what a Gaussian blur would take away. Edges overshoot, so
-/// values may leave the image's range.
+/// values may leave the image's range. Each image has its own amount, as in nnU-Net's `SharpeningTransform`; with
+/// `p_per_image` below 1 some are left out.
 ///
 /// Reference: Gonzalez and Woods, "Digital Image Processing", unsharp masking and highboost filtering;
 /// the filter is scipy's `gaussian_filter`.
@@ -24,6 +27,10 @@ pub struct Sharpen {
     /// Standard deviation of the blur, in mm: how wide an edge is.
     #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0))]
     pub std: f64,
+    /// How likely each image is changed once the transform acts on the sample; by default all are.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "is_every_image")]
+    pub p_per_image: f64,
     /// Probability.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub p: f64,
@@ -34,6 +41,7 @@ impl Default for Sharpen {
         Self {
             amount: [0.2, 1.0],
             std: 2.0,
+            p_per_image: EVERY_IMAGE,
             p: 0.5,
         }
     }
@@ -42,9 +50,19 @@ impl Default for Sharpen {
 impl Augmentation for Sharpen {
     type Params = SharpenParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Each {
+            p: self.p_per_image,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SharpenParams> {
         let [low, high] = self.amount;
-        chance(self.p, rng).then(|| SharpenParams {
+        Some(SharpenParams {
             amount: uniform(low, high, rng),
             std: self.std,
         })
@@ -65,14 +83,13 @@ pub struct SharpenParams {
 }
 
 impl Change for SharpenParams {
-    fn apply(&self, sample: &mut Sample) {
-        if range(in_order(&mut sample.image)).is_none() {
+    fn apply(&self, image: &mut Array3<f32>, spacing: [f64; 3]) {
+        if range(in_order(image)).is_none() {
             return;
         }
-        let mut blurred = sample.image.clone();
-        let spacing = sample.spacing();
+        let mut blurred = image.clone();
         blur(&mut blurred, spacing.map(|mm| self.std / mm));
-        let values = in_order(&mut sample.image).par_chunks_mut(PART);
+        let values = in_order(image).par_chunks_mut(PART);
         let blurred = in_order(&mut blurred).par_chunks(PART);
         values
             .zip(blurred)

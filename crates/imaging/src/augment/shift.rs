@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spatial::{Map, Spatial};
-use super::{Augmentation, Change, chance, uniform};
+use super::{Augmentation, Change, MOVES_ALL, uniform};
 use crate::volume::Affine;
 
 /// Moves image and mask along all three axes, by whole voxels, so that nothing is blurred. Where
@@ -31,8 +31,16 @@ impl Default for Shift {
 impl Augmentation for Shift {
     type Params = ShiftParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
+    fn concerns_all(&self) -> Option<&'static str> {
+        Some(MOVES_ALL)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<ShiftParams> {
-        chance(self.p, rng).then(|| ShiftParams {
+        Some(ShiftParams {
             offset: [(); 3].map(|()| uniform(-self.max, self.max, rng)),
         })
     }
@@ -67,16 +75,16 @@ mod tests {
     use ndarray::Array3;
 
     fn moved(offset: [f64; 3]) -> Vec<(usize, usize, usize)> {
-        let mut sample = Sample {
-            image: Array3::zeros((6, 7, 8)),
-            mask: Array3::zeros((6, 7, 8)),
-            affine: Affine::diagonal([1.0, 2.0, 0.5], [0.0; 3]),
-        };
-        sample.image[[2, 3, 4]] = 5.0;
+        let mut sample = Sample::of_mask(
+            Array3::zeros((6, 7, 8)),
+            Array3::zeros((6, 7, 8)),
+            Affine::diagonal([1.0, 2.0, 0.5], [0.0; 3]),
+        );
+        sample.images[0][[2, 3, 4]] = 5.0;
         sample.mask[[2, 3, 4]] = 1;
         Drawn::Shift(ShiftParams { offset }).apply(&mut sample);
         assert_eq!(
-            sample.image,
+            sample.images[0],
             sample.mask.mapv(|label| 5.0 * f32::from(label))
         );
         let inside = sample.mask.indexed_iter().filter(|(_, label)| **label == 1);
@@ -93,15 +101,16 @@ mod tests {
 
     #[test]
     fn air_enters_where_there_was_nothing() {
-        let mut sample = Sample {
-            image: Array3::from_elem((3, 1, 1), 2.0),
-            mask: Array3::from_elem((3, 1, 1), 1),
-            affine: Affine::identity(),
-        };
-        sample.image[[2, 0, 0]] = -1.5;
+        let mut sample = Sample::of_mask(
+            Array3::from_elem((3, 1, 1), 2.0),
+            Array3::from_elem((3, 1, 1), 1),
+            Affine::identity(),
+        );
+        sample.images[0][[2, 0, 0]] = -1.5;
         let offset = [1.0, 0.0, 0.0];
         Drawn::Shift(ShiftParams { offset }).apply(&mut sample);
-        assert_eq!(sample.image.into_raw_vec_and_offset().0, [-1.5, 2.0, 2.0]);
+        let image = sample.images.remove(0);
+        assert_eq!(image.into_raw_vec_and_offset().0, [-1.5, 2.0, 2.0]);
         assert_eq!(sample.mask.into_raw_vec_and_offset().0, [0, 1, 1]);
     }
 

@@ -1,4 +1,5 @@
 use multiversion::multiversion;
+use ndarray::Array3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -7,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::intensities::{in_order, mean_and_deviation, range};
 use super::ranges::rising;
-use super::{Augmentation, Change, Sample, chance, uniform};
+use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
 
 /// Stripes through the whole image, as from spikes in k-space (herringbone artefact). A spike adds a
 /// plane wave, which is known in closed form. Its amplitude is `intensity` times the image's mean
-/// above its minimum: the largest value of k-space, which is that of its centre, if air is 0.
+/// above its minimum: the largest value of k-space, which is that of its centre, if air is 0. All images get the same
+/// spikes, each by its own mean, as in TorchIO 2.
 ///
 /// Reference: TorchIO's `RandomSpike` (Pérez-García et al., Computer Methods and Programs in
 /// Biomedicine, 2021).
@@ -44,15 +46,17 @@ impl Default for Spike {
 impl Augmentation for Spike {
     type Params = SpikeParams;
 
+    fn probability(&self) -> Option<f64> {
+        Some(self.p)
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Option<SpikeParams> {
-        chance(self.p, rng).then(|| {
-            let [fewest, most] = self.spikes;
-            let count = rng.random_range(fewest..=most);
-            let [low, high] = self.intensity;
-            SpikeParams {
-                intensity: uniform(low, high, rng),
-                positions: (0..count).map(|_| rng.random()).collect(),
-            }
+        let [fewest, most] = self.spikes;
+        let count = rng.random_range(fewest..=most);
+        let [low, high] = self.intensity;
+        Some(SpikeParams {
+            intensity: uniform(low, high, rng),
+            positions: (0..count).map(|_| rng.random()).collect(),
         })
     }
 
@@ -73,9 +77,9 @@ pub struct SpikeParams {
 }
 
 impl Change for SpikeParams {
-    fn apply(&self, sample: &mut Sample) {
-        let (nx, ny, nz) = sample.image.dim();
-        let values = in_order(&mut sample.image);
+    fn apply(&self, image: &mut Array3<f32>, _spacing: [f64; 3]) {
+        let (nx, ny, nz) = image.dim();
+        let values = in_order(image);
         let Some([low, _]) = range(values) else {
             return;
         };

@@ -2,10 +2,25 @@
 
 use serde_json::Value;
 
-use super::Drawn;
+use super::{Drawn, DrawnOn};
 
 /// Up to this many numbers are written out; of more, there is the count.
 const NUMBERS: usize = 3;
+
+impl DrawnOn {
+    /// As [`Drawn::summary`], with the names of the images that it is for, unless it is for all of `images`.
+    pub fn summary(&self, images: &[String]) -> String {
+        let names = self.images.iter().map(|&place| match images.get(place) {
+            Some(name) => name.clone(),
+            None => format!("image {}", place + 1),
+        });
+        let names: Vec<String> = names.collect();
+        match names.is_empty() {
+            true => self.drawn.summary(),
+            false => format!("{} ({})", self.drawn.summary(), names.join(", ")),
+        }
+    }
+}
 
 impl Drawn {
     /// The transform's name and its main parameters, such as `blur std 1.2, 0.4, 0.9`: numbers to three

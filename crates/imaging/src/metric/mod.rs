@@ -4,11 +4,13 @@
 //! Where one of them is, all that asks for common voxels or surface (IoU, Dice, precision, recall,
 //! volume similarity, surface agreement) is 0 and every distance is infinite: a structure that was
 //! not found is not a small error, and a mean that left it out would flatter. Specificity is 1 where
-//! there is no background.
+//! there is no background. The same holds for each of several structures, and the mean over a case's structures is
+//! infinite where one of them is.
 
 #[macro_use]
 mod list;
 mod overlap;
+mod structures;
 mod surface;
 
 use ndarray::{ArrayView3, Axis};
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use list::{Better, Metric};
 pub use overlap::{Overlap, iou_soft, smooth_iou};
+pub use structures::{Probability, Values, by_structure, mean_of_structures};
 pub use surface::SurfaceDistances;
 
 use crate::settings::{self, Faults};
@@ -92,15 +95,13 @@ pub fn all(
     truth: &Volume<u8>,
     probability: Option<&Volume<f32>>,
     settings: &Evaluation,
-) -> Vec<(&'static str, f64)> {
+) -> Values {
     assert_eq!(
         prediction.shape(),
         truth.shape(),
         "masks must have one shape"
     );
-    // No metric asks which axis is which, so they are taken as they lie in memory.
-    let mut axes = [0, 1, 2];
-    axes.sort_by_key(|&axis| std::cmp::Reverse(truth.voxels.stride_of(Axis(axis))));
+    let axes = memory_order(truth);
     let spacing = axes.map(|axis| truth.spacing()[axis]);
     let (counted, surfaces) = rayon::join(
         || {
@@ -131,6 +132,13 @@ pub fn all(
         .iter()
         .filter_map(|metric| Some((metric.name, metric.of(&comparison)?)))
         .collect()
+}
+
+/// The axes as they lie in memory, neighbours last: no metric asks which axis is which.
+fn memory_order(truth: &Volume<u8>) -> [usize; 3] {
+    let mut axes = [0, 1, 2];
+    axes.sort_by_key(|&axis| std::cmp::Reverse(truth.voxels.stride_of(Axis(axis))));
+    axes
 }
 
 fn turned<T>(volume: &Volume<T>, axes: [usize; 3]) -> ArrayView3<'_, T> {

@@ -13,8 +13,8 @@ use crate::volume::Affine;
 /// Samples of one case, drawn as tiles in rows.
 ///
 /// Shows the middle slices of the grid, after turning the voxel axes to the nearest of right, anterior and superior:
-/// the patient's right is on the right, the front and the top are up. All tiles use the first tile's intensities for
-/// black and white.
+/// the patient's right is on the right, the front and the top are up. All tiles of an image use its first tile's
+/// intensities for black and white.
 #[derive(Clone, Debug)]
 pub struct ContactSheet {
     /// The line above all tiles.
@@ -23,9 +23,11 @@ pub struct ContactSheet {
     pub planes: Vec<SlicePlane>,
     /// The tiles, row by row.
     pub tiles: Vec<Tile>,
+    /// Images of a sample: as many tiles follow each other, in one row.
+    pub images: usize,
 }
 
-/// One sample.
+/// An image of a sample.
 #[derive(Clone, Debug)]
 pub struct Tile {
     /// The intensities.
@@ -86,17 +88,17 @@ impl ContactSheet {
     }
 
     fn draw(&self) -> Drawing {
-        let window = match self.tiles.first() {
-            Some(first) => window(&first.image.view()),
-            None => (0.0, 1.0),
-        };
-        let tiles: Vec<Slices> = self
-            .tiles
-            .iter()
-            .map(|tile| self.slices(tile, window))
+        let images = self.images.max(1);
+        let firsts = self.tiles.iter().take(images);
+        let windows: Vec<(f32, f32)> = firsts.map(|tile| window(&tile.image.view())).collect();
+        let tiles = self.tiles.iter().zip(windows.iter().cycle());
+        let tiles: Vec<Slices> = tiles
+            .map(|(tile, window)| self.slices(tile, *window))
             .collect();
         let columns = (((WIDTH - GAP) / (SLICE_WIDTH * self.planes.len() as f64 + GAP)) as usize)
             .clamp(1, tiles.len().max(1));
+        // Whole samples in a row, if need be in smaller tiles.
+        let columns = (columns - columns % images).max(images);
         let tile_width = (WIDTH - GAP) / columns as f64 - GAP;
         // One scale for all, so that a sample that was shrunk looks smaller.
         let widest = tiles.iter().map(|tile| tile.width_mm()).fold(1.0, f64::max);
@@ -207,6 +209,7 @@ fn broken(notes: &[String], width: f64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::Shape;
     use super::*;
 
     /// A head of one bright voxel.
@@ -227,6 +230,7 @@ mod tests {
             title: "sub-01".into(),
             planes: planes.to_vec(),
             tiles,
+            images: 1,
         }
     }
 
@@ -249,6 +253,42 @@ mod tests {
                     .draw()
                     .assert_texts_are_apart();
             }
+        }
+    }
+
+    fn heading(shape: &Shape) -> Option<Point> {
+        match shape {
+            Shape::Text(text) if text.text == "epoch 1" => Some(text.at),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_images_of_a_sample_stand_in_one_row_each_in_its_own_grey() {
+        let affine = Affine::diagonal([2.0; 3], [0.0; 3]);
+        for images in [2, 3, 5] {
+            // Each image as bright as its place, everywhere but in one voxel.
+            let tiles = (0..2 * images).map(|n| {
+                let mut tile = tile(&[], affine, [8, 8, 8], [0, 0, 0]);
+                tile.image = tile.image.mapv(|value| value * 10.0_f32.powi(n % images));
+                tile
+            });
+            let several = ContactSheet {
+                images: images as usize,
+                ..sheet(&ALL[..1], tiles.collect())
+            };
+            let alike = ContactSheet {
+                tiles: vec![several.tiles[0].clone(); 2 * images as usize],
+                ..several.clone()
+            };
+            several.draw().assert_texts_are_apart();
+            let headings: Vec<Point> = several.draw().shapes.iter().filter_map(heading).collect();
+            assert_eq!(headings.len(), 2 * images as usize);
+            for sample in headings.chunks(images as usize) {
+                assert!(sample.iter().all(|(_, top)| *top == sample[0].1));
+            }
+            let [several, alike] = [several, alike].map(|sheet| sheet.draw().pixels().unwrap());
+            assert!(several == alike, "{images} images");
         }
     }
 

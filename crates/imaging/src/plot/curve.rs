@@ -9,6 +9,7 @@ use super::PlotError;
 use super::axis::{Axis, Frame, TICK_SIZE, widest};
 use super::drawing::{BLACK, Colour, DARK_GREY, Drawing, Point, SERIES_COLOURS, Shape, WHITE};
 use super::legend::{BAND, BAND_OPACITY, Entry, MOST_ENTRIES, Sample, draw_legend, legend_width};
+use super::parts::{draw_parts, part_entries};
 use super::text::Align;
 use crate::statistics::mean_and_sd;
 
@@ -28,6 +29,9 @@ pub struct Series {
 pub enum Mark {
     /// A line through all points, with dots where they are few.
     Line,
+    /// A thin line, without dots: a part of what another curve sums up. Such curves have the colours of structures,
+    /// in their order. Of more than eight, only the last values' best and worst have a colour and a name.
+    Part,
     /// A line that keeps the height of each point up to the next.
     Steps,
     /// One dot per point.
@@ -61,6 +65,8 @@ pub struct CurvePlot {
 const SIZE: (u32, u32) = (1200, 750);
 /// Curves with more points than this are drawn without dots.
 const MOST_DOTS: usize = 60;
+/// The width of a curve that has parts.
+const WHOLE: f64 = 3.5;
 
 impl CurvePlot {
     /// Writes `<stem>.png` (1200 x 750 pixels) and `<stem>.svg` into `folder`, which is created if
@@ -73,7 +79,7 @@ impl CurvePlot {
         self.draw().save(folder, stem)
     }
 
-    fn draw(&self) -> Drawing {
+    pub(super) fn draw(&self) -> Drawing {
         let mut on = Drawing::new(SIZE, WHITE);
         let (band, legend) = (self.band(), self.legend());
         let (low, high) = self.y_limits(&band);
@@ -121,6 +127,20 @@ impl CurvePlot {
             on.text("no data", middle, TICK_SIZE, Align::Middle, DARK_GREY);
         }
         on
+    }
+
+    /// The curves that are no parts of others, with their colours. A curve with parts stands out from them.
+    fn curves(&self) -> impl Iterator<Item = (&Series, Colour)> {
+        let has_parts = self.has_parts();
+        let whole = self.series.iter().filter(|one| one.mark != Mark::Part);
+        whole.zip(colours()).map(move |(series, colour)| {
+            let colour = if has_parts { BLACK } else { colour };
+            (series, colour)
+        })
+    }
+
+    fn has_parts(&self) -> bool {
+        self.series.iter().any(|one| one.mark == Mark::Part)
     }
 
     /// Every point that can be shown.
@@ -228,8 +248,13 @@ impl CurvePlot {
             let height = y.at(value);
             on.dashes((x.from, height), (x.to, height), DARK_GREY, 2.0);
         }
-        let width = if band.is_empty() { 2.5 } else { 1.5 };
-        for (series, colour) in self.series.iter().zip(colours()) {
+        draw_parts(on, (x, y), &self.series, |point| self.shows(point));
+        let width = match self.has_parts() {
+            true => WHOLE,
+            false if band.is_empty() => 2.5,
+            false => 1.5,
+        };
+        for (series, colour) in self.curves() {
             for run in series
                 .points
                 .split(|point| !self.shows(*point))
@@ -239,7 +264,7 @@ impl CurvePlot {
                 match series.mark {
                     Mark::Line => on.path(points.collect(), colour, width),
                     Mark::Steps => on.path(steps(points), colour, width),
-                    Mark::Dots | Mark::Rings => {}
+                    Mark::Dots | Mark::Rings | Mark::Part => {}
                 }
             }
         }
@@ -259,10 +284,10 @@ impl CurvePlot {
         } else {
             4.0
         };
-        for (series, colour) in self.series.iter().zip(colours()) {
+        for (series, colour) in self.curves() {
             let few = match series.mark {
                 Mark::Line => series.points.len() <= MOST_DOTS,
-                Mark::Steps => false,
+                Mark::Steps | Mark::Part => false,
                 Mark::Dots | Mark::Rings => true,
             };
             for run in series.points.split(|point| !self.shows(*point)) {
@@ -290,26 +315,26 @@ impl CurvePlot {
             entries.push(Entry::new(label, DARK_GREY, Sample::Dashes));
         }
         // A single curve is named by the axis.
+        let parts = part_entries(&self.series);
         if self.series.len() > 1 || !entries.is_empty() {
-            let room = MOST_ENTRIES - entries.len();
-            let shown = if self.series.len() > room {
-                room - 1
-            } else {
-                self.series.len()
-            };
-            for (series, colour) in self.series.iter().zip(colours()).take(shown) {
+            let room = MOST_ENTRIES - entries.len() - parts.len();
+            let whole = self.curves().count();
+            let shown = if whole > room { room - 1 } else { whole };
+            for (series, colour) in self.curves().take(shown) {
                 let sample = match series.mark {
-                    Mark::Line | Mark::Steps => Sample::Line(2.5),
+                    Mark::Line | Mark::Steps if !parts.is_empty() => Sample::Line(WHOLE),
+                    Mark::Line | Mark::Steps | Mark::Part => Sample::Line(2.5),
                     Mark::Dots => Sample::Dot,
                     Mark::Rings => Sample::Ring,
                 };
                 entries.push(Entry::new(&series.label, colour, sample));
             }
-            if shown < self.series.len() {
-                let rest = format!("and {} more", self.series.len() - shown);
+            if shown < whole {
+                let rest = format!("and {} more", whole - shown);
                 entries.push(Entry::new(&rest, DARK_GREY, Sample::None));
             }
         }
+        entries.extend(parts);
         entries
     }
 }

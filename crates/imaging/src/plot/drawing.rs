@@ -137,10 +137,14 @@ impl Drawing {
         let (left, top) = corner;
         let (right, bottom) = (left + size.0, top + size.1);
         let points = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
+        self.area(points, colour, 1.0);
+    }
+
+    pub(super) fn area(&mut self, points: Vec<Point>, colour: Colour, opacity: f64) {
         self.shapes.push(Shape::Area {
             points,
             colour,
-            opacity: 1.0,
+            opacity,
         });
     }
 

@@ -4,6 +4,7 @@
 
 use super::axis::{Frame, TICK_SIZE};
 use super::drawing::{Colour, DARK_GREY, Drawing, Point, Shape};
+use super::parts::draw_rimmed;
 use super::text::{Align, shortened, text_width};
 
 /// More entries do not fit into the frame's height.
@@ -34,6 +35,8 @@ impl Entry {
 pub(super) enum Sample {
     /// A line of this width.
     Line(f64),
+    /// A thin coloured line with a dark rim.
+    Rimmed,
     Dashes,
     Dot,
     Ring,
@@ -62,6 +65,7 @@ pub(super) fn draw_legend(on: &mut Drawing, frame: &Frame, legend: &[Entry]) {
         let (from, to): (Point, Point) = ((left, y), (left + SAMPLE - 10.0, y));
         match entry.sample {
             Sample::Line(width) => on.path(vec![from, to], entry.colour, width),
+            Sample::Rimmed => draw_rimmed(on, vec![from, to], entry.colour),
             Sample::Dot => on.dot(((from.0 + to.0) / 2.0, from.1), 4.0, entry.colour),
             Sample::Ring => on.ring(((from.0 + to.0) / 2.0, from.1), 5.0, entry.colour),
             Sample::Dashes => on.dashes(from, to, entry.colour, 2.0),

@@ -15,11 +15,15 @@ mod drawing;
 mod legend;
 mod outline;
 mod overlay;
+mod palette;
 mod parallel;
+mod parts;
 mod section;
 mod signature;
 mod slice;
 mod strip;
+mod strips;
+mod structures;
 mod text;
 
 use thiserror::Error;
@@ -29,10 +33,12 @@ pub use contact_sheet::{ContactSheet, SlicePlane, Tile};
 pub use curve::{CurvePlot, Mark, Series};
 pub use dimension::Dimension;
 pub use overlay::Overlay;
+pub use palette::{STRUCTURE_COLOURS, structure_colour};
 pub use parallel::ParallelPlot;
 pub use signature::is_own_picture;
 pub use slice::SlicePlot;
 pub use strip::StripPlot;
+pub use strips::StripRows;
 
 use crate::files::FileError;
 

@@ -1,27 +1,32 @@
-//! A scan in three planes with the outlines of the true and of the predicted mask.
+//! A scan in three planes with what is true and what is predicted.
 
 use std::path::Path;
 
-use ndarray::ArrayView3;
+use ndarray::{ArrayView3, Axis};
 
 use super::PlotError;
 use super::drawing::{BLACK, Colour, Drawing, Point, WHITE};
 use super::section::{Section, Turn, window};
+use super::structures::{Legend, ROW, fillings_and_lines, richest};
 use super::text::{Align, shortened, text_width};
-use crate::volume::Volume;
+use crate::volume::{Structures, Volume};
 
-/// A scan with its true and its predicted mask, all on one grid.
+/// A scan with its true and its predicted class map, all on one grid.
 ///
-/// Shows the axial, coronal and sagittal slices through the centroid of the true mask, after turning the voxel axes
-/// to the nearest of right, anterior and superior. The patient's right is on the right.
+/// Shows the axial, coronal and sagittal slices, after turning the voxel axes to the nearest of right, anterior and
+/// superior. The patient's right is on the right. Of one mask, they lie at the centroid of the true one, and both are
+/// outlined. Of several structures, they lie where most of the true ones occur; the truth is a faint filling and the
+/// prediction a line, in a colour for each structure ([`structure_colour`](super::structure_colour)).
 #[derive(Clone, Debug)]
 pub struct Overlay<'a> {
     /// The scan.
     pub image: &'a Volume<f32>,
-    /// The true mask; voxels above 0 are inside.
+    /// The true class map; of one mask, voxels above 0 are inside.
     pub truth: &'a Volume<u8>,
-    /// The predicted mask; voxels above 0 are inside.
+    /// The predicted class map; of one mask, voxels above 0 are inside.
     pub prediction: &'a Volume<u8>,
+    /// What the maps mean.
+    pub structures: &'a Structures,
     /// The line above the picture, such as the case and its IoU.
     pub title: String,
 }
@@ -29,6 +34,8 @@ pub struct Overlay<'a> {
 const WIDTH: f64 = 1200.0;
 const GAP: f64 = 8.0;
 const HEADER: f64 = 92.0;
+/// The middle of the legend's first row.
+const LEGEND: f64 = 64.0;
 const TITLE_SIZE: f64 = 22.0;
 const TEXT_SIZE: f64 = 18.0;
 /// Bluish green and orange differ for colour-blind readers too, as do the widths.
@@ -58,7 +65,7 @@ impl Overlay<'_> {
     ///
     /// When the scan and the masks have different shapes.
     pub fn slice_rgb(&self) -> Result<(Vec<u8>, usize, usize), PlotError> {
-        let [axial, ..] = self.planes()?;
+        let [axial, ..] = self.planes()?.0;
         let (width, height) = axial.section.size_mm();
         let pixels = |mm: f64| (mm * SLICE_PIXELS_PER_MM).round().max(1.0);
         let mut on = Drawing::new((pixels(width) as u32, pixels(height) as u32), BLACK);
@@ -72,26 +79,32 @@ impl Overlay<'_> {
     }
 
     fn draw(&self) -> Result<Drawing, PlotError> {
-        let planes = self.planes()?;
+        let (planes, legend) = self.planes()?;
         let sizes = planes.each_ref().map(|plane| plane.section.size_mm());
         let across: f64 = sizes.iter().map(|(width, _)| width).sum();
         let tallest = sizes.iter().map(|(_, height)| *height).fold(0.0, f64::max);
         let scale = (WIDTH - 4.0 * GAP) / across;
-        let height = HEADER + tallest * scale + GAP;
+        let rows = legend.as_ref().map_or(1, Legend::rows);
+        let header = HEADER + ROW * (rows - 1) as f64;
+        let height = header + tallest * scale + GAP;
         let mut on = Drawing::new((WIDTH as u32, height.ceil() as u32), BLACK);
         let title = shortened(&self.title, TITLE_SIZE, WIDTH - 4.0 * GAP);
         on.text(&title, (2.0 * GAP, 26.0), TITLE_SIZE, Align::Start, WHITE);
-        draw_legend(&mut on);
+        match &legend {
+            Some(legend) => legend.draw(&mut on, (2.0 * GAP, LEGEND)),
+            None => draw_legend(&mut on),
+        }
         let mut left = GAP;
         for (plane, (width, height)) in planes.iter().zip(sizes) {
-            let top = HEADER + (tallest - height) * scale / 2.0;
+            let top = header + (tallest - height) * scale / 2.0;
             plane.draw(&mut on, (left, top), scale);
             left += width * scale + GAP;
         }
         Ok(on)
     }
 
-    fn planes(&self) -> Result<[Plane<'_>; 3], PlotError> {
+    /// The three planes, and the legend where there are several structures.
+    fn planes(&self) -> Result<([Plane<'_>; 3], Option<Legend>), PlotError> {
         let shapes = [
             self.image.shape(),
             self.truth.shape(),
@@ -118,23 +131,43 @@ impl Overlay<'_> {
             turn.view(self.prediction.voxels.view()),
         );
         let spacing = turn.spacing(affine);
+        let middle = || [0, 1, 2].map(|axis| image.shape()[axis] / 2);
+        let window = window(&self.image.voxels.view());
+        const LETTERS: [[&str; 4]; 3] = [
+            ["P", "A", "I", "S"],
+            ["L", "R", "I", "S"],
+            ["L", "R", "P", "A"],
+        ];
+        if !self.structures.is_mask() {
+            let at = richest(truth, self.structures)
+                .or_else(|| richest(prediction, self.structures))
+                .unwrap_or_else(middle);
+            let classes = [2, 1, 0].map(|normal| {
+                [truth, prediction].map(|map| map.index_axis_move(Axis(normal), at[normal]))
+            });
+            let legend = Legend::of(&classes, self.structures, WIDTH - 4.0 * GAP);
+            let plane = |place: usize| {
+                let (normal, [truth, prediction]) = (2 - place, classes[place]);
+                let drawn = fillings_and_lines(truth, prediction, self.structures);
+                Plane {
+                    section: Section::drawn_on((normal, at[normal]), image, drawn, spacing, window),
+                    letters: LETTERS[normal],
+                }
+            };
+            return Ok(([0, 1, 2].map(plane), Some(legend)));
+        }
         let centre = centroid(truth)
             .or_else(|| centroid(prediction))
-            .unwrap_or_else(|| [0, 1, 2].map(|axis| image.shape()[axis] / 2));
-        let window = window(&self.image.voxels.view());
+            .unwrap_or_else(middle);
         let masks = [
             (truth, TRUTH, TRUTH_WIDTH),
             (prediction, PREDICTION, PREDICTION_WIDTH),
         ];
-        let plane = |normal: usize, letters| Plane {
+        let plane = |normal: usize| Plane {
             section: Section::new((normal, centre[normal]), image, masks, spacing, window),
-            letters,
+            letters: LETTERS[normal],
         };
-        Ok([
-            plane(2, ["L", "R", "P", "A"]),
-            plane(1, ["L", "R", "I", "S"]),
-            plane(0, ["P", "A", "I", "S"]),
-        ])
+        Ok(([2, 1, 0].map(plane), None))
     }
 }
 
@@ -181,7 +214,6 @@ impl Plane<'_> {
 }
 
 fn draw_legend(on: &mut Drawing) {
-    const Y: f64 = 64.0;
     let mut left = 2.0 * GAP;
     for (label, widths) in [
         ("true outline", &[(TRUTH, TRUTH_WIDTH)][..]),
@@ -192,9 +224,9 @@ fn draw_legend(on: &mut Drawing) {
         ),
     ] {
         for (colour, width) in widths {
-            on.path(vec![(left, Y), (left + 36.0, Y)], *colour, *width);
+            on.path(vec![(left, LEGEND), (left + 36.0, LEGEND)], *colour, *width);
         }
-        on.text(label, (left + 46.0, Y), TEXT_SIZE, Align::Start, WHITE);
+        on.text(label, (left + 46.0, LEGEND), TEXT_SIZE, Align::Start, WHITE);
         left += 46.0 + text_width(label, TEXT_SIZE) + 36.0;
     }
 }

@@ -1,7 +1,7 @@
 //! Plane sections through a head: which voxel axes point where, grey values, and outlines of masks.
 
 use image::RgbImage;
-use ndarray::{ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, CowArray, Ix2};
 
 use super::drawing::{Colour, Drawing, Picture, Point};
 use super::outline::outlines;
@@ -70,11 +70,25 @@ pub(super) fn window(image: &ArrayView3<'_, f32>) -> (f32, f32) {
     (percentile(1), percentile(99))
 }
 
+/// A mask that is outlined, and the line's width in pixels; later lines cover earlier ones.
+pub(super) struct Line<'a> {
+    pub(super) mask: CowArray<'a, u8, Ix2>,
+    pub(super) colour: Colour,
+    pub(super) width: f64,
+}
+
+/// A mask whose voxels get a part of a colour.
+pub(super) struct Tint {
+    pub(super) mask: Array2<u8>,
+    pub(super) colour: Colour,
+    pub(super) opacity: f64,
+}
+
 /// One section: the first index runs to the right, the second up.
 pub(super) struct Section<'a> {
     image: ArrayView2<'a, f32>,
-    /// Masks with the colour and the width in pixels of their outlines; later ones cover earlier ones.
-    masks: Vec<(ArrayView2<'a, u8>, Colour, f64)>,
+    tints: Vec<Tint>,
+    lines: Vec<Line<'a>>,
     /// Size of a pixel in mm, across and up.
     spacing: [f64; 2],
     window: (f32, f32),
@@ -89,17 +103,37 @@ impl<'a> Section<'a> {
         spacing: [f64; 3],
         window: (f32, f32),
     ) -> Self {
+        let lines = masks.into_iter().map(|(mask, colour, width)| Line {
+            mask: mask.index_axis_move(Axis(normal), index).into(),
+            colour,
+            width,
+        });
+        Self::drawn_on(
+            (normal, index),
+            image,
+            (Vec::new(), lines.collect()),
+            spacing,
+            window,
+        )
+    }
+
+    /// The section at `index` along the axis `normal` through a turned scan, with what is drawn on it.
+    pub(super) fn drawn_on(
+        (normal, index): (usize, usize),
+        image: ArrayView3<'a, f32>,
+        (tints, lines): (Vec<Tint>, Vec<Line<'a>>),
+        spacing: [f64; 3],
+        window: (f32, f32),
+    ) -> Self {
         let (across, up) = match normal {
             0 => (1, 2),
             1 => (0, 2),
             _ => (0, 1),
         };
-        let masks = masks.into_iter().map(|(mask, colour, width)| {
-            (mask.index_axis_move(Axis(normal), index), colour, width)
-        });
         Self {
             image: image.index_axis_move(Axis(normal), index),
-            masks: masks.collect(),
+            tints,
+            lines,
             spacing: [spacing[across], spacing[up]],
             window,
         }
@@ -116,17 +150,35 @@ impl<'a> Section<'a> {
         let (width, height) = self.size_mm();
         let size = (width * scale, height * scale);
         on.pictures.push(Picture {
-            pixels: self.grey(),
+            pixels: self.tinted(),
             corner,
             size,
         });
         let [across, up] = self.spacing.map(|mm| mm * scale);
         let place = |(x, y): Point| (corner.0 + x * across, corner.1 + size.1 - y * up);
-        for (mask, colour, width) in &self.masks {
-            for line in outlines(mask) {
-                on.path(line.into_iter().map(place).collect(), *colour, *width);
+        for line in &self.lines {
+            for outline in outlines(&line.mask.view()) {
+                let points = outline.into_iter().map(place).collect();
+                on.path(points, line.colour, line.width);
             }
         }
+    }
+
+    fn tinted(&self) -> RgbImage {
+        let mut pixels = self.grey();
+        let rows = self.image.ncols();
+        for tint in &self.tints {
+            let (red, green, blue) = tint.colour;
+            for ((x, y), _) in tint.mask.indexed_iter().filter(|(_, is)| **is != 0) {
+                let pixel = pixels.get_pixel_mut(x as u32, (rows - 1 - y) as u32);
+                for (value, colour) in pixel.0.iter_mut().zip([red, green, blue]) {
+                    let mixed =
+                        f64::from(*value) * (1.0 - tint.opacity) + f64::from(colour) * tint.opacity;
+                    *value = mixed.round() as u8;
+                }
+            }
+        }
+        pixels
     }
 
     fn grey(&self) -> RgbImage {

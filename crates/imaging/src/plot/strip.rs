@@ -26,7 +26,7 @@ const WIDTH: u32 = 1200;
 const MOST_NAMES: usize = 12;
 const ROW: f64 = 32.0;
 const NAME_WIDTH: f64 = 280.0;
-const RADIUS: f64 = 5.0;
+pub(super) const RADIUS: f64 = 5.0;
 const SWARM_HEIGHT: f64 = 240.0;
 
 impl StripPlot {
@@ -131,7 +131,7 @@ impl StripPlot {
     }
 }
 
-fn limits(values: &[f64]) -> (f64, f64) {
+pub(super) fn limits(values: &[f64]) -> (f64, f64) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if values.is_empty() {
@@ -145,7 +145,7 @@ fn limits(values: &[f64]) -> (f64, f64) {
 
 /// How far dots at `across`, in order, are moved up or down so that no two touch. Each is placed as near the middle
 /// as possible. A dot without room within `reach` covers others.
-fn swarm(across: &[f64], reach: f64) -> Vec<f64> {
+pub(super) fn swarm(across: &[f64], reach: f64) -> Vec<f64> {
     let apart = 2.0 * RADIUS + 1.0;
     let mut placed: Vec<(f64, f64)> = Vec::new();
     for &x in across {

@@ -28,8 +28,13 @@ impl ImageFile {
 
     /// The one image of a case.
     pub fn only(path: impl Into<PathBuf>) -> Self {
+        Self::new(Self::ONLY, path)
+    }
+
+    /// An image in a file of its own.
+    pub fn new(name: &str, path: impl Into<PathBuf>) -> Self {
         Self {
-            name: Self::ONLY.to_owned(),
+            name: name.to_owned(),
             path: path.into(),
             volume: None,
         }

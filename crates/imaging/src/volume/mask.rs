@@ -152,7 +152,7 @@ pub enum NotMask {
     },
     /// It has labels that no structure names.
     #[error(
-        "has labels that are not declared: {found}. Declared are {declared}. Add them to `labels` or `regions`, correct the file, or set `undeclared: background` to take them for background."
+        "has labels that are not declared: {found}. Declared are {declared}. Add them to `labels` or `regions`, correct the file, or set `undeclared: background` (`--undeclared background` of `evaluate`) to take them for background."
     )]
     Undeclared {
         /// Those labels.
@@ -166,7 +166,7 @@ pub enum NotMask {
 
 const SAY_WHICH_SHORT: &str = "as `label` beside the data's source, or as `--label` of `evaluate`";
 
-const SAY_WHICH: &str = "Name the value or values that are marked (`label`), or the value from which on voxels are (`threshold`): in an experiment beside the data's source, as in `data: {nfbs: {…}, label: 2}`, and for `evaluate` as `--label` and `--threshold`";
+const SAY_WHICH: &str = "Name the value or values that are marked (`label`), or the value from which on voxels are (`threshold`): in an experiment beside the data's source, as in `data: {nfbs: {…}, label: 2}`, and for `evaluate` as `--label` and `--threshold`. If each label is to be found apart, declare `labels` in an experiment, and for `evaluate` `--labels`";
 
 /// The values of a file, in words.
 pub(super) struct Values {

@@ -264,6 +264,12 @@ impl Structures {
         }
     }
 
+    /// The largest label that a map of these structures can have.
+    pub fn largest_value(&self) -> u16 {
+        let classes = (1..=u8::MAX).take(self.classes());
+        classes.map(|class| self.value_of(class)).max().unwrap_or(0)
+    }
+
     /// The voxels of one structure: 1 there, 0 elsewhere.
     pub fn mask_of(&self, structure: usize, classes: &Volume<u8>) -> Volume<u8> {
         let table: Vec<u8> = (0..=u8::MAX)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::map::Line;
-use super::{Source, Target};
+use super::{Source, Target, air};
 
 /// Fills `target` with the voxels of `source` that `lines` name along each axis, and with air.
 pub(super) fn copy(source: &Source, lines: [Line; 3], target: Target) {
@@ -16,27 +16,35 @@ pub(super) fn copy(source: &Source, lines: [Line; 3], target: Target) {
     let spans: [Span; 3] =
         std::array::from_fn(|a| Span::new(lines[a], source.shape[a], target.shape[a]));
     let whole = (0..3).all(|a| spans[a].at.len() == target.shape[a]);
-    // Nothing enters from outside: its value is not needed.
-    let air = if whole { 0.0 } else { source.lowest() };
-    let planes = target.image.par_chunks_mut(ny * nz);
-    let masks = target.mask.par_chunks_mut(ny * nz);
-    planes
-        .zip(masks)
-        .enumerate()
-        .for_each(|(x, (image, mask))| {
-            let rows = image.chunks_exact_mut(nz).zip(mask.chunks_exact_mut(nz));
-            for (y, (image, mask)) in rows.enumerate() {
-                let from = spans[0].source(x).zip(spans[1].source(y));
-                let Some((from_x, from_y)) = from else {
-                    image.fill(air);
-                    continue;
-                };
-                let start = (from_x * source.shape[1] + from_y) * source.shape[2];
-                let row = start..start + source.shape[2];
-                spans[2].copy(&source.image[row.clone()], image, air);
-                spans[2].copy(&source.mask[row], mask, 0);
-            }
-        });
+    for (image, target) in source.images.iter().zip(target.images) {
+        // Nothing enters from outside: its value is not needed.
+        let outside = if whole { 0.0 } else { air(image) };
+        copy_values(image, source.shape, &spans, target, [ny, nz], outside);
+    }
+    copy_values(source.mask, source.shape, &spans, target.mask, [ny, nz], 0);
+}
+
+/// Fills `target`, whose planes are of `plane` voxels.
+fn copy_values<T: Copy + Send + Sync>(
+    source: &[T],
+    shape: [usize; 3],
+    spans: &[Span; 3],
+    target: &mut [T],
+    [ny, nz]: [usize; 2],
+    outside: T,
+) {
+    let planes = target.par_chunks_mut(ny * nz).enumerate();
+    planes.for_each(|(x, plane)| {
+        for (y, row) in plane.chunks_exact_mut(nz).enumerate() {
+            let from = spans[0].source(x).zip(spans[1].source(y));
+            let Some((from_x, from_y)) = from else {
+                row.fill(outside);
+                continue;
+            };
+            let start = (from_x * shape[1] + from_y) * shape[2];
+            spans[2].copy(&source[start..start + shape[2]], row, outside);
+        }
+    });
 }
 
 /// The part of an axis that is filled from the source.

@@ -1,7 +1,8 @@
-//! Reading image and mask between voxels.
+//! Reading images and mask between voxels.
 //!
 //! Works on one row of the target (along z) at a time: first the positions of its voxels in the source, then
-//! their values. Each value is computed alone, so the result has the same bits at any number of threads.
+//! their values in every image. Each value is computed alone, so the result has the same bits at any number of
+//! threads.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 use super::lanes::{LANES, split};
 use super::map::Map;
 use super::sampling_map::{Row, SamplingMap};
-use super::{Source, Target};
+use super::{Source, Target, air, classes};
 
 /// Fills `target` with what `source` holds where `map` leads; air outside.
 pub(super) fn interpolate(source: &Source, map: &Map, target: Target) {
@@ -18,46 +19,123 @@ pub(super) fn interpolate(source: &Source, map: &Map, target: Target) {
         return;
     }
     let sampling_map = SamplingMap::new(map, target.shape);
-    let air = source.lowest();
-    let planes = target.image.par_chunks_mut(ny * nz);
-    let masks = target.mask.par_chunks_mut(ny * nz);
-    planes.zip(masks).enumerate().for_each_init(
+    let images: Vec<Image> = source
+        .images
+        .iter()
+        .map(|image| Image::new(image, source.shape))
+        .collect();
+    let planes = planes(target, [nx, ny * nz]);
+    planes.into_par_iter().enumerate().for_each_init(
         || Row::new(nz),
-        |row, (x, (image, mask))| {
+        |row, (x, mut plane)| {
             sampling_map.start_plane(x, row);
-            let rows = image.chunks_exact_mut(nz).zip(mask.chunks_exact_mut(nz));
-            for (y, (image, mask)) in rows.enumerate() {
+            for y in 0..ny {
                 sampling_map.fill_row(x, y, row);
-                read_row(source, air, &row.at, image, mask);
+                let voxels = y * nz..(y + 1) * nz;
+                let mask = &mut plane.mask[voxels.clone()];
+                let mut rows = images.iter().zip(&mut plane.images);
+                if source.is_binary
+                    && let Some((image, out)) = rows.next()
+                {
+                    read_row(image, source.mask, &row.at, &mut out[voxels.clone()], mask);
+                } else {
+                    classes::read_row(source.mask, source.shape, &row.at, mask);
+                }
+                for (image, out) in rows {
+                    read_image_row(image, &row.at, &mut out[voxels.clone()]);
+                }
             }
         },
     );
 }
 
-/// Reads image and mask at the positions `at`. There may be more positions than voxels to fill.
+/// A plane of the target across x.
+struct Plane<'a> {
+    images: Vec<&'a mut [f32]>,
+    mask: &'a mut [u8],
+}
+
+/// The `count` planes of `voxels` voxels that the target consists of.
+fn planes(target: Target, [count, voxels]: [usize; 2]) -> Vec<Plane> {
+    let masks = target.mask.chunks_exact_mut(voxels);
+    let plane = |mask| Plane {
+        images: Vec::with_capacity(target.images.len()),
+        mask,
+    };
+    let mut planes: Vec<Plane> = masks.take(count).map(plane).collect();
+    for image in target.images {
+        for (plane, image) in planes.iter_mut().zip(image.chunks_exact_mut(voxels)) {
+            plane.images.push(image);
+        }
+    }
+    planes
+}
+
+/// An image, and what lies outside it.
+struct Image<'a> {
+    values: &'a [f32],
+    shape: [usize; 3],
+    air: f32,
+}
+
+impl<'a> Image<'a> {
+    fn new(values: &'a [f32], shape: [usize; 3]) -> Self {
+        Self {
+            values,
+            shape,
+            air: air(values),
+        }
+    }
+}
+
+/// Reads an image and a mask of 0 and 1 at the positions `at`. There may be more positions than voxels to fill.
 ///
 /// Here and below: no closures. They would be compiled without this function's instruction set.
 #[multiversion(targets = "simd")]
-fn read_row(source: &Source, air: f32, at: &[Vec<f32>; 3], image: &mut [f32], mask: &mut [u8]) {
+fn read_row(image: &Image, mask: &[u8], at: &[Vec<f32>; 3], values: &mut [f32], labels: &mut [u8]) {
     let (xs, ys, zs) = (chunks(&at[0]), chunks(&at[1]), chunks(&at[2]));
-    let pairs = Pairs::new(source);
-    let out = image.chunks_mut(LANES).zip(mask.chunks_mut(LANES));
-    for (((x, y), z), (image, mask)) in xs.iter().zip(ys).zip(zs).zip(out) {
+    let (pairs, mask_pairs) = (pairs(image.values, image.shape), pairs(mask, image.shape));
+    let out = values.chunks_mut(LANES).zip(labels.chunks_mut(LANES));
+    for (((x, y), z), (values, labels)) in xs.iter().zip(ys).zip(zs).zip(out) {
         let at = [x, y, z];
-        match place(source.shape, at) {
+        match place(image.shape, at) {
             Place::Outside => {
-                image.fill(air);
-                mask.fill(0);
+                values.fill(image.air);
+                labels.fill(0);
             }
             Place::Inside => {
-                let (values, labels) = read_inside(&pairs, source.shape, at);
-                image.copy_from_slice(&values[..image.len()]);
-                mask.copy_from_slice(&labels[..mask.len()]);
+                let (read, read_labels) = read_inside(&pairs, &mask_pairs, image.shape, at);
+                values.copy_from_slice(&read[..values.len()]);
+                labels.copy_from_slice(&read_labels[..labels.len()]);
             }
             Place::Edge => {
-                for (lane, (image, mask)) in image.iter_mut().zip(mask).enumerate() {
-                    (*image, *mask) =
-                        read_at_edge(source, &pairs, air, [x[lane], y[lane], z[lane]]);
+                for (lane, (value, label)) in values.iter_mut().zip(labels).enumerate() {
+                    let at = [x[lane], y[lane], z[lane]];
+                    *value = value_at_edge(image, at);
+                    *label = label_at_edge(mask, image.shape, at);
+                }
+            }
+        }
+    }
+}
+
+/// Reads an image alone.
+#[multiversion(targets = "simd")]
+fn read_image_row(image: &Image, at: &[Vec<f32>; 3], values: &mut [f32]) {
+    let (xs, ys, zs) = (chunks(&at[0]), chunks(&at[1]), chunks(&at[2]));
+    let pairs = pairs(image.values, image.shape);
+    let out = values.chunks_mut(LANES);
+    for (((x, y), z), values) in xs.iter().zip(ys).zip(zs).zip(out) {
+        let at = [x, y, z];
+        match place(image.shape, at) {
+            Place::Outside => values.fill(image.air),
+            Place::Inside => {
+                let read = read_image_inside(&pairs, image.shape, at);
+                values.copy_from_slice(&read[..values.len()]);
+            }
+            Place::Edge => {
+                for (lane, value) in values.iter_mut().enumerate() {
+                    *value = value_at_edge(image, [x[lane], y[lane], z[lane]]);
                 }
             }
         }
@@ -65,12 +143,12 @@ fn read_row(source: &Source, air: f32, at: &[Vec<f32>; 3], image: &mut [f32], ma
 }
 
 #[inline(always)]
-fn chunks(values: &[f32]) -> &[[f32; LANES]] {
+pub(super) fn chunks(values: &[f32]) -> &[[f32; LANES]] {
     values.as_chunks().0
 }
 
 /// Where positions lie.
-enum Place {
+pub(super) enum Place {
     /// All with voxels on all sides.
     Inside,
     /// All with none on any.
@@ -80,7 +158,7 @@ enum Place {
 }
 
 #[inline(always)]
-fn place(shape: [usize; 3], at: [&[f32; LANES]; 3]) -> Place {
+pub(super) fn place(shape: [usize; 3], at: [&[f32; LANES]; 3]) -> Place {
     let (mut inside, mut outside) = ([true; LANES], [false; LANES]);
     for axis in 0..3 {
         let end = shape[axis] as f32;
@@ -99,46 +177,27 @@ fn place(shape: [usize; 3], at: [&[f32; LANES]; 3]) -> Place {
     }
 }
 
-/// The source as seen from the first of the eight voxels around a position: the four pairs of neighbours
+/// An array as seen from the first of the eight voxels around a position: the four pairs of neighbours
 /// along z. They are of one length, so that one check of an index does for all.
-struct Pairs<'a> {
-    image: [&'a [f32]; 4],
-    mask: [&'a [u8]; 4],
-}
+pub(super) type Pairs<'a, T> = [&'a [T]; 4];
 
-impl<'a> Pairs<'a> {
-    #[inline(always)]
-    fn new(source: &Source<'a>) -> Self {
-        let [_, ny, nz] = source.shape;
-        // A source of a single plane or row has no position with voxels on all sides.
-        let reach = (ny * nz + nz).min(source.image.len());
-        let len = source.image.len() - reach;
-        let (a, b, c, d) = (0, nz.min(reach), (ny * nz).min(reach), reach);
-        let (image, mask) = (source.image, source.mask);
-        Self {
-            image: [
-                &image[a..a + len],
-                &image[b..b + len],
-                &image[c..c + len],
-                &image[d..d + len],
-            ],
-            mask: [
-                &mask[a..a + len],
-                &mask[b..b + len],
-                &mask[c..c + len],
-                &mask[d..d + len],
-            ],
-        }
-    }
-}
-
-/// The image and the mask at positions with a voxel on all sides.
 #[inline(always)]
-fn read_inside(
-    pairs: &Pairs,
-    shape: [usize; 3],
-    at: [&[f32; LANES]; 3],
-) -> ([f32; LANES], [u8; LANES]) {
+pub(super) fn pairs<T>(values: &[T], [_, ny, nz]: [usize; 3]) -> Pairs<'_, T> {
+    // A source of a single plane or row has no position with voxels on all sides.
+    let reach = (ny * nz + nz).min(values.len());
+    let len = values.len() - reach;
+    let (a, b, c, d) = (0, nz.min(reach), (ny * nz).min(reach), reach);
+    [
+        &values[a..a + len],
+        &values[b..b + len],
+        &values[c..c + len],
+        &values[d..d + len],
+    ]
+}
+
+/// The first of the voxels around each position, and how far beyond it that lies along each axis.
+#[inline(always)]
+pub(super) fn cells(at: [&[f32; LANES]; 3]) -> ([[u32; LANES]; 3], [[f32; LANES]; 3]) {
     let mut part = [[0.0; LANES]; 3];
     let mut cell = [[0; LANES]; 3];
     for axis in 0..3 {
@@ -146,69 +205,108 @@ fn read_inside(
             (cell[axis][lane], part[axis][lane]) = split(at[axis][lane]);
         }
     }
+    (cell, part)
+}
+
+/// The position in memory of the first of the voxels around the position of a lane.
+#[inline(always)]
+pub(super) fn first(cell: &[[u32; LANES]; 3], lane: usize, [_, ny, nz]: [usize; 3]) -> usize {
+    let [x, y, z] = [cell[0][lane], cell[1][lane], cell[2][lane]];
+    (x as usize * ny + y as usize) * nz + z as usize
+}
+
+/// The image and the mask at positions with a voxel on all sides.
+#[inline(always)]
+fn read_inside(
+    pairs: &Pairs<f32>,
+    mask_pairs: &Pairs<u8>,
+    shape: [usize; 3],
+    at: [&[f32; LANES]; 3],
+) -> ([f32; LANES], [u8; LANES]) {
+    let (cell, part) = cells(at);
     let (mut values, mut labels) = ([0.0; LANES], [0; LANES]);
     for lane in 0..LANES {
-        let cell = [cell[0][lane], cell[1][lane], cell[2][lane]];
+        let first = first(&cell, lane, shape);
         let part = [part[0][lane], part[1][lane], part[2][lane]];
-        (values[lane], labels[lane]) = read_cell(pairs, shape, cell, part);
+        values[lane] = value_in_cell(pairs, first, part);
+        labels[lane] = label_in_cell(mask_pairs, first, part);
     }
     (values, labels)
 }
 
-/// The image and the mask at a position with voxels on all sides; `cell` is the first of them.
+/// The image at positions with a voxel on all sides.
 #[inline(always)]
-fn read_cell(
-    pairs: &Pairs,
-    [_, ny, nz]: [usize; 3],
-    [x, y, z]: [u32; 3],
-    part: [f32; 3],
-) -> (f32, u8) {
-    let first = (x as usize * ny + y as usize) * nz + z as usize;
+fn read_image_inside(
+    pairs: &Pairs<f32>,
+    shape: [usize; 3],
+    at: [&[f32; LANES]; 3],
+) -> [f32; LANES] {
+    let (cell, part) = cells(at);
+    let mut values = [0.0; LANES];
+    for lane in 0..LANES {
+        let first = first(&cell, lane, shape);
+        let part = [part[0][lane], part[1][lane], part[2][lane]];
+        values[lane] = value_in_cell(pairs, first, part);
+    }
+    values
+}
+
+/// The image at a position with voxels on all sides, the `first` of them in memory.
+#[inline(always)]
+fn value_in_cell([a, b, c, d]: &Pairs<f32>, first: usize, part: [f32; 3]) -> f32 {
     let second = first + 1;
-    let [a, b, c, d] = pairs.image;
     let near = [a[first], a[second], b[first], b[second]];
     let far = [c[first], c[second], d[first], d[second]];
-    let value = between(near, far, part);
-    let [a, b, c, d] = pairs.mask;
+    between(near, far, part)
+}
+
+/// The mask at such a position.
+#[inline(always)]
+fn label_in_cell([a, b, c, d]: &Pairs<u8>, first: usize, part: [f32; 3]) -> u8 {
+    let second = first + 1;
     let near = [[a[first], a[second]], [b[first], b[second]]];
     let far = [[c[first], c[second]], [d[first], d[second]]];
     // Most cells lie wholly outside or wholly inside of what is labelled.
     let (a, b) = (u16::from_ne_bytes(near[0]), u16::from_ne_bytes(near[1]));
     let (c, d) = (u16::from_ne_bytes(far[0]), u16::from_ne_bytes(far[1]));
-    let label = if a | b | c | d == 0 {
+    if a | b | c | d == 0 {
         0
     } else if a & b & c & d == BOTH {
         1
     } else {
         label(near, far, part)
-    };
-    (value, label)
+    }
 }
 
 /// Two voxels of label 1.
 const BOTH: u16 = u16::from_ne_bytes([1; 2]);
 
-/// The image and the mask at a position that may have air on some sides.
+/// The eight voxels around a position, some of which may lie outside: four, and the four next to them along x.
+pub(super) struct Around<T> {
+    pub(super) near: [T; 4],
+    pub(super) far: [T; 4],
+    /// How far the position lies beyond the first of them along each axis.
+    pub(super) part: [f32; 3],
+}
+
+/// What lies around a position, `outside` beyond the grid; `None` where that is all.
 #[inline(always)]
-fn read_at_edge(source: &Source, pairs: &Pairs, air: f32, at: [f32; 3]) -> (f32, u8) {
-    let shape = source.shape;
+pub(super) fn around<T: Copy>(
+    values: &[T],
+    shape: [usize; 3],
+    at: [f32; 3],
+    outside: T,
+) -> Option<Around<T>> {
     let (mut cell, mut part) = ([0; 3], [0.0; 3]);
-    let mut inside = true;
     for axis in 0..3 {
-        let end = shape[axis] as f32;
-        if at[axis] <= -1.0 || at[axis] >= end {
-            return (air, 0);
+        if at[axis] <= -1.0 || at[axis] >= shape[axis] as f32 {
+            return None;
         }
-        inside &= at[axis] >= 0.0 && at[axis] < end - 1.0;
         // Above -1, so that cutting off rounds down.
         cell[axis] = (at[axis] + 1.0) as i32 - 1;
         part[axis] = at[axis] - cell[axis] as f32;
     }
-    if inside {
-        let cell = [cell[0] as u32, cell[1] as u32, cell[2] as u32];
-        return read_cell(pairs, shape, cell, part);
-    }
-    let (mut values, mut labels) = ([[air; 4]; 2], [[[0; 2]; 2]; 2]);
+    let mut found = [[outside; 4]; 2];
     for x in 0..2 {
         for corner in 0..4 {
             let voxel = [cell[0] + x, cell[1] + corner / 2, cell[2] + corner % 2];
@@ -219,18 +317,31 @@ fn read_at_edge(source: &Source, pairs: &Pairs, air: f32, at: [f32; 3]) -> (f32,
                 index = index * shape[axis] as isize + voxel[axis] as isize;
             }
             if inside {
-                let (x, corner) = (x as usize, corner as usize);
-                values[x][corner] = source.image[index as usize];
-                labels[x][corner / 2][corner % 2] = source.mask[index as usize];
+                found[x as usize][corner as usize] = values[index as usize];
             }
         }
     }
-    let [near, far] = values;
-    let [near_labels, far_labels] = labels;
-    (
-        between(near, far, part),
-        label(near_labels, far_labels, part),
-    )
+    let [near, far] = found;
+    Some(Around { near, far, part })
+}
+
+/// The image at a position that may have air on some sides.
+#[inline(always)]
+fn value_at_edge(image: &Image, at: [f32; 3]) -> f32 {
+    match around(image.values, image.shape, at, image.air) {
+        Some(around) => between(around.near, around.far, around.part),
+        None => image.air,
+    }
+}
+
+/// The mask at such a position.
+#[inline(always)]
+fn label_at_edge(mask: &[u8], shape: [usize; 3], at: [f32; 3]) -> u8 {
+    let Some(Around { near, far, part }) = around(mask, shape, at, 0) else {
+        return 0;
+    };
+    let [near, far] = [near, far].map(|[a, b, c, d]| [[a, b], [c, d]]);
+    label(near, far, part)
 }
 
 /// Trilinear interpolation between four voxels and the four next to them along x; the four are two pairs

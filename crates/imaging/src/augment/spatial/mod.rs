@@ -1,8 +1,9 @@
 //! Moving the voxels of a sample: any number of spatial changes as one resampling.
 //!
 //! A change is described by where a voxel of its output comes from in its input. [`Map`] composes such
-//! descriptions from the last change back to the first; image and mask are then read once.
+//! descriptions from the last change back to the first; images and mask are then read once.
 
+mod classes;
 mod copy;
 mod interpolate;
 mod lanes;
@@ -15,6 +16,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::Sample;
+use crate::volume::Structures;
 
 pub(super) use lattice::Lattice;
 pub use map::Map;
@@ -23,61 +25,88 @@ pub use map::Map;
 pub trait Spatial {
     /// Composes `map`, which holds what comes before, with this change.
     fn compose(&self, map: &mut Map);
+
+    /// What becomes of each class of `structures`, if some become others.
+    fn relabel(&self, _structures: &Structures) -> Option<[u8; 256]> {
+        None
+    }
 }
 
 /// Changes `sample` by all of `changes`, the first one first.
-pub(super) fn resample<'a>(changes: impl Iterator<Item = &'a dyn Spatial>, sample: &mut Sample) {
+pub(super) fn resample<'a>(
+    changes: impl Iterator<Item = &'a dyn Spatial> + Clone,
+    sample: &mut Sample,
+) {
     let mut map = Map::new(sample.grid());
-    changes.for_each(|change| change.compose(&mut map));
+    changes.clone().for_each(|change| change.compose(&mut map));
     if map.is_identity() {
         return;
     }
+    move_voxels(&map, sample);
+    for table in changes.filter_map(|change| change.relabel(&sample.structures)) {
+        sample.mask.mapv_inplace(|class| table[usize::from(class)]);
+    }
+}
+
+/// Reads all images and the mask where `map` leads.
+fn move_voxels(map: &Map, sample: &mut Sample) {
     // Values are read in the order of the indices, however they lie in memory.
-    let (image, mask) = (
-        sample.image.as_standard_layout(),
-        sample.mask.as_standard_layout(),
-    );
-    let (Some(image), Some(mask)) = (image.as_slice(), mask.as_slice()) else {
+    let images: Vec<_> = sample
+        .images
+        .iter()
+        .map(|image| image.as_standard_layout())
+        .collect();
+    let mask = sample.mask.as_standard_layout();
+    let slices: Option<Vec<&[f32]>> = images.iter().map(|image| image.as_slice()).collect();
+    let (Some(images), Some(mask)) = (slices, mask.as_slice()) else {
         return;
     };
     let source = Source {
-        image,
+        images,
         mask,
+        is_binary: sample.structures.is_mask(),
         shape: sample.shape(),
     };
     let grid = map.grid().clone();
-    let mut moved = Sample {
-        image: Array3::zeros(grid.shape),
-        mask: Array3::zeros(grid.shape),
-        affine: grid.affine,
-    };
-    if let (Some(image), Some(mask)) = (moved.image.as_slice_mut(), moved.mask.as_slice_mut()) {
+    let mut moved_images: Vec<Array3<f32>> = source
+        .images
+        .iter()
+        .map(|_| Array3::zeros(grid.shape))
+        .collect();
+    let mut moved_mask = Array3::zeros(grid.shape);
+    let slices: Option<Vec<&mut [f32]>> = moved_images
+        .iter_mut()
+        .map(|image| image.as_slice_mut())
+        .collect();
+    if let (Some(images), Some(mask)) = (slices, moved_mask.as_slice_mut()) {
         let target = Target {
-            image,
+            images,
             mask,
             shape: grid.shape,
         };
         match map.whole_voxels() {
             Some(lines) => copy::copy(&source, lines, target),
-            None => interpolate::interpolate(&source, &map, target),
+            None => interpolate::interpolate(&source, map, target),
         }
     }
-    *sample = moved;
+    sample.images = moved_images;
+    sample.mask = moved_mask;
+    sample.affine = grid.affine;
 }
 
-/// Image and mask before, in the order of the indices.
+/// Images and mask before, in the order of the indices.
 struct Source<'a> {
-    image: &'a [f32],
+    images: Vec<&'a [f32]>,
     mask: &'a [u8],
+    /// Whether the mask is of 0 and 1, not of classes.
+    is_binary: bool,
     shape: [usize; 3],
 }
 
-impl Source<'_> {
-    /// What lies outside: the image's lowest value.
-    fn lowest(&self) -> f32 {
-        let parts = self.image.par_chunks(1 << 16).map(lowest);
-        parts.reduce(|| f32::INFINITY, f32::min)
-    }
+/// What lies outside an image: its lowest value.
+fn air(image: &[f32]) -> f32 {
+    let parts = image.par_chunks(1 << 16).map(lowest);
+    parts.reduce(|| f32::INFINITY, f32::min)
 }
 
 #[multiversion(targets = "simd")]
@@ -96,9 +125,9 @@ fn lowest(values: &[f32]) -> f32 {
         .fold(f32::INFINITY, f32::min)
 }
 
-/// Image and mask to be written, in the order of the indices.
+/// Images and mask to be written, in the order of the indices.
 struct Target<'a> {
-    image: &'a mut [f32],
+    images: Vec<&'a mut [f32]>,
     mask: &'a mut [u8],
     shape: [usize; 3],
 }

@@ -1,0 +1,81 @@
+//! From the network's output to a result: the settings.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Fault, nearest};
+use crate::volume::Structures;
+
+/// From the network's output to a mask, or to a map of labels, on the scan's own grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prediction {
+    /// Probability from which a voxel belongs to the structure. Without effect on `labels`: there the most probable
+    /// one is taken.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub threshold: f64,
+    /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,
+    /// and not of several structures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub largest_component: Option<LargestComponent>,
+}
+
+/// Of which structures only the largest connected piece is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected true, false or a list of structures")]
+#[schemars(inline)]
+pub enum LargestComponent {
+    /// Of all, or of none.
+    All(bool),
+    /// Of these.
+    Of(Vec<String>),
+}
+
+impl Default for Prediction {
+    fn default() -> Self {
+        Self {
+            threshold: 0.5,
+            largest_component: None,
+        }
+    }
+}
+
+impl Prediction {
+    /// Fills in what depends on the structures, so that it stands in the run's config.yaml.
+    pub(crate) fn settle(&mut self, structures: &Structures) {
+        let usual = LargestComponent::All(structures.is_mask());
+        self.largest_component.get_or_insert(usual);
+    }
+
+    /// Whether only the largest piece of a structure is kept.
+    pub fn keeps_largest(&self, structures: &Structures, structure: usize) -> bool {
+        match &self.largest_component {
+            None => structures.is_mask(),
+            Some(LargestComponent::All(all)) => *all,
+            Some(LargestComponent::Of(named)) => {
+                let name = structures.names()[structure];
+                named.iter().any(|of| of == name)
+            }
+        }
+    }
+
+    pub(super) fn rules(&self, structures: &Structures) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if structures.is_exclusive() && self.threshold != Self::default().threshold {
+            let message = "threshold has no effect on `labels`: the most probable one is taken. Leave it out, or declare \
+                           `regions`";
+            faults.push(Fault::new("threshold", message));
+        }
+        if let Some(LargestComponent::Of(named)) = &self.largest_component {
+            let known = structures.names();
+            for name in named.iter().filter(|name| !known.contains(&name.as_str())) {
+                let meant = nearest(name, &known);
+                let meant = meant.map_or(String::new(), |name| format!(" Did you mean {name}?"));
+                let message =
+                    format!("largest_component names `{name}`, which is no structure.{meant}");
+                faults.push(Fault::new("largest_component", message));
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,167 @@
+//! The curves of runs.
+
+use crate::layout::Epoch;
+use crate::plot::{CurvePlot, Mark, Series};
+use crate::statistics::mean;
+
+/// One value per epoch, as a curve.
+pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f64) -> Series {
+    let points = history
+        .iter()
+        .map(|epoch| (epoch.epoch as f64, value(epoch)));
+    Series {
+        label: label.to_owned(),
+        points: points.collect(),
+        mark: Mark::Line,
+    }
+}
+
+/// The validation IoU of a run: of several structures their mean, and a thin curve for each.
+pub(super) fn structure_series(history: &[Epoch]) -> Vec<Series> {
+    let names = history
+        .first()
+        .into_iter()
+        .flat_map(|epoch| &epoch.structures);
+    let names: Vec<&str> = names.map(|of| of.name.as_str()).collect();
+    let label = match names.len() {
+        0 => "validation".to_owned(),
+        count => mean_of(count),
+    };
+    let mut all = vec![series(&label, history, |epoch| epoch.validation_iou)];
+    all.extend(names.into_iter().map(|name| {
+        let key = format!("validation_iou/{name}");
+        Series {
+            mark: Mark::Part,
+            ..series(name, history, |epoch| {
+                epoch.metric(&key).unwrap_or(f64::NAN)
+            })
+        }
+    }));
+    all
+}
+
+fn mean_of(structures: usize) -> String {
+    match structures {
+        1 => "mean of 1 structure".into(),
+        count => format!("mean of {count} structures"),
+    }
+}
+
+/// As [`structure_series`], means over runs at the epochs that all of them have; none of one mask.
+pub(super) fn structure_series_of_runs(histories: &[&[Epoch]]) -> Option<Vec<Series>> {
+    let of_runs: Vec<Vec<Series>> = histories.iter().map(|one| structure_series(one)).collect();
+    let (first, others) = of_runs.split_first()?;
+    if first.len() < 2 {
+        return None;
+    }
+    let epochs = of_runs.iter().map(|run| run[0].points.len()).min()?;
+    let over_runs = |(at, curve): (usize, &Series)| {
+        let point = |epoch: usize| {
+            let (x, y) = curve.points[epoch];
+            let rest = others
+                .iter()
+                .filter_map(|run| Some(run.get(at)?.points[epoch].1));
+            (x, mean(&[y].into_iter().chain(rest).collect::<Vec<_>>()))
+        };
+        Series {
+            points: (0..epochs).map(point).collect(),
+            ..curve.clone()
+        }
+    };
+    Some(first.iter().enumerate().map(over_runs).collect())
+}
+
+pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
+    let has_parts = series.iter().any(|one| one.mark == Mark::Part);
+    CurvePlot {
+        title: "Validation IoU".into(),
+        x_label: "epoch".into(),
+        y_label: "IoU (mean over validation cases)".into(),
+        mean_band: series.len() > 1 && !has_parts,
+        series,
+        reference: reference.map(|iou| (iou, format!("published baseline {iou}"))),
+        y_range: Some((0.0, 1.0)),
+        log_y: false,
+    }
+}
+
+pub(super) fn loss_curves(history: &[Epoch]) -> CurvePlot {
+    losses(vec![
+        series("train", history, |epoch| epoch.train_loss),
+        series("validation", history, |epoch| epoch.validation_loss),
+    ])
+}
+
+pub(super) fn losses(series: Vec<Series>) -> CurvePlot {
+    CurvePlot {
+        title: "Loss".into(),
+        x_label: "epoch".into(),
+        y_label: "loss (mean over samples)".into(),
+        series,
+        mean_band: false,
+        reference: None,
+        y_range: None,
+        log_y: false,
+    }
+}
+
+pub(super) fn learning_rates(series: Vec<Series>) -> CurvePlot {
+    CurvePlot {
+        title: "Learning rate".into(),
+        x_label: "epoch".into(),
+        y_label: "learning rate (last step)".into(),
+        series,
+        mean_band: false,
+        reference: None,
+        y_range: None,
+        log_y: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::StructureEpoch;
+
+    fn history(epochs: usize, iou: f64) -> Vec<Epoch> {
+        let structure = |name: &str, iou| StructureEpoch {
+            name: name.into(),
+            iou,
+            dice: 0.0,
+        };
+        let epoch = |epoch| Epoch {
+            epoch,
+            learning_rate: 0.1,
+            train_loss: 1.0,
+            train_iou: 0.0,
+            train_iou_soft: 0.0,
+            validation_loss: 1.0,
+            validation_iou: iou,
+            validation_iou_soft: 0.0,
+            validation_dice: 0.0,
+            seconds: 1.0,
+            structures: vec![
+                structure("anterior", iou + 0.1),
+                structure("posterior", iou - 0.1),
+            ],
+        };
+        (1..=epochs).map(epoch).collect()
+    }
+
+    #[test]
+    fn curves_of_structures_are_means_over_the_epochs_that_all_runs_have() {
+        let runs = [history(3, 0.5), history(2, 0.7)];
+        let runs: Vec<&[Epoch]> = runs.iter().map(Vec::as_slice).collect();
+        let found = structure_series_of_runs(&runs).unwrap();
+        let names: Vec<&str> = found.iter().map(|one| one.label.as_str()).collect();
+        assert_eq!(names, ["mean of 2 structures", "anterior", "posterior"]);
+        assert_eq!(found[1].points.len(), 2);
+        assert!((found[1].points[1].1 - 0.7).abs() < 1e-12);
+        assert_eq!(found[0].mark, Mark::Line);
+        assert_eq!(found[2].mark, Mark::Part);
+        let mut plain = history(2, 0.5);
+        plain.iter_mut().for_each(|epoch| epoch.structures.clear());
+        assert_eq!(structure_series_of_runs(&[&plain]), None);
+        assert_eq!(structure_series(&plain)[0].label, "validation");
+    }
+}

@@ -44,7 +44,9 @@ mod models {
 mod optimizers;
 mod preprocess {
     mod cache;
+    mod classes;
     mod grids;
+    mod images;
     mod intensity;
     mod n4;
 }

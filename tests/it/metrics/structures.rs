@@ -220,7 +220,7 @@ fn one_label_has_every_bit_of_the_mask_of_its_voxels() {
     let named = [("a".to_owned(), vec![1]), ("b".to_owned(), vec![2])];
     let structures = Structures::labels(&named, None, Undeclared::Refused).unwrap();
     let class = |x: usize, y: usize, z: usize, shift: usize| match (x + shift, y, z) {
-        (3..=8, 2..=9, 1..=5) if (x * 7 + y * 5 + z * 3) % 11 != 0 => 1,
+        (3..=8, 2..=9, 1..=5) if !(x * 7 + y * 5 + z * 3).is_multiple_of(11) => 1,
         (9..=12, 4..=7, 3..=8) => 2,
         _ => 0,
     };

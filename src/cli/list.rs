@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
 
 use super::CliError;
-use crate::dataset::{Inspection, Masks, ScanFacts, Source};
+use crate::dataset::{Inspection, LabelFound, Masks, ScanFacts, Source};
 use crate::experiment;
 use crate::families::FAMILIES;
 use crate::metric::{Better, METRICS};
@@ -87,43 +87,35 @@ fn cases(args: &Args) -> Result<(), CliError> {
         .map_err(CliError::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());
-    let header = [
+    let has_images = inspected.iter().any(|found| !found.images.is_empty());
+    let has_labels = cases
+        .iter()
+        .any(|case| case.inputs().structures().is_some());
+    let mut header = vec![
         "case",
         "subject",
         "shape",
         "spacing_mm",
         "orientation",
         "mask_ml",
-        "problems",
-        "notes",
     ];
+    header.extend(has_images.then_some("images"));
+    header.extend(has_labels.then_some("labels"));
+    header.extend(["problems", "notes"]);
     // A closed pipe (`| head`) is not an error.
     let _ = table.write_record(header);
     for (case, found) in cases.iter().zip(&inspected) {
-        let [shape, spacing, axes] = match &found.scan {
-            None => [const { String::new() }; 3],
-            Some(ScanFacts {
-                shape: [x, y, z],
-                spacing: [dx, dy, dz],
-                axes,
-            }) => [
-                format!("{x}x{y}x{z}"),
-                format!("{dx:.3}x{dy:.3}x{dz:.3}"),
-                axes.to_string(),
-            ],
-        };
-        let volume = found.mask_ml.map_or(String::new(), |ml| format!("{ml:.1}"));
-        let problems = found.problems.join("; ");
-        let _ = table.write_record([
-            &case.id,
-            &case.subject,
-            &shape,
-            &spacing,
-            &axes,
-            &volume,
-            &problems,
-            &found.notes.join("; "),
-        ]);
+        let facts = found.scan.as_ref().map(grid).unwrap_or_default();
+        let mut row = vec![case.id.clone(), case.subject.clone()];
+        row.extend(facts);
+        row.push(found.mask_ml.map_or(String::new(), |ml| format!("{ml:.1}")));
+        let images = found.images.iter();
+        let images = images.map(|(name, facts)| format!("{name} {}", grid(facts).join(" ")));
+        row.extend(has_images.then(|| images.collect::<Vec<_>>().join("; ")));
+        let labels = found.labels.iter().map(LabelFound::to_string);
+        row.extend(has_labels.then(|| labels.collect::<Vec<_>>().join("; ")));
+        row.extend([found.problems.join("; "), found.notes.join("; ")]);
+        let _ = table.write_record(row);
     }
     let _ = table.flush();
     let wrong = inspected.iter().filter(|found| !found.problems.is_empty());
@@ -134,4 +126,15 @@ fn cases(args: &Args) -> Result<(), CliError> {
             cases.len()
         ))),
     }
+}
+
+/// A grid in words: its shape, its spacing, its orientation.
+fn grid(facts: &ScanFacts) -> [String; 3] {
+    let [x, y, z] = facts.shape;
+    let [dx, dy, dz] = facts.spacing;
+    [
+        format!("{x}x{y}x{z}"),
+        format!("{dx:.3}x{dy:.3}x{dz:.3}"),
+        facts.axes.to_string(),
+    ]
 }

@@ -47,6 +47,14 @@ pub enum PreprocessError {
         /// What is wrong with it.
         source: Box<PreprocessError>,
     },
+    /// A case's map of labels is wrong.
+    #[error("in the case {case}, {source}")]
+    Labels {
+        /// The case's name.
+        case: String,
+        /// What is wrong with which file.
+        source: VolumeError,
+    },
     /// Most of the mask or of the foreground is lost.
     #[error("{0}.")]
     OutsideGrid(String),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::{CaseVolumes, PreprocessError, reading};
-use crate::volume::nifti::{Encoding, Forms, Origin};
+use crate::volume::nifti::{Encoding, Forms, Origin, Scan};
 use crate::volume::{Marked, MaskRule, Structures};
 
 /// Parts of a voxel that a mask may lie from its scan unless something else is set: more than programs' rounding of
@@ -115,7 +115,30 @@ impl<'a> Inputs<'a> {
     ///
     /// If there is no image.
     pub fn read(&self) -> Result<LoadedCase, PreprocessError> {
-        reading::read(self)
+        self.place(self.read_images()?)
+    }
+
+    /// Reads the images alone, each as its file has it. A file that holds several is read once.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn read_images(&self) -> Result<Vec<Scan>, PreprocessError> {
+        reading::read_images(self)
+    }
+
+    /// The second half of [`Inputs::read`]: puts the images, as [`Inputs::read_images`] has read them, on one grid, and
+    /// reads mask and region.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inputs::read`].
+    ///
+    /// # Panics
+    ///
+    /// If these are not the images of [`Inputs::read_images`], or none.
+    pub fn place(&self, scans: Vec<Scan>) -> Result<LoadedCase, PreprocessError> {
+        reading::place(self, scans)
     }
 }
 

@@ -8,12 +8,11 @@ use ndarray::Array3;
 use super::{CaseVolumes, ImageFile, Inputs, LoadedCase, PreprocessError, check_pair};
 use crate::volume::nifti::{Forms, Origin, Scan, read_scan, read_volumes};
 use crate::volume::resample::{Interpolation, background, resample_filled};
-use crate::volume::{Grid, Volume};
+use crate::volume::{Grid, Volume, VolumeError};
 
-/// What [`Inputs::read`] does.
-pub(super) fn read(inputs: &Inputs) -> Result<LoadedCase, PreprocessError> {
+/// What [`Inputs::place`] does.
+pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, PreprocessError> {
     let at = reference(inputs)?;
-    let scans = read_images(inputs)?;
     let mut reader = Reader {
         inputs,
         at,
@@ -53,8 +52,8 @@ fn reference(inputs: &Inputs) -> Result<usize, PreprocessError> {
     })
 }
 
-/// Reads every image; a file that holds several is read once.
-fn read_images(inputs: &Inputs) -> Result<Vec<Scan>, PreprocessError> {
+/// What [`Inputs::read_images`] does.
+pub(super) fn read_images(inputs: &Inputs) -> Result<Vec<Scan>, PreprocessError> {
     let mut wanted: BTreeMap<&Path, BTreeSet<usize>> = BTreeMap::new();
     for image in inputs.images.iter() {
         wanted.entry(&image.path).or_default().extend(image.volume);
@@ -185,9 +184,21 @@ impl Reader<'_> {
 
     fn mask(&mut self, path: &Path) -> Result<Volume<u8>, PreprocessError> {
         let (read, noted) = self.read_beside(path)?;
-        let mut mask = read.into_mask(path, self.inputs.mask_rule)?;
+        let mask = read.into_mask(path, self.inputs.mask_rule);
+        let mut mask = mask.map_err(|source| self.of_case(source))?;
         self.place(&mut mask, path, noted);
         Ok(mask)
+    }
+
+    /// What is wrong with a map of labels. Which case has it matters: the labels of all are declared in one place.
+    fn of_case(&self, source: VolumeError) -> PreprocessError {
+        match self.inputs.structures() {
+            Some(_) if !self.inputs.id.is_empty() => PreprocessError::Labels {
+                case: self.inputs.id.to_owned(),
+                source,
+            },
+            _ => source.into(),
+        }
     }
 
     fn region(&mut self, path: &Path) -> Result<Volume<f32>, PreprocessError> {

@@ -103,37 +103,29 @@ fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
     let text = scan
         .to_str()
         .ok_or_else(|| refuse("it is not text".into()))?;
-    // A comma within a path does not part images: only one that a name follows.
-    let starts = |text: &str| {
-        let named = names.iter().filter(|name| {
-            text.strip_prefix(name.as_str())
-                .is_some_and(|rest| rest.starts_with('='))
-        });
-        named.max_by_key(|name| name.len()).cloned()
-    };
-    let mut found: Vec<(String, String)> = Vec::new();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut found: Vec<(&str, String)> = Vec::new();
     for part in text.split(',') {
-        match (starts(part), found.last_mut()) {
-            (Some(name), _) => found.push((name.clone(), part[name.len() + 1..].to_owned())),
+        let named = part
+            .split_once('=')
+            .filter(|(name, _)| !name.contains(['/', '.']));
+        match (named, found.last_mut()) {
+            (Some((name, path)), _) if known.contains(&name) => found.push((name, path.to_owned())),
+            (Some((name, _)), _) => {
+                let meant = nearest(name, &known);
+                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+                return Err(refuse(format!("the run has no image `{name}`{meant}")));
+            }
+            // A comma within a path does not part images.
             (None, Some((_, path))) => {
                 *path += ",";
                 *path += part;
             }
             (None, None) => {
-                let is_named = part.split_once('=').map(|(name, _)| name);
-                let known: Vec<&str> = names.iter().map(String::as_str).collect();
-                return Err(refuse(match is_named {
-                    None => format!(
-                        "the run sees {} images, and this names one file",
-                        names.len()
-                    ),
-                    Some(name) => {
-                        let meant = nearest(name, &known);
-                        let meant =
-                            meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
-                        format!("the run has no image `{name}`{meant}")
-                    }
-                }));
+                let count = names.len();
+                return Err(refuse(format!(
+                    "the run sees {count} images, and this names one file"
+                )));
             }
         }
     }

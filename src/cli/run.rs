@@ -7,6 +7,7 @@ use crate::console::{Console, Verbosity};
 use crate::device::DeviceChoice;
 use crate::experiment::{self, Experiment, Resolved};
 use crate::layout::RunFolder;
+use crate::predict::experiment_of;
 use crate::run::{self, Options, RunSummary, mean_over_runs, structures_over_runs};
 use crate::settings::{ConfigError, repeated};
 
@@ -147,6 +148,18 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
     Ok(())
 }
 
+/// How a scan is written for a run's network.
+fn scan(run: &Path) -> String {
+    let names = experiment_of(run).map(|experiment| experiment.image_names());
+    match names.as_deref() {
+        Ok([_, _, ..]) => {
+            let images = names.iter().flatten().map(|name| format!("{name}=SCAN_{name}.nii.gz"));
+            images.collect::<Vec<_>>().join(",")
+        }
+        _ => "SCAN.nii.gz".into(),
+    }
+}
+
 fn show(name: &str, summaries: &[RunSummary]) {
     for summary in summaries {
         outln!("\n{name} {}", summary.variant);
@@ -164,9 +177,10 @@ fn show(name: &str, summaries: &[RunSummary]) {
             RunFolder::new(&summary.folder).plots().display()
         );
         outln!(
-            "  {:<24}calvaria predict --run {} SCAN.nii.gz -o OUT",
+            "  {:<24}calvaria predict --run {} {} -o OUT",
             "to segment a scan",
-            summary.folder.display()
+            summary.folder.display(),
+            scan(&summary.folder)
         );
     }
     if summaries.len() > 1 {

@@ -43,7 +43,8 @@ impl CaseSource for Decathlon {
         let names = self.images(&about)?;
         let mut cases: Vec<Case> = Vec::new();
         for pair in &about.training {
-            let [image, label] = [&pair.image, &pair.label].map(|path| self.root.join(path));
+            let [image, label] = [&pair.image, &pair.label]
+                .map(|path| self.root.join(path.strip_prefix(".").unwrap_or(path)));
             check_there(&image)?;
             check_there(&label)?;
             let Some((id, _)) = nifti_stem(&image) else {

@@ -70,9 +70,9 @@ impl Prediction {
             let known = structures.names();
             for name in named.iter().filter(|name| !known.contains(&name.as_str())) {
                 let meant = nearest(name, &known);
-                let meant = meant.map_or(String::new(), |name| format!(" Did you mean {name}?"));
+                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
                 let message =
-                    format!("largest_component names `{name}`, which is no structure.{meant}");
+                    format!("largest_component names `{name}`, which is no structure{meant}");
                 faults.push(Fault::new("largest_component", message));
             }
         }

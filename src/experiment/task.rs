@@ -211,7 +211,7 @@ impl Experiment {
                         let Some(values) = labels.and_then(|labels| labels.get(of)) else {
                             let meant = nearest(of, &known);
                             let meant = meant
-                                .map_or(String::new(), |name| format!(" Did you mean {name}?"));
+                                .map_or(String::new(), |name| format!(" (did you mean {name}?)"));
                             let there = match known.is_empty() {
                                 true => {
                                     "there are no `labels`; declare it there, or write its number"
@@ -220,7 +220,7 @@ impl Experiment {
                                 false => format!("`labels` has {}", known.join(", ")),
                             };
                             return Err(fault(format!(
-                                "the region `{name}` names the unknown label `{of}`: {there}.{meant}"
+                                "the region `{name}` names the unknown label `{of}`: {there}{meant}"
                             )));
                         };
                         own.extend(values.list());
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(by_name.structures(), by_number.structures());
         let why = faults("labels: {necrosis: 1}, regions: {whole: [necrosiss]}");
         assert!(
-            why.contains("unknown label `necrosiss`") && why.contains("Did you mean necrosis?"),
+            why.contains("unknown label `necrosiss`") && why.contains("did you mean necrosis?"),
             "{why}"
         );
         let why = faults("labels: {necrosis: 1}, regions: {whole: [1, 7]}");

@@ -153,7 +153,10 @@ fn scan(run: &Path) -> String {
     let names = experiment_of(run).map(|experiment| experiment.image_names());
     match names.as_deref() {
         Ok([_, _, ..]) => {
-            let images = names.iter().flatten().map(|name| format!("{name}=SCAN_{name}.nii.gz"));
+            let images = names
+                .iter()
+                .flatten()
+                .map(|name| format!("{name}=SCAN_{name}.nii.gz"));
             images.collect::<Vec<_>>().join(",")
         }
         _ => "SCAN.nii.gz".into(),

@@ -3,11 +3,13 @@
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
 #   benches/peers/run.sh step                               # training steps, against PyTorch on the CPU
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
+# One of them trains nnU-Net alone, and leaves its results and a table in TARGET/hippocampus:
+#   HIPPOCAMPUS_ROOT=FOLDER benches/peers/run.sh hippocampus [--minutes 10 ...]    # options: hippocampus.py --help
 # Needs Python 3.11 or newer and, once, the network for the peers' packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing, step or augment}
+what=${1:?preprocessing, step, augment or hippocampus}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -24,5 +26,9 @@ case $what in
     program=$(cargo bench --bench "$bench" --no-run --message-format=json |
       sed -n 's/.*"executable":"\([^"]*'"$bench"'[^"]*\)".*/\1/p')
     exec "$venv/bin/python" "benches/peers/$what.py" "$program"
+    ;;
+  hippocampus)
+    root=${HIPPOCAMPUS_ROOT:?the folder of the hippocampus cases, with images/ and labels/}
+    exec "$venv/bin/python" benches/peers/hippocampus.py "$root" "$target/hippocampus" "$@"
     ;;
 esac

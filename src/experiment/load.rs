@@ -71,8 +71,12 @@ fn parse(mut values: Mapping, schema: &Schema) -> Result<Experiment, Vec<Fault>>
             values.insert(key.into(), stand_in);
         }
     }
+    let chooses_loss = values.contains_key("loss");
     match serde_yaml::from_value::<Experiment>(Value::Mapping(values)) {
         Ok(mut experiment) => {
+            if !chooses_loss {
+                experiment.choose_loss();
+            }
             let is_whole = |fault: &Fault| !damaged.iter().any(|key| key == fault.section());
             faults.extend(experiment.rules().into_iter().filter(is_whole));
             if faults.is_empty() {

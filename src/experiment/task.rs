@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Experiment;
 use crate::dataset::{Case, DatasetError, LabelOrName, Labels, Regions, Values};
+use crate::loss::Loss;
 use crate::model::{Channels, Network};
 use crate::preprocess::ImageFile;
 use crate::settings::{Fault, nearest, repeated, within};
@@ -64,6 +65,16 @@ impl Experiment {
     ///
     /// When the data's description cannot be read, or the experiment names images that the data have not.
     pub fn described(&self) -> Result<Self, DatasetError> {
+        let mut whole = self.completed()?;
+        if let Some(fault) = whole.task_rules().first() {
+            return Err(DatasetError::Description(fault.to_string()));
+        }
+        whole.predict.settle(&whole.structures());
+        Ok(whole)
+    }
+
+    /// The experiment with what its data say, unchecked.
+    fn completed(&self) -> Result<Self, DatasetError> {
         let about = self.data.source.describe()?;
         let mut whole = self.clone();
         if let Some(names) = &self.images {
@@ -95,16 +106,6 @@ impl Experiment {
             whole.region_order = about.region_order;
             whole.ignore = self.ignore.or(about.ignore);
         }
-        let mut faults = whole.task_rules();
-        if faults.is_empty() {
-            faults = whole
-                .augment
-                .check(&whole.structures(), &whole.image_names());
-        }
-        if let Some(fault) = faults.first() {
-            return Err(DatasetError::Description(fault.message.clone()));
-        }
-        whole.predict.settle(&whole.structures());
         Ok(whole)
     }
 
@@ -126,11 +127,25 @@ impl Experiment {
         Ok(cases)
     }
 
+    /// The default loss for what is to be found, as far as that can be told now.
+    pub(super) fn choose_loss(&mut self) {
+        let told = match self.tells_structures() {
+            true => self.try_structures().ok(),
+            false => (self.completed().ok()).and_then(|whole| whole.try_structures().ok()),
+        };
+        if let Some(structures) = told {
+            self.loss = Loss::default_for(&structures);
+        }
+    }
+
+    /// Whether the experiment itself, not a file of its data, tells what is to be found.
+    fn tells_structures(&self) -> bool {
+        self.labels.is_some() || self.regions.is_some() || !self.data.source.describes_labels()
+    }
+
     /// Fills in defaults that depend on what is to be found, if the experiment itself tells it.
     pub(super) fn settle(&mut self) {
-        let told =
-            self.labels.is_some() || self.regions.is_some() || !self.data.source.describes_labels();
-        if let (true, Ok(structures)) = (told, self.try_structures()) {
+        if let (true, Ok(structures)) = (self.tells_structures(), self.try_structures()) {
             self.predict.settle(&structures);
         }
     }
@@ -217,6 +232,14 @@ impl Experiment {
         Ok(named)
     }
 
+    /// The images that the network sees, if they can be told now.
+    fn known_images(&self) -> Option<Vec<String>> {
+        match &self.images {
+            Some(names) => Some(names.clone()),
+            None => Some(self.data.source.describe().ok()?.images),
+        }
+    }
+
     /// What is wrong with the keys that say what is to be found in which images.
     pub(super) fn task_rules(&self) -> Vec<Fault> {
         let mut faults: Vec<Fault> = self.try_structures().err().into_iter().collect();
@@ -225,8 +248,7 @@ impl Experiment {
             let message = "region_order says how regions are written: declare `regions`";
             faults.push(Fault::new("region_order", message));
         }
-        let reads_labels = self.data.source.describes_labels();
-        if is_mask && !reads_labels {
+        if is_mask && self.tells_structures() {
             if self.ignore.is_some() {
                 let message = "ignore needs names for what is not ignored: declare `labels`, as in {lesion: 1}, or `regions`, as in \
                      {lesion: [1]}";
@@ -249,8 +271,14 @@ impl Experiment {
             );
             faults.push(Fault::new(format!("data.{key}"), message));
         }
-        if let (Ok(structures), false) = (self.try_structures(), is_mask && reads_labels) {
+        if let (true, Ok(structures)) = (self.tells_structures(), self.try_structures()) {
             faults.extend(within("predict", self.predict.rules(&structures)));
+            faults.extend(within("loss", self.loss.check(&structures)));
+            // A description that cannot be read is told when the cases are looked for.
+            if let Some(names) = self.known_images() {
+                faults.extend(within("preprocess", self.preprocess.check(&names)));
+                faults.extend(within("augment", self.augment.check(&structures, &names)));
+            }
         }
         if let Some(names) = &self.images {
             if names.is_empty() {

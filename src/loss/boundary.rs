@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use ndarray::{Array3, ArrayView3, Zip};
 
 use super::channels::Counting;
+use super::host::each_volume;
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::host::each_volume;
 use crate::volume::distance::squared_distance;
 
 /// The mean over all voxels of `d (p - t)`, `d` the signed distance to the target's boundary in voxels:

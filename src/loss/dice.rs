@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channels::Counting;
+use super::overlap::{Overlap, Reduction};
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s)`, sums over the voxels of a sample, then the mean
 /// over the channels and the batch. nnU-Net's is the same less 1: `{dice: {batch: true}}` for its `batch_dice`.

@@ -83,7 +83,8 @@ impl LossTerm for Focal {
     fn check(&self, structures: &Structures) -> Vec<Fault> {
         let mut faults = self.counting().check(structures);
         if structures.is_exclusive() && self.clip {
-            let message = "clip is for probabilities by the sigmoid, which `labels` have not: leave it out";
+            let message =
+                "clip is for probabilities by the sigmoid, which `labels` have not: leave it out";
             faults.push(Fault::new("clip", message));
         }
         faults
@@ -101,7 +102,10 @@ impl Focal {
     /// Of classes that exclude each other: `alpha` and `class_weights` make one weight of each.
     fn entropy(&self, channels: usize) -> Entropy {
         let weight = |class: usize| {
-            let of_class = self.class_weights.as_ref().map_or(1.0, |weights| weights[class]);
+            let of_class = self
+                .class_weights
+                .as_ref()
+                .map_or(1.0, |weights| weights[class]);
             of_class
                 * match self.alpha {
                     None => 1.0,

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::channels::Counting;
 use super::overlap::Reduction;
+use super::tversky::tversky_index;
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::tversky::tversky_index;
 
 /// `(1 - TI)^e` of the Tversky index `TI` of each sample, then the mean over the batch. An exponent below 1
 /// keeps pushing samples that are nearly right, one above 1 leaves them alone.

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channels::Counting;
+use super::overlap::{Overlap, Reduction};
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
-use super::overlap::{Overlap, Reduction};
 
 /// `1 - (2 sum(w TP) + s) / (sum(w (P + T)) + s)` over the channels of each sample, `w = 1 / T^2`, then the
 /// mean over the batch: small structures count as much as large ones. A structure that is absent has

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channels::Counting;
+use super::overlap::{Overlap, Reduction};
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::overlap::{Overlap, Reduction};
 
 /// One minus the soft IoU: `1 - (sum(p t) + s) / (sum(p) + sum(t) - sum(p t) + s)`, sums over the
 /// voxels of a sample, then the mean over the batch.
@@ -50,7 +50,12 @@ impl Default for Jaccard {
 
 impl LossTerm for Jaccard {
     fn forward<B: Kernels>(&self, logits: Tensor<B, 5>, target: &Target<B>) -> Tensor<B, 1> {
-        let overlap = Overlap::of(logits, target, Reduction::batch_if(self.batch), self.counting());
+        let overlap = Overlap::of(
+            logits,
+            target,
+            Reduction::batch_if(self.batch),
+            self.counting(),
+        );
         let union = overlap.predicted.clone() + overlap.false_negatives();
         let iou = (overlap.intersection + self.smooth) / (union + self.smooth);
         self.counting().mean_missing(iou) * self.weight

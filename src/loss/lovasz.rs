@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use rayon::prelude::*;
 
 use super::channels::Counting;
+use super::host::{constant, values};
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::host::{constant, values};
 
 /// A convex surrogate of one minus the IoU: the hinge errors `1 - z (2 t - 1)`, the largest first, each
 /// weighted by what it adds to the Jaccard loss; then the mean over the samples. Where structures exclude each other, the
@@ -86,7 +86,9 @@ impl LossTerm for Lovasz {
         // Voxels that count, of a channel of a sample.
         let counts = |channel: usize| {
             let sample = channel % samples;
-            counted.as_ref().map(|counted| &counted[sample * voxels..][..voxels])
+            counted
+                .as_ref()
+                .map(|counted| &counted[sample * voxels..][..voxels])
         };
         let truth = ordered(&truth);
         let mut shares: Vec<f32> = ordered(&errors)

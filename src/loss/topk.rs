@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::host::{constant, values};
 use super::channels::Counting;
+use super::host::{constant, values};
 use super::target::Truth;
 use super::{LossTerm, Smoothing, Target, log_probabilities};
 use crate::kernel::{Entropy, Kernels};
@@ -109,8 +109,13 @@ impl Topk {
 /// 1 at the `count` highest values, 0 elsewhere; of equal ones the first are taken.
 fn highest(values: &[f32], count: usize) -> Vec<f32> {
     let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    // What is not a number must be seen, so it is the highest.
+    let value = |index: u32| match values[index as usize] {
+        value if value.is_nan() => f32::NAN,
+        value => value,
+    };
     let by_value = |&a: &u32, &b: &u32| {
-        let larger = values[b as usize].total_cmp(&values[a as usize]);
+        let larger = value(b).total_cmp(&value(a));
         larger.then(a.cmp(&b))
     };
     if count < order.len() {

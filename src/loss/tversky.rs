@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channels::Counting;
+use super::overlap::{Overlap, Reduction};
 use super::{LossTerm, Target};
 use crate::kernel::Kernels;
 use crate::settings::Fault;
 use crate::volume::Structures;
-use super::overlap::{Overlap, Reduction};
 
 /// The Dice loss with prices for both kinds of error: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums of
 /// probabilities over the voxels of a sample, then the mean over the batch. With `a` and `b` of 1/2 it

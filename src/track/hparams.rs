@@ -176,12 +176,15 @@ mod tests {
             "name": "quickstart",
             "seed": 42,
             "loss": {"sum": [{"dice": {"smooth": 1.0}}, {"focal": {"gamma": 2.0}}]},
-            "augment": [],
+            "augment": [{"flip": {"p": 0.5}}, {"blur": {"p": 0.2}, "channels": ["flair", "t1"]}],
             "train": {"epochs": 8, "checkpointing": false, "ema": null, "patch": {"size": [32, 32]}},
         });
         let text = |text: &str| Setting::Text(text.into());
         let wanted = [
-            ("augment", text("[]")),
+            ("augment", text("flip, blur")),
+            ("augment.0.flip.p", Setting::Number(0.5)),
+            ("augment.1.blur.p", Setting::Number(0.2)),
+            ("augment.1.channels", text(r#"["flair","t1"]"#)),
             ("loss", text("sum")),
             ("loss.sum", text("dice, focal")),
             ("loss.sum.0.dice.smooth", Setting::Number(1.0)),

@@ -26,7 +26,7 @@ impl EpochSums {
         self.iou_soft += record.mean(|counts| counts.iou_soft()) * samples;
         self.dice += record.mean(|counts| counts.dice()) * samples;
         for (_, counts) in &record.cases {
-            self.add_structures(std::slice::from_ref(counts));
+            self.add_structures(counts);
         }
     }
 

@@ -77,13 +77,6 @@ impl StepRecord {
         let sum: f64 = all().map(quantity).sum();
         sum / all().count() as f64
     }
-
-    /// Mean of a quantity of one structure over the step's samples.
-    pub fn mean_of(&self, structure: usize, quantity: impl Fn(&Counts) -> f64) -> f64 {
-        let of_sample = |(_, counts): &(String, Vec<Counts>)| counts.get(structure).map(&quantity);
-        let sum: f64 = self.cases.iter().filter_map(of_sample).sum();
-        sum / self.cases.len() as f64
-    }
 }
 
 impl StepRecord {

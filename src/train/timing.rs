@@ -47,7 +47,10 @@ pub fn time_steps<B: TrainingBackend>(
     let images = experiment.channels().input;
     let shape = [experiment.train.batch_size, images, depth, height, width];
     let x = Tensor::<B, 5>::random(shape, Distribution::Normal(0.0, 1.0), device);
-    let target = Target::new(x.clone().greater_elem(0.5).float(), &Structures::Mask);
+    let target = Target::new(
+        masks(&x, &experiment.structures()),
+        &experiment.structures(),
+    );
     let precision = experiment.train.precision;
     let mut network = experiment.network::<B>(device);
     let parameters = network.parameter_count();
@@ -89,6 +92,16 @@ pub fn time_steps<B: TrainingBackend>(
         inference: median(&inference),
         losses,
     }
+}
+
+/// Class maps of images: of a mask where the first image is bright, of several structures at random.
+fn masks<B: TrainingBackend>(images: &Tensor<B, 5>, structures: &Structures) -> Tensor<B, 5> {
+    let first = images.clone().narrow(1, 0, 1);
+    if structures.is_mask() {
+        return first.greater_elem(0.5).float();
+    }
+    let classes = Distribution::Uniform(0.0, structures.classes() as f64 + 0.999);
+    first.random_like(classes).floor()
 }
 
 /// Until the device has done everything.

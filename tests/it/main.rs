@@ -32,6 +32,7 @@ mod losses {
 mod metrics {
     mod distance;
     mod scores;
+    mod structures;
 }
 mod models {
     mod monai;
@@ -56,11 +57,13 @@ mod program {
     mod devices;
     mod errors;
     mod predict;
+    mod structures;
     mod subcommands;
 }
 mod report {
     mod pages;
     mod plots;
+    mod structures;
 }
 mod run {
     mod data;

@@ -1,4 +1,5 @@
-//! The operations that a 3-D U-Net is made of, as an extension of Burn's backends.
+//! The operations that a 3-D U-Net is made of, and those of losses and scores of many classes, as an extension of Burn's
+//! backends.
 //!
 //! The networks use these and no others of Burn's layers. On the CPU (`Flex`) they are our own, with
 //! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.

@@ -87,8 +87,9 @@ impl<'a> Wanted<'a> {
                 && self.is(file)
         };
         let mut found: Vec<&Name<'f>> = files.iter().filter(of_visit).collect();
-        if found.len() > 1 {
-            found.retain(|file| file.value("run") == first.value("run"));
+        let of_run = |file: &&Name<'f>| file.value("run") == first.value("run");
+        if found.len() > 1 && found.iter().any(|file| of_run(file)) {
+            found.retain(of_run);
         }
         match found[..] {
             [file] => {

@@ -121,3 +121,43 @@ fn what_cannot_be_drawn_is_refused_with_a_remedy() {
             .stderr(contains(message));
     }
 }
+
+#[test]
+fn each_image_of_a_sample_has_a_tile_and_each_draw_its_images() {
+    let folder = toy_workplace(3);
+    for case in ["sub-01", "sub-02", "sub-03"] {
+        let image = |kind: &str| {
+            let name = format!("heads/{case}/{case}_{kind}.nii.gz");
+            folder.path().join(name)
+        };
+        std::fs::copy(image("T1w"), image("FLAIR")).unwrap();
+    }
+    let data = "data={pairs: {root: heads, mask: '*/{id}_T1w_brainmask.nii.gz', \
+                images: {t1: '*/{id}_T1w.nii.gz', flair: '*/{id}_FLAIR.nii.gz'}}}";
+    let augment = "augment=[{flip: {p: 1}}, {noise: {p: 1}}, {blur: {p: 1}, channels: [flair]}]";
+    let sheet = |augment: &str| {
+        let mut command = calvaria();
+        command
+            .current_dir(folder.path())
+            .args(["augment", "toy.yaml", "-n", "2", "-o", "two.png"])
+            .args(["--set", data, "--set", augment]);
+        command
+    };
+    let told = sheet(augment).assert().success();
+    let told = String::from_utf8(told.get_output().stdout.clone()).unwrap();
+    let second = told.lines().nth(1).unwrap();
+    assert!(
+        second.starts_with("epoch 1: flip left right; noise"),
+        "{told}"
+    );
+    assert!(
+        second.contains("(t1); noise") && second.contains("; blur"),
+        "{told}"
+    );
+    assert!(second.ends_with(" (flair)"), "{told}");
+    let wrong = augment.replace("[flair]", "[flare]");
+    sheet(&wrong)
+        .assert()
+        .failure()
+        .stderr(contains("Did you mean `flair`?"));
+}

@@ -237,7 +237,7 @@ fn what_a_network_says_of_voxels_that_are_ignored_changes_nothing() {
 }
 
 #[test]
-fn a_logit_that_is_not_a_number_makes_every_loss_none() {
+fn a_logit_that_is_not_a_number_is_hidden_by_no_loss() {
     for (structures, channels) in both() {
         let (shape, logits, mut classes) = batch(channels);
         classes[7] = 1.0;

@@ -316,6 +316,24 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_any_image_is_a_change_of_the_scan() {
+        let mut was = data(&["a"], &["b"], "1");
+        for digests in was.inputs.values_mut() {
+            digests.others = vec!["t2".into(), "flair".into()];
+        }
+        let mut is = was.clone();
+        assert_eq!(DataChanges::between(&was, &is), DataChanges::default());
+        is.inputs.get_mut("b").unwrap().others[1] = "changed".into();
+        let changes = DataChanges::between(&was, &is).to_string();
+        assert_eq!(changes, "1 case changed in the scan (b)");
+        // Records of one image are as they were before there could be several.
+        let one = data(&["a"], &[], "1").inputs;
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(text, r#"{"a":{"image":"1","mask":"m"}}"#);
+        assert_eq!(serde_json::from_str::<CaseDigests>(&text).unwrap(), one);
+    }
+
+    #[test]
     fn what_was_not_recorded_is_not_compared() {
         let is = data(&["a", "b"], &["c"], "1");
         let same = DataChanges::default();

@@ -13,6 +13,7 @@ mod augment {
 mod dataset {
     mod bids;
     mod helpers;
+    mod inspection;
     mod masks;
     mod nfbs;
     mod pairs;

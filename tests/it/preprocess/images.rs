@@ -405,7 +405,10 @@ fn landmarks_are_learnt_from_each_image_and_written_by_its_name() {
         .apply(ball([0.0; 3]))
         .unwrap_err()
         .to_string();
-    assert!(message.contains("no image is called `flair`"), "{message}");
+    assert!(
+        message.contains("its landmarks are of other images, not of `image`"),
+        "{message}"
+    );
 }
 
 struct Files {

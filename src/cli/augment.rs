@@ -1,6 +1,7 @@
 //! `calvaria augment`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use ndarray::Array3;
@@ -144,6 +145,7 @@ pub(super) fn main(args: &Args, verbosity: Verbosity) -> Result<(), CliError> {
         planes: args.plane.slices(),
         tiles,
         images: case.images.len(),
+        structures: Arc::clone(&case.structures),
     };
     sheet.save(&output).map_err(CliError::work)?;
     if args.json {

@@ -5,8 +5,9 @@ use crate::augment::Drawn;
 use crate::preprocess::cache::Cache;
 use crate::preprocess::{ImageFile, Inputs, Pipeline};
 
+use crate::dataset::Case;
 use crate::volume::nifti::{Dtype, write_image, write_mask};
-use crate::volume::{Affine, MaskRule, Volume};
+use crate::volume::{Affine, Marked, MaskRule, Named, Structures, Undeclared, Volume};
 use burn::backend::Flex;
 use ndarray::Array3;
 
@@ -152,4 +153,63 @@ fn a_case_that_vanishes_ends_the_epoch_with_its_name() {
     assert_eq!(loader.iter().count(), 0);
     let message = failure.lock().unwrap().take().unwrap().to_string();
     assert!(message.contains("case-0"), "{message}");
+}
+
+#[test]
+fn batches_hold_every_image_and_the_class_of_each_voxel() {
+    let folder = tempfile::tempdir().unwrap();
+    let affine = Affine::diagonal([1.0; 3], [0.0; 3]);
+    let voxels = |value: f32| Array3::from_shape_fn((4, 3, 2), |(x, ..)| value + x as f32);
+    let path = |name: &str| folder.path().join(name);
+    for (name, value) in [("t1.nii", 10.0), ("flair.nii", 20.0)] {
+        let voxels = voxels(value);
+        write_image(&path(name), &Volume { voxels, affine }, Dtype::Float32).unwrap();
+    }
+    let voxels = voxels(0.0);
+    write_image(
+        &path("labels.nii"),
+        &Volume { voxels, affine },
+        Dtype::Float32,
+    )
+    .unwrap();
+    let named: Vec<Named> = [("a", 1), ("b", 2)]
+        .map(|(name, label)| (name.into(), vec![label]))
+        .into();
+    let structures = Structures::labels(&named, Some(3), Undeclared::Refused).unwrap();
+    let images = ["t1", "flair"].map(|name| ImageFile::new(name, path(&format!("{name}.nii"))));
+    let case = Case {
+        mask_rule: MaskRule {
+            marked: Marked::Structures(structures),
+            ..MaskRule::STRICT
+        },
+        ..Case::of_files("case", images.into(), path("labels.nii"))
+    };
+    let cache = Cache::new(folder.path().join("cache"));
+    let files = cache
+        .prepare(&case.inputs(), &Pipeline::default())
+        .unwrap()
+        .files;
+    let sampling = Sampling {
+        seed: 1,
+        order: Order::Sequential,
+        batch_size: 2,
+        workers: 0,
+    };
+    let case = TrainingCase::new(&case, files);
+    let loader = BatchLoader::<Flex>::new(
+        vec![case.clone(), case],
+        sampling,
+        Arc::default(),
+        Failure::default(),
+        Default::default(),
+    );
+    let batch = loader.iter().next().unwrap();
+    assert_eq!(batch.images.dims(), [2, 2, 4, 3, 2]);
+    assert_eq!(batch.masks.dims(), [2, 1, 4, 3, 2]);
+    let images: Vec<f32> = batch.images.into_data().to_vec().unwrap();
+    let masks: Vec<f32> = batch.masks.into_data().to_vec().unwrap();
+    let starts: Vec<f32> = images.chunks(24).map(|image| image[0]).collect();
+    assert_eq!(starts, [10.0, 20.0, 10.0, 20.0]);
+    let along_x: Vec<f32> = masks[..24].iter().step_by(6).copied().collect();
+    assert_eq!(along_x, [0.0, 1.0, 2.0, 255.0]);
 }

@@ -1,14 +1,17 @@
-//! Samples of one case side by side, each in up to three planes with its mask's outline.
+//! Samples of one case side by side, each in up to three planes with its mask's outline, or its structures in their
+//! colours.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 
 use super::PlotError;
 use super::drawing::{BLACK, Colour, Drawing, Point, WHITE};
 use super::section::{Section, Turn, window};
+use super::structures::fillings_and_lines;
 use super::text::{Align, shortened, wrapped};
-use crate::volume::Affine;
+use crate::volume::{Affine, Structures};
 
 /// Samples of one case, drawn as tiles in rows.
 ///
@@ -25,6 +28,8 @@ pub struct ContactSheet {
     pub tiles: Vec<Tile>,
     /// Images of a sample: as many tiles follow each other, in one row.
     pub images: usize,
+    /// What the masks' classes stand for.
+    pub structures: Arc<Structures>,
 }
 
 /// An image of a sample.
@@ -32,7 +37,7 @@ pub struct ContactSheet {
 pub struct Tile {
     /// The intensities.
     pub image: Array3<f32>,
-    /// The mask; voxels above 0 are inside.
+    /// The class of each voxel; of a mask, voxels above 0 are inside.
     pub mask: Array3<u8>,
     /// Voxel index to world position in mm.
     pub affine: Affine,
@@ -150,8 +155,14 @@ impl ContactSheet {
         let title = shortened(&self.title, TITLE_SIZE, WIDTH - 2.0 * GAP);
         on.text(&title, (GAP, 22.0), TITLE_SIZE, Align::Start, WHITE);
         on.path(vec![(GAP, 49.0), (GAP + 30.0, 49.0)], OUTLINE, 3.0);
-        let legend =
-            "the mask's outline; the patient's left is on the left, the front or the top is up";
+        let legend = match self.structures.is_mask() {
+            true => {
+                "the mask's outline; the patient's left is on the left, the front or the top is up"
+            }
+            false => {
+                "each structure in its colour; the patient's left is on the left, the front or the top is up"
+            }
+        };
         on.text(legend, (GAP + 40.0, 49.0), HEADING_SIZE, Align::Start, GREY);
     }
 
@@ -165,7 +176,12 @@ impl ContactSheet {
         }
         let slice = |plane: &SlicePlane| {
             let at = (plane.normal(), image.shape()[plane.normal()] / 2);
-            Section::new(at, image, [(mask, OUTLINE, OUTLINE_WIDTH)], spacing, window)
+            if self.structures.is_mask() {
+                return Section::new(at, image, [(mask, OUTLINE, OUTLINE_WIDTH)], spacing, window);
+            }
+            let classes = mask.index_axis_move(Axis(at.0), at.1);
+            let drawn = fillings_and_lines(classes, classes, &self.structures);
+            Section::drawn_on(at, image, drawn, spacing, window)
         };
         Slices(self.planes.iter().map(slice).collect())
     }
@@ -210,7 +226,10 @@ fn broken(notes: &[String], width: f64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::drawing::Shape;
+    use super::super::structure_colour;
     use super::*;
+    use crate::volume::{Named, Undeclared};
+    use ndarray::s;
 
     /// A head of one bright voxel.
     fn tile(notes: &[&str], affine: Affine, shape: [usize; 3], marked: [usize; 3]) -> Tile {
@@ -231,6 +250,7 @@ mod tests {
             planes: planes.to_vec(),
             tiles,
             images: 1,
+            structures: Arc::default(),
         }
     }
 
@@ -289,6 +309,28 @@ mod tests {
             }
             let [several, alike] = [several, alike].map(|sheet| sheet.draw().pixels().unwrap());
             assert!(several == alike, "{images} images");
+        }
+    }
+
+    #[test]
+    fn structures_have_their_colours() {
+        let affine = Affine::diagonal([2.0; 3], [0.0; 3]);
+        let mut head = tile(&[], affine, [12, 12, 12], [0, 0, 0]);
+        head.mask.slice_mut(s![2..6, 2..10, ..]).fill(1);
+        head.mask.slice_mut(s![6..10, 2..10, ..]).fill(2);
+        let named: Vec<Named> = vec![("left".into(), vec![1]), ("right".into(), vec![2])];
+        let labels = Structures::labels(&named, None, Undeclared::Refused).unwrap();
+        let coloured = ContactSheet {
+            structures: Arc::new(labels),
+            ..sheet(&ALL[..1], vec![head])
+        };
+        let pixels = coloured.draw().pixels().unwrap();
+        for structure in 0..2 {
+            let (red, green, blue) = structure_colour(structure);
+            let outline = pixels
+                .pixels()
+                .filter(|pixel| pixel.0 == [red, green, blue]);
+            assert!(outline.count() > 50, "structure {structure}");
         }
     }
 

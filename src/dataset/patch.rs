@@ -294,5 +294,5 @@ mod tests {
     }
 
     /// Made before there were several structures.
-    const BEFORE: [[isize; 3]; 4] = [[0; 3]; 4];
+    const BEFORE: [[isize; 3]; 4] = [[14, 4, 21], [8, 2, 6], [8, 5, 18], [7, 5, 18]];
 }

@@ -132,13 +132,25 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         // With what the preprocessing has learnt.
         run.check_folder(options)?;
     }
+    let structures = experiment.structures();
+    for note in experiment.augment.notes(&structures) {
+        console.say(&format!("note: {note}"));
+    }
     let mut summaries = Vec::new();
     let mut data: Option<(&Pipeline, PreparedData)> = None;
     for run in &runs {
         let pipeline = &run.experiment.preprocess;
         let prepared = match data {
             Some((of, prepared)) if of == pipeline => prepared,
-            _ => preparation.prepare(&cases, pipeline, one_shape)?,
+            before => {
+                let prepared = preparation.prepare(&cases, pipeline, one_shape)?;
+                let lines = prepared.check_classes(&structures)?;
+                lines
+                    .iter()
+                    .filter(|_| before.is_none())
+                    .for_each(|line| console.say(line));
+                prepared
+            }
         };
         data::check_now(&inputs, &prepared.inputs(inputs.keys()))?;
         if runs.len() > 1 {

@@ -1,6 +1,6 @@
 //! Every case checked and preprocessed, before training starts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,10 @@ use crate::layout::make_results;
 use crate::preprocess::cache::{Cache, CachedCase, CachedResult, InputDigests};
 use crate::preprocess::{Pipeline, PreprocessError};
 use crate::settings::nearest;
+use crate::volume::Structures;
+
+/// Most cases that a message names.
+const MOST_NAMED: usize = 5;
 
 /// The cases of an experiment, ready for the network.
 pub struct PreparedData {
@@ -30,6 +34,8 @@ struct PreparedCase {
     files: CachedCase,
     inputs: InputDigests,
     warnings: Vec<String>,
+    /// Voxels of each class in the raw map; none of one mask.
+    classes: BTreeMap<u8, u64>,
 }
 
 impl PreparedCase {
@@ -54,6 +60,46 @@ impl PreparedData {
     ) -> impl Iterator<Item = String> {
         let cases = ids.filter_map(|id| self.cases.get(id));
         cases.flat_map(PreparedCase::warnings)
+    }
+
+    /// Checks that every class of several structures occurs in some case, and tells which are missing in which cases,
+    /// one line each.
+    pub(super) fn check_classes(&self, structures: &Structures) -> Result<Vec<String>, RunError> {
+        let mut told = Vec::new();
+        if structures.is_mask() {
+            return Ok(told);
+        }
+        let classes = (1..=u8::MAX).take(structures.classes());
+        for class in classes {
+            let lacks = |(_, case): &(&String, &PreparedCase)| !case.classes.contains_key(&class);
+            let mut lacking: Vec<&str> = (self.cases.iter().filter(lacks))
+                .map(|(id, _)| id.as_str())
+                .collect();
+            lacking.sort_unstable();
+            let name = structures.class_name(class);
+            if lacking.len() == self.cases.len() {
+                return Err(RunError::Setup(format!(
+                    "no case has {name}: none of the {} maps of labels has a voxel of it. Check the labels ({}), or leave it \
+                     out.",
+                    self.cases.len(),
+                    structures.describe()
+                )));
+            }
+            if !lacking.is_empty() {
+                let more = if lacking.len() > MOST_NAMED {
+                    ", …"
+                } else {
+                    ""
+                };
+                let named = lacking[..lacking.len().min(MOST_NAMED)].join(", ");
+                told.push(format!(
+                    "{name} is missing in {} of {} cases ({named}{more}).",
+                    lacking.len(),
+                    self.cases.len()
+                ));
+            }
+        }
+        Ok(told)
     }
 
     /// The prepared files of the cases with these ids, in this order.
@@ -163,6 +209,7 @@ impl<'a> Preparation<'a> {
                 files: prepared.files,
                 inputs: prepared.inputs,
                 warnings: prepared.warnings,
+                classes: prepared.classes,
             };
             (case.source.id.clone(), case)
         });

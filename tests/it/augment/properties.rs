@@ -202,7 +202,7 @@ fn a_key_always_draws_the_same_and_another_key_something_else() {
 fn a_transform_draws_the_same_whatever_stands_after_it_and_itself_anew_when_repeated() {
     // All but the flip, whose parameters are the same whenever it acts.
     for transform in transforms(1.0).iter().filter(|t| t.name() != "flip") {
-        let alone = draw_list(&[transform.clone()], "case");
+        let alone = draw_list(std::slice::from_ref(transform), "case");
         let twice = draw_list(&[transform.clone(), transform.clone()], "case");
         assert_eq!(alone[0], twice[0]);
         assert_ne!(twice[0], twice[1]);

@@ -132,8 +132,8 @@ fn each_image_of_a_sample_has_a_tile_and_each_draw_its_images() {
         };
         std::fs::copy(image("T1w"), image("FLAIR")).unwrap();
     }
-    let data = "data={pairs: {root: heads, mask: '{id}/{id}_T1w_brainmask.nii.gz', \
-                images: {t1: '{id}/{id}_T1w.nii.gz', flair: '{id}/{id}_FLAIR.nii.gz'}}}";
+    let data = "data={pairs: {root: heads, mask: '*/{id}_T1w_brainmask.nii.gz', \
+                images: {t1: '*/{id}_T1w.nii.gz', flair: '*/{id}_FLAIR.nii.gz'}}}";
     let augment = "augment=[{flip: {p: 1}}, {noise: {p: 1}}, {blur: {p: 1}, channels: [flair]}]";
     let sheet = |augment: &str| {
         let mut command = calvaria();

@@ -218,19 +218,13 @@ fn surfaces(
     let (prediction, truth) = (prediction.slice(within), truth.slice(within));
     let cut = |map: ArrayView3<'_, u8>| -> Array3<u8> {
         let voxels = Zip::from(map).and(truth);
-        voxels.map_collect(|&class, &is| {
-            u8::from(members.has(class) && is != Structures::IGNORED)
-        })
+        voxels.map_collect(|&class, &is| u8::from(members.has(class) && is != Structures::IGNORED))
     };
     SurfaceDistances::between(cut(prediction).view(), cut(truth).view(), spacing)
 }
 
 /// As [`iou_soft`](super::iou_soft), of one structure and without ignored voxels.
-fn soft_iou(
-    probability: ArrayView3<'_, f32>,
-    truth: ArrayView3<'_, u8>,
-    members: &Members,
-) -> f64 {
+fn soft_iou(probability: ArrayView3<'_, f32>, truth: ArrayView3<'_, u8>, members: &Members) -> f64 {
     let (mut intersection, mut sum) = (0.0, 0.0);
     for (&p, &is) in probability.iter().zip(truth) {
         if is != Structures::IGNORED {

@@ -32,7 +32,7 @@ pub struct Bce {
     pub clip: bool,
     /// A weight for each structure; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 

@@ -27,7 +27,7 @@ pub struct CrossEntropy {
     pub label_smoothing: f64,
     /// A weight for each channel, that of the background first where there is one; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 

@@ -39,7 +39,7 @@ pub struct Focal {
     pub label_smoothing: f64,
     /// A weight for each channel, that of the background first where there is one; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 
@@ -102,11 +102,8 @@ impl Focal {
     /// Of classes that exclude each other: `alpha` and `class_weights` make one weight of each.
     fn entropy(&self, channels: usize) -> Entropy {
         let weight = |class: usize| {
-            let of_class = self
-                .class_weights
-                .as_ref()
-                .map_or(1.0, |weights| weights[class]);
-            of_class
+            let weights = self.class_weights.as_deref().unwrap_or_default();
+            weights.get(class).unwrap_or(&1.0)
                 * match self.alpha {
                     None => 1.0,
                     Some(alpha) if class == 0 => 1.0 - alpha,

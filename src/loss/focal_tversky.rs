@@ -38,10 +38,11 @@ pub struct FocalTversky {
     pub batch: bool,
     /// Whether the background counts as one of the classes, where these exclude each other.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub background: bool,
     /// A weight for each channel that counts, the background first if it does; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 

@@ -29,6 +29,7 @@ pub struct GeneralizedDice {
     /// Whether the background counts as one of the classes, where these exclude each other. It does by default, as in
     /// MONAI: weights make it as small as the others.
     #[serde(skip_serializing_if = "Clone::clone")]
+    #[schemars(extend("default" = true))]
     pub background: bool,
 }
 

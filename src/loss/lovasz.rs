@@ -28,13 +28,15 @@ pub struct Lovasz {
     pub batch: bool,
     /// Whether the background counts as one of the classes, where these exclude each other.
     #[serde(skip_serializing_if = "Clone::clone")]
+    #[schemars(extend("default" = true))]
     pub background: bool,
     /// Which classes the mean is over, where these exclude each other.
     #[serde(skip_serializing_if = "Classes::is_default")]
+    #[schemars(extend("default" = "present"))]
     pub classes: Classes,
     /// A weight for each channel that counts, the background first if it does; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 

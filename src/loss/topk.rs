@@ -32,10 +32,11 @@ pub struct Topk {
     /// Whether `part` is of all voxels, of which ignored ones cost nothing, as in nnU-Net; by default it is of those that
     /// count.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub of_all: bool,
     /// A weight for each channel, that of the background first where there is one; by default 1 for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(range(min = 0.0)))]
+    #[schemars(inner(range(min = 0.0)), extend("default" = null))]
     pub class_weights: Option<Vec<f64>>,
 }
 

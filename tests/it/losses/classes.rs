@@ -362,6 +362,17 @@ fn settings_of_several_structures_are_not_written_where_they_are_left_out() {
             assert!(!yaml.contains(key), "{yaml}");
         }
     }
+    // But they are listed, with what they are then.
+    let listed = Loss::FAMILY.describe().unwrap();
+    for setting in [
+        "background: false",
+        "background: true",
+        "class_weights: null",
+        "classes: present",
+        "of_all: false",
+    ] {
+        assert!(listed.contains(&format!("\n  {setting}\n")), "{setting}");
+    }
 }
 
 #[test]

@@ -59,16 +59,32 @@ fn describe_member(
         return Ok(text + &format!("{name}: {}\n", inline(values)?));
     };
     text += &format!("{name}:\n");
+    let known = settings.and_then(|settings| settings.get("properties")?.as_object());
     for (key, default) in fields {
         let key = key.as_str().unwrap_or_default();
-        let field = settings.and_then(|settings| settings.get("properties")?.get(key));
-        if let Some(field) = field {
-            let limits = limits(field).map_or(String::new(), |limits| format!(" ({limits})"));
-            text += &comment(&format!("{}{limits}", description(field)), 2);
+        let field = known.and_then(|known| known.get(key));
+        text += &setting(key, field, default)?;
+    }
+    // What is not written where it is left out has its default in the schema.
+    for (key, field) in known.into_iter().flatten() {
+        if let Some(default) = field.get("default").filter(|_| !fields.contains_key(key)) {
+            text += &setting(key, Some(field), &serde_yaml::to_value(default)?)?;
         }
-        text += &format!("  {key}: {}\n", inline(default)?);
     }
     Ok(text)
+}
+
+/// A setting with its meaning, its range and its default.
+fn setting(
+    key: &str,
+    field: Option<&Value>,
+    default: &serde_yaml::Value,
+) -> Result<String, serde_yaml::Error> {
+    let comment = field.map_or(String::new(), |field| {
+        let limits = limits(field).map_or(String::new(), |limits| format!(" ({limits})"));
+        comment(&format!("{}{limits}", description(field)), 2)
+    });
+    Ok(format!("{comment}  {key}: {}\n", inline(default)?))
 }
 
 fn description(schema: &Value) -> String {

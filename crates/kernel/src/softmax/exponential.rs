@@ -10,7 +10,7 @@ pub(super) fn exponential(x: f32) -> f32 {
     // Added to a small number this leaves its nearest whole number in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first of few enough digits that its multiples are exact.
-    const HIGH: f32 = 0.693_359_375;
+    const HIGH: f32 = 355.0 / 512.0;
     const LOW: f32 = -2.121_944_4e-4;
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let whole = shifted - ROUND;

@@ -84,13 +84,11 @@ pub enum PreprocessError {
     #[error(
         "the image `{}` ({}) does not lie on the grid of `{}` ({}): {difference}. To resample all images of a case onto \
          one grid on reading, set beside the data's source {remedy}.",
-        image.name, image.path.display(), reference.name, reference.path.display()
+        images[0].name, images[0].path.display(), images[1].name, images[1].path.display()
     )]
     Images {
-        /// One image.
-        image: ImageFile,
-        /// The one on whose grid it should lie.
-        reference: ImageFile,
+        /// One image, and the one on whose grid it should lie.
+        images: Box<[ImageFile; 2]>,
         /// Both shapes or both affines.
         difference: String,
         /// The key to set.
@@ -100,13 +98,11 @@ pub enum PreprocessError {
     #[error(
         "nothing of the image `{}` ({}) lies where the image `{}` ({}) does, onto whose grid it is to be resampled. \
          Check that both are of one scan, or correct the header that is wrong.",
-        image.name, image.path.display(), reference.name, reference.path.display()
+        images[0].name, images[0].path.display(), images[1].name, images[1].path.display()
     )]
     Apart {
-        /// The image.
-        image: ImageFile,
-        /// The one whose grid all take.
-        reference: ImageFile,
+        /// The image, and the one whose grid all take.
+        images: Box<[ImageFile; 2]>,
     },
     /// A mask lies on the grid of another image than that which all take.
     #[error(

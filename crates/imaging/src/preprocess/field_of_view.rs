@@ -41,7 +41,7 @@ impl Classes {
         let counts = counts.iter().flatten().zip(0..=u8::MAX);
         let occurring = counts.filter(|(count, _)| **count > 0);
         let classes = occurring.map(|(_, class)| class);
-        Self(classes.filter(|class| is_class(class)).collect())
+        Self(classes.filter(is_class).collect())
     }
 }
 

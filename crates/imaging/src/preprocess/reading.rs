@@ -141,8 +141,7 @@ impl Reader<'_> {
             }
             Err(_) if self.inputs.onto.is_some() => self.resampled(image, &volume),
             Err(difference) => Err(PreprocessError::Images {
-                image: image.clone(),
-                reference: reference.clone(),
+                images: Box::new([image.clone(), reference.clone()]),
                 difference,
                 remedy: self.remedy(),
             }),
@@ -159,8 +158,7 @@ impl Reader<'_> {
         let is_flat = |voxels: &Array3<f32>| voxels.iter().all(|voxel| *voxel == fill);
         if is_flat(&moved.voxels) && !is_flat(&volume.voxels) {
             return Err(PreprocessError::Apart {
-                image: image.clone(),
-                reference: self.reference().clone(),
+                images: Box::new([image.clone(), self.reference().clone()]),
             });
         }
         Ok(moved)

@@ -288,6 +288,7 @@ fn a_sweep_may_look_at_one_structure_that_its_experiment_finds() {
         .stderr(contains("the experiment finds one mask").and(contains("Use `validation_dice`")));
     let toy = folder.join("toy.yaml");
     let text = fs::read_to_string(&toy).unwrap();
+    let text = text.replace("bce", "cross_entropy");
     fs::write(
         &toy,
         format!("{text}labels: {{anterior: 1, posterior: 2}}\n"),

@@ -16,6 +16,7 @@ use crate::common::toy_workplace;
 fn experiment(folder: &Path, labels: &str) -> Experiment {
     let file = folder.join("toy.yaml");
     let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("bce", "cross_entropy");
     fs::write(&file, format!("{text}{labels}\n")).unwrap();
     calvaria::load(&file, &[]).unwrap().experiment
 }

@@ -42,6 +42,8 @@ pub fn calvaria() -> Command {
     let mut command = Command::cargo_bin("calvaria").unwrap();
     command
         .env_remove("NFBS_ROOT")
+        .env_remove("IXI_ROOT")
+        .env_remove("HIPPOCAMPUS_ROOT")
         .env_remove("CALVARIA_RESULTS");
     command
 }

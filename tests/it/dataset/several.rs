@@ -15,7 +15,7 @@ fn experiment(root: &Path, data: &str, more: &str) -> Experiment {
     let data: Data =
         serde_yaml::from_str(&data.replace("ROOT", &root.display().to_string())).unwrap();
     let mut experiment: Experiment = serde_yaml::from_str(&format!(
-        "{{name: t, data: {{table: {{path: x}}}}, {more}}}"
+        "{{name: t, loss: dice, data: {{table: {{path: x}}}}, {more}}}"
     ))
     .unwrap();
     experiment.data = data;

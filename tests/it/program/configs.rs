@@ -74,9 +74,15 @@ fn every_experiment_dry_runs() {
     assert!(experiments.len() >= 4);
     for experiment in experiments {
         let mut command = calvaria();
-        // Only what runs on NFBS may ask where NFBS is.
-        if experiment.to_string_lossy().contains("nfbs") {
-            command.env("NFBS_ROOT", "/nowhere");
+        // Only what runs on data from elsewhere may ask where they are.
+        for (name, variable) in [
+            ("nfbs", "NFBS_ROOT"),
+            ("ixi", "IXI_ROOT"),
+            ("hippocampus-200", "HIPPOCAMPUS_ROOT"),
+        ] {
+            if experiment.to_string_lossy().contains(name) {
+                command.env(variable, "/nowhere");
+            }
         }
         command
             .args(["run", "--dry-run"])

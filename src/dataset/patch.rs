@@ -108,7 +108,7 @@ fn centre(
     if structure.is_none() && !structures.has_ignored() {
         return None;
     }
-    let counts = Structures::count_voxels(&classes);
+    let counts = Structures::count_voxels(classes);
     let is_there = |class: &u8| counts[usize::from(*class)] > 0;
     let of_structure = |structure: usize| -> Vec<u8> {
         let classes = 1..Structures::IGNORED;

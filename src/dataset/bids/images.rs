@@ -88,7 +88,7 @@ impl<'a> Wanted<'a> {
         };
         let mut found: Vec<&Name<'f>> = files.iter().filter(of_visit).collect();
         let of_run = |file: &&Name<'f>| file.value("run") == first.value("run");
-        if found.len() > 1 && found.iter().any(|file| of_run(file)) {
+        if found.len() > 1 && found.iter().any(&of_run) {
             found.retain(of_run);
         }
         match found[..] {

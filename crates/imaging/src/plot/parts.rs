@@ -133,11 +133,12 @@ mod tests {
     }
 
     fn texts(drawing: &Drawing) -> Vec<&str> {
-        let text = |shape| match shape {
-            &Shape::Text(ref text) => Some(text.text.as_str()),
+        let shapes = drawing.shapes.iter();
+        let texts = shapes.filter_map(|shape| match shape {
+            Shape::Text(text) => Some(text.text.as_str()),
             _ => None,
-        };
-        drawing.shapes.iter().filter_map(text).collect()
+        });
+        texts.collect()
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl RunFolder {
     }
 
     /// Writes the scores of the validation cases. An infinite distance is `inf`. Of several structures there is a row
-    /// for each, and one of their [mean](Structures::MEAN).
+    /// for each, and one of their [mean](crate::volume::Structures::MEAN).
     ///
     /// # Errors
     ///

@@ -90,7 +90,12 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
 /// images, in any order.
 fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
     if let [name] = names {
-        return Ok(vec![ImageFile::new(name, scan)]);
+        // `t1=FILE` may be written, and may be a file's name.
+        let named = scan
+            .to_str()
+            .and_then(|text| text.strip_prefix(name.as_str())?.strip_prefix('='));
+        let path = named.filter(|_| !scan.exists()).map_or(scan, Path::new);
+        return Ok(vec![ImageFile::new(name, path)]);
     }
     let wanted: Vec<String> = names.iter().map(|name| format!("{name}=FILE")).collect();
     let wanted = wanted.join(",");

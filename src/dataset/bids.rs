@@ -3,12 +3,11 @@ mod images;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_folder, check_there, entries, files_below, nifti_stem};
-use super::{Case, CaseSource, DatasetError, Description, empty_path};
+use super::{ByName, Case, CaseSource, DatasetError, Description, empty_path};
 use crate::files::{FileError, read_text};
 use crate::layout::is_results;
 use crate::preprocess::ImageFile;
@@ -39,7 +38,7 @@ pub struct Bids {
     /// {t1: T1w, t1c: ce-gadolinium_T1w, flair: FLAIR}. Files of one subject and session (and run, where there are
     /// several) are a case; files with other entities are not taken. Masks are those of the first image.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub images: Option<IndexMap<String, String>>,
+    pub images: Option<ByName<String>>,
     /// The suffix of the masks.
     pub mask: String,
     /// The masks' `desc-…`, such as brain or lesion; an empty text for masks without one, `null` for any.

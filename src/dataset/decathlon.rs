@@ -94,6 +94,12 @@ impl CaseSource for Decathlon {
             }
         }
         labels.sort();
+        let mut names: Vec<&String> = labels.iter().map(|(_, name)| name).collect();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let why = format!("`labels` has two labels called {}", twice[0]);
+            return Err(self.wrong(why));
+        }
         let labels: Labels = labels
             .into_iter()
             .map(|(value, name)| (name, Values::One(value)))

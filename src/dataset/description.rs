@@ -1,7 +1,10 @@
 //! What data say of themselves: which images a case has, and what the labels of its truth mean.
 
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+
 use indexmap::IndexMap;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::preprocess::ImageFile;
@@ -42,10 +45,10 @@ impl Description {
 }
 
 /// Structures that exclude each other, by name, in the order of the network's outputs.
-pub type Labels = IndexMap<String, Values>;
+pub type Labels = ByName<Values>;
 
 /// Structures that may overlap, by name, in the order in which they are written.
-pub type Regions = IndexMap<String, Vec<LabelOrName>>;
+pub type Regions = ByName<Vec<LabelOrName>>;
 
 /// One label, or several that are one structure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,4 +86,69 @@ pub enum LabelOrName {
     Label(#[schemars(range(min = 1, max = 65535))] u16),
     /// The name of one of `labels`.
     Name(String),
+}
+
+/// Values by name, in the order in which they are written: another order is another value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ByName<T>(IndexMap<String, T>);
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self(IndexMap::new())
+    }
+}
+
+impl<T: PartialEq> PartialEq for ByName<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().eq(other.0.iter())
+    }
+}
+
+impl<T: Eq> Eq for ByName<T> {}
+
+impl<T> Deref for ByName<T> {
+    type Target = IndexMap<String, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for ByName<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<T> FromIterator<(String, T)> for ByName<T> {
+    fn from_iter<I: IntoIterator<Item = (String, T)>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for ByName<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        IndexMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        IndexMap::<String, T>::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_order_is_another_value() {
+        let labels = |yaml: &str| serde_yaml::from_str::<Labels>(yaml).unwrap();
+        assert_eq!(labels("{a: 1, b: 2}"), labels("{a: 1, b: 2}"));
+        assert_ne!(labels("{a: 1, b: 2}"), labels("{b: 2, a: 1}"));
+    }
 }

@@ -17,7 +17,7 @@ use crate::settings::Fault;
 
 pub use case::{Case, DatasetError};
 pub use data::{Data, Label, Masks};
-pub use description::{Description, LabelOrName, Labels, Regions, Values};
+pub use description::{ByName, Description, LabelOrName, Labels, Regions, Values};
 pub use inspect::{Inspection, LabelFound, ScanFacts};
 pub use loader::{Batch, BatchLoader, Failure, Order, Sampling, TrainingCase};
 pub use patch::Patch;

@@ -2,12 +2,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, files_below, nifti_stem};
-use super::{Case, CaseSource, DatasetError, Description, empty_path};
+use super::{ByName, Case, CaseSource, DatasetError, Description, empty_path};
 use crate::preprocess::ImageFile;
 use crate::settings::Fault;
 
@@ -27,7 +26,7 @@ pub struct Nfbs {
     /// The images of a case, where there are several: a name for each, and the end of its files' names, as in
     /// {t1: T1w, t2: T2w} for `scan_T1w.nii.gz` and `scan_T2w.nii.gz` in one folder. Masks are those of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<IndexMap<String, String>>,
+    pub images: Option<ByName<String>>,
 }
 
 const REMEDY: &str = "Set `root` to the folder that holds the subjects' folders";
@@ -92,9 +91,8 @@ impl CaseSource for Nfbs {
     fn rules(&self) -> Vec<Fault> {
         let message = "root must name the folder that holds the subjects' folders";
         let mut faults = empty_path("root", &self.root, message);
-        let no_end = |images: &IndexMap<String, String>| {
-            images.is_empty() || images.values().any(String::is_empty)
-        };
+        let no_end =
+            |images: &ByName<String>| images.is_empty() || images.values().any(String::is_empty);
         if self.images.as_ref().is_some_and(no_end) {
             let message = "images must name images and the ends of their files' names, as in {t1: T1w, t2: T2w}";
             faults.push(Fault::new("images", message));
@@ -106,7 +104,7 @@ impl CaseSource for Nfbs {
 impl Nfbs {
     /// The ends of the images' names, each with the image's.
     fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
-        let images = self.images.iter().flatten();
+        let images = self.images.iter().flat_map(|images| images.iter());
         images.map(|(name, end)| (name.as_str(), end.as_str()))
     }
 

@@ -19,7 +19,7 @@ use crate::settings::Fault;
 /// `dataset.json` names the images (`channel_names`), the structures (`labels`, with regions and an `ignore` label)
 /// and the order in which regions are written (`regions_class_order`); an experiment's own `labels`, `regions` and
 /// `images` win over it. A case is a subject of its own. nnU-Net's folds are taken over by
-/// `split: {predefined: {file: …/splits_final.json}}`.
+/// `split: {file: {path: …/splits_final.json}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nnunet {

@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::{check_there, paths_below};
-use super::{Case, CaseSource, DatasetError, Description, empty_path};
+use super::{ByName, Case, CaseSource, DatasetError, Description, empty_path};
 use crate::layout::is_prediction;
 use crate::preprocess::ImageFile;
 use crate::settings::{Fault, nearest};
@@ -37,7 +36,7 @@ pub struct Pairs {
     pub image: Option<String>,
     /// The pattern of each image, by the image's name, where a case has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<IndexMap<String, String>>,
+    pub images: Option<ByName<String>>,
     /// The masks' pattern.
     pub mask: String,
 }
@@ -84,6 +83,20 @@ impl CaseSource for Pairs {
                 });
             }
             cases.insert(case.id.clone(), case);
+        }
+        for (.., found) in &others {
+            for one in found.0.values().flatten() {
+                // A file that another pattern means as well need not be this image.
+                let is_whole = masks.0.contains_key(&one.id) && !cases.contains_key(&one.id);
+                if is_whole && !images.iter().any(|image| image.path == one.path) {
+                    let first = first.0.to_owned();
+                    return Err(DatasetError::NoOtherImage {
+                        image: one.path.to_owned(),
+                        name: first,
+                        expected: self.expected(patterns[0].1, one).display().to_string(),
+                    });
+                }
+            }
         }
         if cases.is_empty() {
             let listed: Vec<String> = files.iter().take(3).map(|path| self.inside(path)).collect();

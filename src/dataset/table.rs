@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::files_below::check_there;
-use super::{Case, CaseSource, DatasetError, Description, empty_path};
+use super::{ByName, Case, CaseSource, DatasetError, Description, empty_path};
 use crate::files::{expand_home, read_text};
 use crate::preprocess::ImageFile;
 use crate::settings::Fault;
@@ -26,7 +25,7 @@ pub struct Table {
     /// The images of a case, where there are several: a name for each, and its column, as in {t1: t1_file, flair:
     /// flair_file}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<IndexMap<String, String>>,
+    pub images: Option<ByName<String>>,
 }
 
 /// Columns with a meaning of their own.
@@ -71,7 +70,7 @@ impl CaseSource for Table {
 
     fn rules(&self) -> Vec<Fault> {
         let mut faults = empty_path("path", &self.path, "path must name a CSV or TSV file");
-        if self.images.as_ref().is_some_and(IndexMap::is_empty) {
+        if self.images.as_ref().is_some_and(|images| images.is_empty()) {
             let message = "images must name at least one image and its column, as in {t1: t1_file}";
             faults.push(Fault::new("images", message));
         }

@@ -99,11 +99,17 @@ impl Experiment {
                 )));
             }
         }
-        let says_nothing = self.labels.is_none() && self.regions.is_none();
-        if says_nothing && !self.data.masks.are_chosen() {
-            whole.labels = about.labels;
-            whole.regions = about.regions;
-            whole.region_order = about.region_order;
+        if !self.data.masks.are_chosen() {
+            match (&self.labels, &self.regions) {
+                (None, None) => {
+                    whole.labels = about.labels;
+                    whole.regions = about.regions;
+                    whole.region_order = self.region_order.clone().or(about.region_order);
+                }
+                // Regions may name the data's labels.
+                (None, Some(_)) if self.names_labels() => whole.labels = about.labels,
+                _ => {}
+            }
             whole.ignore = self.ignore.or(about.ignore);
         }
         Ok(whole)
@@ -140,7 +146,24 @@ impl Experiment {
 
     /// Whether the experiment itself, not a file of its data, tells what is to be found.
     fn tells_structures(&self) -> bool {
-        self.labels.is_some() || self.regions.is_some() || !self.data.source.describes_labels()
+        match (&self.labels, &self.regions) {
+            _ if !self.data.source.describes_labels() => true,
+            (None, None) => false,
+            (None, Some(_)) => !self.names_labels(),
+            _ => true,
+        }
+    }
+
+    /// Whether regions are made of labels by name.
+    fn names_labels(&self) -> bool {
+        let parts = self
+            .regions
+            .iter()
+            .flat_map(|regions| regions.values())
+            .flatten();
+        parts
+            .into_iter()
+            .any(|part| matches!(part, LabelOrName::Name(_)))
     }
 
     /// Fills in defaults that depend on what is to be found, if the experiment itself tells it.
@@ -195,7 +218,7 @@ impl Experiment {
             .map(String::as_str)
             .collect();
         let mut named = Vec::new();
-        for (name, parts) in regions {
+        for (name, parts) in regions.iter() {
             let fault = |why: String| Fault::new(format!("regions.{name}"), why);
             let mut own = Vec::new();
             for part in parts {
@@ -242,9 +265,10 @@ impl Experiment {
 
     /// What is wrong with the keys that say what is to be found in which images.
     pub(super) fn task_rules(&self) -> Vec<Fault> {
-        let mut faults: Vec<Fault> = self.try_structures().err().into_iter().collect();
+        let told = self.tells_structures().then(|| self.try_structures().err());
+        let mut faults: Vec<Fault> = told.flatten().into_iter().collect();
         let is_mask = self.labels.is_none() && self.regions.is_none();
-        if self.regions.is_none() && self.region_order.is_some() {
+        if self.regions.is_none() && self.region_order.is_some() && self.tells_structures() {
             let message = "region_order says how regions are written: declare `regions`";
             faults.push(Fault::new("region_order", message));
         }
@@ -280,6 +304,16 @@ impl Experiment {
                 faults.extend(within("augment", self.augment.check(&structures, &names)));
             }
         }
+        if let Some(wrong) = self
+            .known_images()
+            .and_then(|names| names.into_iter().find(|name| !is_name(name)))
+        {
+            let message = format!(
+                "`{wrong}` cannot be an image's name: use letters, digits, spaces, - and _. Rename it in the data's source or \
+                 its dataset.json"
+            );
+            faults.push(Fault::new("images", message));
+        }
         if let Some(names) = &self.images {
             if names.is_empty() {
                 faults.push(Fault::new("images", "images must name at least one image"));
@@ -290,6 +324,12 @@ impl Experiment {
         }
         faults
     }
+}
+
+/// Whether an image can be told by this name on plots and on the command line.
+fn is_name(name: &str) -> bool {
+    let other = ['/', ',', ';', '=', '"', '\'', '\n', '\r', '\t'];
+    !name.is_empty() && name.trim() == name && !name.contains(other)
 }
 
 fn named(labels: &Labels) -> Vec<Named> {

@@ -69,6 +69,11 @@ impl PreparedData {
         if structures.is_mask() {
             return Ok(told);
         }
+        let ignores = |case: &PreparedCase| case.classes.contains_key(&Structures::IGNORED);
+        if structures.has_ignored() && !self.cases.values().any(ignores) {
+            let label = structures.value_of(Structures::IGNORED);
+            told.push(format!("No case has the ignored label {label}."));
+        }
         let classes = (1..=u8::MAX).take(structures.classes());
         for class in classes {
             let lacks = |(_, case): &(&String, &PreparedCase)| !case.classes.contains_key(&class);

@@ -77,7 +77,10 @@ impl Run {
         let Some(epochs) = self.only_epochs_differ(stored.clone()) else {
             return Err(RunError::Setup(format!(
                 "{folder} holds a run with other settings: {}. {remedy}",
-                listed(&differences(&stored, &self.experiment))
+                match differences(&stored, &self.experiment) {
+                    found if found.is_empty() => "the order of labels, regions or images".into(),
+                    found => listed(&found),
+                }
             )));
         };
         let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);

@@ -203,6 +203,23 @@ fn pairs_name_each_image_by_a_pattern() {
 }
 
 #[test]
+fn a_case_that_lacks_its_first_image_is_told_too() {
+    let root = folder(&[
+        "i/a_0000.nii",
+        "i/a_0001.nii",
+        "i/b_0001.nii",
+        "l/a.nii",
+        "l/b.nii",
+    ]);
+    let yaml = "{pairs: {root: ROOT, images: {t1: 'i/{id}_0000.nii', flair: 'i/{id}_0001.nii'}, mask: 'l/{id}.nii'}}";
+    let message = why(source(root.path(), yaml).cases(), root.path());
+    assert!(
+        message.contains("i/b_0001.nii has no image `t1`: expected i/b_0000.nii"),
+        "{message}"
+    );
+}
+
+#[test]
 fn images_whose_names_the_first_pattern_matches_too_are_no_cases() {
     let root = folder(&["a.nii", "a_flair.nii", "a_mask.nii"]);
     let yaml = "{pairs: {root: ROOT, images: {t1: '{id}.nii', flair: '{id}_flair.nii'}, mask: '{id}_mask.nii'}}";

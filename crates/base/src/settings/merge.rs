@@ -1,5 +1,5 @@
-//! Laying one set of values over another: maps merge deeply; lists and family members are
-//! replaced.
+//! Laying one set of values over another: maps merge deeply; lists, family members and maps of names that the user
+//! chooses (`labels: {anterior: 1}`) are replaced.
 
 use serde_json::Value as Schema;
 use serde_yaml::{Mapping, Value};
@@ -19,45 +19,54 @@ pub fn merge(
     new_origins: Origins,
     schema: &Schema,
 ) {
-    overlay_map(base, upper, "", origins, Some(Shape::of(schema)));
+    let mut laying = Laying {
+        origins,
+        new_origins: &new_origins,
+    };
+    laying.map(base, upper, "", Some(Shape::of(schema)));
     origins.extend(new_origins);
 }
 
-fn overlay_map(
-    base: &mut Mapping,
-    upper: Mapping,
-    path: &str,
-    origins: &mut Origins,
-    shape: Option<Shape<'_>>,
-) {
-    for (key, value) in upper {
-        let name = key.as_str().unwrap_or_default().to_owned();
-        let inner = shape.and_then(|shape| shape.property(&name));
-        overlay(base, key, value, &child_key(path, &name), origins, inner);
-    }
+/// One set of values on its way over another.
+struct Laying<'a> {
+    origins: &'a mut Origins,
+    new_origins: &'a Origins,
 }
 
-fn overlay(
-    base: &mut Mapping,
-    key: Value,
-    value: Value,
-    path: &str,
-    origins: &mut Origins,
-    shape: Option<Shape<'_>>,
-) {
-    let family = shape.and_then(Shape::family);
-    match (base.get_mut(&key), value) {
-        (Some(Value::Mapping(old)), Value::Mapping(new))
-            if family.is_none_or(|family| !replaces(&new, old, family)) =>
-        {
-            overlay_map(old, new, path, origins, shape);
+impl Laying<'_> {
+    fn map(&mut self, base: &mut Mapping, upper: Mapping, path: &str, shape: Option<Shape<'_>>) {
+        for (key, value) in upper {
+            let name = key.as_str().unwrap_or_default().to_owned();
+            let inner = shape.and_then(|shape| shape.property(&name));
+            self.value(base, key, value, &child_key(path, &name), inner);
         }
-        // `unet` over `{unet: {…}}` is the same member with nothing changed.
-        (Some(Value::Mapping(old)), Value::String(new))
-            if family.is_some_and(|family| family.members_in(old) == [&*new]) => {}
-        (_, value) => {
-            remove_origins(origins, path);
-            base.insert(key, value);
+    }
+
+    fn value(
+        &mut self,
+        base: &mut Mapping,
+        key: Value,
+        value: Value,
+        path: &str,
+        shape: Option<Shape<'_>>,
+    ) {
+        let family = shape.and_then(Shape::family);
+        // A flag such as `labels.anterior=3` sets one name; it is no new map.
+        let is_new =
+            shape.is_some_and(Shape::has_free_names) && self.new_origins.contains_key(path);
+        match (base.get_mut(&key), value) {
+            (Some(Value::Mapping(old)), Value::Mapping(new))
+                if !is_new && family.is_none_or(|family| !replaces(&new, old, family)) =>
+            {
+                self.map(old, new, path, shape);
+            }
+            // `unet` over `{unet: {…}}` is the same member with nothing changed.
+            (Some(Value::Mapping(old)), Value::String(new))
+                if family.is_some_and(|family| family.members_in(old) == [&*new]) => {}
+            (_, value) => {
+                remove_origins(self.origins, path);
+                base.insert(key, value);
+            }
         }
     }
 }
@@ -163,6 +172,22 @@ mod tests {
             merged("{model: unet}", "{model: article}"),
             "model: article"
         );
+    }
+
+    #[test]
+    fn a_map_of_free_names_is_replaced_and_a_flag_sets_one_of_them() {
+        let schema = json!({"properties": {"labels": {"type": "object", "additionalProperties": {"type": "integer"}}}});
+        let merged = |upper: Mapping, origins: Origins| {
+            let mut base: Mapping = serde_yaml::from_str("labels: {a: 1, b: 2}").unwrap();
+            merge(&mut base, upper, &mut Origins::new(), origins, &schema);
+            serde_yaml::to_string(&base).unwrap()
+        };
+        let of_flag = |text: &str| {
+            let (upper, origins) = parse_override(text).unwrap();
+            merged(upper, origins)
+        };
+        assert_eq!(of_flag("labels={b: 3}"), "labels:\n  b: 3\n");
+        assert_eq!(of_flag("labels.b=3"), "labels:\n  a: 1\n  b: 3\n");
     }
 
     #[test]

@@ -84,6 +84,14 @@ impl<'a> Shape<'a> {
         self.alternatives().find(|shape| shape.members().is_some())
     }
 
+    /// Whether the value is a map whose names the user chooses.
+    pub fn has_free_names(self) -> bool {
+        self.alternatives().any(|shape| {
+            let of_names = shape.schema.get("additionalProperties");
+            of_names.is_some_and(Schema::is_object) && shape.schema.get("properties").is_none()
+        })
+    }
+
     /// Whether the value is a path.
     pub fn is_path(self) -> bool {
         let path = Some(&Schema::from("path"));

@@ -62,7 +62,13 @@ impl MaskRule {
             Marked::Structures(Structures::Mask) => self.one_value(values)?,
             Marked::Structures(structures) => structures.classes_of(values)?,
         };
-        if self.allow_empty || mask.iter().any(|voxel| *voxel != 0) {
+        let is_seen = |voxel: &u8| *voxel != Structures::IGNORED;
+        let knows_ignored = matches!(&self.marked, Marked::Structures(of) if of.has_ignored());
+        if knows_ignored && !mask.iter().any(is_seen) {
+            return Err(NotMask::Ignored);
+        }
+        let marks = |voxel: &u8| *voxel != 0 && (!knows_ignored || is_seen(voxel));
+        if self.allow_empty || mask.iter().any(marks) {
             return Ok(mask);
         }
         Err(NotMask::Empty {
@@ -140,9 +146,14 @@ pub enum NotMask {
         /// Its values.
         found: String,
     },
+    /// Nobody looked at any of its voxels.
+    #[error(
+        "has nothing but ignored voxels, so there is nothing to learn or to score. Leave the case out."
+    )]
+    Ignored,
     /// A label is asked for, and it has values that are none.
     #[error(
-        "is not a map of labels: it has {found}, and {value} is not a whole number. Set `threshold` instead of `label`, or choose another file."
+        "is not a map of labels: it has {found}, and {value} is not a whole number. Choose another file, or set `threshold` instead of `label` or `labels` if it has probabilities."
     )]
     NotLabels {
         /// One of them.

@@ -94,6 +94,19 @@ impl Structures {
                 written: class(&written),
             });
         }
+        for (at, (name, own)) in named.iter().enumerate() {
+            let later = named.iter().zip(&structures).skip(at + 1);
+            let hides = |((_, labels), of): &(&Named, &Structure)| {
+                let holds_all = own.iter().all(|label| labels.contains(label));
+                holds_all && !own.iter().any(|label| class(label) == of.written)
+            };
+            if let Some(((by, _), _)) = later.into_iter().find(hides) {
+                return Err(StructuresError::Overwritten {
+                    name: name.clone(),
+                    by: by.clone(),
+                });
+            }
+        }
         Ok(Self::Regions(LabelMap {
             structures,
             labels: labels.into_iter().map(|label| vec![label]).collect(),
@@ -217,7 +230,7 @@ pub enum StructuresError {
     /// Which label a region gets in a map is unclear.
     #[error(
         "it is unclear which label marks `{name}` in a map of labels: it has not exactly one label that no later \
-         region has. Name a label for each region, in order: `region_order: [2, 1, 4]`"
+         region has. Name one of its labels for each region, in their order: `region_order`"
     )]
     NoOrder {
         /// The region.
@@ -232,6 +245,17 @@ pub enum StructuresError {
         order: usize,
         /// The regions.
         structures: usize,
+    },
+    /// A region could never be seen in a map.
+    #[error(
+        "`{name}` can never be seen in a map of labels: `{by}`, which is written over it, has all of its labels. Name \
+         `{by}` before it"
+    )]
+    Overwritten {
+        /// The region.
+        name: String,
+        /// The one that is written over it.
+        by: String,
     },
     /// A region would be marked by a label that is not its own.
     #[error("region_order marks `{name}` by the label {label}, which is none of its own")]

@@ -138,3 +138,16 @@ fn names_and_labels_that_do_not_fit_together_are_refused() {
     );
     assert!(regions(Some(&[1, 3, 2])).is_ok());
 }
+
+#[test]
+fn a_region_that_another_would_always_hide_is_refused() {
+    let nested = named(&[("core", &[2, 300]), ("whole", &[1, 2, 300])]);
+    let regions =
+        |order: &[u16]| Structures::regions(&nested, Some(order), None, Undeclared::Refused);
+    let why = regions(&[2, 1]).unwrap_err().to_string();
+    assert!(
+        why.contains("`core` can never be seen") && why.contains("`whole`"),
+        "{why}"
+    );
+    assert!(regions(&[2, 300]).is_ok(), "written by a label of the core");
+}

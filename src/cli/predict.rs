@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, resolve_one};
 use crate::evaluate::volume_ml;
 use crate::layout::PredictionFiles;
 use crate::predict::{self, PredictError, Predictor};
@@ -51,13 +51,26 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "--region belongs to one scan: segment the scans one by one",
         ));
     }
+    let mut told = Vec::new();
+    let device = resolve_one(&args.device, |warning| {
+        super::warn_of_device(warning);
+        told.push(warning.to_owned());
+    });
+    let device = device.map_err(|error| match error.is_input() {
+        true => CliError::input(error),
+        false => CliError::work(error),
+    })?;
     let of_run = predict::experiment_of(&args.run).map_err(CliError::input)?;
     let names = of_run.image_names();
     let scans = args.scans.iter().map(|text| images(text, &names));
     let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
     let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
     let outputs = plan(args, &firsts, &of_run.structures())?;
-    let predictor = Predictor::open(&args.run, &args.device, super::warn_of_device);
+    let predictor = Predictor::open(&args.run, &DeviceChoice::Named(vec![device]), |warning| {
+        if !told.iter().any(|told| told == warning) {
+            super::warn_of_device(warning);
+        }
+    });
     let predictor = predictor.map_err(|error| match error {
         PredictError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),

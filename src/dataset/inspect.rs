@@ -189,7 +189,12 @@ fn labels_of(voxels: &Array3<f32>, structures: &Structures, rule: &MaskRule) -> 
         ..rule.clone()
     };
     let meaning = |label: i64| {
-        let class = lenient.apply(&Array3::from_elem((1, 1, 1), label as f32));
+        // Beside background: a map of ignored voxels alone is refused.
+        let values = Array3::from_shape_fn((2, 1, 1), |(x, ..)| match x {
+            0 => label as f32,
+            _ => 0.0,
+        });
+        let class = lenient.apply(&values);
         let class = class.ok().and_then(|class| class.first().copied());
         match class {
             None | Some(0) => "undeclared".to_owned(),

@@ -60,6 +60,7 @@ mod program {
     mod predict;
     mod structures;
     mod subcommands;
+    mod task;
 }
 mod report {
     mod pages;

@@ -1,0 +1,204 @@
+//! A task of two images and two structures, from training to maps of labels.
+
+use std::fs;
+use std::path::Path;
+
+use calvaria::volume::nifti::{Dtype, read_image, write_image};
+use calvaria::volume::{Affine, Volume};
+use ndarray::Array3;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use crate::common::{calvaria, toy_head};
+
+/// Toy heads of two images; the brain is label 300 in its left half and 7 in its right one, and a corner is ignored.
+const EXPERIMENT: &str = "\
+name: task
+seed: 7
+data: {pairs: {root: cases, images: {bright: '{id}_0.nii', dark: '{id}_1.nii'}, mask: '{id}_labels.nii'}}
+labels: {left: 300, right: 7}
+ignore: 9
+preprocess: [{zscore: {over: whole}, channels: [bright]}, {rescale: {}, channels: [dark]}]
+augment: [{gamma: {p: 0.5}, channels: [dark]}, {noise: {p: 0.5}}, {flip: {swap: [[left, right]]}}]
+split: {holdout: {validation: 1}}
+model: {unet: {filters: 4, levels: 2}}
+optimizer: {adam: {learning_rate: 0.02}}
+schedule: constant
+train: {epochs: 3, steps_per_epoch: 4, batch_size: 2, patch: {size: [16, 16, 12], foreground: 0.7}}
+";
+
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("cases")).unwrap();
+    for (at, id) in ["a", "b", "c"].into_iter().enumerate() {
+        let (image, mask) = toy_head(at as u64 + 1);
+        let file = |end: &str| folder.path().join(format!("cases/{id}_{end}.nii"));
+        let affine = Affine::diagonal([-4.0, 4.0, 4.0], [30.0, -32.0, -32.0]);
+        let place = |voxels: Array3<f32>| Volume { voxels, affine };
+        let labels = Array3::from_shape_fn(mask.voxels.dim(), |(x, y, z)| {
+            match mask.voxels[[x, y, z]] {
+                _ if x + y + z < 3 => 9.0,
+                0 => 0.0,
+                _ if x < 8 => 300.0,
+                _ => 7.0,
+            }
+        });
+        write_image(&file("0"), &place(image.voxels.clone()), Dtype::Float32).unwrap();
+        write_image(
+            &file("1"),
+            &place(image.voxels.mapv(|v| 100.0 - v)),
+            Dtype::Float32,
+        )
+        .unwrap();
+        write_image(&file("labels"), &place(labels), Dtype::Int16).unwrap();
+    }
+    fs::write(folder.path().join("task.yaml"), EXPERIMENT).unwrap();
+    folder
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    calvaria().current_dir(folder).args(arguments).assert()
+}
+
+fn cases(folder: &Path) -> Vec<csv::StringRecord> {
+    let table = csv::Reader::from_path(folder.join("results/task/seed-7/cases.csv"));
+    table.unwrap().records().map(Result::unwrap).collect()
+}
+
+#[test]
+fn maps_of_labels_are_learnt_scored_and_written() {
+    let folder = workplace();
+    let at = folder.path();
+    run(at, &["run", "task.yaml", "--device", "cpu"])
+        .success()
+        .stdout(contains("left").and(contains("bright=SCAN_bright.nii.gz,dark=SCAN_dark.nii.gz")));
+    let rows = cases(at);
+    let id = rows[0][0].to_owned();
+    assert_eq!(
+        rows.iter().map(|row| row[1].to_owned()).collect::<Vec<_>>(),
+        ["left", "right", "mean"]
+    );
+
+    // The images in any order, and not one alone.
+    let scan = format!("dark=cases/{id}_1.nii,bright=cases/{id}_0.nii");
+    let predict = |scan: &str| {
+        run(
+            at,
+            &[
+                "predict",
+                "--run",
+                "results/task/seed-7",
+                scan,
+                "-o",
+                "out",
+                "-q",
+            ],
+        )
+    };
+    predict(&scan).success();
+    predict(&format!("cases/{id}_0.nii"))
+        .code(2)
+        .stderr(contains("bright=FILE,dark=FILE"));
+    predict(&scan.replace("dark", "drak"))
+        .code(2)
+        .stderr(contains("did you mean dark?"));
+    let written = at.join(format!("out/{id}_0_desc-calvaria_dseg.nii.gz"));
+    let map = read_image(&written).unwrap();
+    assert_eq!(
+        map.affine,
+        read_image(&at.join(format!("cases/{id}_0.nii")))
+            .unwrap()
+            .affine
+    );
+    assert!(
+        map.voxels
+            .iter()
+            .all(|value| [0.0, 7.0, 300.0].contains(value))
+    );
+    assert!(
+        map.voxels.iter().any(|value| *value > 0.0),
+        "three epochs find something"
+    );
+
+    // The written map has the scores of the run.
+    let truth = format!("cases/{id}_labels.nii");
+    let evaluated = run(
+        at,
+        &[
+            "evaluate",
+            written.to_str().unwrap(),
+            &truth,
+            "--labels",
+            "left=300,right=7",
+            "--ignore",
+            "9",
+        ],
+    );
+    let printed = String::from_utf8(evaluated.success().get_output().stdout.clone()).unwrap();
+    for row in &rows {
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with(&format!("{} ", &row[1])))
+            .unwrap();
+        let iou: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(
+            (iou - row[2].parse::<f64>().unwrap()).abs() < 1e-4,
+            "{line} {row:?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_is_not_continued_with_labels_in_another_order() {
+    let folder = workplace();
+    let at = folder.path();
+    let run = |more: &[&str]| {
+        run(
+            at,
+            &[&["run", "task.yaml", "--device", "cpu", "-q"], more].concat(),
+        )
+    };
+    run(&["--set", "train.epochs=1"]).success();
+    run(&[
+        "--set",
+        "labels={right: 7, left: 300}",
+        "--set",
+        "train.epochs=2",
+    ])
+    .code(2)
+    .stderr(contains("other settings: the order of labels"));
+    run(&["--set", "train.epochs=2"]).success();
+}
+
+#[test]
+fn what_is_wrong_with_labels_is_told_with_the_case() {
+    let folder = workplace();
+    let at = folder.path();
+    let refused = |settings: &[&str], says: &str| {
+        let sets = settings.iter().flat_map(|set| ["--set", *set]);
+        let arguments: Vec<&str> = ["run", "task.yaml", "--device", "cpu", "-q"]
+            .into_iter()
+            .chain(sets)
+            .collect();
+        run(at, &arguments)
+            .code(2)
+            .stderr(contains(says.to_owned()));
+    };
+    refused(&["labels={left: 300}", "augment=[]"], "in the case a");
+    refused(
+        &["labels={left: 300, right: 7, tail: 8}"],
+        "no case has tail",
+    );
+    refused(&["labels={left: 300, right: 9}"], "the label 9 is ignored");
+    refused(&["images=[brigth]"], "brigth");
+    refused(&["loss=bce"], "use cross_entropy");
+    // A case at which nobody looked.
+    let file = at.join("cases/b_labels.nii");
+    let map = read_image(&file).unwrap();
+    let ignored = Volume {
+        voxels: map.voxels.mapv(|_| 9.0),
+        affine: map.affine,
+    };
+    write_image(&file, &ignored, Dtype::Int16).unwrap();
+    refused(&[], "nothing but ignored voxels");
+}

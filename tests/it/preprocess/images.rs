@@ -49,7 +49,7 @@ pub(super) fn pipeline(yaml: &str) -> Pipeline {
     pipeline
 }
 
-fn image(name: &str, path: impl Into<PathBuf>, volume: Option<usize>) -> ImageFile {
+pub(super) fn image(name: &str, path: impl Into<PathBuf>, volume: Option<usize>) -> ImageFile {
     ImageFile {
         name: name.into(),
         path: path.into(),
@@ -179,7 +179,7 @@ fn images_on_two_grids_are_refused_with_the_image_to_take() {
 }
 
 #[test]
-fn onto_resamples_the_other_images_as_nilearn_does() {
+fn onto_resamples_the_other_images_as_simpleitk_does() {
     let lesion = fixture("lesion.nii.gz");
     let loaded = two_grids(&lesion, Some("t1")).read().unwrap();
     let t1 = read_image(&fixture("t1.nii.gz")).unwrap();

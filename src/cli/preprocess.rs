@@ -59,7 +59,7 @@ impl FromStr for OutputType {
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let pipeline = parse(&args.steps)?;
     for output in std::iter::once(&args.output).chain(&args.save_bias) {
-        check_output(output, &args.input, args.overwrite).map_err(CliError::input)?;
+        check_output(output, &[&args.input], args.overwrite).map_err(CliError::input)?;
     }
     let place = |path: &PathBuf| std::path::absolute(path).ok();
     if args.save_bias.as_ref().and_then(place) == place(&args.output) {

@@ -50,6 +50,7 @@ mod preprocess {
     mod images;
     mod intensity;
     mod n4;
+    mod onto;
 }
 mod program {
     mod check;

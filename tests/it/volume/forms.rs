@@ -102,7 +102,7 @@ fn results_are_placed_by_the_same_bytes_as_their_scan() {
             &written,
             &mask,
             Dtype::Uint8,
-            &Origin::of(&path, scan.forms),
+            &Origin::of(&[&path], scan.forms),
         )
         .unwrap();
         assert_eq!(placing_bytes(&written), placing_bytes(&path), "{name}");

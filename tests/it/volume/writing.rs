@@ -1,9 +1,11 @@
 //! Writing NIfTI files, and reading them back.
 
 use std::fs;
+use std::path::Path;
 
 use calvaria::volume::nifti::{
-    Dtype, Encoding, Origin, read_image, read_mask, read_scan, write_image, write_like, write_mask,
+    Dtype, Encoding, Origin, check_output, read_image, read_mask, read_scan, write_image,
+    write_like, write_mask,
 };
 use calvaria::volume::{Affine, Volume};
 use ndarray::Array3;
@@ -59,7 +61,7 @@ fn a_scan_can_be_written_as_it_was_stored() {
     ] {
         let scan = read_scan(&fixture(name)).unwrap();
         let (_folder, path) = temporary(name);
-        let origin = Origin::of(&fixture(name), scan.forms);
+        let origin = Origin::of(&[&fixture(name)], scan.forms);
         write_like(&path, &scan.volume, scan.encoding, &origin).unwrap();
         let back = read_scan(&path).unwrap();
         assert_eq!(back.encoding, scan.encoding, "{name}");
@@ -74,12 +76,45 @@ fn a_pair_is_another_scan_when_its_voxels_change() {
     fs::copy(fixture("pair.hdr"), &header).unwrap();
     fs::copy(fixture("pair.img"), &voxels).unwrap();
     let forms = read_scan(&header).unwrap().forms;
-    let before = Origin::of(&header, forms);
-    assert_eq!(Origin::of(&voxels, forms), before);
+    let before = Origin::of(&[&header], forms);
+    assert_eq!(Origin::of(&[&voxels], forms), before);
     let mut bytes = fs::read(&voxels).unwrap();
     bytes[0] ^= 1;
     fs::write(&voxels, bytes).unwrap();
-    assert_ne!(Origin::of(&header, forms), before);
+    assert_ne!(Origin::of(&[&header], forms), before);
+}
+
+#[test]
+fn a_result_is_replaced_only_by_one_of_the_same_images_in_the_same_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let [t1, flair, output] =
+        ["t1.nii", "flair.nii", "mask.nii"].map(|name| folder.path().join(name));
+    fs::copy(fixture("scaled_int16.nii"), &t1).unwrap();
+    fs::copy(fixture("big_endian_float64.nii"), &flair).unwrap();
+    let scan = read_scan(&t1).unwrap();
+    let write = |images: &[&Path]| {
+        let origin = Origin::of(images, scan.forms);
+        write_like(&output, &scan.volume, Dtype::Int16, &origin).unwrap();
+    };
+    let is_free = |images: &[&Path]| check_output(&output, images, false).is_ok();
+
+    write(&[&t1, &flair]);
+    assert!(is_free(&[&t1, &flair]));
+    for other in [&[&*t1][..], &[&flair, &t1], &[&t1, &t1]] {
+        assert!(!is_free(other), "{other:?}");
+        assert!(check_output(&output, other, true).is_ok());
+    }
+    fs::copy(fixture("uint8_extension.nii"), &flair).unwrap();
+    assert!(!is_free(&[&t1, &flair]));
+
+    // One image: the checksum of its file (that of Python's zlib), as results of earlier versions have it.
+    write(&[&t1]);
+    let description = String::from_utf8_lossy(&fs::read(&output).unwrap()[148..228]).into_owned();
+    assert!(
+        description.trim_end_matches('\0').ends_with(" of 57b6b8df"),
+        "{description}"
+    );
+    assert!(is_free(&[&t1]) && !is_free(&[&t1, &flair]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ndarray::Array3;
 
 use super::{CaseVolumes, ImageFile, Inputs, LoadedCase, PreprocessError, check_pair};
 use crate::volume::nifti::{Forms, Origin, Scan, read_scan, read_volumes};
-use crate::volume::resample::{Interpolation, background, resample_filled};
+use crate::volume::resample::{background, resample_covered};
 use crate::volume::{Grid, Volume, VolumeError};
 
 /// What [`Inputs::place`] does.
@@ -26,6 +26,7 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
     let images = images.collect::<Result<_, _>>()?;
     let mask = inputs.mask.map(|path| reader.mask(path)).transpose()?;
     let region = inputs.region.map(|path| reader.region(path)).transpose()?;
+    let files: Vec<&Path> = inputs.images.iter().map(|image| &*image.path).collect();
     Ok(LoadedCase {
         case: CaseVolumes {
             images,
@@ -34,7 +35,7 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
             region,
         },
         encoding,
-        origin: Origin::of(inputs.first(), reader.forms[at]),
+        origin: Origin::of(&files, reader.forms[at]),
         rounded,
         warnings: reader.warnings,
     })
@@ -154,7 +155,7 @@ impl Reader<'_> {
         volume: &Volume<f32>,
     ) -> Result<Volume<f32>, PreprocessError> {
         let fill = background(volume);
-        let moved = resample_filled(volume, &self.grid, Interpolation::Linear, false, fill);
+        let moved = resample_covered(volume, &self.grid, fill);
         let is_flat = |voxels: &Array3<f32>| voxels.iter().all(|voxel| *voxel == fill);
         if is_flat(&moved.voxels) && !is_flat(&volume.voxels) {
             return Err(PreprocessError::Apart {

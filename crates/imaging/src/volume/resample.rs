@@ -2,6 +2,7 @@
 //!
 //! The conventions are those of nilearn's `resample_img` (scipy's `mode="constant"`): a voxel is a
 //! point at its centre, and a target voxel outside the box of the source's voxel *centres* is 0.
+//! [`resample_covered`] alone has ITK's: a voxel covers half a voxel around its centre.
 //! Every target voxel is computed alone and in float64, so the result has the same bits at any
 //! number of threads.
 
@@ -34,6 +35,10 @@ pub enum Interpolation {
 /// what float32 headers leave (1e-6 voxel and more) does, as it does in nilearn. (In nilearn
 /// rounding decides as well: it may drop an edge plane that lies exactly on the source's.)
 const ROUNDING: f64 = 1e-9;
+
+/// Positions that differ by this many voxels are the same place where headers are in float32 and each puts the same
+/// voxels elsewhere: theirs differ by 1e-6 to 1e-4 voxel.
+const HEADERS: f64 = 1e-3;
 
 /// Moves an image onto `grid`; 0 outside the source (see the module's conventions).
 ///
@@ -68,18 +73,52 @@ pub fn resample_filled(
     let source = smoothed.as_ref().unwrap_or(source);
     match interpolation {
         Interpolation::Nearest => nearest(source, grid, fill),
-        Interpolation::Linear => sample(source, grid, fill, |at| {
+        Interpolation::Linear => sample(source, grid, ROUNDING, fill, |at| {
             linear_at(&source.voxels, at) as f32
         }),
         Interpolation::Cubic => {
             let coefficients = spline_coefficients(&source.voxels);
             let low = source.voxels.iter().copied().fold(fill, f32::min);
             let high = source.voxels.iter().copied().fold(fill, f32::max);
-            sample(source, grid, fill, |at| {
+            sample(source, grid, ROUNDING, fill, |at| {
                 (cubic_at(&coefficients, at) as f32).clamp(low, high)
             })
         }
     }
+}
+
+/// Moves an image onto `grid` linearly, by ITK's rule of where an image ends: each of its voxels covers half a voxel
+/// around its centre. A target voxel has a value up to half a voxel beyond the outermost centres, that of the nearest
+/// place between them; `fill` only farther out. [`HEADERS`] is allowed for.
+///
+/// A grid of which all voxels lie on voxels of the source, such as the same one in another orientation, gets the
+/// source's numbers as they are.
+pub fn resample_covered(source: &Volume<f32>, grid: &Grid, fill: f32) -> Volume<f32> {
+    if source.grid() == *grid {
+        return source.clone();
+    }
+    let reach = 0.5 + HEADERS;
+    match falls_on_voxels(source, grid) {
+        true => sample(source, grid, reach, fill, |at| {
+            source.voxels[at.map(|x| x.round() as usize)]
+        }),
+        false => sample(source, grid, reach, fill, |at| {
+            linear_at(&source.voxels, at) as f32
+        }),
+    }
+}
+
+/// Whether all positions of the grid's voxels are whole numbers of source voxels, up to [`HEADERS`].
+fn falls_on_voxels(source: &Volume<f32>, grid: &Grid) -> bool {
+    let Some(to_source) = target_to_source(source, grid) else {
+        return false;
+    };
+    let whole = Affine(to_source.0.map(|row| row.map(f64::round)));
+    let positions = Grid {
+        affine: to_source,
+        ..*grid
+    };
+    positions.largest_offset(&whole) <= HEADERS
 }
 
 /// The most voxels that [`extremes`] looks at.
@@ -122,7 +161,9 @@ pub fn resample_classes(source: &Volume<u8>, grid: &Grid) -> Volume<u8> {
     if source.grid() == *grid {
         return source.clone();
     }
-    sample(source, grid, 0, |at| heaviest_at(&source.voxels, at))
+    sample(source, grid, ROUNDING, 0, |at| {
+        heaviest_at(&source.voxels, at)
+    })
 }
 
 fn heaviest_at(voxels: &Array3<u8>, at: [f64; 3]) -> u8 {
@@ -167,16 +208,17 @@ fn neighbours(shape: &[usize], at: [f64; 3]) -> ([[usize; 2]; 3], [[f64; 2]; 3])
 }
 
 fn nearest<T: Copy + Send + Sync>(source: &Volume<T>, grid: &Grid, fill: T) -> Volume<T> {
-    sample(source, grid, fill, |at| {
+    sample(source, grid, ROUNDING, fill, |at| {
         source.voxels[at.map(|x| (x + 0.5 + ROUNDING).floor() as usize)]
     })
 }
 
 /// Fills `grid` with `value` of each voxel's position in the source, in source voxels within
-/// `0..=n-1`; voxels outside are `fill`.
+/// `0..=n-1`; voxels more than `reach` source voxels outside are `fill`.
 fn sample<T, U>(
     source: &Volume<T>,
     grid: &Grid,
+    reach: f64,
     fill: U,
     value: impl Fn([f64; 3]) -> U + Sync,
 ) -> Volume<U>
@@ -187,8 +229,7 @@ where
     let mut voxels = Array3::from_elem(grid.shape, fill);
     if let Some(to_source) = target_to_source(source, grid) {
         let last = source.shape().map(|n| n as f64 - 1.0);
-        let inside =
-            |at: [f64; 3]| (0..3).all(|a| (-ROUNDING..=last[a] + ROUNDING).contains(&at[a]));
+        let inside = |at: [f64; 3]| (0..3).all(|a| (-reach..=last[a] + reach).contains(&at[a]));
         slabs(&mut voxels, 0)
             .into_par_iter()
             .enumerate()

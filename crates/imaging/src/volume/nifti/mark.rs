@@ -1,7 +1,8 @@
 //! How a file is known to be a result of this program that nobody has changed: its description holds a checksum.
 //!
 //! Other programs keep a description when they change the voxels, so the name of the program alone would not do. A
-//! result of a scan also has that file's checksum: the results of two scans of one name do not replace each other.
+//! result of a scan also has the checksum of that scan's files: the results of two scans of one name do not replace each
+//! other, and neither do those of one scan with another second image.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -33,10 +34,12 @@ fn mark(header: &[u8], content: Hasher, origin: Option<u32>) -> String {
     }
 }
 
-/// The checksum of a scan's file, or of both files of a pair. What cannot be read counts nothing.
-pub(super) fn checksum(scan: &Path) -> u32 {
+/// The checksum of the files of a scan's images, one after the other; of a pair, of both its files. What cannot be
+/// read counts nothing.
+pub(super) fn checksum(images: &[&Path]) -> u32 {
     let mut hasher = Hasher::new();
-    for mut file in files(scan).iter().flat_map(File::open) {
+    let files = images.iter().flat_map(|image| files(image));
+    for mut file in files.flat_map(File::open) {
         let _ = io::copy(&mut file, &mut Counted(&mut hasher));
     }
     hasher.finalize()

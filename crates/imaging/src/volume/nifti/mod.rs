@@ -140,12 +140,12 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeEr
 
 /// Checks that a scan can be written to this file, before any work is done for it: that its name is one of a NIfTI
 /// file, and that nothing is lost. A file of another origin is never replaced, and neither is one that was written
-/// here from another scan than `scan` or has been changed since, unless `overwrite` is set.
+/// here from other images than `scan`'s, in their order, or has been changed since, unless `overwrite` is set.
 ///
 /// # Errors
 ///
 /// When the name ends neither in `.nii` nor in `.nii.gz`, or there is such a file.
-pub fn check_output(path: &Path, scan: &Path, overwrite: bool) -> Result<(), VolumeError> {
+pub fn check_output(path: &Path, scan: &[&Path], overwrite: bool) -> Result<(), VolumeError> {
     write::check_name(path)?;
     let is_free = path.symlink_metadata().is_err();
     let may_be_replaced = || overwrite || mark::is_on(path, Some(mark::checksum(scan)));
@@ -188,18 +188,19 @@ pub fn write_mask(path: &Path, volume: &Volume<u8>) -> Result<(), VolumeError> {
 /// What a result takes over from its scan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Origin {
-    /// How the scan's file places its voxels.
+    /// How the file that results are placed by places its voxels.
     pub forms: Forms,
-    /// The checksum of the scan's file.
+    /// The checksum of the files of the scan's images.
     checksum: u32,
 }
 
 impl Origin {
-    /// Of the scan in `path`, whose forms are given.
-    pub fn of(path: &Path, forms: Forms) -> Self {
+    /// Of the scan whose images lie in these files, in the order in which they are used; `forms` are those of the
+    /// image whose grid all take.
+    pub fn of(images: &[&Path], forms: Forms) -> Self {
         Self {
             forms,
-            checksum: mark::checksum(path),
+            checksum: mark::checksum(images),
         }
     }
 }

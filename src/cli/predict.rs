@@ -64,8 +64,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let names = of_run.image_names();
     let scans = args.scans.iter().map(|text| images(text, &names));
     let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
-    let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
-    let outputs = plan(args, &firsts, &of_run.structures())?;
+    let outputs = plan(args, &scans, &of_run.structures())?;
     let predictor = Predictor::open(&args.run, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
             super::warn_of_device(warning);
@@ -210,7 +209,7 @@ fn volumes(mask: &Volume<u8>, structures: &Structures) -> String {
 /// another.
 fn plan(
     args: &Args,
-    scans: &[&Path],
+    scans: &[Vec<ImageFile>],
     structures: &Structures,
 ) -> Result<Vec<PredictionFiles>, CliError> {
     let name = args.output.to_string_lossy().to_lowercase();
@@ -227,17 +226,19 @@ fn plan(
             args.output.display()
         )));
     }
-    let shared = shared_folder(scans);
+    let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
+    let shared = shared_folder(&firsts);
     let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
     let mut outputs = Vec::new();
-    for &scan in scans {
+    for (images, &scan) in scans.iter().zip(&firsts) {
+        let paths: Vec<&Path> = images.iter().map(|image| &*image.path).collect();
         let folder = match (args.keep_folders, &shared) {
             (true, Some(shared)) => args.output.join(below(scan, shared)),
             _ => args.output.clone(),
         };
         let files = PredictionFiles::of(scan, &folder, structures);
         for file in files.all() {
-            check_output(file, scan, args.overwrite).map_err(CliError::input)?;
+            check_output(file, &paths, args.overwrite).map_err(CliError::input)?;
         }
         if let Some(first) = scan_of.insert(files.mask.clone(), scan) {
             let remedy = match folder_of(first) == folder_of(scan) {
@@ -253,7 +254,8 @@ fn plan(
         }
         outputs.push(files);
     }
-    let replaced = scans.iter().find(|scan| {
+    let mut all = scans.iter().flatten().map(|image| &image.path);
+    let replaced = all.find(|scan| {
         let mut files = outputs.iter().flat_map(PredictionFiles::all);
         files.any(|file| std::path::absolute(file).ok() == std::path::absolute(scan).ok())
     });

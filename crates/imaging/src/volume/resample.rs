@@ -89,7 +89,7 @@ pub fn resample_filled(
 
 /// Moves an image onto `grid` linearly, by ITK's rule of where an image ends: each of its voxels covers half a voxel
 /// around its centre. A target voxel has a value up to half a voxel beyond the outermost centres, that of the nearest
-/// place between them; `fill` only farther out. [`HEADERS`] is allowed for.
+/// place between them; `fill` only farther out. A thousandth of a voxel is allowed for what headers round.
 ///
 /// A grid of which all voxels lie on voxels of the source, such as the same one in another orientation, gets the
 /// source's numbers as they are.

@@ -77,10 +77,7 @@ impl Run {
         let Some(epochs) = self.only_epochs_differ(stored.clone()) else {
             return Err(RunError::Setup(format!(
                 "{folder} holds a run with other settings: {}. {remedy}",
-                match differences(&stored, &self.experiment) {
-                    found if found.is_empty() => "the order of labels, regions or images".into(),
-                    found => listed(&found),
-                }
+                listed(&differences(&stored, &self.experiment))
             )));
         };
         let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);

@@ -166,7 +166,7 @@ fn a_run_is_not_continued_with_labels_in_another_order() {
         "train.epochs=2",
     ])
     .code(2)
-    .stderr(contains("other settings: the order of labels"));
+    .stderr(contains("labels is in another order"));
     run(&["--set", "train.epochs=2"]).success();
 }
 

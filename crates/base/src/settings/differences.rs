@@ -6,7 +6,8 @@ use serde_yaml::Value;
 /// Longest value that is written out, in characters.
 const LONGEST: usize = 80;
 
-/// Where `is` differs from `was`, each as `key was …, is …` with the dotted key; what is not there is `null`. Lists
+/// Where `is` differs from `was`, each as `key was …, is …` with the dotted key; what is not there is `null`. Maps of
+/// the same names in another order differ. Lists
 /// are compared item by item if they are of one length and hold maps, else as a whole.
 pub fn differences<T: Serialize>(was: &T, is: &T) -> Vec<String> {
     let mut found = Vec::new();
@@ -28,15 +29,18 @@ pub fn listed(differences: &[String]) -> String {
 }
 
 fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
-    if was == is {
-        return;
-    }
     let child = |name: &str| match key {
         "" => name.to_owned(),
         _ => format!("{key}.{name}"),
     };
     match (was, is) {
         (Value::Mapping(old), Value::Mapping(new)) => {
+            let same_names =
+                old.len() == new.len() && old.keys().all(|name| new.contains_key(name));
+            if same_names && !old.keys().eq(new.keys()) {
+                // Only names that the user chooses can be in another order, and it means something.
+                found.push(format!("{key} is in another order"));
+            }
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for name in old.keys().chain(added) {
                 let key = child(name.as_str().unwrap_or_default());
@@ -51,6 +55,7 @@ fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
                 compare(&child(&index.to_string()), was, is, found);
             }
         }
+        _ if was == is => {}
         _ => found.push(format!("{key} was {}, is {}", brief(was), brief(is))),
     }
 }

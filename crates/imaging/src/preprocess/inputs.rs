@@ -103,8 +103,8 @@ impl<'a> Inputs<'a> {
 
     /// Reads the files. Voxels that are infinite or not a number are let through: the pipeline deals with them.
     ///
-    /// With [`Inputs::onto`], images on other grids are resampled onto that image's: linearly, and outside their edges
-    /// lies what [`background`](crate::volume::resample::background) finds.
+    /// With [`Inputs::onto`], images on other grids are resampled onto that image's: linearly, each voxel reaching half a
+    /// voxel beyond its centre, and outside lies what [`background`](crate::volume::resample::background) finds.
     ///
     /// # Errors
     ///

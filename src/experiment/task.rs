@@ -194,9 +194,15 @@ impl Experiment {
                     Structures::labels(&declared, self.ignore, undeclared)
                         .map_err(fault("labels"))?;
                 }
+                let declared: Vec<u16> = labels
+                    .iter()
+                    .flat_map(|labels| labels.values())
+                    .flat_map(Values::list)
+                    .collect();
                 let order = self.region_order.as_deref();
-                Structures::regions(&named, order, self.ignore, undeclared)
-                    .map_err(fault("regions"))
+                let regions = Structures::regions(&named, order, self.ignore, undeclared);
+                let regions = regions.map_err(fault("regions"))?;
+                Ok(regions.with_declared(&declared))
             }
         }
     }

@@ -166,7 +166,9 @@ fn a_run_is_not_continued_with_labels_in_another_order() {
         "train.epochs=2",
     ])
     .code(2)
-    .stderr(contains("labels is in another order"));
+    .stderr(contains(
+        "the order of labels was left, right, is right, left",
+    ));
     run(&["--set", "train.epochs=2"]).success();
 }
 

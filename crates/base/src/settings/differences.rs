@@ -1,7 +1,7 @@
 //! How two values differ, key by key.
 
 use serde::Serialize;
-use serde_yaml::Value;
+use serde_yaml::{Mapping, Value};
 
 /// Longest value that is written out, in characters.
 const LONGEST: usize = 80;
@@ -39,7 +39,15 @@ fn compare(key: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
                 old.len() == new.len() && old.keys().all(|name| new.contains_key(name));
             if same_names && !old.keys().eq(new.keys()) {
                 // Only names that the user chooses can be in another order, and it means something.
-                found.push(format!("{key} is in another order"));
+                let names = |map: &Mapping| {
+                    let names: Vec<&str> = map.keys().filter_map(Value::as_str).collect();
+                    names.join(", ")
+                };
+                found.push(format!(
+                    "the order of {key} was {}, is {}",
+                    names(old),
+                    names(new)
+                ));
             }
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for name in old.keys().chain(added) {

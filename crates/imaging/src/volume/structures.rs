@@ -32,6 +32,8 @@ pub struct LabelMap {
     structures: Vec<Structure>,
     /// The labels of each class, class 1 first.
     labels: Vec<Vec<u16>>,
+    /// Labels that are declared and belong to no structure.
+    background: Vec<u16>,
     ignored: Option<u16>,
     undeclared: Undeclared,
 }
@@ -226,7 +228,9 @@ impl Structures {
             return Err(NotMask::Values(Values::of(values).to_string()));
         };
         let mut table: Vec<Option<u8>> = vec![None; 1 << 16];
-        table[0] = Some(0);
+        for label in [0].iter().chain(&map.background) {
+            table[usize::from(*label)] = Some(0);
+        }
         for (class, labels) in (1..).zip(&map.labels) {
             for label in labels {
                 table[usize::from(*label)] = Some(class);

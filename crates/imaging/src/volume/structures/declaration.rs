@@ -37,6 +37,7 @@ impl Structures {
         Ok(Self::Labels(LabelMap {
             structures: structures.collect(),
             labels: named.iter().map(|(_, labels)| labels.clone()).collect(),
+            background: Vec::new(),
             ignored,
             undeclared,
         }))
@@ -110,9 +111,24 @@ impl Structures {
         Ok(Self::Regions(LabelMap {
             structures,
             labels: labels.into_iter().map(|label| vec![label]).collect(),
+            background: Vec::new(),
             ignored,
             undeclared,
         }))
+    }
+
+    /// The same, where these labels are declared as well and are background if they belong to no structure.
+    #[must_use]
+    pub fn with_declared(mut self, labels: &[u16]) -> Self {
+        if let Self::Labels(map) | Self::Regions(map) = &mut self {
+            let known = |label: &&u16| map.labels.iter().any(|own| own.contains(label));
+            map.background = labels
+                .iter()
+                .filter(|label| !known(label))
+                .copied()
+                .collect();
+        }
+        self
     }
 }
 

@@ -151,3 +151,12 @@ fn a_region_that_another_would_always_hide_is_refused() {
     );
     assert!(regions(&[2, 300]).is_ok(), "written by a label of the core");
 }
+
+#[test]
+fn labels_that_are_declared_and_in_no_region_are_background() {
+    let core = named(&[("core", &[1])]);
+    let regions = Structures::regions(&core, None, None, Undeclared::Refused).unwrap();
+    assert!(read(&regions, &[0.0, 1.0, 2.0]).is_err());
+    let regions = regions.with_declared(&[1, 2]);
+    assert_eq!(read(&regions, &[0.0, 1.0, 2.0]), Ok(vec![0, 1, 0]));
+}

@@ -47,9 +47,9 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
         device: args.device.clone(),
     };
     // The data need not be there: without them the network is the one that the experiment itself describes.
-    let described = resolved.experiment.described();
-    let experiment = described.as_ref().unwrap_or(&resolved.experiment);
-    let timed = time(experiment, &options, super::warn_of_device);
+    let experiment = resolved.experiment.described_if_there();
+    let experiment = experiment.map_err(CliError::input)?;
+    let timed = time(&experiment, &options, super::warn_of_device);
     let timed = timed.map_err(|error| match error {
         BenchError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),

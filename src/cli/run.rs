@@ -134,7 +134,7 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
         Ok(Err(why)) => format!("not checked: {why}"),
         Err(why) => format!("not checked: {why}"),
     };
-    let experiment = described.as_ref().unwrap_or(experiment);
+    let experiment = &experiment.described_if_there().map_err(CliError::input)?;
     let network = experiment.network::<burn::backend::Flex>(&Default::default());
     outln!(
         "{}: {} with {} parameters, {} epochs of batches of {}: all right.",

@@ -73,6 +73,19 @@ impl Experiment {
         Ok(whole)
     }
 
+    /// As [`Experiment::described`], or the experiment itself where its data are not there and it tells by itself what is
+    /// to be found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Experiment::described`], where nothing else tells what is to be found.
+    pub fn described_if_there(&self) -> Result<Self, DatasetError> {
+        self.described().or_else(|why| match self.try_structures() {
+            Ok(_) => Ok(self.clone()),
+            Err(_) => Err(why),
+        })
+    }
+
     /// The experiment with what its data say, unchecked.
     fn completed(&self) -> Result<Self, DatasetError> {
         let about = self.data.source.describe()?;
@@ -385,6 +398,24 @@ mod tests {
         assert!(
             why.contains("label 7, which `labels` does not declare"),
             "{why}"
+        );
+    }
+
+    #[test]
+    fn an_experiment_that_needs_data_which_are_not_there_says_so() {
+        let yaml = "{name: t, data: {decathlon: {root: /nowhere}}, regions: {whole: [head]}}";
+        let experiment: Experiment = serde_yaml::from_str(yaml).unwrap();
+        let why = experiment.described_if_there().unwrap_err().to_string();
+        assert!(why.contains("/nowhere/dataset.json"), "{why}");
+        let own = yaml.replace("[head]", "[1]");
+        let experiment: Experiment = serde_yaml::from_str(&own).unwrap();
+        assert_eq!(
+            experiment
+                .described_if_there()
+                .unwrap()
+                .structures()
+                .names(),
+            ["whole"]
         );
     }
 

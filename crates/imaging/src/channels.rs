@@ -41,8 +41,8 @@ pub trait Selective: Serialize + DeserializeOwned + JsonSchema {
     /// What is wrong with the member's values that the ranges of its fields do not show.
     fn rules(&self) -> Vec<Fault>;
 
-    /// Why the member is always for all images, if it is: how a sentence about it goes on, such as
-    /// `moves all images alike`.
+    /// The reason why the member cannot be limited to some images, if there is one. It ends a sentence that begins with the
+    /// member's name: `moves all images alike`.
     fn concerns_all(&self) -> Option<&'static str>;
 }
 

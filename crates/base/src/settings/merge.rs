@@ -51,7 +51,7 @@ impl Laying<'_> {
         shape: Option<Shape<'_>>,
     ) {
         let family = shape.and_then(Shape::family);
-        // A flag such as `labels.anterior=3` sets one name; it is no new map.
+        // A flag such as `labels.anterior=3` changes one name and keeps the others.
         let is_new =
             shape.is_some_and(Shape::has_free_names) && self.new_origins.contains_key(path);
         match (base.get_mut(&key), value) {

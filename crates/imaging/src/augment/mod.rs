@@ -135,7 +135,7 @@ pub trait Augmentation {
         false
     }
 
-    /// Why it is always for all images, if it is: how a sentence about it goes on.
+    /// The reason why it cannot be limited to some images, if there is one. It ends a sentence that begins with its name.
     fn concerns_all(&self) -> Option<&'static str> {
         None
     }

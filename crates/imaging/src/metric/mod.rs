@@ -4,8 +4,8 @@
 //! Where one of them is, all that asks for common voxels or surface (IoU, Dice, precision, recall,
 //! volume similarity, surface agreement) is 0 and every distance is infinite: a structure that was
 //! not found is not a small error, and a mean that left it out would flatter. Specificity is 1 where
-//! there is no background. The same holds for each of several structures, and the mean over a case's structures is
-//! infinite where one of them is.
+//! there is no background. This holds for each of several structures. If the distance of one
+//! structure is infinite, the mean over the case's structures is infinite too.
 
 #[macro_use]
 mod list;

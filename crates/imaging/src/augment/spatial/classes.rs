@@ -1,6 +1,6 @@
 //! Reading a map of classes between voxels: as nnU-Net does, each class is interpolated linearly on its own, and the
-//! one with the largest part wins. Only the classes of the eight voxels around a position have any, so that there
-//! is no volume for each class.
+//! one with the largest part wins. Only the classes of the eight voxels around a position take part, so no
+//! volume is made for each class.
 
 use multiversion::multiversion;
 

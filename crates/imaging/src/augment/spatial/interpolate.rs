@@ -281,7 +281,7 @@ fn label_in_cell([a, b, c, d]: &Pairs<u8>, first: usize, part: [f32; 3]) -> u8 {
 /// Two voxels of label 1.
 const BOTH: u16 = u16::from_ne_bytes([1; 2]);
 
-/// The eight voxels around a position, some of which may lie outside: four, and the four next to them along x.
+/// The eight voxels around a position. Some of them may lie outside.
 pub(super) struct Around<T> {
     pub(super) near: [T; 4],
     pub(super) far: [T; 4],

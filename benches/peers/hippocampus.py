@@ -195,8 +195,9 @@ def machine():
 
 def run(a, *step):
     """Runs a step in a process, and ends the workers that it leaves behind."""
-    env = {**os.environ, **KEEP, **a.folders, "OMP_NUM_THREADS": str(a.threads), "nnUNet_n_proc_DA": str(a.workers),
-           "nnUNet_def_n_proc": str(a.threads)}
+    env = {**os.environ, **KEEP, **a.folders, "OMP_NUM_THREADS": str(a.threads), "nnUNet_def_n_proc": str(a.threads),
+           # Its planner takes the number of workers for the number of threads, and so none for a fault.
+           "nnUNet_n_proc_DA": str(a.workers if "--one-fold" in step else a.threads)}
     child = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], *step], env=env, start_new_session=True)
     try:
         if child.wait() != 0:

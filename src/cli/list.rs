@@ -79,12 +79,8 @@ fn cases(args: &Args) -> Result<(), CliError> {
         CliError::input("name the experiment: calvaria list cases experiments/quickstart.yaml")
     })?;
     let resolved = experiment::load(path, &[]).map_err(CliError::input)?;
-    let cases = resolved
-        .experiment
-        .described()
-        .map_err(CliError::input)?
-        .cases()
-        .map_err(CliError::input)?;
+    let experiment = resolved.experiment.described().map_err(CliError::input)?;
+    let cases = experiment.cases().map_err(CliError::input)?;
     let inspected: Vec<Inspection> = cases.par_iter().map(Inspection::of).collect();
     let mut table = csv::Writer::from_writer(std::io::stdout());
     let has_images = inspected.iter().any(|found| !found.images.is_empty());
@@ -119,12 +115,32 @@ fn cases(args: &Args) -> Result<(), CliError> {
     }
     let _ = table.flush();
     let wrong = inspected.iter().filter(|found| !found.problems.is_empty());
+    let mut told = Vec::new();
     match wrong.count() {
-        0 => Ok(()),
-        wrong => Err(CliError::input(format!(
+        0 => {}
+        wrong => told.push(format!(
             "{wrong} of {} cases have problems (in the column of that name).",
             cases.len()
-        ))),
+        )),
+    }
+    let all_are_read = inspected.iter().all(|found| found.mask_ml.is_some());
+    if has_labels && all_are_read {
+        let structures = experiment.structures();
+        let names = structures.names().into_iter();
+        let absent: Vec<&str> = names
+            .filter(|name| !inspected.iter().any(|found| found.has(name)))
+            .collect();
+        if !absent.is_empty() {
+            told.push(format!(
+                "No case has {}: no mask has a voxel of it. Check the labels ({}), or leave it out.",
+                absent.join(", "),
+                structures.describe()
+            ));
+        }
+    }
+    match told.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::input(told.join(" "))),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What data say of themselves: which images a case has, and what the labels of its truth mean.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::preprocess::ImageFile;
 
@@ -89,9 +91,38 @@ pub enum LabelOrName {
 }
 
 /// Values by name, in the order in which they are written: another order is another value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct ByName<T>(IndexMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByName<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = IndexMap::<Name, T>::deserialize(deserializer)?;
+        Ok(map.into_iter().map(|(Name(name), of)| (name, of)).collect())
+    }
+}
+
+/// A name before a colon, where a number is more often a slip than a name.
+#[derive(PartialEq, Eq, Hash)]
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a name before the colon, as in {lesion: 1} (a name that is a number stands in quotes)")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(name.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
 
 impl<T> Default for ByName<T> {
     fn default() -> Self {
@@ -150,5 +181,13 @@ mod tests {
         let labels = |yaml: &str| serde_yaml::from_str::<Labels>(yaml).unwrap();
         assert_eq!(labels("{a: 1, b: 2}"), labels("{a: 1, b: 2}"));
         assert_ne!(labels("{a: 1, b: 2}"), labels("{b: 2, a: 1}"));
+    }
+
+    #[test]
+    fn a_number_in_a_names_place_is_told() {
+        let why = serde_yaml::from_str::<Labels>("{1: 2}").unwrap_err();
+        assert!(why.to_string().contains("a name before the colon"), "{why}");
+        let quoted: Labels = serde_yaml::from_str("{'1': 2}").unwrap();
+        assert_eq!(quoted.keys().collect::<Vec<_>>(), ["1"]);
     }
 }

@@ -55,20 +55,27 @@ impl From<&Scan> for ScanFacts {
 pub struct LabelFound {
     /// The label.
     pub label: i64,
-    /// What it stands for: structures joined by `+`, `ignored`, or `undeclared`.
-    pub meaning: String,
+    /// What it stands for: structures, `ignored`, or `undeclared`.
+    pub meaning: Vec<String>,
     /// How many voxels have it.
     pub voxels: u64,
 }
 
-/// As in `2 posterior 999`.
+/// As in `2 posterior 999`; structures that share a label are joined by `+`.
 impl fmt::Display for LabelFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.label, self.meaning, self.voxels)
+        let meaning = self.meaning.join("+");
+        write!(f, "{} {meaning} {}", self.label, self.voxels)
     }
 }
 
 impl Inspection {
+    /// Whether the mask has a voxel of this structure.
+    pub fn has(&self, structure: &str) -> bool {
+        let mut meanings = self.labels.iter().flat_map(|found| &found.meaning);
+        meanings.any(|name| name == structure)
+    }
+
     /// Reads a case's files. What cannot be read is a problem, not an error.
     pub fn of(case: &Case) -> Self {
         let mut found = Self::default();
@@ -197,13 +204,12 @@ fn labels_of(voxels: &Array3<f32>, structures: &Structures, rule: &MaskRule) -> 
         let class = lenient.apply(&values);
         let class = class.ok().and_then(|class| class.first().copied());
         match class {
-            None | Some(0) => "undeclared".to_owned(),
-            Some(Structures::IGNORED) => "ignored".to_owned(),
+            None | Some(0) => vec!["undeclared".to_owned()],
+            Some(Structures::IGNORED) => vec!["ignored".to_owned()],
             Some(class) => {
                 let names = structures.names().into_iter().enumerate();
                 let names = names.filter(|(structure, _)| structures.contains(*structure, class));
-                let names: Vec<&str> = names.map(|(_, name)| name).collect();
-                names.join("+")
+                names.map(|(_, name)| name.to_owned()).collect()
             }
         }
     };

@@ -115,7 +115,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let inputs = preparation.inputs(&cases)?;
     for [first, second] in unchanged::check_identical(&runs, &cases, &inputs)? {
         console.say(&format!(
-            "warning: cases {first} and {second} have the same scan: it counts twice."
+            "warning: cases {first} and {second} have the same image: it counts twice."
         ));
     }
     unchanged::check(experiment, &runs, &cases, &inputs, options)?;
@@ -155,6 +155,9 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         data::check_now(&inputs, &prepared.inputs(inputs.keys()))?;
         if runs.len() > 1 {
             console.say(&format!("\n{}", run.folder.display()));
+        }
+        for line in prepared.lacking(&structures, &run.fold) {
+            console.say(&line);
         }
         summaries.push(run.complete(&prepared, options, &devices)?);
         data = Some((pipeline, prepared));

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::data::check_now;
 use super::{CaseDigests, RunError};
 use crate::console::{Console, duration};
-use crate::dataset::{Case, TrainingCase};
+use crate::dataset::{Case, Fold, TrainingCase};
 use crate::experiment::Experiment;
 use crate::layout::make_results;
 use crate::preprocess::cache::{Cache, CachedCase, CachedResult, InputDigests};
@@ -105,6 +105,32 @@ impl PreparedData {
             }
         }
         Ok(told)
+    }
+
+    /// What the sides of a fold lack: structures that no case of a side has though others do, one line each.
+    pub(super) fn lacking(&self, structures: &Structures, fold: &Fold) -> Vec<String> {
+        if structures.is_mask() {
+            return Vec::new();
+        }
+        let sides = [
+            (&fold.train, "train on", "it is not learnt"),
+            (
+                &fold.validation,
+                "validate on",
+                "its scores are 1 where nothing is predicted and 0 elsewhere, and tell nothing",
+            ),
+        ];
+        let mut told = Vec::new();
+        for class in (1..=u8::MAX).take(structures.classes()) {
+            for (ids, does, so) in &sides {
+                let mut cases = ids.iter().filter_map(|id| self.cases.get(id));
+                if !cases.any(|case| case.classes.contains_key(&class)) {
+                    let name = structures.class_name(class);
+                    told.push(format!("warning: no case to {does} has {name}: {so}."));
+                }
+            }
+        }
+        told
     }
 
     /// The prepared files of the cases with these ids, in this order.

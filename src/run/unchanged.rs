@@ -2,6 +2,7 @@
 //! other trials of a sweep.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::data::{CaseDigests, DataChanges, FixedData, RunData};
 use super::single::Run;
@@ -98,29 +99,41 @@ fn sibling_data(
     Ok(Some((was, is)))
 }
 
-/// Checks that no scan stands on both sides of a fold under two names. Returns the pairs on one side.
+/// Checks that no image, of whatever name, stands on both sides of a fold under two names. Returns the pairs of cases on
+/// one side.
 pub(super) fn check_identical(
     runs: &[Run],
     cases: &[Case],
     inputs: &CaseDigests,
 ) -> Result<Vec<[String; 2]>, RunError> {
-    let mut same: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
+    let mut same: BTreeMap<&str, Vec<(&Case, &Path)>> = BTreeMap::new();
     for case in cases {
-        if let Some(digests) = inputs.get(&case.id) {
-            same.entry(&digests.image).or_default().push(case);
+        let Some(digests) = inputs.get(&case.id) else {
+            continue;
+        };
+        let of_images = std::iter::once(&digests.image).chain(&digests.others);
+        for (digest, image) in of_images.zip(&case.images) {
+            let group = same.entry(digest).or_default();
+            // Two images of one case may be one file.
+            if group.last().is_none_or(|(last, _)| last.id != case.id) {
+                group.push((case, &image.path));
+            }
         }
     }
     let mut pairs = Vec::new();
     for group in same.values().filter(|group| group.len() > 1) {
         for run in runs {
-            let on = |ids: &[String]| group.iter().find(|case| ids.contains(&case.id)).copied();
-            if let (Some(train), Some(validation)) = (on(&run.fold.train), on(&run.fold.validation))
-            {
+            let on = |ids: &[String]| {
+                let mut group = group.iter().copied();
+                group.find(|(case, _)| ids.contains(&case.id))
+            };
+            let sides = (on(&run.fold.train), on(&run.fold.validation));
+            if let (Some((train, trained)), Some((validation, validated))) = sides {
                 return Err(RunError::Setup(format!(
                     "{} and {} are the same file under two names, and in {} case {} trains while case {} validates. \
                      Remove one of them, or give both the same subject if the data's source knows subjects.",
-                    train.image().display(),
-                    validation.image().display(),
+                    trained.display(),
+                    validated.display(),
                     run.variant,
                     train.id,
                     validation.id
@@ -133,11 +146,15 @@ pub(super) fn check_identical(
         };
         let used: Vec<&str> = group
             .iter()
+            .map(|(case, _)| case)
             .filter(used)
             .map(|case| case.id.as_str())
             .collect();
         let pair = |pair: &[&str]| [pair[0].to_owned(), pair[1].to_owned()];
         pairs.extend(used.windows(2).map(pair));
     }
+    // Cases that share several images are one pair.
+    pairs.sort_unstable();
+    pairs.dedup();
     Ok(pairs)
 }

@@ -123,3 +123,30 @@ fn a_coarser_image_covers_half_a_voxel_around_its_centres() {
         }
     }
 }
+
+#[test]
+fn how_much_of_the_mask_an_image_does_not_show_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let write = |name: &str, shape, value: fn(usize) -> f32, start: f64| {
+        let voxels = Array3::from_shape_fn(shape, |(x, ..)| value(x));
+        let affine = Affine::diagonal([1.0; 3], [start, 0.0, 0.0]);
+        write_image(&file(name), &Volume { voxels, affine }, Dtype::Float32).unwrap();
+    };
+    write("t1.nii", (24, 6, 6), |x| x as f32, 0.0);
+    write("mask.nii", (24, 6, 6), |x| f32::from(u8::from(x < 20)), 0.0);
+    // From the tenth plane on; the ninth lies within a voxel of it.
+    write("flair.nii", (14, 6, 6), |x| 100.0 + x as f32, 10.0);
+    write("pd.nii", (30, 6, 6), |x| 100.0 + x as f32, -3.0);
+    let images = ["t1", "flair", "pd"].map(|name| image(name, file(&format!("{name}.nii")), None));
+    let mask = file("mask.nii");
+    let inputs = Inputs {
+        onto: Some("t1"),
+        mask: Some(&mask),
+        ..Inputs::images(images.to_vec(), None)
+    };
+    assert_eq!(
+        inputs.read().unwrap().warnings,
+        ["45.0 % of the mask lies outside the image `flair`, which has its background there"]
+    );
+}

@@ -204,3 +204,61 @@ fn what_is_wrong_with_labels_is_told_with_the_case() {
     write_image(&file, &ignored, Dtype::Int16).unwrap();
     refused(&[], "nothing but ignored voxels");
 }
+
+/// Takes case c for validation, and says what a run of one epoch tells.
+fn run_with_c_aside(folder: &Path) -> assert_cmd::assert::Assert {
+    fs::write(
+        folder.join("sides.csv"),
+        "id,side\na,train\nb,train\nc,validation\n",
+    )
+    .unwrap();
+    let sets = [
+        "--set",
+        "split={file: {path: sides.csv}}",
+        "--set",
+        "train.epochs=1",
+    ];
+    run(
+        folder,
+        &[&["run", "task.yaml", "--device", "cpu"], &sets[..]].concat(),
+    )
+}
+
+#[test]
+fn a_structure_that_one_side_of_the_split_lacks_is_told() {
+    let folder = workplace();
+    let at = folder.path();
+    let without_left = |id: &str| {
+        let file = at.join(format!("cases/{id}_labels.nii"));
+        let map = read_image(&file).unwrap();
+        let right = Volume {
+            voxels: map
+                .voxels
+                .mapv(|label| if label == 300.0 { 7.0 } else { label }),
+            affine: map.affine,
+        };
+        write_image(&file, &right, Dtype::Int16).unwrap();
+    };
+    without_left("c");
+    run_with_c_aside(at).success().stderr(
+        contains("warning: no case to validate on has left: its scores are 1 where nothing")
+            .and(contains("no case to train on").not()),
+    );
+    without_left("a");
+    without_left("b");
+    run(at, &["list", "cases", "task.yaml"])
+        .code(2)
+        .stderr(contains("No case has left: no mask has a voxel of it"));
+}
+
+#[test]
+fn an_image_that_stands_on_both_sides_of_a_split_is_refused_whatever_its_name() {
+    let folder = workplace();
+    let at = folder.path();
+    fs::copy(at.join("cases/b_0.nii"), at.join("cases/c_1.nii")).unwrap();
+    run_with_c_aside(at).code(2).stderr(
+        contains("b_0.nii and ")
+            .and(contains("c_1.nii are the same file under two names"))
+            .and(contains("case b trains while case c validates")),
+    );
+}

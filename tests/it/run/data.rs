@@ -274,7 +274,7 @@ fn one_scan_under_two_names_stands_on_one_side() {
     side([2, 4]);
     run(folder, &split)
         .success()
-        .stderr(contains("warning: cases sub-01 and sub-03 have the same scan").count(1));
+        .stderr(contains("warning: cases sub-01 and sub-03 have the same image").count(1));
 }
 
 #[test]

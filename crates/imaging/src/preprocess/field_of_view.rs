@@ -73,14 +73,20 @@ impl Content {
     /// What is missing, if a part of it lies outside `grid`; `remedy` says what to do.
     pub(super) fn missing_in(&self, grid: &Grid, remedy: &str) -> Option<Missing> {
         let part = self.part_outside(grid);
-        (part > self.worth_a_word).then(|| Missing {
+        let told = self.told(part)?;
+        Some(Missing {
             is_most: part > TOO_MUCH,
-            message: format!(
-                "{:.1} % of the {} lies outside the grid onto which the scan is moved. {remedy}",
-                100.0 * part,
-                self.what
-            ),
+            message: format!("{told} lies outside the grid onto which the scan is moved. {remedy}"),
         })
+    }
+
+    /// How much of it lies outside `grid`, in words, if that is worth a word.
+    pub(super) fn beyond(&self, grid: &Grid) -> Option<String> {
+        self.told(self.part_outside(grid))
+    }
+
+    fn told(&self, part: f64) -> Option<String> {
+        (part > self.worth_a_word).then(|| format!("{:.1} % of the {}", 100.0 * part, self.what))
     }
 
     fn part_outside(&self, grid: &Grid) -> f64 {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ndarray::Array3;
 
+use super::field_of_view::Content;
 use super::{CaseVolumes, ImageFile, Inputs, LoadedCase, PreprocessError, check_pair};
 use crate::volume::nifti::{Forms, Origin, Scan, read_scan, read_volumes};
 use crate::volume::resample::{background, resample_covered};
@@ -19,6 +20,7 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
         forms: scans.iter().map(|scan| scan.forms).collect(),
         grid: scans[at].volume.grid(),
         warnings: doubts(&inputs.images, &scans),
+        moved: Vec::new(),
     };
     let (encoding, rounded) = (scans[0].encoding, scans[0].rounded);
     let images = scans.into_iter().enumerate();
@@ -26,14 +28,16 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
     let images = images.collect::<Result<_, _>>()?;
     let mask = inputs.mask.map(|path| reader.mask(path)).transpose()?;
     let region = inputs.region.map(|path| reader.region(path)).transpose()?;
+    let case = CaseVolumes {
+        images,
+        names: inputs.names(),
+        mask,
+        region,
+    };
+    reader.look_beyond(&case);
     let files: Vec<&Path> = inputs.images.iter().map(|image| &*image.path).collect();
     Ok(LoadedCase {
-        case: CaseVolumes {
-            images,
-            names: inputs.names(),
-            mask,
-            region,
-        },
+        case,
         encoding,
         origin: Origin::of(&files, reader.forms[at]),
         rounded,
@@ -113,6 +117,8 @@ struct Reader<'a> {
     grid: Grid,
     /// What is doubtful about the case.
     warnings: Vec<String>,
+    /// The images that were moved onto the grid, by name, with their own grids.
+    moved: Vec<(String, Grid)>,
 }
 
 impl Reader<'_> {
@@ -150,7 +156,7 @@ impl Reader<'_> {
     }
 
     fn resampled(
-        &self,
+        &mut self,
         image: &ImageFile,
         volume: &Volume<f32>,
     ) -> Result<Volume<f32>, PreprocessError> {
@@ -162,7 +168,23 @@ impl Reader<'_> {
                 images: Box::new([image.clone(), self.reference().clone()]),
             });
         }
+        self.moved.push((image.name.clone(), volume.grid()));
         Ok(moved)
+    }
+
+    /// Tells how much of what matters in a case the images that were moved do not show.
+    fn look_beyond(&mut self, case: &CaseVolumes) {
+        if self.moved.is_empty() {
+            return;
+        }
+        let content = Content::of(case);
+        let doubts = self.moved.iter().filter_map(|(name, grid)| {
+            let part = content.beyond(grid)?;
+            Some(format!(
+                "{part} lies outside the image `{name}`, which has its background there"
+            ))
+        });
+        self.warnings.extend(doubts);
     }
 
     /// What puts images of different grids on one, as far as it can be told: that on which the mask was drawn.

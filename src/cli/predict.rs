@@ -9,9 +9,10 @@ use crate::evaluate::volume_ml;
 use crate::layout::PredictionFiles;
 use crate::predict::{self, PredictError, Predictor};
 use crate::preprocess::{ImageFile, Inputs};
-use crate::settings::nearest;
+use crate::settings::{self, nearest};
 use crate::volume::nifti::check_output;
 use crate::volume::{Structures, Volume};
+use crate::window::View;
 
 /// Segment raw scans with a trained run.
 ///
@@ -40,9 +41,18 @@ pub struct Args {
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
+    /// How much of a scan the network sees at once: auto, whole, or a window as in {size: [96, 96, 96], overlap: 0.25}
+    /// (YAML). By default what the run's experiment says (predict.window).
+    #[arg(long, value_name = "WINDOW", value_parser = window)]
+    window: Option<View>,
     /// Where to compute: auto, cpu, cuda[:INDEX] or vulkan[:INDEX].
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
+}
+
+/// A view as it stands on the command line.
+fn window(text: &str) -> Result<View, String> {
+    settings::from_yaml(text).map_err(|why| why.to_string())
 }
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
@@ -61,19 +71,29 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         false => CliError::work(error),
     })?;
     let of_run = predict::experiment_of(&args.run).map_err(CliError::input)?;
+    let faults = args
+        .window
+        .as_ref()
+        .map(|view| view.rules(of_run.patch_size()));
+    if let Some(fault) = faults.iter().flatten().next() {
+        return Err(CliError::input(format!("--window: {}", fault.message)));
+    }
     let names = of_run.image_names();
     let scans = args.scans.iter().map(|text| images(text, &names));
     let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
     let outputs = plan(args, &scans, &of_run.structures())?;
-    let predictor = Predictor::open(&args.run, &DeviceChoice::Named(vec![device]), |warning| {
+    let opened = Predictor::open(&args.run, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
             super::warn_of_device(warning);
         }
     });
-    let predictor = predictor.map_err(|error| match error {
+    let mut predictor = opened.map_err(|error| match error {
         PredictError::Device(ref device) if !device.is_input() => CliError::work(error),
         _ => CliError::input(error),
     })?;
+    if let Some(view) = &args.window {
+        predictor.see(view.clone());
+    }
     let mut failed = Vec::new();
     for (scan, files) in scans.iter().zip(&outputs) {
         let inputs = Inputs {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::settings::Fault;
 use crate::volume::Structures;
 
-/// Trains on pieces of the cases, which may then be of different shapes. Validation and prediction still see
-/// whole cases.
+/// Trains on pieces of the cases, which may then be of different shapes. In validation and prediction a window of this
+/// size slides over whole cases (`validate.window`, `predict.window`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {

@@ -21,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, Fault, Faults, within};
 
 pub use load::{Resolved, load};
-pub use prediction::{LargestComponent, Prediction};
+pub use prediction::{LargestComponent, Prediction, Validation};
 pub use schema::schema;
 pub use task::UndeclaredLabels;
 
@@ -88,6 +88,9 @@ pub struct Experiment {
     /// Length and pace of training.
     #[serde(default)]
     pub train: Training,
+    /// How the network is validated after each epoch.
+    #[serde(default)]
+    pub validate: Validation,
     /// From the network's output to a mask.
     #[serde(default)]
     pub predict: Prediction,
@@ -142,6 +145,8 @@ impl Experiment {
             ("optimizer", self.optimizer.rules()),
             ("schedule", self.schedule.rules()),
             ("train", self.train.rules()),
+            ("validate", self.validate.window.rules(self.patch_size())),
+            ("predict", self.predict.window.rules(self.patch_size())),
         ];
         let parts = parts.into_iter();
         faults.extend(parts.flat_map(|(key, faults)| within(key, faults)));
@@ -152,6 +157,11 @@ impl Experiment {
     pub fn needs_one_shape(&self) -> bool {
         let fixed = self.augment.transforms().any(Transform::fixes_shape);
         self.train.patch.is_none() && self.train.batch_size > 1 && !fixed
+    }
+
+    /// The size of the patches that the network is trained on, if it does not see whole cases.
+    pub fn patch_size(&self) -> Option<[usize; 3]> {
+        self.train.patch.as_ref().map(|patch| patch.size)
     }
 
     fn mixing_rules(&self) -> Vec<Fault> {

@@ -1,10 +1,11 @@
-//! From the network's output to a result: the settings.
+//! From the network's output to a result, and how much it sees at once: the settings.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Fault, nearest};
 use crate::volume::Structures;
+use crate::window::{NamedView, View, Window};
 
 /// From the network's output to a mask, or to a map of labels, on the scan's own grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +19,31 @@ pub struct Prediction {
     /// and not of several structures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub largest_component: Option<LargestComponent>,
+    /// How much of a scan the network sees at once.
+    pub window: View,
+}
+
+/// How the network is validated after each epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// How much of a case the network sees at once. Windows of `auto` overlap only where the case is not a multiple of
+    /// them, which takes less time than a prediction's.
+    pub window: View,
+}
+
+impl Validation {
+    /// The window, if the network is trained on patches of the size `patch` and does not see whole cases.
+    pub fn window(&self, patch: Option<[usize; 3]>) -> Option<Window> {
+        let window = self.window.window(patch)?;
+        Some(match self.window {
+            View::Named(NamedView::Auto) => Window {
+                overlap: 0.0,
+                ..window
+            },
+            _ => window,
+        })
+    }
 }
 
 /// Of which structures only the largest connected piece is kept.
@@ -36,6 +62,7 @@ impl Default for Prediction {
         Self {
             threshold: 0.5,
             largest_component: None,
+            window: View::default(),
         }
     }
 }

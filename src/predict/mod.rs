@@ -21,6 +21,7 @@ use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
 use crate::volume::{Grid, Structures, Volume, VolumeError};
+use crate::window::View;
 use decide::decide;
 use network::Network;
 use plausible::UsualVolumes;
@@ -52,8 +53,9 @@ pub enum PredictError {
     },
     /// The network's work does not fit into memory.
     #[error(
-        "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Use a machine, a job or a \
-         limit (`ulimit -v`) with more, a GPU (--device), or crop the scan around the head first.",
+        "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Let a window slide over the \
+         scan (--window auto), use a machine, a job or a limit (`ulimit -v`) with more, a GPU (--device), or crop the scan \
+         around the head first.",
         shape[0], shape[1], shape[2], gigabytes(*needed), gigabytes(*available)
     )]
     Memory {
@@ -181,6 +183,15 @@ impl Predictor {
             images,
             usual_volumes: UsualVolumes::default(),
         })
+    }
+
+    /// Lets the network see this much of a scan at once, instead of what its experiment says.
+    ///
+    /// # Panics
+    ///
+    /// If it is a window without a size, and the network was not trained on patches: [`View::rules`].
+    pub fn see(&mut self, view: View) {
+        self.network.see(view);
     }
 
     /// What the network finds.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
-use ndarray::Array3;
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip, s};
 
 use super::PredictError;
 use crate::device::{
@@ -17,9 +17,13 @@ use crate::kernel::{Kernels, TrainingBackend};
 use crate::model::weights::{self, WeightsError};
 use crate::model::{self, Channels};
 use crate::volume::{Affine, Volume};
+use crate::window::{NamedView, View, Window, Windows, slide};
 
 /// A trained network.
 pub(super) trait Network: Send {
+    /// Sets how much of a scan the network sees at once.
+    fn see(&mut self, view: View);
+
     /// Measures how much memory the network takes, so that [`Self::probabilities`] can tell beforehand. Without
     /// effect on GPUs, and where the system does not report memory.
     fn measure(&mut self) -> Result<(), PredictError>;
@@ -61,6 +65,8 @@ impl DeviceJob for Load<'_> {
             name: self.name,
             ends,
             is_exclusive: self.experiment.structures().is_exclusive(),
+            view: self.experiment.predict.window.clone(),
+            patch: self.experiment.patch_size(),
             memory: None,
         }))
     }
@@ -73,6 +79,10 @@ struct OnDevice<B: Kernels> {
     ends: Channels,
     /// Whether the outputs of a voxel are probabilities together, not each by itself.
     is_exclusive: bool,
+    /// How much of a scan it sees at once.
+    view: View,
+    /// The patches that it was trained on.
+    patch: Option<[usize; 3]>,
     memory: Option<MemoryNeed>,
 }
 
@@ -97,11 +107,17 @@ struct MemoryNeed {
 }
 
 impl MemoryNeed {
-    /// Whether an input of this shape fits into `available` bytes and what is held.
-    fn check(&self, shape: [usize; 3], available: Option<u64>) -> Result<(), PredictError> {
-        let voxels: usize = shape.iter().product();
-        let needed = ((MARGIN * self.bytes_per_voxel + BESIDES * self.channels as f64)
-            * voxels as f64) as u64;
+    /// Whether an input of this shape, of which the network sees `window` at once, fits into `available` bytes and what is
+    /// held.
+    fn check(
+        &self,
+        shape: [usize; 3],
+        window: [usize; 3],
+        available: Option<u64>,
+    ) -> Result<(), PredictError> {
+        let [voxels, seen] = [shape, window].map(|of| of.iter().product::<usize>() as f64);
+        let work = MARGIN * self.bytes_per_voxel * seen;
+        let needed = (work + BESIDES * self.channels as f64 * voxels) as u64;
         let held = self.held.load(Ordering::Relaxed);
         match available.map(|bytes| bytes + held) {
             Some(available) if needed > available => Err(PredictError::Memory {
@@ -117,7 +133,118 @@ impl MemoryNeed {
     }
 }
 
+/// Edges of the windows that are tried where a whole scan does not fit into memory.
+const EDGES: [usize; 7] = [256, 224, 192, 160, 128, 96, 64];
+
+impl<B: Kernels> OnDevice<B> {
+    /// The windows over a scan of this shape; `None` if it is seen as a whole.
+    fn windows(&self, shape: [usize; 3]) -> Result<Option<Windows>, PredictError> {
+        let fits = |window: [usize; 3]| match &self.memory {
+            Some(memory) => memory.check(shape, window, available_memory()),
+            None => Ok(()),
+        };
+        if let Some(window) = self.view.window(self.patch) {
+            let windows = Windows::over(shape, &window);
+            fits(windows.size())?;
+            return Ok(Some(windows));
+        }
+        let Err(too_large) = fits(shape) else {
+            return Ok(None);
+        };
+        let smaller = EDGES.map(|edge| shape.map(|voxels| voxels.min(edge)));
+        let mut smaller = smaller.into_iter().filter(|size| *size != shape);
+        match smaller.find(|size| fits(*size).is_ok()) {
+            Some(size) if self.view == View::Named(NamedView::Auto) => {
+                Ok(Some(Windows::over(shape, &Window::of(size))))
+            }
+            _ => Err(too_large),
+        }
+    }
+
+    /// What `finish` makes of the logits of an image, or a window of one.
+    fn outputs(
+        &self,
+        voxels: Vec<f32>,
+        shape: [usize; 3],
+        finish: impl Fn(Tensor<B, 5>) -> Tensor<B, 5>,
+    ) -> Result<Vec<f32>, PredictError> {
+        let [x, y, z] = shape;
+        let data = TensorData::new(voxels, [1, self.ends.input, x, y, z]);
+        let values = catch_gpu_panic(self.name, || {
+            let input = Tensor::<B, 5>::from_data(data, &self.device);
+            let outputs = finish(self.network.forward(input));
+            outputs.into_data().iter::<f32>().collect()
+        });
+        Ok(values.map_err(DeviceError::from)?)
+    }
+
+    /// The probabilities of whole images.
+    fn of_whole(&self, images: &[Volume<f32>]) -> Result<Vec<Array3<f32>>, PredictError> {
+        let shape = images[0].shape();
+        let voxels = images.iter().flat_map(|image| image.voxels.iter().copied());
+        let values = self.outputs(voxels.collect(), shape, |logits| match self.is_exclusive {
+            true => softmax(logits, 1),
+            false => sigmoid(logits),
+        })?;
+        let channels = values.chunks(shape.iter().product());
+        let channels = channels.map(|channel| Array3::from_shape_vec(shape, channel.to_vec()));
+        let channels: Result<Vec<_>, _> = channels.collect();
+        channels.map_err(|error| PredictError::Output(error.to_string()))
+    }
+
+    /// The probabilities of images that are seen window by window.
+    fn of_windows(
+        &self,
+        images: &[Volume<f32>],
+        windows: &Windows,
+    ) -> Result<Vec<Array3<f32>>, PredictError> {
+        let views: Vec<ArrayView3<f32>> = images.iter().map(|image| image.voxels.view()).collect();
+        let shape = images[0].shape();
+        let mut channels = vec![Array3::zeros(shape); self.ends.output];
+        let mut done = 0;
+        let network = |voxels| self.outputs(voxels, windows.size(), |logits| logits);
+        slide(&views, windows, network, |mut planes| {
+            match self.is_exclusive {
+                true => softmax_of(&mut planes),
+                false => planes.mapv_inplace(|logit| 1.0 / (1.0 + (-logit).exp())),
+            }
+            let count = planes.len_of(Axis(1));
+            for (channel, planes) in channels.iter_mut().zip(planes.outer_iter()) {
+                channel
+                    .slice_mut(s![done..done + count, .., ..])
+                    .assign(&planes);
+            }
+            done += count;
+        })?;
+        Ok(channels)
+    }
+}
+
+/// Makes probabilities of logits, `[channels, depth, height, width]`, which exclude each other.
+fn softmax_of(logits: &mut Array4<f32>) {
+    let largest = logits.map_axis(Axis(0), |of| of.fold(f32::NEG_INFINITY, |a, b| a.max(*b)));
+    let mut sum = Array3::zeros(largest.dim());
+    for mut channel in logits.outer_iter_mut() {
+        Zip::from(&mut channel)
+            .and(&largest)
+            .and(&mut sum)
+            .for_each(|logit, largest, sum| {
+                *logit = (*logit - largest).exp();
+                *sum += *logit;
+            });
+    }
+    for mut channel in logits.outer_iter_mut() {
+        Zip::from(&mut channel)
+            .and(&sum)
+            .for_each(|p, sum| *p /= sum);
+    }
+}
+
 impl<B: Kernels> Network for OnDevice<B> {
+    fn see(&mut self, view: View) {
+        self.view = view;
+    }
+
     fn measure(&mut self) -> Result<(), PredictError> {
         if self.name != DeviceName::Cpu || !restart_peak() {
             return Ok(());
@@ -129,7 +256,7 @@ impl<B: Kernels> Network for OnDevice<B> {
             voxels: Array3::zeros([SAMPLE; 3]),
             affine: Affine::identity(),
         };
-        self.probabilities(&vec![sample; self.ends.input])?;
+        self.of_whole(&vec![sample; self.ends.input])?;
         self.memory = peak_memory_mib().map(|after| MemoryNeed {
             bytes_per_voxel: (after - before) * f64::from(1 << 20) / SAMPLE.pow(3) as f64,
             channels: self.ends.input + self.ends.output,
@@ -139,26 +266,10 @@ impl<B: Kernels> Network for OnDevice<B> {
     }
 
     fn probabilities(&self, images: &[Volume<f32>]) -> Result<Vec<Array3<f32>>, PredictError> {
-        let [x, y, z] = images[0].shape();
-        if let Some(memory) = &self.memory {
-            memory.check([x, y, z], available_memory())?;
+        match self.windows(images[0].shape())? {
+            None => self.of_whole(images),
+            Some(windows) => self.of_windows(images, &windows),
         }
-        let voxels = images.iter().flat_map(|image| image.voxels.iter().copied());
-        let data = TensorData::new(voxels.collect(), [1, images.len(), x, y, z]);
-        let values: Vec<f32> = catch_gpu_panic(self.name, || {
-            let input = Tensor::<B, 5>::from_data(data, &self.device);
-            let logits = self.network.forward(input);
-            let probabilities = match self.is_exclusive {
-                true => softmax(logits, 1),
-                false => sigmoid(logits),
-            };
-            probabilities.into_data().iter::<f32>().collect()
-        })
-        .map_err(DeviceError::from)?;
-        let channels = values.chunks(x * y * z);
-        let channels = channels.map(|channel| Array3::from_shape_vec((x, y, z), channel.to_vec()));
-        let channels: Result<Vec<_>, _> = channels.collect();
-        channels.map_err(|error| PredictError::Output(error.to_string()))
     }
 }
 
@@ -176,17 +287,19 @@ mod tests {
         // 250 bytes for each of a million voxels.
         let shape = [100; 3];
         let message = need
-            .check(shape, Some(249_000_000))
+            .check(shape, shape, Some(249_000_000))
             .unwrap_err()
             .to_string();
         assert!(
             message.contains("0.2 GB") && message.contains("100 x 100 x 100"),
             "{message}"
         );
-        need.check(shape, None).unwrap();
-        need.check(shape, Some(251_000_000)).unwrap();
+        need.check(shape, shape, None).unwrap();
+        need.check(shape, shape, Some(251_000_000)).unwrap();
         // The second scan finds the first one's memory.
-        need.check(shape, Some(1_000)).unwrap();
-        assert!(need.check([128; 3], Some(1_000)).is_err());
+        need.check(shape, shape, Some(1_000)).unwrap();
+        assert!(need.check([128; 3], [128; 3], Some(1_000)).is_err());
+        // Of a larger scan less is seen at once.
+        need.check([128; 3], [64; 3], Some(1_000)).unwrap();
     }
 }

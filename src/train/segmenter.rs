@@ -1,5 +1,6 @@
 //! A network with its loss: what burn-train trains.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use burn::module::{DisplaySettings, Module, ModuleDisplay};
@@ -18,6 +19,7 @@ use crate::loss::Target;
 use crate::model::Network;
 use crate::track::Preview;
 use crate::volume::Structures;
+use crate::window::{Window, Windows, slide};
 
 /// The network and the loss that it is trained on.
 #[derive(Module, Debug)]
@@ -33,6 +35,9 @@ pub struct Segmenter<B: Backend> {
     precision: Precision,
     #[module(skip)]
     checkpointing: bool,
+    /// Slides over a case in validation.
+    #[module(skip)]
+    window: Option<Window>,
 }
 
 // burn-train keeps a model as text for its summary, which is not used here. Burn's own text would go through every
@@ -55,6 +60,7 @@ impl<B: Backend> Segmenter<B> {
             },
             precision: experiment.train.precision,
             checkpointing: experiment.train.checkpointing,
+            window: experiment.validate.window(experiment.patch_size()),
         }
     }
 }
@@ -150,13 +156,49 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     }
 }
 
+impl<B: Kernels> Segmenter<B> {
+    /// Logits of whole images, `[batch, outputs, depth, height, width]`, seen window by window where there is a window.
+    fn logits(&self, images: Tensor<B, 5>) -> Tensor<B, 5> {
+        let see = |images| self.network.forward(self.precision.of(images));
+        let Some(window) = &self.window else {
+            return see(images);
+        };
+        let device = images.device();
+        let [batch, count, depth, height, width] = images.dims();
+        let windows = Windows::over([depth, height, width], window);
+        let [x, y, z] = windows.size();
+        let voxels: Vec<f32> = images.into_data().iter::<f32>().collect();
+        let of_case = |voxels: &[f32]| {
+            let images = voxels.chunks(depth * height * width);
+            let images = images
+                .filter_map(|image| ArrayView3::from_shape((depth, height, width), image).ok());
+            let images: Vec<ArrayView3<f32>> = images.collect();
+            let mut slabs = Vec::new();
+            let network = |voxels| {
+                let data = TensorData::new(voxels, [1, count, x, y, z]);
+                let logits = see(Tensor::from_data(data, &device)).into_data();
+                Ok::<Vec<f32>, Infallible>(logits.iter::<f32>().collect())
+            };
+            let done = slide(&images, &windows, network, |planes| {
+                let (channels, depth, height, width) = planes.dim();
+                let (planes, _) = planes.into_raw_vec_and_offset();
+                let data = TensorData::new(planes, [1, channels, depth, height, width]);
+                slabs.push(Tensor::from_data(data, &device));
+            });
+            let Ok(()) = done;
+            Tensor::cat(slabs, 2)
+        };
+        let cases = voxels.chunks(voxels.len() / batch).map(of_case);
+        Tensor::cat(cases.collect(), 0)
+    }
+}
+
 impl<B: Kernels> InferenceStep for Segmenter<B> {
     type Input = Batch<B>;
     type Output = StepRecord;
 
     fn step(&self, batch: Batch<B>) -> StepRecord {
-        let images = self.precision.of(batch.images.clone());
-        let logits = self.network.forward(images);
+        let logits = self.logits(batch.images.clone());
         let target = Target::new(batch.masks.clone(), &self.structures);
         let loss = self.loss.forward(logits.clone(), &target);
         let preview = batch

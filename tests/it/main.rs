@@ -109,3 +109,4 @@ mod volume {
     mod resampling;
     mod writing;
 }
+mod window;

@@ -11,3 +11,4 @@ pub mod metric;
 pub mod plot;
 pub mod preprocess;
 pub mod volume;
+pub mod window;

@@ -88,7 +88,7 @@ pub struct Experiment {
     /// Length and pace of training.
     #[serde(default)]
     pub train: Training,
-    /// How the network is validated after each epoch.
+    /// How the network is validated while it trains.
     #[serde(default)]
     pub validate: Validation,
     /// From the network's output to a mask.
@@ -192,7 +192,7 @@ fn names_a_folder(name: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
-    /// Epochs to train; each ends with a validation.
+    /// Epochs to train.
     #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Optimiser steps per epoch; by default as many as show every training case once.

@@ -23,13 +23,25 @@ pub struct Prediction {
     pub window: View,
 }
 
-/// How the network is validated after each epoch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// How the network is validated while it trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
+    /// After how many epochs; the last one is always validated.
+    #[schemars(range(min = 1))]
+    pub every: usize,
     /// How much of a case the network sees at once. Windows of `auto` overlap only where the case is not a multiple of
     /// them, which takes less time than a prediction's.
     pub window: View,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self {
+            every: 1,
+            window: View::default(),
+        }
+    }
 }
 
 impl Validation {

@@ -9,7 +9,7 @@ use crate::metric::mean_of_structures;
 use crate::volume::Structures;
 
 /// The result of one epoch: means over its samples and, where there are several, their structures; validation on the
-/// network's grid.
+/// network's grid. After an epoch that is not validated, its values are not a number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1.
@@ -79,6 +79,11 @@ impl Epoch {
         let ious = self.structures.iter().map(|of| of.iou);
         ious.chain(self.structures.iter().map(|of| of.dice))
             .collect()
+    }
+
+    /// Whether the epoch was validated.
+    pub fn is_validated(&self) -> bool {
+        !self.validation_loss.is_nan()
     }
 
     /// The value in the column `metric`, one of [`Self::METRICS`] or of a structure.

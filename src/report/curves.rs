@@ -16,6 +16,17 @@ pub(super) fn series(label: &str, history: &[Epoch], value: impl Fn(&Epoch) -> f
     }
 }
 
+/// One value of every epoch that was validated, as a curve.
+pub(super) fn validation_series(
+    label: &str,
+    history: &[Epoch],
+    value: impl Fn(&Epoch) -> f64,
+) -> Series {
+    let validated = history.iter().filter(|epoch| epoch.is_validated());
+    let validated: Vec<Epoch> = validated.cloned().collect();
+    series(label, &validated, value)
+}
+
 /// The validation IoU of a run: of several structures their mean, and a thin curve for each.
 pub(super) fn structure_series(history: &[Epoch]) -> Vec<Series> {
     let names = history
@@ -27,12 +38,14 @@ pub(super) fn structure_series(history: &[Epoch]) -> Vec<Series> {
         0 => "validation".to_owned(),
         count => mean_of(count),
     };
-    let mut all = vec![series(&label, history, |epoch| epoch.validation_iou)];
+    let mut all = vec![validation_series(&label, history, |epoch| {
+        epoch.validation_iou
+    })];
     all.extend(names.into_iter().map(|name| {
         let key = format!("validation_iou/{name}");
         Series {
             mark: Mark::Part,
-            ..series(name, history, |epoch| {
+            ..validation_series(name, history, |epoch| {
                 epoch.metric(&key).unwrap_or(f64::NAN)
             })
         }
@@ -89,7 +102,7 @@ pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePl
 pub(super) fn loss_curves(history: &[Epoch]) -> CurvePlot {
     losses(vec![
         series("train", history, |epoch| epoch.train_loss),
-        series("validation", history, |epoch| epoch.validation_loss),
+        validation_series("validation", history, |epoch| epoch.validation_loss),
     ])
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::cases::Cases;
-use super::curves::{iou_curves, learning_rates, losses, series, structure_series_of_runs};
+use super::curves::{
+    iou_curves, learning_rates, losses, series, structure_series_of_runs, validation_series,
+};
 use super::run::{environment, verdict};
 use super::strips::{strip, structure_strips};
 use super::{Page, ReportError, Table};
@@ -43,14 +45,17 @@ pub fn write_experiment(
         let cases = Cases::read(&folder)?;
         tables.push((run.variant.clone(), cases));
     }
-    let curves = |value: fn(&Epoch) -> f64| -> Vec<Series> {
-        let curve = |(label, history): &(&String, Vec<Epoch>)| series(label, history, value);
-        histories.iter().map(curve).collect()
+    type Curve = fn(&str, &[Epoch], fn(&Epoch) -> f64) -> Series;
+    let curves = |curve: Curve, value: fn(&Epoch) -> f64| -> Vec<Series> {
+        let of_run = |(label, history): &(&String, Vec<Epoch>)| curve(label, history, value);
+        histories.iter().map(of_run).collect()
     };
     let reference = experiment.report.reference_iou;
-    iou_curves(curves(|epoch| epoch.validation_iou), reference).save(&plots, "validation_iou")?;
-    losses(curves(|epoch| epoch.validation_loss)).save(&plots, "validation_loss")?;
-    learning_rates(curves(|epoch| epoch.learning_rate)).save(&plots, "learning_rate")?;
+    let ious = curves(validation_series, |epoch| epoch.validation_iou);
+    iou_curves(ious, reference).save(&plots, "validation_iou")?;
+    let validated = curves(validation_series, |epoch| epoch.validation_loss);
+    losses(validated).save(&plots, "validation_loss")?;
+    learning_rates(curves(series, |epoch| epoch.learning_rate)).save(&plots, "learning_rate")?;
     let cases = Cases::join(tables);
     let structure_tables = cases.structure_tables();
     let by_structure = !structure_tables.is_empty();

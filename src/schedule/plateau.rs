@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moment, RateSchedule};
 
-/// Multiplies the learning rate by a factor whenever the validation IoU has not risen for some epochs.
+/// Multiplies the learning rate by a factor whenever the validation IoU has not risen for some epochs, of those that are
+/// validated.
 ///
 /// Reference: PyTorch's `ReduceLROnPlateau` (mode `max`, relative threshold).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -331,8 +331,12 @@ impl Driver {
         let index = history.definition.parts.iter().position(|one| *one == run);
         let known = index.map_or(0, |index| history.trials[trial].curves[index].reached());
         let metric = self.sweep().objective.metric.clone();
-        for epoch in epochs.iter().filter(|epoch| epoch.epoch > known) {
-            let value = epoch.metric(&metric).unwrap_or(f64::NAN);
+        for (at, epoch) in epochs.iter().enumerate().skip(known) {
+            // An epoch that is not validated counts as the next one that is.
+            let Some(validated) = epochs[at..].iter().find(|epoch| epoch.is_validated()) else {
+                break;
+            };
+            let value = validated.metric(&metric).unwrap_or(f64::NAN);
             if self.study.report(trial, run, epoch.epoch, value)? == Decision::Stop {
                 return Ok(Decision::Stop);
             }

@@ -47,11 +47,15 @@ impl EpochSums {
         if structures.is_mask() {
             return Vec::new();
         }
-        let named = structures.names().into_iter().zip(&self.by_structure);
-        let means = named.map(|(name, (iou, dice))| StructureEpoch {
-            name: name.to_owned(),
-            iou: self.mean(*iou),
-            dice: self.mean(*dice),
+        let named = structures.names().into_iter().enumerate();
+        let means = named.map(|(at, name)| {
+            // Without samples there are no sums, and a mean of nothing is not a number.
+            let (iou, dice) = self.by_structure.get(at).copied().unwrap_or_default();
+            StructureEpoch {
+                name: name.to_owned(),
+                iou: self.mean(iou),
+                dice: self.mean(dice),
+            }
         });
         means.collect()
     }

@@ -25,6 +25,8 @@ pub struct LearningRate {
     pub epoch: usize,
     /// Steps of the whole run.
     pub total: usize,
+    /// After how many epochs there is a validation.
+    pub validate_every: usize,
     /// The finished epochs.
     pub progress: Arc<Mutex<Progress>>,
 }
@@ -38,7 +40,9 @@ impl LearningRate {
         }
         let validation_ious: Vec<f64> = if self.schedule.needs_validation_history() {
             let progress = lock(&self.progress);
+            // Without the validation of what was the last epoch before the run was made longer.
             let rows = progress.history.iter();
+            let rows = rows.filter(|row| row.epoch.is_multiple_of(self.validate_every));
             rows.map(|row| row.validation_iou).collect()
         } else {
             Vec::new()
@@ -95,6 +99,7 @@ mod tests {
             step,
             epoch: 5,
             total: 20,
+            validate_every: 1,
             progress: Arc::default(),
         }
     }

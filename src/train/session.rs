@@ -55,10 +55,12 @@ impl<'a> Session<'a> {
         let training = &self.experiment.train;
         let optimizer = self.experiment.optimizer.init::<B>();
         let start = self.start(&optimizer, device)?;
-        let done = start.progress.history.len();
+        let history = &start.progress.history;
+        let done = history.len();
+        let validated = history.iter().filter(|row| row.is_validated()).count();
         let progress = Arc::new(Mutex::new(start.progress));
-        let [train_steps, validation_steps] =
-            [self.steps, self.input.validation.len()].map(|each| done * each);
+        let train_steps = done * self.steps;
+        let validation_steps = validated * self.input.validation.len();
         let keep = |tag: &str, step| {
             TensorBoardLogger::is_within((tag, step), done, train_steps, validation_steps)
         };
@@ -74,6 +76,7 @@ impl<'a> Session<'a> {
             epoch: Arc::clone(&self.epoch),
             loading: Arc::clone(&self.loading),
             steps: self.steps,
+            validate_every: self.experiment.validate.every,
             structures: self.experiment.structures(),
             progress: Arc::clone(&progress),
             replicas: Mutex::new(Replicas::new(device.clone(), extra_devices)),
@@ -178,6 +181,7 @@ impl<'a> Session<'a> {
             step: done * self.steps,
             epoch: self.steps,
             total: self.experiment.train.epochs * self.steps,
+            validate_every: self.experiment.validate.every,
             progress,
         }
     }

@@ -54,6 +54,8 @@ pub struct Strategy<B: TrainingBackend> {
     pub loading: Failure,
     /// Optimiser steps per epoch.
     pub steps: usize,
+    /// After how many epochs there is a validation.
+    pub validate_every: usize,
     /// What the network finds.
     pub structures: Arc<Structures>,
     /// Progress so far; the outcome when training has ended.
@@ -133,12 +135,19 @@ impl<B: TrainingBackend> Strategy<B> {
         let Outcome::Finished(training) = outcome else {
             return Ok(false);
         };
-        let outcome = self.validate(learner, validation, progress, processor, interrupter)?;
+        let validates =
+            number.is_multiple_of(self.validate_every) || number == progress.items_total;
+        let outcome = match validates {
+            true => self.validate(learner, validation, progress, processor, interrupter)?,
+            false => Outcome::Finished(EpochSums::default()),
+        };
         let Outcome::Finished(validated) = outcome else {
             return Ok(false);
         };
         let structures = validated.structures(&self.structures);
-        self.log_structures(&structures, number);
+        if validates {
+            self.log_structures(&structures, number);
+        }
         let row = Epoch {
             epoch: number,
             learning_rate: learner.lr_current(),
@@ -350,8 +359,8 @@ impl<B: TrainingBackend> Strategy<B> {
         }
         let mut progress = lock(&self.progress);
         let (epoch, iou) = (row.epoch, row.validation_iou);
-        let better = progress.best.is_none_or(|best| iou > best.iou);
-        if better {
+        let is_better = row.is_validated() && progress.best.is_none_or(|best| iou > best.iou);
+        if is_better {
             progress.best = Some(Best { epoch, iou });
         }
         progress.history.push(row);
@@ -379,7 +388,8 @@ impl<B: TrainingBackend> Strategy<B> {
         else {
             return false;
         };
-        let stops = progress.history.len() - best.epoch >= *patience;
+        let is_validated = progress.history.last().is_some_and(Epoch::is_validated);
+        let stops = is_validated && progress.history.len() - best.epoch >= *patience;
         if stops {
             self.console.say(&format!(
                 "Stopping early: no better validation IoU for {patience} epochs."
@@ -390,10 +400,11 @@ impl<B: TrainingBackend> Strategy<B> {
 }
 
 fn line(progress: &Progress, epochs: usize) -> String {
-    let (Some(row), Some(best)) = (progress.history.last(), progress.best) else {
+    let Some(row) = progress.history.last() else {
         return String::new();
     };
-    let mark = if best.epoch == row.epoch { " *" } else { "" };
+    let is_best = progress.best.is_some_and(|best| best.epoch == row.epoch);
+    let mark = if is_best { " *" } else { "" };
     let recent = &progress.history[progress.history.len().saturating_sub(5)..];
     let mean = recent.iter().map(|row| row.seconds).sum::<f64>() / recent.len() as f64;
     let left = match epochs.saturating_sub(row.epoch) {
@@ -403,14 +414,20 @@ fn line(progress: &Progress, epochs: usize) -> String {
             format!("  {} left", duration(time))
         }
     };
+    let validation = match (row.is_validated(), progress.best) {
+        (true, Some(best)) => format!(
+            "  validation loss {:.4} IoU {:.4}  best {:.4}",
+            printable(row.validation_loss, 4),
+            row.validation_iou,
+            best.iou
+        ),
+        _ => String::new(),
+    };
     format!(
-        "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}  validation loss {:.4} IoU {:.4}  best {:.4}  {:.1} s{left}{mark}",
+        "epoch {:>3}/{epochs}  train loss {:.4} IoU {:.3}{validation}  {:.1} s{left}{mark}",
         row.epoch,
         printable(row.train_loss, 4),
         row.train_iou,
-        printable(row.validation_loss, 4),
-        row.validation_iou,
-        best.iou,
         row.seconds,
     )
 }

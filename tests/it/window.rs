@@ -91,7 +91,7 @@ fn a_sliding_window_says_what_monai_and_nnu_net_say() {
             pieces.push(planes)
         });
         assert!(pieces.len() > 1, "memory does not grow with the image");
-        let pieces: Vec<_> = pieces.iter().map(Array4::view).collect();
+        let pieces: Vec<_> = pieces.iter().map(|piece| piece.view()).collect();
         let said = concatenate(Axis(1), &pieces).unwrap();
         let expected: Array4<f32> = tensor(&file, name, (3, shape[0], shape[1], shape[2]));
         for (said, expected) in said.iter().zip(&expected) {

@@ -159,6 +159,94 @@ fn patches_train_on_cases_of_different_shapes_that_validate_whole() {
 }
 
 #[test]
+fn a_case_is_seen_in_validation_as_in_prediction() {
+    let folder = toy_workplace(4);
+    let scores = |results: &str, options: &[&str]| {
+        let patch = "train.patch={size: [8, 9, 8]}";
+        let sets = [
+            &["train.epochs=1", "predict.largest_component=false"],
+            &[patch][..],
+            options,
+        ];
+        let history = trained(folder.path(), results, &sets.concat()).0;
+        let run = RunFolder::new(folder.path().join(results).join("toy/seed-7"));
+        let cases = run.read_cases().unwrap();
+        (history[0].validation_iou, cases[0].iou())
+    };
+    // Windows of the patch's size, which overlap by half in prediction and as little as they can in validation.
+    let usual = scores("usual", &[]);
+    let whole = scores("whole", &["validate.window=whole", "predict.window=whole"]);
+    let half = scores("half", &["validate.window={overlap: 0.5}"]);
+    let loose = scores("loose", &["predict.window={overlap: 0.0}"]);
+    let same = |(validated, predicted): (f64, f64)| (validated - predicted).abs() < 1e-5;
+    for scores in [whole, half, loose] {
+        assert!(same(scores), "{scores:?}");
+    }
+    assert!(!same(usual), "{usual:?}");
+    assert_eq!((usual.0, usual.1), (loose.0, half.1));
+    assert!(whole.0 != half.0 && whole.0 != loose.0);
+}
+
+#[test]
+fn a_window_needs_a_size_where_there_are_no_patches() {
+    let folder = toy_workplace(4);
+    let refused = |set: &str, says: &str| {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["run", "toy.yaml", "--dry-run", "--set", set])
+            .assert()
+            .code(2)
+            .stderr(contains(says.to_owned()));
+    };
+    refused("predict.window={overlap: 0.25}", "window needs a size");
+    refused("validate.window={size: [8, 0, 8]}", "at least 1");
+    refused("predict.window=patches", "auto, whole or a window");
+    refused("predict.window={size: [8, 8, 8], overlap: 1.0}", "overlap");
+    refused("validate.every=0", "every");
+}
+
+/// The same for all epochs, also for what is not a number.
+fn told(history: &[Epoch]) -> Vec<String> {
+    history.iter().map(|epoch| format!("{epoch:?}")).collect()
+}
+
+#[test]
+fn epochs_between_validations_train_as_those_that_are_validated() {
+    let folder = toy_workplace(4);
+    let epochs = "train.epochs=5";
+    let (each, weights) = trained(folder.path(), "each", &[epochs]);
+    let every = [epochs, "validate.every=2"];
+    let (some, same_weights) = trained(folder.path(), "some", &every);
+    assert!(weights == same_weights);
+    let validated: Vec<usize> = (some.iter())
+        .filter(|row| row.is_validated())
+        .map(|row| row.epoch)
+        .collect();
+    assert_eq!(validated, [2, 4, 5], "the last one always");
+    for row in validated {
+        assert_eq!(some[row - 1], each[row - 1]);
+    }
+    assert_eq!(some[0].train_loss, each[0].train_loss);
+
+    killed_run(
+        folder.path(),
+        &["--results", "cut", "--set", every[0], "--set", every[1]],
+        "cut/toy/seed-7",
+    );
+    let (cut, cut_weights) = trained(folder.path(), "cut", &every);
+    assert_eq!(told(&cut), told(&some));
+    assert!(cut_weights == weights);
+    // Curves have points where there are validations.
+    let plot = fs::read_to_string(
+        folder
+            .path()
+            .join("some/toy/seed-7/plots/validation_iou.svg"),
+    )
+    .unwrap();
+    assert!(!plot.contains("NaN"));
+}
+
+#[test]
 fn more_patches_of_a_case_make_longer_epochs() {
     let folder = toy_workplace(4);
     let experiment = fs::read_to_string(folder.path().join("toy.yaml")).unwrap();

@@ -193,13 +193,13 @@ mod tests {
         window: &Window,
         network: impl FnMut(Vec<f32>) -> Result<Vec<f32>, String>,
     ) -> Result<Array4<f32>, String> {
-        let views: Vec<ArrayView3<f32>> = images.iter().map(Array3::view).collect();
+        let views: Vec<ArrayView3<f32>> = images.iter().map(|image| image.view()).collect();
         let shape: [usize; 3] = images[0].dim().into();
         let mut pieces = Vec::new();
         slide(&views, &Windows::over(shape, window), network, |planes| {
             pieces.push(planes);
         })?;
-        let views: Vec<_> = pieces.iter().map(Array4::view).collect();
+        let views: Vec<_> = pieces.iter().map(|piece| piece.view()).collect();
         Ok(concatenate(Axis(1), &views).unwrap())
     }
 

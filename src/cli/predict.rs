@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use crate::device::{DeviceChoice, resolve_one};
 use crate::evaluate::volume_ml;
-use crate::layout::PredictionFiles;
+use crate::layout::{PredictionFiles, RunFolder, runs_below};
 use crate::predict::{self, PredictError, Predictor};
 use crate::preprocess::{ImageFile, Inputs};
 use crate::settings::{self, nearest};
@@ -22,9 +22,10 @@ use crate::window::View;
 /// stop the others.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run's folder, such as results/quickstart/seed-42.
-    #[arg(long, value_name = "DIR")]
-    run: PathBuf,
+    /// The run's folder, such as results/quickstart/seed-42; several runs (--run A --run B), or an experiment's folder
+    /// with all its folds and seeds, for the mean of their probabilities.
+    #[arg(long, value_name = "DIR", required = true)]
+    run: Vec<PathBuf>,
     /// Raw scans (NIfTI). For a run whose cases have several images, each scan names all of them:
     /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz.
     #[arg(required = true, value_name = "SCAN")]
@@ -50,6 +51,37 @@ pub struct Args {
     device: DeviceChoice,
 }
 
+/// The folders of runs: those named, and for an experiment's folder those of all its finished runs.
+fn runs(folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut runs = Vec::new();
+    for folder in folders {
+        if RunFolder::new(folder).config().is_file() {
+            runs.push(folder.clone());
+            continue;
+        }
+        let below = runs_below(folder, RunFolder::summary);
+        if below.is_empty() {
+            return Err(CliError::input(format!(
+                "{} is not a run's folder, and there is no finished run below it. `calvaria run` prints the folder of each run.",
+                folder.display()
+            )));
+        }
+        runs.extend(below.iter().map(|run| run.path().to_owned()));
+    }
+    let mut seen = Vec::new();
+    for run in &runs {
+        let place = run.canonicalize().unwrap_or_else(|_| run.clone());
+        if seen.contains(&place) {
+            return Err(CliError::input(format!(
+                "--run names {} twice: it would count double",
+                run.display()
+            )));
+        }
+        seen.push(place);
+    }
+    Ok(runs)
+}
+
 /// A view as it stands on the command line.
 fn window(text: &str) -> Result<View, String> {
     settings::from_yaml(text).map_err(|why| why.to_string())
@@ -70,7 +102,8 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         true => CliError::input(error),
         false => CliError::work(error),
     })?;
-    let of_run = predict::experiment_of(&args.run).map_err(CliError::input)?;
+    let runs = runs(&args.run)?;
+    let of_run = predict::experiment_of(&runs[0]).map_err(CliError::input)?;
     let faults = args
         .window
         .as_ref()
@@ -82,7 +115,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let scans = args.scans.iter().map(|text| images(text, &names));
     let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
     let outputs = plan(args, &scans, &of_run.structures())?;
-    let opened = Predictor::open(&args.run, &DeviceChoice::Named(vec![device]), |warning| {
+    let opened = Predictor::open_all(&runs, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
             super::warn_of_device(warning);
         }
@@ -92,7 +125,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         _ => CliError::input(error),
     })?;
     if let Some(view) = &args.window {
-        predictor.see(view.clone());
+        predictor.see(view);
     }
     let mut failed = Vec::new();
     for (scan, files) in scans.iter().zip(&outputs) {

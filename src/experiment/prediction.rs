@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Fault, nearest};
+use crate::augment::{Augmentation, Axis, Flip};
+use crate::settings::{Fault, nearest, within};
 use crate::volume::Structures;
 use crate::window::{NamedView, View, Window};
 
@@ -21,6 +22,44 @@ pub struct Prediction {
     pub largest_component: Option<LargestComponent>,
     /// How much of a scan the network sees at once.
     pub window: View,
+    /// Mirrored views of a scan, of whose probabilities the mean is taken (test-time augmentation), as in
+    /// {flip: [left_right]}. Each axis doubles the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub tta: Option<Mirrors>,
+}
+
+/// Mirrored views of a scan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Mirrors {
+    /// The axes that are mirrored, in all combinations: axes of the network's grid, which are the body's where the grid is
+    /// RAS.
+    pub flip: Vec<Axis>,
+    /// Pairs of structures that are exchanged when left and right are mirrored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub swap: Vec<[String; 2]>,
+}
+
+impl Mirrors {
+    fn rules(&self, structures: &Structures) -> Vec<Fault> {
+        let flip = Flip {
+            axes: self.flip.clone(),
+            swap: self.swap.clone(),
+            ..Flip::default()
+        };
+        let mut faults = flip.rules();
+        // Pairs that are wrong in themselves cannot be looked up.
+        if faults.is_empty() {
+            faults = flip.check(structures);
+        }
+        let key = |path: &str| path.replacen("axes", "flip", 1);
+        let faults = faults.into_iter();
+        faults
+            .map(|fault| Fault::new(key(&fault.path), fault.message.replacen("axes", "flip", 1)))
+            .collect()
+    }
 }
 
 /// How the network is validated while it trains.
@@ -75,6 +114,7 @@ impl Default for Prediction {
             threshold: 0.5,
             largest_component: None,
             window: View::default(),
+            tta: None,
         }
     }
 }
@@ -105,6 +145,8 @@ impl Prediction {
                            `regions`";
             faults.push(Fault::new("threshold", message));
         }
+        let mirrors = self.tta.iter().flat_map(|tta| tta.rules(structures));
+        faults.extend(within("tta", mirrors.collect()));
         if let Some(LargestComponent::Of(named)) = &self.largest_component {
             let known = structures.names();
             for name in named.iter().filter(|name| !known.contains(&name.as_str())) {

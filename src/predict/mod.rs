@@ -2,12 +2,14 @@
 
 mod brain;
 mod decide;
+mod mirror;
 mod network;
 mod plausible;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ndarray::Array3;
 use thiserror::Error;
 
 pub use brain::cut_out;
@@ -20,9 +22,11 @@ use crate::model::weights::WeightsError;
 use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
+use crate::volume::resample::{Interpolation, resample_filled};
 use crate::volume::{Grid, Structures, Volume, VolumeError};
 use crate::window::View;
 use decide::decide;
+use mirror::Mirror;
 use network::Network;
 use plausible::UsualVolumes;
 
@@ -50,6 +54,19 @@ pub enum PredictError {
         given: usize,
         /// The network's, by name.
         wanted: String,
+    },
+    /// Runs cannot segment a scan together.
+    #[error(
+        "{} has other {what} than {}: only runs of one task can be averaged. Name one of them.",
+        folder.display(), first.display()
+    )]
+    Apart {
+        /// The run.
+        folder: PathBuf,
+        /// The first run.
+        first: PathBuf,
+        /// What differs.
+        what: &'static str,
     },
     /// The network's work does not fit into memory.
     #[error(
@@ -101,14 +118,21 @@ fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
-/// A trained network with everything that comes before and after it.
+/// A trained network with everything that comes before and after it; or several, whose probabilities are averaged.
 pub struct Predictor {
-    network: Box<dyn Network>,
-    pipeline: Pipeline,
+    /// At least one.
+    groups: Vec<Group>,
     settings: Prediction,
+    mirrors: Vec<Mirror>,
     structures: Arc<Structures>,
     images: Vec<String>,
     usual_volumes: UsualVolumes,
+}
+
+/// Networks that see the same prepared images.
+struct Group {
+    pipeline: Pipeline,
+    networks: Vec<Box<dyn Network>>,
 }
 
 /// A segmented scan, on the scan's own grid.
@@ -145,21 +169,61 @@ impl Predictor {
     pub fn open(
         folder: &Path,
         device: &DeviceChoice,
+        warn: impl FnMut(&str),
+    ) -> Result<Self, PredictError> {
+        Self::open_all(&[folder.to_owned()], device, warn)
+    }
+
+    /// The best networks of the runs in `folders`, as [`Self::open`]; what they have in common is the first one's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; and when the runs do not see the same images, or do not find the same structures.
+    ///
+    /// # Panics
+    ///
+    /// If there is no folder.
+    pub fn open_all(
+        folders: &[PathBuf],
+        device: &DeviceChoice,
         mut warn: impl FnMut(&str),
     ) -> Result<Self, PredictError> {
         let device = resolve_one(device, &mut warn)?;
-        let experiment = experiment_of(folder)?;
-        let weights = Checkpoints::of(folder).best();
-        let run = RunFolder::new(folder);
-        if !run.summary().exists() {
-            warn(&format!(
-                "{} is not finished: the best of the epochs so far is used.",
-                folder.display()
-            ));
+        let mut opened: Option<Self> = None;
+        for folder in folders {
+            let experiment = experiment_of(folder)?;
+            let run = RunFolder::new(folder);
+            if !run.summary().exists() {
+                warn(&format!(
+                    "{} is not finished: the best of the epochs so far is used.",
+                    folder.display()
+                ));
+            }
+            let mut one = Self::new(&experiment, &Checkpoints::of(folder).best(), device)?;
+            one.usual_volumes = UsualVolumes::of(&run, &one.structures);
+            one.networks_mut()
+                .try_for_each(|network| network.measure())?;
+            match &mut opened {
+                None => opened = Some(one),
+                Some(all) => {
+                    if all.settings != one.settings {
+                        warn(&format!(
+                            "{} has other settings under `predict` than {}, whose are used.",
+                            folder.display(),
+                            folders[0].display()
+                        ));
+                    }
+                    all.join(one).map_err(|what| PredictError::Apart {
+                        folder: folder.clone(),
+                        first: folders[0].clone(),
+                        what,
+                    })?;
+                }
+            }
         }
-        let mut opened = Self::new(&experiment, &weights, device)?;
-        opened.usual_volumes = UsualVolumes::of(&run, &opened.structures);
-        opened.network.measure()?;
+        let Some(opened) = opened else {
+            panic!("there is no run");
+        };
         Ok(opened)
     }
 
@@ -173,33 +237,66 @@ impl Predictor {
         weights: &Path,
         device: DeviceName,
     ) -> Result<Self, PredictError> {
-        let images = experiment.image_names();
-        let pipeline = experiment.preprocess.clone();
+        let structures = experiment.structures();
+        let settings = experiment.predict.clone();
         Ok(Self {
-            network: network::load(experiment, weights, device)?,
-            pipeline,
-            settings: experiment.predict.clone(),
-            structures: experiment.structures(),
-            images,
+            groups: vec![Group {
+                pipeline: experiment.preprocess.clone(),
+                networks: vec![network::load(experiment, weights, device)?],
+            }],
+            mirrors: Mirror::all(&settings.tta.clone().unwrap_or_default(), &structures),
+            settings,
+            structures,
+            images: experiment.image_names(),
             usual_volumes: UsualVolumes::default(),
         })
     }
 
-    /// Lets the network see this much of a scan at once, instead of what its experiment says.
+    /// Takes in another predictor's networks; or says what the two do not share.
+    fn join(&mut self, other: Self) -> Result<(), &'static str> {
+        if self.images != other.images {
+            return Err("images");
+        }
+        if self.structures != other.structures {
+            return Err("structures");
+        }
+        self.usual_volumes.widen(&other.usual_volumes);
+        for group in other.groups {
+            let mut own = self.groups.iter_mut();
+            match own.find(|own| own.pipeline == group.pipeline) {
+                Some(own) => own.networks.extend(group.networks),
+                None => self.groups.push(group),
+            }
+        }
+        Ok(())
+    }
+
+    fn networks_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Network>> {
+        self.groups.iter_mut().flat_map(|group| &mut group.networks)
+    }
+
+    /// How many networks there are.
+    pub fn count(&self) -> usize {
+        self.groups.iter().map(|group| group.networks.len()).sum()
+    }
+
+    /// Lets the networks see this much of a scan at once, instead of what their experiments say.
     ///
     /// # Panics
     ///
-    /// If it is a window without a size, and the network was not trained on patches: [`View::rules`].
-    pub fn see(&mut self, view: View) {
-        self.network.see(view);
+    /// When a scan is segmented, if it is a window without a size, and a network was not trained on patches:
+    /// [`View::rules`].
+    pub fn see(&mut self, view: &View) {
+        self.networks_mut()
+            .for_each(|network| network.see(view.clone()));
     }
 
-    /// What the network finds.
+    /// What the networks find.
     pub fn structures(&self) -> &Structures {
         &self.structures
     }
 
-    /// The images that it sees, in order.
+    /// The images that they see, in order.
     pub fn images(&self) -> &[String] {
         &self.images
     }
@@ -208,7 +305,7 @@ impl Predictor {
     ///
     /// # Errors
     ///
-    /// When the scan has not the network's number of images, it cannot be preprocessed, such as one that is
+    /// When the scan has not the networks' number of images, it cannot be preprocessed, such as one that is
     /// constant, or the device fails.
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
         if scan.images.len() != self.images.len() || scan.images.is_empty() {
@@ -218,14 +315,33 @@ impl Predictor {
             });
         }
         let native = scan.grid();
-        let scan = CaseVolumes { mask: None, ..scan };
-        let Applied { case, warnings, .. } = self.pipeline.apply_in_full(scan)?.useful()?;
-        let mut predicted = self.predict_prepared(&case.images, &native)?;
-        predicted.warnings.splice(0..0, warnings);
+        let mut scan = Some(CaseVolumes { mask: None, ..scan });
+        let mut mean = Mean::of(&self.structures);
+        let mut doubts: Vec<String> = Vec::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            // The last group may have the scan itself.
+            let raw = match at + 1 == self.groups.len() {
+                true => scan.take(),
+                false => scan.clone(),
+            };
+            let Some(raw) = raw else {
+                unreachable!("the scan is taken by the last group");
+            };
+            let Applied { case, warnings, .. } = group.pipeline.apply_in_full(raw)?.useful()?;
+            for doubt in warnings {
+                if !doubts.contains(&doubt) {
+                    doubts.push(doubt);
+                }
+            }
+            self.ask(group, &case.images, &mut mean)?;
+        }
+        let mut predicted = self.decided(mean, &native);
+        predicted.warnings.splice(0..0, doubts);
         Ok(predicted)
     }
 
-    /// Segments images, all of one grid, that have been through the preprocessing, onto the grid of their scan.
+    /// Segments images, all of one grid, that have been through the preprocessing, onto the grid of their scan. Networks
+    /// whose preprocessing is not the first one's are not asked.
     ///
     /// # Errors
     ///
@@ -235,16 +351,87 @@ impl Predictor {
         images: &[Volume<f32>],
         native: &Grid,
     ) -> Result<Predicted, PredictError> {
-        let channels = self.network.probabilities(images)?;
-        let affine = images[0].affine;
-        let place = |voxels| Volume { voxels, affine };
-        let channels = channels.into_iter().map(place).collect();
-        let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
+        let mut mean = Mean::of(&self.structures);
+        self.ask(&self.groups[0], images, &mut mean)?;
+        Ok(self.decided(mean, native))
+    }
+
+    /// Adds what a group's networks say of every mirrored view.
+    fn ask(
+        &self,
+        group: &Group,
+        images: &[Volume<f32>],
+        mean: &mut Mean,
+    ) -> Result<(), PredictError> {
+        let grid = images[0].grid();
+        for network in &group.networks {
+            for mirror in &self.mirrors {
+                let channels = network.probabilities(&mirror.of(images))?;
+                mean.add(mirror.back(channels), &grid);
+            }
+        }
+        Ok(())
+    }
+
+    fn decided(&self, mean: Mean, native: &Grid) -> Predicted {
+        let (mask, probabilities) =
+            decide(mean.channels(), native, &self.structures, &self.settings);
         let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
-        Ok(Predicted {
+        Predicted {
             probabilities,
             mask,
             warnings,
-        })
+        }
+    }
+}
+
+/// The mean of several opinions about a scan.
+struct Mean {
+    /// Whether the first channel is the background.
+    has_background: bool,
+    /// The sum, channel by channel, on the grid of the first.
+    sum: Vec<Volume<f32>>,
+    count: usize,
+}
+
+impl Mean {
+    fn of(structures: &Structures) -> Self {
+        Self {
+            has_background: structures.is_exclusive(),
+            sum: Vec::new(),
+            count: 0,
+        }
+    }
+
+    /// Adds probabilities on a grid; where it is not the first one's they are moved onto that.
+    fn add(&mut self, channels: Vec<Array3<f32>>, grid: &Grid) {
+        let affine = grid.affine;
+        let channels = channels.into_iter().map(|voxels| Volume { voxels, affine });
+        self.count += 1;
+        if self.count == 1 {
+            self.sum = channels.collect();
+            return;
+        }
+        for (at, (sum, channel)) in self.sum.iter_mut().zip(channels).enumerate() {
+            if channel.grid() == sum.grid() {
+                sum.voxels += &channel.voxels;
+                continue;
+            }
+            // What a network does not see is background, the first channel where it is one.
+            let outside = f32::from(u8::from(at == 0 && self.has_background));
+            let moved =
+                resample_filled(&channel, &sum.grid(), Interpolation::Linear, false, outside);
+            sum.voxels += &moved.voxels;
+        }
+    }
+
+    fn channels(mut self) -> Vec<Volume<f32>> {
+        if self.count > 1 {
+            let part = 1.0 / self.count as f32;
+            self.sum
+                .iter_mut()
+                .for_each(|channel| channel.voxels *= part);
+        }
+        self.sum
     }
 }

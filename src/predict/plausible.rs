@@ -31,6 +31,19 @@ impl UsualVolumes {
         Self(structures.names().into_iter().map(of_structure).collect())
     }
 
+    /// Takes in those of another run.
+    pub(super) fn widen(&mut self, other: &Self) {
+        if self.0.is_empty() {
+            self.0.clone_from(&other.0);
+        }
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            *own = match (*own, *other) {
+                (Some(a), Some(b)) => Some([a[0].min(b[0]), a[1].max(b[1])]),
+                (own, other) => own.or(other),
+            };
+        }
+    }
+
     fn doubt(&self, structure: usize, name: &str, ml: f64) -> Option<String> {
         let [least, most] = self.0.get(structure).copied().flatten()?;
         let usual = (least / MARGIN..=most * MARGIN).contains(&ml);

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use calvaria::device::{DeviceChoice, DeviceName};
-use calvaria::experiment::Resolved;
+use calvaria::experiment::{Experiment, Resolved};
 use calvaria::kernel::Kernels;
 use calvaria::layout::RunFolder;
 use calvaria::loss::{LossTerm, Target};
 use calvaria::metric;
-use calvaria::preprocess::Inputs;
+use calvaria::preprocess::{CaseVolumes, Inputs};
 use calvaria::train::OwnLoss;
 use calvaria::volume::nifti::read_mask;
 use calvaria::{Options, Predictor};
+use ndarray::{Array3, s};
 
 use crate::common::toy_workplace;
 
@@ -60,6 +61,76 @@ fn cases_are_scored_as_predictions_of_their_raw_scans() {
         count += 1;
     }
     assert_eq!(count, 3);
+}
+
+#[test]
+fn several_runs_say_the_mean_of_what_each_says() {
+    let folder = toy_workplace(4);
+    // Each fold learns landmarks of its own.
+    let overrides = [
+        "preprocess=[nyul]",
+        "split={kfold: {k: 2}}",
+        "train.epochs=1",
+    ];
+    let (resolved, options) = toy(folder.path(), &overrides);
+    let runs = calvaria::run(&resolved.experiment, &options).unwrap();
+    let folders: Vec<_> = runs.iter().map(|run| run.folder.clone()).collect();
+    let scan = Inputs::scan(&folder.path().join("heads/sub-01/sub-01_T1w.nii.gz"), None);
+    let said = |folders: &[_]| {
+        let predictor = Predictor::open_all(folders, &options.device, |_| {}).unwrap();
+        assert_eq!(predictor.count(), folders.len());
+        let predicted = predictor.predict(scan.read().unwrap().case).unwrap();
+        predicted.probabilities.of(0).into_owned().voxels
+    };
+    let mean = (said(&folders[..1]) + said(&folders[1..])) / 2.0;
+    let together = said(&folders);
+    assert!(said(&folders[..1]) != said(&folders[1..]));
+    for (together, mean) in together.iter().zip(&mean) {
+        assert!((together - mean).abs() < 1e-6, "{together} {mean}");
+    }
+
+    let labels = ["name=named", "labels={brain: 1}", "train.epochs=1"];
+    let (named, _) = toy(folder.path(), &labels);
+    let named = calvaria::run(&named.experiment, &options).unwrap();
+    let both = [folders[0].clone(), named[0].folder.clone()];
+    let apart = Predictor::open_all(&both, &options.device, |_| {})
+        .err()
+        .unwrap();
+    assert!(
+        apart.to_string().contains("has other structures than"),
+        "{apart}"
+    );
+}
+
+#[test]
+fn mirrored_views_say_their_mean() {
+    let folder = toy_workplace(4);
+    let (resolved, options) = toy(folder.path(), &["train.epochs=1"]);
+    let run = calvaria::run(&resolved.experiment, &options)
+        .unwrap()
+        .remove(0);
+    let mut experiment = resolved.experiment;
+    let file = folder.path().join("heads/sub-01/sub-01_T1w.nii.gz");
+    let scan = Inputs::scan(&file, None).read().unwrap().case;
+    let turned = |voxels: &Array3<f32>| voxels.slice(s![..;-1, .., ..]).to_owned();
+    let said = |experiment: &Experiment, scan: &CaseVolumes| {
+        let weights = RunFolder::new(&run.folder).best_weights();
+        let predictor = Predictor::new(experiment, &weights, DeviceName::Cpu).unwrap();
+        let predicted = predictor.predict(scan.clone()).unwrap();
+        predicted.probabilities.of(0).into_owned().voxels
+    };
+    let mut mirrored = scan.clone();
+    mirrored.images[0].voxels = turned(&scan.images[0].voxels);
+    let (plain, back) = (
+        said(&experiment, &scan),
+        turned(&said(&experiment, &mirrored)),
+    );
+    experiment.predict.tta = serde_yaml::from_str("{flip: [left_right]}").unwrap();
+    let mean = said(&experiment, &scan);
+    assert!(plain != back);
+    for ((mean, plain), back) in mean.iter().zip(&plain).zip(&back) {
+        assert!((mean - (plain + back) / 2.0).abs() < 1e-6);
+    }
 }
 
 #[derive(Debug)]

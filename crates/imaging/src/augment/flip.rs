@@ -41,7 +41,7 @@ pub enum Axis {
 
 impl Axis {
     /// The axis' number in the grid.
-    pub(super) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         match self {
             Self::LeftRight => 0,
             Self::FrontBack => 1,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
 use super::intensities::{in_order, range};
-use super::kspace::{combine, number};
+use super::kspace::combine;
 use super::ranges::rising;
 use super::{Augmentation, Change, uniform};
 use crate::settings::Fault;
@@ -93,7 +93,7 @@ impl Change for GhostingParams {
         if range(in_order(image)).is_none() {
             return;
         }
-        let axis = number(self.axis);
+        let axis = self.axis.index();
         let n = image.shape()[axis];
         let (middle, half) = (n / 2, (self.restore * n as f64).round() as usize / 2);
         let kept = middle - half.min(middle)..middle + half;

@@ -8,17 +8,6 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
-use super::flip;
-
-/// The number of a body's axis.
-pub(super) fn number(axis: flip::Axis) -> usize {
-    match axis {
-        flip::Axis::LeftRight => 0,
-        flip::Axis::FrontBack => 1,
-        flip::Axis::UpDown => 2,
-    }
-}
-
 /// Replaces `image` by the sum, over itself and `others` (of the same shape), of what `gains` leave of
 /// each along `axis`. There is a gain for each line of k-space, in the order in which a scanner draws
 /// them: from the most negative frequency to the most positive, 0 at index `n / 2`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flip::Axis;
 use super::intensities::{in_order, range};
-use super::kspace::{combine, number};
+use super::kspace::combine;
 use super::rigid::moved;
 use super::{Augmentation, Change, uniform};
 
@@ -99,7 +99,7 @@ impl Change for MotionParams {
         let Some([air, _]) = range(in_order(image)) else {
             return;
         };
-        let axis = number(self.axis);
+        let axis = self.axis.index();
         let n = image.shape()[axis];
         let times = self.movements.iter().map(|movement| movement.time);
         let ends = times.map(|time| (time * n as f64) as usize);

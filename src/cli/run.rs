@@ -129,7 +129,11 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
     let data = match described.as_ref().map(Experiment::cases) {
         Ok(Ok(cases)) => {
             let runs = run::variants(experiment, options, &cases).map_err(CliError::input)?;
-            format!("{} cases, {} runs", cases.len(), runs.len())
+            let runs = match runs.len() {
+                1 => "1 run".to_owned(),
+                count => format!("{count} runs"),
+            };
+            format!("{} cases, {runs}", cases.len())
         }
         Ok(Err(why)) => format!("not checked: {why}"),
         Err(why) => format!("not checked: {why}"),

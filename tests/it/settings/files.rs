@@ -33,7 +33,7 @@ fn files_that_begin_with_a_byte_order_mark_read_as_without() {
     mark("search.yaml", TPE);
     program(folder, &["run", "toy.yaml", "--dry-run"])
         .success()
-        .stdout(contains("2 epochs").and(contains("4 cases, 1 runs")));
+        .stdout(contains("2 epochs").and(contains("4 cases, 1 run")));
     program(folder, &["sweep", "search.yaml", "--dry-run"]).success();
     mark("toy.yaml", "extends: base.yaml\ntrain: {epoch: 2}\n");
     program(folder, &["run", "toy.yaml", "--dry-run"])

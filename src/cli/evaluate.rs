@@ -1,25 +1,44 @@
 //! `calvaria evaluate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
 
 use super::CliError;
-use crate::evaluate::{evaluate_files, labels_that_occur};
-use crate::layout::CaseScores;
+use crate::evaluate::{
+    self, EvaluateError, MaskPair, MaskPairs, StructureMeans, evaluate_files, labels_that_occur,
+};
+use crate::files::{write_atomic, write_json};
+use crate::layout::{CaseScores, write_scores};
 use crate::metric::{Evaluation, METRICS};
 use crate::preprocess::GRID_TOLERANCE;
 use crate::volume::{Marked, MaskRule, Named, Structures, Undeclared};
 
-/// Score a predicted mask against a true one.
+/// Score a predicted mask against a true one, or many.
+///
+/// Two folders stand for all masks in them that have the same name, or of which one's name begins with the other's and a
+/// `_`; of calvaria's predictions the scan's name counts. Patterns say more: 'out/{id}_mask.nii.gz' 'labels/{id}.nii.gz'.
+/// Masks without a partner are listed. The means over cases have 95 % bootstrap intervals.
 ///
 /// A mask consists of 0 and one positive value, or is empty; any other file is refused, unless `--label` or
 /// `--threshold` tells what is marked in it, or `--labels` or `--regions` names several structures. These are scored
 /// one by one: a row for each, and one of their mean. Distances are in mm, volumes in mL.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The predicted mask.
+    /// The predicted mask, or the folder or pattern of many.
     prediction: PathBuf,
-    /// The true mask, on the same grid.
+    /// The true mask, on the same grid, or the folder or pattern of many.
     truth: PathBuf,
+    /// Writes the scores: a row a case, or a row a case and structure.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Writes the scores, their means and what has no partner.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
     /// Distance in mm up to which two surfaces agree, for `nsd`.
     #[arg(long, value_name = "MM", default_value_t = Evaluation::default().nsd_tolerance)]
     nsd_tolerance: f64,
@@ -122,7 +141,8 @@ fn part_of_a_voxel(text: &str) -> Result<f64, String> {
 
 impl Args {
     /// The structures as they are read from the prediction, which ignores nothing, and from the truth; none of one mask.
-    fn structures(&self) -> Result<Option<[Structures; 2]>, CliError> {
+    /// `pairs` are all that is scored.
+    fn structures(&self, pairs: &[MaskPair]) -> Result<Option<[Structures; 2]>, CliError> {
         let undeclared = match self.undeclared {
             Others::Refuse => Undeclared::Refused,
             Others::Background => Undeclared::Background,
@@ -132,7 +152,11 @@ impl Args {
         };
         match (&self.labels, &self.regions) {
             (Some(Labels::All), _) => {
-                let found = labels_that_occur(&self.prediction, &self.truth, self.ignore);
+                let files = pairs
+                    .iter()
+                    .flat_map(|pair| [&*pair.prediction, &*pair.truth]);
+                let files: Vec<&Path> = files.collect();
+                let found = labels_that_occur(&files, self.ignore);
                 let truth = found.map_err(CliError::input)?;
                 let named: Vec<Named> = (truth.names().into_iter())
                     .filter_map(|name| Some((name.to_owned(), vec![name.parse().ok()?])))
@@ -168,8 +192,8 @@ impl Args {
     }
 
     /// How the prediction is read, and how the true mask.
-    fn rules(&self) -> Result<[MaskRule; 2], CliError> {
-        if let Some(structures) = self.structures()? {
+    fn rules(&self, pairs: &[MaskPair]) -> Result<[MaskRule; 2], CliError> {
+        if let Some(structures) = self.structures(pairs)? {
             let rule = |structures| MaskRule {
                 marked: Marked::Structures(structures),
                 ..MaskRule::ANY_PART
@@ -204,24 +228,182 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         nsd_tolerance: args.nsd_tolerance,
     };
     settings.validate().map_err(CliError::input)?;
-    let [prediction, truth] = args.rules()?;
-    let prediction = (&*args.prediction, &prediction);
-    let truth = (&*args.truth, &truth);
-    let scored = evaluate_files(prediction, truth, args.grid_tolerance, &settings);
-    let (scored, warnings) = scored.map_err(CliError::input)?;
-    for warning in warnings.iter().filter(|_| !quiet) {
-        errln!("warning: {warning}.");
+    if MaskPairs::are_meant(&args.prediction, &args.truth) {
+        return many(args, &settings, quiet);
     }
+    let pairs = MaskPairs {
+        pairs: vec![MaskPair {
+            case: args.prediction.display().to_string(),
+            prediction: args.prediction.clone(),
+            truth: args.truth.clone(),
+        }],
+        ..MaskPairs::default()
+    };
+    let mut scored = None;
+    for result in args.score(&pairs.pairs, &settings, quiet)? {
+        scored = Some(result.map_err(CliError::input)?);
+    }
+    let Some(scored) = &scored else {
+        unreachable!("one pair has one result");
+    };
+    args.write(&pairs, std::slice::from_ref(scored), &[])?;
     if !scored.structures.is_empty() {
-        table(&scored);
+        table(scored);
         return Ok(());
     }
     for (name, value) in &scored.scores {
-        let unit = METRICS.iter().find(|metric| metric.name == *name);
-        let unit = unit.map_or("", |metric| metric.unit);
+        let unit = unit_of(name);
         outln!("{}", format!("{name:<20}{value:<11.6} {unit}").trim_end());
     }
     Ok(())
+}
+fn unit_of(metric: &str) -> &'static str {
+    let known = METRICS.iter().find(|known| known.name == metric);
+    known.map_or("", |known| known.unit)
+}
+
+/// Scores many masks. One that cannot be scored does not stop the others.
+fn many(args: &Args, settings: &Evaluation, quiet: bool) -> Result<(), CliError> {
+    let found = MaskPairs::find(&args.prediction, &args.truth).map_err(CliError::input)?;
+    let scored = args.score(&found.pairs, settings, quiet)?;
+    let mut cases = Vec::new();
+    let mut failed = Vec::new();
+    for (pair, scored) in found.pairs.iter().zip(scored) {
+        match scored {
+            Ok(scores) => cases.push(CaseScores {
+                case: pair.case.clone(),
+                ..scores
+            }),
+            Err(error) => {
+                errln!("error: {error}");
+                failed.push(pair.case.as_str());
+            }
+        }
+    }
+    let means = evaluate::means(&cases, args.seed);
+    args.write(&found, &cases, &means)?;
+    for (files, lack) in [
+        (&found.without_truth, "no true mask"),
+        (&found.without_prediction, "no prediction"),
+    ] {
+        for file in files.iter().filter(|_| !quiet) {
+            errln!("warning: {} has {lack}.", file.display());
+        }
+    }
+    print_means(&means, cases.len());
+    match failed.len() {
+        0 => Ok(()),
+        count => Err(CliError::input(format!(
+            "{count} of {} masks could not be scored: {}.",
+            found.pairs.len(),
+            failed.join(", ")
+        ))),
+    }
+}
+
+/// The mean of every score, with its interval; of several structures one after the other.
+fn print_means(means: &[StructureMeans], cases: usize) {
+    for of in means {
+        match of.structure.as_str() {
+            "" => outln!("mean of {cases} cases, with 95 % interval"),
+            name => outln!("{name}: mean of {cases} cases, with 95 % interval"),
+        }
+        for mean in &of.means {
+            let [low, high] = mean.interval;
+            let infinite = match mean.infinite {
+                0 => String::new(),
+                count => format!("  (without {count} infinite)"),
+            };
+            let unit = unit_of(&mean.metric);
+            let line = format!(
+                "  {:<20}{:<11.6} {low:.4} to {high:.4} {unit}{infinite}",
+                mean.metric, mean.mean
+            );
+            outln!("{}", line.trim_end());
+        }
+    }
+}
+
+/// A number as JSON has it: what is infinite or not a number is null.
+fn number(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or(Value::Null, Value::Number)
+}
+
+fn numbers(scores: &[(String, f64)]) -> Value {
+    let scores = scores.iter();
+    Value::Object(
+        scores
+            .map(|(name, value)| (name.clone(), number(*value)))
+            .collect(),
+    )
+}
+
+impl Args {
+    /// The scores of each pair, or why it has none.
+    fn score(
+        &self,
+        pairs: &[MaskPair],
+        settings: &Evaluation,
+        quiet: bool,
+    ) -> Result<Vec<Result<CaseScores, EvaluateError>>, CliError> {
+        let [prediction, truth] = self.rules(pairs)?;
+        let scored = pairs.par_iter().map(|pair| {
+            let prediction = (&*pair.prediction, &prediction);
+            let truth = (&*pair.truth, &truth);
+            evaluate_files(prediction, truth, self.grid_tolerance, settings)
+        });
+        let scored: Vec<Result<_, _>> = scored.collect();
+        // In the order of the pairs, whichever was scored first.
+        let scored = scored.into_iter().map(|one| {
+            let (scores, warnings) = one?;
+            for warning in warnings.iter().filter(|_| !quiet) {
+                errln!("warning: {warning}.");
+            }
+            Ok(scores)
+        });
+        Ok(scored.collect())
+    }
+
+    /// Writes the files that are asked for.
+    fn write(
+        &self,
+        found: &MaskPairs,
+        cases: &[CaseScores],
+        means: &[StructureMeans],
+    ) -> Result<(), CliError> {
+        if let Some(path) = &self.csv {
+            let written = write_atomic(path, |out| write_scores(out, cases));
+            written.map_err(CliError::work)?;
+        }
+        let Some(path) = &self.json else {
+            return Ok(());
+        };
+        let structures = |case: &CaseScores| -> Map<String, Value> {
+            let of = case.structures.iter();
+            of.map(|of| (of.name.clone(), numbers(&of.scores)))
+                .collect()
+        };
+        let files = |case: &CaseScores| {
+            let mut pairs = found.pairs.iter();
+            pairs.find(|pair| pair.case == case.case)
+        };
+        let case = |case: &CaseScores| {
+            json!({
+                "case": case.case,
+                "prediction": files(case).map(|pair| &pair.prediction),
+                "truth": files(case).map(|pair| &pair.truth),
+                "scores": numbers(&case.scores),
+                "structures": structures(case),
+            })
+        };
+        let document = json!({
+            "cases": cases.iter().map(case).collect::<Vec<_>>(),
+            "means": means,
+            "without_truth": found.without_truth,
+            "without_prediction": found.without_prediction,
+        });
+        write_json(path, &document).map_err(CliError::work)
+    }
 }
 
 /// A row for each structure, and one of their mean.

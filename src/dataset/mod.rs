@@ -7,6 +7,7 @@ mod files_below;
 mod inspect;
 mod loader;
 mod patch;
+pub(crate) mod pattern;
 mod split;
 
 use std::borrow::Cow;

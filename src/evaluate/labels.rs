@@ -1,4 +1,4 @@
-//! Which labels occur in two files.
+//! Which labels occur in files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,24 +7,25 @@ use super::EvaluateError;
 use crate::volume::nifti::read_scan;
 use crate::volume::{Named, Structures, Undeclared, Volume};
 
-/// Every label that occurs in a prediction or its truth, as a structure of its own that is called by its value; all but
+/// Every label that occurs in predictions or their truths, as a structure of its own that is called by its value; all but
 /// the `ignored` one.
 ///
 /// # Errors
 ///
 /// When a file cannot be read, a value is no label (a whole number from 0 to 65535), or there are no labels or too many.
 pub fn labels_that_occur(
-    prediction: &Path,
-    truth: &Path,
+    files: &[&Path],
     ignored: Option<u16>,
 ) -> Result<Structures, EvaluateError> {
     let refused = |why: String| EvaluateError::Labels {
-        prediction: prediction.display().to_string(),
-        truth: truth.display().to_string(),
+        files: match files {
+            [prediction, truth] => format!("{} and {}", prediction.display(), truth.display()),
+            all => format!("{} files", all.len()),
+        },
         why,
     };
     let mut labels = BTreeSet::new();
-    for path in [prediction, truth] {
+    for &path in files {
         let image = read_scan(path)?.into_image(path)?;
         let mut last = f32::NAN;
         for &value in &image.voxels {

@@ -2,10 +2,14 @@
 
 pub mod compare;
 mod labels;
+mod means;
+mod pairs;
 
 pub use labels::labels_that_occur;
+pub use means::{Mean, StructureMeans, means};
+pub use pairs::{MaskPair, MaskPairs};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -63,13 +67,64 @@ pub enum EvaluateError {
         /// What was declared.
         structures: String,
     },
-    /// The labels that occur cannot be the structures.
-    #[error("the labels of {prediction} and {truth} cannot be scored one by one: {why}.")]
-    Labels {
+    /// A folder cannot be read.
+    #[error("{0}.")]
+    Folder(String),
+    /// A pattern of paths is wrong.
+    #[error("the pattern {0}.")]
+    Pattern(String),
+    /// A folder or a pattern has no mask.
+    #[error(
+        "{} holds no masks: looked for names that end in .nii, .nii.gz or .hdr.", .0.display()
+    )]
+    NoMasks(PathBuf),
+    /// Two masks of one side have the same name.
+    #[error(
+        "{} and {} are both called `{name}`. Name the masks by a pattern that tells them apart, such as 'out/{{id}}.nii.gz'.",
+        first.display(), second.display()
+    )]
+    SameName {
+        /// The name.
+        name: String,
+        /// One mask.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// It is unclear which true mask a prediction belongs to.
+    #[error(
+        "it is unclear whether {} belongs to {} or {}. Give patterns instead of folders: 'out/{{id}}_mask.nii.gz' \
+         'labels/{{id}}.nii.gz'.",
+        prediction.display(), first.display(), second.display()
+    )]
+    Unclear {
         /// The prediction.
+        prediction: PathBuf,
+        /// One true mask.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
+    /// No mask of one side belongs to one of the other.
+    #[error(
+        "no mask of {prediction} (such as `{predicted}`) belongs to one of {truth} (such as `{true_name}`). Give patterns: \
+         'out/{{id}}_mask.nii.gz' 'labels/{{id}}.nii.gz'."
+    )]
+    NoPairs {
+        /// Where the predictions are.
         prediction: String,
-        /// The truth.
+        /// Where the true masks are.
         truth: String,
+        /// The name of a prediction.
+        predicted: String,
+        /// The name of a true mask.
+        true_name: String,
+    },
+    /// The labels that occur cannot be the structures.
+    #[error("the labels of {files} cannot be scored one by one: {why}.")]
+    Labels {
+        /// The prediction and its truth, or how many files.
+        files: String,
         /// Why not.
         why: String,
     },

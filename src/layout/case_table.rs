@@ -6,7 +6,11 @@ use super::tables::{CaseScores, StructureScores, Table};
 use crate::volume::Structures;
 
 /// Writes the scores of cases.
-pub(super) fn write_scores(out: &mut dyn Write, cases: &[CaseScores]) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When the writer fails.
+pub fn write_scores(out: &mut dyn Write, cases: &[CaseScores]) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(out);
     let by_structure = cases.iter().any(|case| !case.structures.is_empty());
     let structure = |name: &str| by_structure.then(|| name.to_owned());

@@ -8,7 +8,8 @@ mod run;
 mod sweep;
 mod tables;
 
-pub use prediction::{PredictionFiles, is_prediction};
+pub use case_table::write_scores;
+pub use prediction::{PredictionFiles, is_prediction, predicted_name};
 pub use results::{is_results, make_results};
 pub use run::{RunFolder, runs_below};
 pub use sweep::SweepFolder;

@@ -53,6 +53,14 @@ pub fn is_prediction(path: &Path) -> bool {
     name.to_string_lossy().contains(MARK)
 }
 
+/// The name of the scan that a prediction was made from, and whether it is a mask or a map of labels; none of other files.
+pub fn predicted_name(path: &Path) -> Option<(String, bool)> {
+    let name = path.file_name()?.to_str()?;
+    let (scan, kind) = name.rsplit_once(MARK)?;
+    let is_mask = ["mask.nii.gz", "dseg.nii.gz"].contains(&kind);
+    Some((scan.to_owned(), is_mask))
+}
+
 /// A scan's name without `.nii.gz` and the like; names need not be text.
 fn stem(scan: &Path) -> OsString {
     let is = |path: &Path, extensions: &[&str]| {

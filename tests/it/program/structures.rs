@@ -92,6 +92,73 @@ fn evaluate_leaves_ignored_voxels_out_and_says_what_is_in_neither_file() {
 }
 
 #[test]
+fn evaluate_scores_folders_as_it_scores_their_pairs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for side in ["out", "labels"] {
+        fs::create_dir(at.join(side)).unwrap();
+    }
+    for (case, shift) in [("a", 0), ("b", 1), ("c", 2)] {
+        write_labels(
+            &at.join(format!("out/{case}_desc-calvaria_dseg.nii.gz")),
+            shift,
+            0.0,
+        );
+        write_labels(&at.join(format!("labels/{case}.nii.gz")), 0, 0.0);
+    }
+    write_labels(&at.join("labels/d.nii.gz"), 0, 0.0);
+    let labels = ["--labels", "front=1,back=2"];
+    let files = ["--csv", "scores.csv", "--json", "scores.json"];
+    let evaluated = |pair: [&str; 2], more: &[&str]| {
+        let done = run(at, "evaluate", &[&pair, &labels[..], more].concat()).success();
+        let output = done.get_output().clone();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [printed, warned] = evaluated(["out", "labels"], &files);
+    assert!(
+        warned.contains("labels/d.nii.gz has no prediction"),
+        "{warned}"
+    );
+    // 1, 2 of 3 and 1 of 3 planes.
+    let means: Vec<&str> = printed
+        .lines()
+        .filter(|line| line.contains(" dice "))
+        .collect();
+    assert!(
+        means[0].contains("0.766667") && means[0].contains(" to "),
+        "{printed}"
+    );
+    assert!(printed.contains("front: mean of 3 cases"), "{printed}");
+    let by_pattern = ["out/{id}_desc-calvaria_dseg.nii.gz", "labels/{id}.nii.gz"];
+    assert_eq!(evaluated(by_pattern, &[])[0], printed);
+
+    let mut table = csv::Reader::from_path(at.join("scores.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 9);
+    assert_eq!((&rows[3][0], &rows[3][1]), ("b", "front"));
+    let [alone, _] = evaluated(["out/b_desc-calvaria_dseg.nii.gz", "labels/b.nii.gz"], &[]);
+    let iou: f64 = rows[3][2].parse().unwrap();
+    assert!((iou - row(&alone, "front")[0]).abs() < 1e-4);
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(at.join("scores.json")).unwrap()).unwrap();
+    assert_eq!(json["cases"][1]["structures"]["front"]["iou"], iou);
+    assert_eq!(json["means"][2]["structure"], "mean");
+    assert!(
+        json["without_prediction"][0]
+            .as_str()
+            .unwrap()
+            .ends_with("labels/d.nii.gz")
+    );
+
+    // A file that is no map of labels does not stop the others.
+    fs::write(at.join("labels/b.nii.gz"), "no scan").unwrap();
+    run(at, "evaluate", &[&["out", "labels"], &labels[..]].concat())
+        .code(2)
+        .stdout(contains("front: mean of 2 cases"))
+        .stderr(contains("labels/b.nii.gz").and(contains("1 of 3 masks could not be scored: b.")));
+}
+
+#[test]
 fn evaluate_refuses_labels_that_cannot_be_with_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     write_labels(&folder.path().join("pred.nii.gz"), 1, 0.0);

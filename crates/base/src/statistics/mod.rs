@@ -13,7 +13,7 @@ pub mod intensities;
 mod paired;
 mod summary;
 
-pub use paired::{Paired, holm, wilcoxon};
+pub use paired::{Paired, bootstrap_interval, holm, wilcoxon};
 pub use summary::{
     mean, mean_and_population_sd, mean_and_sd, median, percentile, percentile_of_distances,
     printable, upper_median,

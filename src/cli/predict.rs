@@ -1,15 +1,19 @@
 //! `calvaria predict`.
 
-use std::collections::HashMap;
+mod scans;
+
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::CliError;
+use crate::console::duration;
 use crate::device::{DeviceChoice, resolve_one};
 use crate::evaluate::volume_ml;
 use crate::layout::{PredictionFiles, RunFolder, runs_below};
 use crate::predict::{self, PredictError, Predictor};
 use crate::preprocess::{ImageFile, Inputs};
-use crate::settings::{self, nearest};
+use crate::settings;
 use crate::volume::nifti::check_output;
 use crate::volume::{Structures, Volume};
 use crate::window::View;
@@ -26,8 +30,9 @@ pub struct Args {
     /// with all its folds and seeds, for the mean of their probabilities.
     #[arg(long, value_name = "DIR", required = true)]
     run: Vec<PathBuf>,
-    /// Raw scans (NIfTI). For a run whose cases have several images, each scan names all of them:
-    /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz.
+    /// Raw scans (NIfTI), folders of them, or patterns such as 'raw/*_T1w.nii.gz'. Of a BIDS dataset the T1-weighted scans
+    /// are taken. For a run whose cases have several images, each scan names all of them:
+    /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz; or all scans at once: 't1=raw/{id}_T1w.nii.gz,flair=raw/{id}_FLAIR.nii.gz'.
     #[arg(required = true, value_name = "SCAN")]
     scans: Vec<PathBuf>,
     /// Folder for the results.
@@ -36,7 +41,8 @@ pub struct Args {
     /// Repeat the scans' folders, from the one that all of them share, below the folder for the results.
     #[arg(long)]
     keep_folders: bool,
-    /// Replace files of these names that are not unchanged results of calvaria.
+    /// Segment scans again that these runs have segmented, and replace files of these names that are not unchanged results of
+    /// calvaria. Otherwise scans that are done are passed over.
     #[arg(long)]
     overwrite: bool,
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
@@ -88,11 +94,6 @@ fn window(text: &str) -> Result<View, String> {
 }
 
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
-    if args.region.is_some() && args.scans.len() > 1 {
-        return Err(CliError::input(
-            "--region belongs to one scan: segment the scans one by one",
-        ));
-    }
     let mut told = Vec::new();
     let device = resolve_one(&args.device, |warning| {
         super::warn_of_device(warning);
@@ -112,9 +113,33 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         return Err(CliError::input(format!("--window: {}", fault.message)));
     }
     let names = of_run.image_names();
-    let scans = args.scans.iter().map(|text| images(text, &names));
-    let scans: Vec<Vec<ImageFile>> = scans.collect::<Result<_, _>>()?;
-    let outputs = plan(args, &scans, &of_run.structures())?;
+    let maker = predict::fingerprint(&runs, args.window.as_ref(), args.region.as_deref());
+    let maker = maker.map_err(CliError::input)?;
+    let mut scans = Vec::new();
+    for text in &args.scans {
+        scans.extend(scans::of(text, &names)?);
+    }
+    if args.region.is_some() && scans.len() > 1 {
+        return Err(CliError::input(
+            "--region belongs to one scan: segment the scans one by one",
+        ));
+    }
+    let planned = plan(args, scans, &of_run.structures(), maker)?;
+    let (done, mut left): (Vec<Planned>, Vec<Planned>) =
+        planned.into_iter().partition(|scan| scan.is_done);
+    if !done.is_empty() && !quiet {
+        let (count, files) = match done.len() {
+            1 => ("1 scan".to_owned(), "its result is"),
+            count => (format!("{count} scans"), "their results are"),
+        };
+        outln!(
+            "{count} passed over: {files} in {} (--overwrite segments again)",
+            args.output.display()
+        );
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
     let opened = Predictor::open_all(&runs, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
             super::warn_of_device(warning);
@@ -128,13 +153,22 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         predictor.see(view);
     }
     let mut failed = Vec::new();
-    for (scan, files) in scans.iter().zip(&outputs) {
+    let (started, count) = (Instant::now(), left.len());
+    for (at, scan) in left.iter_mut().enumerate() {
         let inputs = Inputs {
             onto: of_run.data.masks.onto.as_deref(),
-            ..Inputs::images(scan, args.region.as_deref())
+            ..Inputs::images(&scan.images[..], args.region.as_deref())
         };
-        match segment(&predictor, &inputs, files, quiet) {
-            Err(error) if scans.len() > 1 => {
+        let progress = match at {
+            _ if count == 1 => String::new(),
+            0 => format!(" (1 of {count})"),
+            at => {
+                let left = started.elapsed() / at as u32 * (count - at) as u32;
+                format!(" ({} of {count}, {} left)", at + 1, duration(left))
+            }
+        };
+        match segment(&predictor, &inputs, (&scan.files, maker), quiet, &progress) {
+            Err(error) if count > 1 => {
                 errln!("error: {}", error.message);
                 failed.push(inputs.first().display().to_string());
             }
@@ -143,81 +177,23 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
     match failed.len() {
         0 => Ok(()),
-        count => Err(CliError::work(format!(
-            "{count} of {} scans could not be segmented: {}.",
-            scans.len(),
+        failures => Err(CliError::work(format!(
+            "{failures} of {count} scans could not be segmented: {}.",
             failed.join(", ")
         ))),
     }
 }
 
-/// The images of a scan as it stands on the command line: a file, or `t1=FILE,flair=FILE` for a run with several
-/// images, in any order.
-fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
-    if let [name] = names {
-        // `t1=FILE` may be written, and may be a file's name.
-        let named = scan
-            .to_str()
-            .and_then(|text| text.strip_prefix(name.as_str())?.strip_prefix('='));
-        let path = named.filter(|_| !scan.exists()).map_or(scan, Path::new);
-        return Ok(vec![ImageFile::new(name, path)]);
-    }
-    let wanted: Vec<String> = names.iter().map(|name| format!("{name}=FILE")).collect();
-    let wanted = wanted.join(",");
-    let refuse = |why: String| {
-        CliError::input(format!(
-            "{}: {why}. A scan of this run is written as {wanted}",
-            scan.display()
-        ))
-    };
-    let text = scan
-        .to_str()
-        .ok_or_else(|| refuse("it is not text".into()))?;
-    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut found: Vec<(&str, String)> = Vec::new();
-    for part in text.split(',') {
-        let named = part
-            .split_once('=')
-            .filter(|(name, _)| !name.contains(['/', '.']));
-        match (named, found.last_mut()) {
-            (Some((name, path)), _) if known.contains(&name) => found.push((name, path.to_owned())),
-            (Some((name, _)), _) => {
-                let meant = nearest(name, &known);
-                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
-                return Err(refuse(format!("the run has no image `{name}`{meant}")));
-            }
-            // A comma within a path does not part images.
-            (None, Some((_, path))) => {
-                *path += ",";
-                *path += part;
-            }
-            (None, None) => {
-                let count = names.len();
-                return Err(refuse(format!(
-                    "the run sees {count} images, and this names one file"
-                )));
-            }
-        }
-    }
-    let order = names.iter().map(|name| {
-        let mut files = found.iter().filter(|(of, _)| of == name);
-        match (files.next(), files.next()) {
-            (Some((_, path)), None) if !path.is_empty() => Ok(ImageFile::new(name, path)),
-            (Some(_), Some(_)) => Err(refuse(format!("it names `{name}` twice"))),
-            _ => Err(refuse(format!("the image `{name}` is missing"))),
-        }
-    });
-    order.collect()
-}
-
 fn segment(
     predictor: &Predictor,
     inputs: &Inputs,
-    files: &PredictionFiles,
+    (files, maker): (&PredictionFiles, u32),
     quiet: bool,
+    progress: &str,
 ) -> Result<(), CliError> {
     let path = inputs.first();
-    let scan = inputs.read().map_err(CliError::input)?;
+    let mut scan = inputs.read().map_err(CliError::input)?;
+    scan.origin.maker = Some(maker);
     super::warn(path, &scan.warnings, quiet);
     let predicted = predictor
         .segment(scan, files)
@@ -229,9 +205,12 @@ fn segment(
     if !quiet {
         let path = path.display();
         match predictor.structures().is_mask() {
-            true => outln!("{path}: brain of {:.0} mL", volume_ml(&predicted.mask)),
+            true => outln!(
+                "{path}: brain of {:.0} mL{progress}",
+                volume_ml(&predicted.mask)
+            ),
             false => outln!(
-                "{path}: {}",
+                "{path}: {}{progress}",
                 volumes(&predicted.mask, predictor.structures())
             ),
         }
@@ -258,13 +237,22 @@ fn volumes(mask: &Volume<u8>, structures: &Structures) -> String {
     volumes.collect::<Vec<_>>().join(", ")
 }
 
+/// A scan and where its results go.
+struct Planned {
+    images: Vec<ImageFile>,
+    files: PredictionFiles,
+    /// Whether they are there, unchanged, and made by the same runs.
+    is_done: bool,
+}
+
 /// Where each scan's results go, checked before any work: nothing that is there is lost, and no result replaces
 /// another.
 fn plan(
     args: &Args,
-    scans: &[Vec<ImageFile>],
+    scans: Vec<Vec<ImageFile>>,
     structures: &Structures,
-) -> Result<Vec<PredictionFiles>, CliError> {
+    maker: u32,
+) -> Result<Vec<Planned>, CliError> {
     let name = args.output.to_string_lossy().to_lowercase();
     if name.ends_with(".nii") || name.ends_with(".nii.gz") {
         return Err(CliError::input(format!(
@@ -282,7 +270,7 @@ fn plan(
     let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
     let shared = shared_folder(&firsts);
     let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
-    let mut outputs = Vec::new();
+    let mut outputs: Vec<(PredictionFiles, bool)> = Vec::new();
     for (images, &scan) in scans.iter().zip(&firsts) {
         let paths: Vec<&Path> = images.iter().map(|image| &*image.path).collect();
         let folder = match (args.keep_folders, &shared) {
@@ -290,8 +278,10 @@ fn plan(
             _ => args.output.clone(),
         };
         let files = PredictionFiles::of(scan, &folder, structures);
+        let mut is_done = true;
         for file in files.all() {
-            check_output(file, &paths, args.overwrite).map_err(CliError::input)?;
+            let made_by = check_output(file, &paths, args.overwrite).map_err(CliError::input)?;
+            is_done &= made_by == Some(maker);
         }
         if let Some(first) = scan_of.insert(files.mask.clone(), scan) {
             let remedy = match folder_of(first) == folder_of(scan) {
@@ -305,20 +295,25 @@ fn plan(
                 files.mask.display()
             )));
         }
-        outputs.push(files);
+        outputs.push((files, is_done));
     }
+    let place = |path: &Path| std::path::absolute(path).ok();
+    let written = outputs.iter().flat_map(|(files, _)| files.all());
+    let written: HashSet<Option<PathBuf>> = written.map(place).collect();
     let mut all = scans.iter().flatten().map(|image| &image.path);
-    let replaced = all.find(|scan| {
-        let mut files = outputs.iter().flat_map(PredictionFiles::all);
-        files.any(|file| std::path::absolute(file).ok() == std::path::absolute(scan).ok())
-    });
-    match replaced {
-        Some(scan) => Err(CliError::input(format!(
+    if let Some(scan) = all.find(|scan| written.contains(&place(scan))) {
+        return Err(CliError::input(format!(
             "{} would be replaced by the result of another scan. Choose another folder for the results (--output).",
             scan.display()
-        ))),
-        None => Ok(outputs),
+        )));
     }
+    let planned = scans.into_iter().zip(outputs);
+    let planned = planned.map(|(images, (files, is_done))| Planned {
+        images,
+        files,
+        is_done,
+    });
+    Ok(planned.collect())
 }
 
 /// The deepest folder that holds all scans, where their paths can be compared.

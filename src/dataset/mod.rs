@@ -8,6 +8,7 @@ mod inspect;
 mod loader;
 mod patch;
 pub(crate) mod pattern;
+pub mod scans;
 mod split;
 
 use std::borrow::Cow;

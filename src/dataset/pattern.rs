@@ -1,8 +1,9 @@
 //! Patterns of paths, such as `labelsTr/{id}.nii.gz`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
+use walkdir::WalkDir;
 
 use crate::settings::nearest;
 
@@ -150,4 +151,42 @@ fn known<'a>(text: &str, braces: &'a str) -> Result<&'a str, String> {
     Err(format!(
         "`{text}` may hold {{id}}, {{subject}}, {{session}} and *, nothing else in braces.{meant}"
     ))
+}
+
+/// The files that match a pattern in which folders may stand before the part with `{id}`, each with its id, in order of
+/// their paths; or what is wrong, as the end of a sentence.
+pub(crate) fn files_matching(text: &Path) -> Result<Vec<(String, PathBuf)>, String> {
+    let text = text.to_string_lossy();
+    // The folder before the first part that stands for several names.
+    let special = text.find(['{', '*']).unwrap_or(text.len());
+    let (folder, rest) = match text[..special].rfind('/') {
+        Some(0) => ("/", &text[1..]),
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (".", &text[..]),
+    };
+    let pattern = Pattern::of(rest)?;
+    let mut found = Vec::new();
+    for path in files_in(Path::new(folder))? {
+        let inside = path.strip_prefix(folder).unwrap_or(&path).to_owned();
+        let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
+        let id = pattern.read(&path, &parts.join("/")).map(|of| of.id);
+        found.extend(id.map(|id| (id, path)));
+    }
+    Ok(found)
+}
+
+/// All files of a folder and of those below it, in order; or why there are none.
+pub(crate) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+    let entries = walk
+        .into_iter()
+        .map(|entry| entry.map_err(|error| error.to_string()));
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
 }

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use super::EvaluateError;
-use crate::dataset::pattern::{ID, Pattern};
+use crate::dataset::pattern::{ID, files_in, files_matching};
 use crate::layout::predicted_name;
 
 /// A predicted mask and the true one of the same case.
@@ -146,7 +144,7 @@ fn masks(of: &Path) -> Result<Vec<Named>, EvaluateError> {
 fn of_folder(folder: &Path) -> Result<Vec<Named>, EvaluateError> {
     let mut all = Vec::new();
     let mut own = Vec::new();
-    for path in files(folder)? {
+    for path in files_in(folder).map_err(EvaluateError::Folder)? {
         if let Some((name, is_mask)) = predicted_name(&path) {
             if is_mask {
                 own.push(Named { name, path });
@@ -159,36 +157,9 @@ fn of_folder(folder: &Path) -> Result<Vec<Named>, EvaluateError> {
 }
 
 fn of_pattern(text: &Path) -> Result<Vec<Named>, EvaluateError> {
-    let text = text.to_string_lossy();
-    // The folder before the first part that stands for several names.
-    let special = text.find(['{', '*']).unwrap_or(text.len());
-    let (folder, rest) = match text[..special].rfind('/') {
-        Some(0) => ("/", &text[1..]),
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (".", &text[..]),
-    };
-    let pattern = Pattern::of(rest).map_err(EvaluateError::Pattern)?;
-    let mut found = Vec::new();
-    for path in files(Path::new(folder))? {
-        let inside = path.strip_prefix(folder).unwrap_or(&path).to_owned();
-        let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
-        let name = pattern.read(&path, &parts.join("/")).map(|of| of.id);
-        found.extend(name.map(|name| Named { name, path }));
-    }
-    Ok(found)
-}
-
-/// All files of a folder and of those below it, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, EvaluateError> {
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    let mut files = Vec::new();
-    for entry in walk {
-        let entry = entry.map_err(|error| EvaluateError::Folder(error.to_string()))?;
-        if entry.file_type().is_file() {
-            files.push(entry.into_path());
-        }
-    }
-    Ok(files)
+    let found = files_matching(text).map_err(EvaluateError::Pattern)?;
+    let named = found.into_iter();
+    Ok(named.map(|(name, path)| Named { name, path }).collect())
 }
 
 /// The name of a NIfTI file without its extensions; the image of a pair of files is its header's.

@@ -17,6 +17,7 @@ pub use decide::Probabilities;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
+use crate::files::{FileError, read_bytes};
 use crate::layout::RunFolder;
 use crate::model::weights::WeightsError;
 use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
@@ -158,6 +159,33 @@ pub fn experiment_of(folder: &Path) -> Result<Experiment, PredictError> {
         source,
     })?;
     Ok(resolved.experiment)
+}
+
+/// A number of what the runs in `folders` make of a scan: it changes with their settings and their weights, with how much
+/// of a scan they see at once, if that is not what they say, and with the region that is given along with the scan.
+///
+/// # Errors
+///
+/// When a file cannot be read.
+pub fn fingerprint(
+    folders: &[PathBuf],
+    view: Option<&View>,
+    region: Option<&Path>,
+) -> Result<u32, FileError> {
+    let mut hash = crc32fast::Hasher::new();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for folder in folders {
+        files.extend([
+            RunFolder::new(folder).config(),
+            Checkpoints::of(folder).best(),
+        ]);
+    }
+    files.extend(region.map(Path::to_owned));
+    for file in files {
+        hash.update(&read_bytes(&file)?);
+    }
+    hash.update(format!("{view:?}").as_bytes());
+    Ok(hash.finalize())
 }
 
 impl Predictor {

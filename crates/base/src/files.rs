@@ -140,6 +140,20 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
     Ok(text)
 }
 
+/// Reads a file.
+///
+/// # Errors
+///
+/// When the file is missing or unreadable.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError {
+        action: "read",
+        path: path.to_owned(),
+        remedy: "Check the path, and that you may read the file.",
+        source,
+    })
+}
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// `path` with the user's own folder in place of a `~` at its start, which shells replace, but only where a word

@@ -157,6 +157,44 @@ fn scans_of_one_name_are_refused_or_keep_their_folders() {
 }
 
 #[test]
+fn scans_that_are_done_are_passed_over() {
+    let folder = scans(&["raw/a.nii.gz", "raw/b.nii.gz", "raw/deep/c.nii"]);
+    let at = folder.path();
+    let mask = |name: &str| at.join(format!("out/{name}_desc-calvaria_mask.nii.gz"));
+    let told = |arguments: &[&str]| {
+        let done = predict(at, &[arguments, &["-o", "out"]].concat()).success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let all = told(&["raw"]);
+    assert!(
+        all.contains("(1 of 3)") && all.contains("(3 of 3, "),
+        "{all}"
+    );
+    let made = ["a", "b", "c"].map(|name| fs::read(mask(name)).unwrap());
+    assert_eq!(
+        told(&["raw"]),
+        "3 scans passed over: their results are in out (--overwrite segments again)\n"
+    );
+    // What an interruption leaves: some are done.
+    fs::remove_file(mask("b")).unwrap();
+    let rest = told(&["raw"]);
+    assert!(
+        rest.starts_with("2 scans passed over") && rest.contains("b.nii.gz: brain"),
+        "{rest}"
+    );
+    assert_eq!(fs::read(mask("b")).unwrap(), made[1]);
+    assert!(!told(&["raw", "--overwrite"]).contains("passed over"));
+    // What another run, or another window, would make is not done.
+    let window = ["raw/*.nii.gz", "--window", "{size: [8, 8, 8]}"];
+    assert!(!told(&window).contains("passed over"));
+    assert!(fs::read(mask("a")).unwrap() != made[0]);
+    assert!(told(&window).starts_with("2 scans passed over"));
+    predict(at, &["raw/*.mgz"])
+        .code(2)
+        .stderr(contains("has no scans"));
+}
+
+#[test]
 fn the_brain_is_0_outside_whatever_the_scans_scaling() {
     let folder = scans(&[]);
     let (image, _) = toy_head(3);

@@ -102,6 +102,17 @@ fn maps_of_labels_are_learnt_scored_and_written() {
     predict(&scan.replace("dark", "drak"))
         .code(2)
         .stderr(contains("did you mean dark?"));
+    // All cases at once, of which one is done.
+    let all = ["predict", "--run", "results/task/seed-7", "-o", "out"];
+    let patterns = "dark=cases/{id}_1.nii,bright=cases/{id}_0.nii";
+    run(at, &[&all[..], &[patterns]].concat())
+        .success()
+        .stdout(contains("1 scan passed over").and(contains("(2 of 2, ")));
+    let missing = patterns.replace("_0.nii", "_2.nii");
+    run(at, &[&all[..], &[&missing]].concat())
+        .code(2)
+        .stderr(contains("matches no file of"));
+
     let written = at.join(format!("out/{id}_0_desc-calvaria_dseg.nii.gz"));
     let map = read_image(&written).unwrap();
     assert_eq!(

@@ -142,19 +142,30 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule) -> Result<Volume<u8>, VolumeEr
 /// file, and that nothing is lost. A file of another origin is never replaced, and neither is one that was written
 /// here from other images than `scan`'s, in their order, or has been changed since, unless `overwrite` is set.
 ///
+/// Returns what made the unchanged result of this scan that is there ([`Origin::maker`]), if it says so.
+///
 /// # Errors
 ///
 /// When the name ends neither in `.nii` nor in `.nii.gz`, or there is such a file.
-pub fn check_output(path: &Path, scan: &[&Path], overwrite: bool) -> Result<(), VolumeError> {
+pub fn check_output(
+    path: &Path,
+    scan: &[&Path],
+    overwrite: bool,
+) -> Result<Option<u32>, VolumeError> {
     write::check_name(path)?;
-    let is_free = path.symlink_metadata().is_err();
-    let may_be_replaced = || overwrite || mark::is_on(path, Some(mark::checksum(scan)));
-    if is_free || (!path.is_dir() && may_be_replaced()) {
-        return Ok(());
+    if path.symlink_metadata().is_err() || (overwrite && !path.is_dir()) {
+        return Ok(None);
     }
-    Err(VolumeError::Exists {
-        path: path.to_owned(),
-    })
+    let is_file = !path.is_dir();
+    match is_file
+        .then(|| mark::of(path, mark::checksum(scan)))
+        .flatten()
+    {
+        Some(source) => Ok(source.maker),
+        None => Err(VolumeError::Exists {
+            path: path.to_owned(),
+        }),
+    }
 }
 
 /// Writes a scan as NIfTI-1 to a file whose name ends in `.nii` or `.nii.gz`, which decides whether
@@ -192,6 +203,8 @@ pub struct Origin {
     pub forms: Forms,
     /// The checksum of the files of the scan's images.
     checksum: u32,
+    /// A number of what makes the results, by which work that is done is known ([`check_output`]).
+    pub maker: Option<u32>,
 }
 
 impl Origin {
@@ -201,6 +214,7 @@ impl Origin {
         Self {
             forms,
             checksum: mark::checksum(images),
+            maker: None,
         }
     }
 }
@@ -218,7 +232,11 @@ pub fn write_like<T: Copy + Default + Into<f64>>(
     scan: &Origin,
 ) -> Result<(), VolumeError> {
     let forms = scan.forms.moved_to(&volume.grid());
-    write(path, volume, &encoding.into(), &forms, Some(scan.checksum))
+    let source = mark::Source {
+        scan: scan.checksum,
+        maker: scan.maker,
+    };
+    write(path, volume, &encoding.into(), &forms, Some(source))
 }
 
 fn malformed(path: &Path, why: impl Into<String>) -> VolumeError {

@@ -34,7 +34,7 @@ pub(super) fn write<T: Copy + Default + Into<f64>>(
     volume: &Volume<T>,
     encoding: &Encoding,
     forms: &Forms,
-    origin: Option<u32>,
+    source: Option<mark::Source>,
 ) -> Result<(), VolumeError> {
     let gzipped = check_name(path)?;
     let shape = volume.shape();
@@ -49,7 +49,7 @@ pub(super) fn write<T: Copy + Default + Into<f64>>(
         content.update(&encoding.bytes(&planes));
     }
     let mut header = header_bytes(shape, &encoding, forms);
-    mark::put(&mut header, content, origin);
+    mark::put(&mut header, content, source);
     let stream = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(&header)?;
         for planes in planes(volume) {

@@ -10,12 +10,14 @@ use super::CliError;
 use crate::console::duration;
 use crate::device::{DeviceChoice, resolve_one};
 use crate::evaluate::volume_ml;
-use crate::layout::{PredictionFiles, RunFolder, runs_below};
+use crate::layout::{
+    PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
+};
 use crate::predict::{self, PredictError, Predictor};
 use crate::preprocess::{ImageFile, Inputs};
 use crate::settings;
+use crate::volume::Structures;
 use crate::volume::nifti::check_output;
-use crate::volume::{Structures, Volume};
 use crate::window::View;
 
 /// Segment raw scans with a trained run.
@@ -23,7 +25,8 @@ use crate::window::View;
 /// Writes NAME_desc-calvaria_mask.nii.gz and NAME_desc-calvaria_brain.nii.gz on the scan's own grid, the brain with
 /// the scan's own type of numbers. Of a run that finds several structures it writes their labels instead,
 /// NAME_desc-calvaria_dseg.nii.gz. NAME is that of the scan's first image. A scan that cannot be segmented does not
-/// stop the others.
+/// stop the others. Of several scans calvaria-predictions.csv has volumes and doubts, the most doubtful first: a doubt is
+/// what is missing of the Dice that the probabilities promise, from 0 to 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run's folder, such as results/quickstart/seed-42; several runs (--run A --run B), or an experiment's folder
@@ -45,6 +48,13 @@ pub struct Args {
     /// calvaria. Otherwise scans that are done are passed over.
     #[arg(long)]
     overwrite: bool,
+    /// Also write the probability of each structure (NAME_desc-calvaria_probseg.nii.gz), in steps of 1/255.
+    #[arg(long)]
+    probabilities: bool,
+    /// Also write how sure the networks are of each voxel: the entropy of the probabilities and, of several networks or
+    /// mirrored views, how much of it is their disagreement. Both are from 0 to 1.
+    #[arg(long)]
+    uncertainty: bool,
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
@@ -124,7 +134,13 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "--region belongs to one scan: segment the scans one by one",
         ));
     }
-    let planned = plan(args, scans, &of_run.structures(), maker)?;
+    let views = of_run.predict.tta.as_ref().map_or(0, |tta| tta.flip.len());
+    let maps = WantedMaps {
+        probabilities: args.probabilities,
+        entropy: args.uncertainty,
+        disagreement: args.uncertainty && (runs.len() > 1 || views > 0),
+    };
+    let planned = plan(args, scans, (&of_run.structures(), maps), maker)?;
     let (done, mut left): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().partition(|scan| scan.is_done);
     if !done.is_empty() && !quiet {
@@ -152,6 +168,14 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     if let Some(view) = &args.window {
         predictor.see(view);
     }
+    if args.uncertainty {
+        predictor.tell_uncertainty();
+    }
+    // One scan is told on the screen alone.
+    let summary = args.output.join(PredictionTable::NAME);
+    let is_many = left.len() > 1 || !done.is_empty();
+    let table = is_many.then(|| PredictionTable::read(&summary));
+    let mut table = table.transpose().map_err(CliError::input)?;
     let mut failed = Vec::new();
     let (started, count) = (Instant::now(), left.len());
     for (at, scan) in left.iter_mut().enumerate() {
@@ -172,8 +196,17 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
                 errln!("error: {}", error.message);
                 failed.push(inputs.first().display().to_string());
             }
-            done => done?,
+            Err(error) => return Err(error),
+            Ok(rows) => {
+                if let Some(table) = &mut table {
+                    table.put(rows);
+                    table.write(&summary).map_err(CliError::work)?;
+                }
+            }
         }
+    }
+    if table.is_some() && !quiet {
+        outln!("{}", summary.display());
     }
     match failed.len() {
         0 => Ok(()),
@@ -184,17 +217,19 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
 }
 
+/// Segments a scan and says what was found in it.
 fn segment(
     predictor: &Predictor,
     inputs: &Inputs,
     (files, maker): (&PredictionFiles, u32),
     quiet: bool,
     progress: &str,
-) -> Result<(), CliError> {
+) -> Result<Vec<PredictionRow>, CliError> {
     let path = inputs.first();
     let mut scan = inputs.read().map_err(CliError::input)?;
     scan.origin.maker = Some(maker);
     super::warn(path, &scan.warnings, quiet);
+    let mut remarks = scan.warnings.clone();
     let predicted = predictor
         .segment(scan, files)
         .map_err(|error| match error {
@@ -202,39 +237,50 @@ fn segment(
             other => CliError::work(format!("{}: {other}", path.display())),
         })?;
     super::warn(path, &predicted.warnings, quiet);
+    remarks.extend(predicted.warnings.iter().cloned());
+    let structures = predictor.structures();
+    let names = structures
+        .names()
+        .into_iter()
+        .zip(&predicted.doubts)
+        .enumerate();
+    let row = |(structure, (name, doubt)): (usize, (&str, &f64))| PredictionRow {
+        scan: path.display().to_string(),
+        structure: name.to_owned(),
+        volume_ml: match structures.is_mask() {
+            true => volume_ml(&predicted.mask),
+            false => volume_ml(&structures.mask_of(structure, &predicted.mask)),
+        },
+        doubt: *doubt,
+        remarks: remarks.join("; "),
+        result: files.mask.display().to_string(),
+    };
+    let rows: Vec<PredictionRow> = names.map(row).collect();
     if !quiet {
-        let path = path.display();
-        match predictor.structures().is_mask() {
-            true => outln!(
-                "{path}: brain of {:.0} mL{progress}",
-                volume_ml(&predicted.mask)
-            ),
-            false => outln!(
-                "{path}: {}{progress}",
-                volumes(&predicted.mask, predictor.structures())
-            ),
-        }
+        let found = rows.iter().map(in_words).collect::<Vec<_>>().join(", ");
+        outln!("{}: {found}{progress}", path.display());
         for file in files.all() {
             outln!("  {}", file.display());
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
-/// The volume of each structure.
-fn volumes(mask: &Volume<u8>, structures: &Structures) -> String {
-    let volumes = structures
-        .names()
-        .into_iter()
-        .enumerate()
-        .map(|(structure, name)| {
-            let ml = volume_ml(&structures.mask_of(structure, mask));
-            match ml >= 10.0 {
-                true => format!("{name} of {ml:.0} mL"),
-                false => format!("{name} of {ml:.2} mL"),
-            }
-        });
-    volumes.collect::<Vec<_>>().join(", ")
+/// What was found, as in `brain of 1423 mL (doubt 0.03)`.
+fn in_words(row: &PredictionRow) -> String {
+    let name = match row.structure.as_str() {
+        "" => "brain",
+        name => name,
+    };
+    let digits = if row.structure.is_empty() || row.volume_ml >= 10.0 {
+        0
+    } else {
+        2
+    };
+    format!(
+        "{name} of {:.digits$} mL (doubt {:.2})",
+        row.volume_ml, row.doubt
+    )
 }
 
 /// A scan and where its results go.
@@ -250,7 +296,7 @@ struct Planned {
 fn plan(
     args: &Args,
     scans: Vec<Vec<ImageFile>>,
-    structures: &Structures,
+    (structures, maps): (&Structures, WantedMaps),
     maker: u32,
 ) -> Result<Vec<Planned>, CliError> {
     let name = args.output.to_string_lossy().to_lowercase();
@@ -277,7 +323,7 @@ fn plan(
             (true, Some(shared)) => args.output.join(below(scan, shared)),
             _ => args.output.clone(),
         };
-        let files = PredictionFiles::of(scan, &folder, structures);
+        let files = PredictionFiles::with_maps(scan, &folder, structures, maps);
         let mut is_done = true;
         for file in files.all() {
             let made_by = check_output(file, &paths, args.overwrite).map_err(CliError::input)?;

@@ -3,13 +3,15 @@
 mod case_table;
 mod epoch_table;
 mod prediction;
+mod prediction_table;
 mod results;
 mod run;
 mod sweep;
 mod tables;
 
 pub use case_table::write_scores;
-pub use prediction::{PredictionFiles, is_prediction, predicted_name};
+pub use prediction::{PredictionFiles, WantedMaps, is_prediction, predicted_name};
+pub use prediction_table::{PredictionRow, PredictionTable};
 pub use results::{is_results, make_results};
 pub use run::{RunFolder, runs_below};
 pub use sweep::SweepFolder;

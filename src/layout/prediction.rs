@@ -16,25 +16,56 @@ pub struct PredictionFiles {
     pub mask: PathBuf,
     /// NAME_desc-calvaria_brain.nii.gz: the scan where there is brain, zeros elsewhere. Not of several structures.
     pub brain: Option<PathBuf>,
+    /// NAME_desc-calvaria_probseg.nii.gz, the probability; of several structures one file for each,
+    /// NAME_label-STRUCTURE_desc-calvaria_probseg.nii.gz. None unless it is wanted.
+    pub probabilities: Vec<PathBuf>,
+    /// NAME_desc-calvaria_entropy.nii.gz, where it is wanted.
+    pub entropy: Option<PathBuf>,
+    /// NAME_desc-calvaria_disagreement.nii.gz, where it is wanted.
+    pub disagreement: Option<PathBuf>,
+}
+
+/// Which maps are written beside a mask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedMaps {
+    /// The probability of each structure.
+    pub probabilities: bool,
+    /// How sure the networks are.
+    pub entropy: bool,
+    /// How much of that comes of different opinions.
+    pub disagreement: bool,
 }
 
 impl PredictionFiles {
     /// The files in `folder` that are called after the scan in `scan`, of which these structures are found.
     pub fn of(scan: &Path, folder: &Path, structures: &Structures) -> Self {
-        let file = |kind: &str| {
+        Self::with_maps(scan, folder, structures, WantedMaps::default())
+    }
+
+    /// As [`Self::of`], with maps.
+    pub fn with_maps(
+        scan: &Path,
+        folder: &Path,
+        structures: &Structures,
+        maps: WantedMaps,
+    ) -> Self {
+        let file = |before: &str, kind: &str| {
             let mut name = stem(scan);
-            name.push(format!("{MARK}{kind}.nii.gz"));
+            name.push(format!("{before}{MARK}{kind}.nii.gz"));
             folder.join(name)
         };
-        match structures.is_mask() {
-            true => Self {
-                mask: file("mask"),
-                brain: Some(file("brain")),
-            },
-            false => Self {
-                mask: file("dseg"),
-                brain: None,
-            },
+        let is_mask = structures.is_mask();
+        let labels = match is_mask {
+            true => vec![String::new()],
+            false => labels(&structures.names()),
+        };
+        let labels = labels.iter().filter(|_| maps.probabilities);
+        Self {
+            mask: file("", if is_mask { "mask" } else { "dseg" }),
+            brain: is_mask.then(|| file("", "brain")),
+            probabilities: labels.map(|label| file(label, "probseg")).collect(),
+            entropy: maps.entropy.then(|| file("", "entropy")),
+            disagreement: maps.disagreement.then(|| file("", "disagreement")),
         }
     }
 
@@ -43,8 +74,25 @@ impl PredictionFiles {
         [&self.mask]
             .into_iter()
             .chain(&self.brain)
+            .chain(&self.probabilities)
+            .chain(&self.entropy)
+            .chain(&self.disagreement)
             .map(PathBuf::as_path)
     }
+}
+
+/// The structures as entities of BIDS, whose values are letters and digits: `_label-leftHippocampus`.
+fn labels(names: &[&str]) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+        let label = format!("_label-{plain}");
+        match plain.is_empty() || labels.contains(&label) {
+            true => labels.push(format!("{label}{}", at + 1)),
+            false => labels.push(label),
+        }
+    }
+    labels
 }
 
 /// Whether a file's name is that of a prediction: no data source takes it for a scan or a mask.

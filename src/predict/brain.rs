@@ -5,12 +5,20 @@ use crate::layout::PredictionFiles;
 use crate::preprocess::LoadedCase;
 use crate::volume::Volume;
 use crate::volume::nifti::{Dtype, Encoding, write_like};
+use crate::volume::resample::{Interpolation, resample};
+
+/// Numbers from 0 to 1 as bytes.
+const IN_255_STEPS: Encoding = Encoding {
+    dtype: Dtype::Uint8,
+    slope: 1.0 / 255.0,
+    inter: 0.0,
+};
 
 impl Predictor {
     /// Segments a raw scan and writes what is found, on the scan's own grid and placed as the scan's file places it: of
     /// one mask the mask and the brain that it cuts out, of several structures the map of their labels. The brain has
     /// the scan's own type of numbers, or float32 where that cannot hold 0; labels are bytes, or uint16 where one is
-    /// above 255.
+    /// above 255. Maps from 0 to 1 are bytes with a scale of 1/255: a step of 0.004.
     ///
     /// # Errors
     ///
@@ -48,6 +56,23 @@ impl Predictor {
                 }
             };
             write_like(path, &image, encoding, &scan.origin)?;
+        }
+        for (structure, path) in files.probabilities.iter().enumerate() {
+            let probability = predicted.probabilities.of(structure);
+            write_like(path, &probability, IN_255_STEPS, &scan.origin)?;
+        }
+        if let Some(uncertainty) = &predicted.uncertainty {
+            let native = predicted.mask.grid();
+            let maps = [
+                (&files.entropy, Some(&uncertainty.entropy)),
+                (&files.disagreement, uncertainty.disagreement.as_ref()),
+            ];
+            for (path, map) in maps {
+                if let (Some(path), Some(map)) = (path, map) {
+                    let map = resample(map, &native, Interpolation::Linear, false);
+                    write_like(path, &map, IN_255_STEPS, &scan.origin)?;
+                }
+            }
         }
         Ok(predicted)
     }

@@ -4,16 +4,17 @@ mod brain;
 mod decide;
 mod mirror;
 mod network;
+mod opinions;
 mod plausible;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::Array3;
 use thiserror::Error;
 
 pub use brain::cut_out;
 pub use decide::Probabilities;
+pub use opinions::Uncertainty;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
 use crate::experiment::{self, Experiment, Prediction};
@@ -23,12 +24,12 @@ use crate::model::weights::WeightsError;
 use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
 use crate::settings::ConfigError;
 use crate::train::Checkpoints;
-use crate::volume::resample::{Interpolation, resample_filled};
 use crate::volume::{Grid, Structures, Volume, VolumeError};
 use crate::window::View;
 use decide::decide;
 use mirror::Mirror;
 use network::Network;
+use opinions::Opinions;
 use plausible::UsualVolumes;
 
 /// A scan could not be segmented.
@@ -125,6 +126,7 @@ pub struct Predictor {
     groups: Vec<Group>,
     settings: Prediction,
     mirrors: Vec<Mirror>,
+    tells_uncertainty: bool,
     structures: Arc<Structures>,
     images: Vec<String>,
     usual_volumes: UsualVolumes,
@@ -143,6 +145,11 @@ pub struct Predicted {
     pub probabilities: Probabilities,
     /// The class map (see [`Structures`]); of one mask, ones where there is brain.
     pub mask: Volume<u8>,
+    /// How doubtful each structure is, from 0 to 1: what is missing of the Dice that its probabilities promise; where it is
+    /// not found the largest probability.
+    pub doubts: Vec<f64>,
+    /// How sure the networks are of each voxel, if that is wanted: [`Predictor::tell_uncertainty`].
+    pub uncertainty: Option<Uncertainty>,
     /// What is doubtful about the result, in words.
     pub warnings: Vec<String>,
 }
@@ -274,6 +281,7 @@ impl Predictor {
             }],
             mirrors: Mirror::all(&settings.tta.clone().unwrap_or_default(), &structures),
             settings,
+            tells_uncertainty: false,
             structures,
             images: experiment.image_names(),
             usual_volumes: UsualVolumes::default(),
@@ -319,6 +327,16 @@ impl Predictor {
             .for_each(|network| network.see(view.clone()));
     }
 
+    /// Tells with every scan from now on how sure the networks are of each voxel.
+    pub fn tell_uncertainty(&mut self) {
+        self.tells_uncertainty = true;
+    }
+
+    /// How many opinions a scan gets: of each network about each mirrored view.
+    pub fn opinion_count(&self) -> usize {
+        self.count() * self.mirrors.len()
+    }
+
     /// What the networks find.
     pub fn structures(&self) -> &Structures {
         &self.structures
@@ -344,7 +362,7 @@ impl Predictor {
         }
         let native = scan.grid();
         let mut scan = Some(CaseVolumes { mask: None, ..scan });
-        let mut mean = Mean::of(&self.structures);
+        let mut opinions = self.opinions();
         let mut doubts: Vec<String> = Vec::new();
         for (at, group) in self.groups.iter().enumerate() {
             // The last group may have the scan itself.
@@ -361,9 +379,9 @@ impl Predictor {
                     doubts.push(doubt);
                 }
             }
-            self.ask(group, &case.images, &mut mean)?;
+            self.ask(group, &case.images, &mut opinions)?;
         }
-        let mut predicted = self.decided(mean, &native);
+        let mut predicted = self.decided(opinions, &native);
         predicted.warnings.splice(0..0, doubts);
         Ok(predicted)
     }
@@ -379,9 +397,13 @@ impl Predictor {
         images: &[Volume<f32>],
         native: &Grid,
     ) -> Result<Predicted, PredictError> {
-        let mut mean = Mean::of(&self.structures);
-        self.ask(&self.groups[0], images, &mut mean)?;
-        Ok(self.decided(mean, native))
+        let mut opinions = self.opinions();
+        self.ask(&self.groups[0], images, &mut opinions)?;
+        Ok(self.decided(opinions, native))
+    }
+
+    fn opinions(&self) -> Opinions<'_> {
+        Opinions::of(&self.structures, self.tells_uncertainty)
     }
 
     /// Adds what a group's networks say of every mirrored view.
@@ -389,77 +411,29 @@ impl Predictor {
         &self,
         group: &Group,
         images: &[Volume<f32>],
-        mean: &mut Mean,
+        opinions: &mut Opinions,
     ) -> Result<(), PredictError> {
         let grid = images[0].grid();
         for network in &group.networks {
             for mirror in &self.mirrors {
                 let channels = network.probabilities(&mirror.of(images))?;
-                mean.add(mirror.back(channels), &grid);
+                opinions.add(mirror.back(channels), &grid);
             }
         }
         Ok(())
     }
 
-    fn decided(&self, mean: Mean, native: &Grid) -> Predicted {
-        let (mask, probabilities) =
-            decide(mean.channels(), native, &self.structures, &self.settings);
+    fn decided(&self, opinions: Opinions, native: &Grid) -> Predicted {
+        let (channels, uncertainty) = opinions.mean();
+        let doubts = opinions::doubts(&channels, &self.structures, self.settings.threshold);
+        let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
         let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
         Predicted {
             probabilities,
             mask,
+            doubts,
+            uncertainty,
             warnings,
         }
-    }
-}
-
-/// The mean of several opinions about a scan.
-struct Mean {
-    /// Whether the first channel is the background.
-    has_background: bool,
-    /// The sum, channel by channel, on the grid of the first.
-    sum: Vec<Volume<f32>>,
-    count: usize,
-}
-
-impl Mean {
-    fn of(structures: &Structures) -> Self {
-        Self {
-            has_background: structures.is_exclusive(),
-            sum: Vec::new(),
-            count: 0,
-        }
-    }
-
-    /// Adds probabilities on a grid; where it is not the first one's they are moved onto that.
-    fn add(&mut self, channels: Vec<Array3<f32>>, grid: &Grid) {
-        let affine = grid.affine;
-        let channels = channels.into_iter().map(|voxels| Volume { voxels, affine });
-        self.count += 1;
-        if self.count == 1 {
-            self.sum = channels.collect();
-            return;
-        }
-        for (at, (sum, channel)) in self.sum.iter_mut().zip(channels).enumerate() {
-            if channel.grid() == sum.grid() {
-                sum.voxels += &channel.voxels;
-                continue;
-            }
-            // What a network does not see is background, the first channel where it is one.
-            let outside = f32::from(u8::from(at == 0 && self.has_background));
-            let moved =
-                resample_filled(&channel, &sum.grid(), Interpolation::Linear, false, outside);
-            sum.voxels += &moved.voxels;
-        }
-    }
-
-    fn channels(mut self) -> Vec<Volume<f32>> {
-        if self.count > 1 {
-            let part = 1.0 / self.count as f32;
-            self.sum
-                .iter_mut()
-                .for_each(|channel| channel.voxels *= part);
-        }
-        self.sum
     }
 }

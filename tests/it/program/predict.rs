@@ -195,6 +195,36 @@ fn scans_that_are_done_are_passed_over() {
 }
 
 #[test]
+fn maps_tell_how_likely_and_how_sure() {
+    let folder = scans(&["scan.nii.gz"]);
+    let at = folder.path();
+    predict(at, &["scan.nii.gz", "--probabilities", "--uncertainty"]).success();
+    let read =
+        |kind: &str| read_image(&at.join(format!("scan_desc-calvaria_{kind}.nii.gz"))).unwrap();
+    let mask = read_mask(&at.join(MASK)).unwrap();
+    let (probability, entropy) = (read("probseg"), read("entropy"));
+    assert_eq!(probability.grid(), mask.grid());
+    let mut in_doubt = 0;
+    for ((p, inside), h) in probability
+        .voxels
+        .iter()
+        .zip(&mask.voxels)
+        .zip(&entropy.voxels)
+    {
+        // Only the largest piece is kept.
+        assert!(*inside == 0 || *p > 0.49);
+        let p = f64::from(p.clamp(1e-3, 1.0 - 1e-3));
+        let expected = -(p * p.log2() + (1.0 - p) * (1.0 - p).log2());
+        // Both are in steps of 1/255.
+        assert!((f64::from(*h) - expected).abs() < 0.03, "{h} {expected}");
+        in_doubt += usize::from(*h > 0.5);
+    }
+    assert!(in_doubt > 0);
+    // One network, seen once, does not disagree.
+    assert!(!at.join("scan_desc-calvaria_disagreement.nii.gz").exists());
+}
+
+#[test]
 fn the_brain_is_0_outside_whatever_the_scans_scaling() {
     let folder = scans(&[]);
     let (image, _) = toy_head(3);

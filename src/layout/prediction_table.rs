@@ -1,0 +1,130 @@
+//! `calvaria-predictions.csv`: a row a scan, or a row a scan and structure, the most doubtful scan first.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{FileError, write_atomic};
+
+/// What was found in a scan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PredictionRow {
+    /// The scan's file, of several images the first.
+    pub scan: String,
+    /// The structure; empty for a mask.
+    pub structure: String,
+    /// Its volume in mL.
+    pub volume_ml: f64,
+    /// How doubtful it is, from 0 to 1.
+    pub doubt: f64,
+    /// What was remarked on, in sentences.
+    pub remarks: String,
+    /// The mask or the map of labels.
+    pub result: String,
+}
+
+/// What was found in many scans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PredictionTable {
+    /// The rows of each scan, by its result's file.
+    scans: BTreeMap<String, Vec<PredictionRow>>,
+}
+
+impl PredictionTable {
+    /// Its name in the folder of the results.
+    pub const NAME: &str = "calvaria-predictions.csv";
+
+    /// Reads a table that an earlier call has written; an empty one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the file is not such a table.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let mut table = Self::default();
+        if !path.exists() {
+            return Ok(table);
+        }
+        let told = |why: csv::Error| {
+            format!(
+                "{}: {why}. It is not a table of predictions: move it, or choose another folder (--output).",
+                path.display()
+            )
+        };
+        let mut rows = csv::Reader::from_path(path).map_err(told)?;
+        for row in rows.deserialize() {
+            let row: PredictionRow = row.map_err(told)?;
+            table.scans.entry(row.result.clone()).or_default().push(row);
+        }
+        Ok(table)
+    }
+
+    /// Puts in what was found in a scan, in the place of what was there of it.
+    pub fn put(&mut self, rows: Vec<PredictionRow>) {
+        if let Some(first) = rows.first() {
+            self.scans.insert(first.result.clone(), rows);
+        }
+    }
+
+    /// Writes it as a whole, the most doubtful scan first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; the older one then stays.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let doubt =
+            |rows: &Vec<PredictionRow>| rows.iter().map(|row| row.doubt).fold(0.0, f64::max);
+        let mut scans: Vec<&Vec<PredictionRow>> = self.scans.values().collect();
+        scans.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)));
+        write_atomic(path, |out| {
+            let mut table = csv::Writer::from_writer(out);
+            for row in scans.into_iter().flatten() {
+                table.serialize(row).map_err(std::io::Error::other)?;
+            }
+            table.flush()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(scan: &str, doubts: &[f64]) -> Vec<PredictionRow> {
+        let row = |(at, doubt): (usize, &f64)| PredictionRow {
+            scan: format!("{scan}.nii"),
+            structure: format!("structure {at}"),
+            volume_ml: 1.0 / 3.0,
+            doubt: *doubt,
+            remarks: "one, two".into(),
+            result: format!("out/{scan}"),
+        };
+        doubts.iter().enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn the_most_doubtful_scan_is_the_first_and_a_scan_has_its_last_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PredictionTable::NAME);
+        let mut table = PredictionTable::read(&path).unwrap();
+        table.put(rows("a", &[0.1, 0.2]));
+        table.put(rows("b", &[0.9, 0.0]));
+        table.write(&path).unwrap();
+        let mut table = PredictionTable::read(&path).unwrap();
+        table.put(rows("c", &[0.3, 0.3]));
+        table.put(rows("b", &[0.0, 0.1]));
+        table.write(&path).unwrap();
+        let again = PredictionTable::read(&path).unwrap();
+        assert_eq!(again, table);
+        let mut read = csv::Reader::from_path(&path).unwrap();
+        let order: Vec<PredictionRow> = read.deserialize().map(Result::unwrap).collect();
+        let scans: Vec<&str> = order.iter().map(|row| row.scan.as_str()).collect();
+        assert_eq!(
+            scans,
+            ["c.nii", "c.nii", "a.nii", "a.nii", "b.nii", "b.nii"]
+        );
+        std::fs::write(&path, "something,else\n1,2\n").unwrap();
+        let why = PredictionTable::read(&path).unwrap_err();
+        assert!(why.contains("not a table of predictions"), "{why}");
+    }
+}

@@ -141,7 +141,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         disagreement: args.uncertainty && (runs.len() > 1 || views > 0),
     };
     let planned = plan(args, scans, (&of_run.structures(), maps), maker)?;
-    let (done, mut left): (Vec<Planned>, Vec<Planned>) =
+    let (done, left): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().partition(|scan| scan.is_done);
     if !done.is_empty() && !quiet {
         let (count, files) = match done.len() {
@@ -178,7 +178,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let mut table = table.transpose().map_err(CliError::input)?;
     let mut failed = Vec::new();
     let (started, count) = (Instant::now(), left.len());
-    for (at, scan) in left.iter_mut().enumerate() {
+    for (at, scan) in left.iter().enumerate() {
         let inputs = Inputs {
             onto: of_run.data.masks.onto.as_deref(),
             ..Inputs::images(&scan.images[..], args.region.as_deref())

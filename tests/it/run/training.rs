@@ -163,12 +163,9 @@ fn a_case_is_seen_in_validation_as_in_prediction() {
     let folder = toy_workplace(4);
     let scores = |results: &str, options: &[&str]| {
         let patch = "train.patch={size: [8, 9, 8]}";
-        let sets = [
-            &["train.epochs=1", "predict.largest_component=false"],
-            &[patch][..],
-            options,
-        ];
-        let history = trained(folder.path(), results, &sets.concat()).0;
+        let mut sets = vec!["train.epochs=1", "predict.largest_component=false", patch];
+        sets.extend(options);
+        let history = trained(folder.path(), results, &sets).0;
         let run = RunFolder::new(folder.path().join(results).join("toy/seed-7"));
         let cases = run.read_cases().unwrap();
         (history[0].validation_iou, cases[0].iou())

@@ -10,6 +10,7 @@ mod plausible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ndarray::Array3;
 use thiserror::Error;
 
 pub use brain::cut_out;
@@ -166,6 +167,13 @@ pub fn experiment_of(folder: &Path) -> Result<Experiment, PredictError> {
         source,
     })?;
     Ok(resolved.experiment)
+}
+
+/// Whether all voxels are the same.
+fn is_blank(image: &Volume<f32>) -> bool {
+    let mut voxels = image.voxels.iter();
+    let first = voxels.next();
+    voxels.all(|voxel| Some(voxel) == first)
 }
 
 /// A number of what the runs in `folders` make of a scan: it changes with their settings and their weights, with how much
@@ -351,8 +359,8 @@ impl Predictor {
     ///
     /// # Errors
     ///
-    /// When the scan has not the networks' number of images, it cannot be preprocessed, such as one that is
-    /// constant, or the device fails.
+    /// When the scan has not the networks' number of images, it cannot be preprocessed, or the device fails. A scan that is
+    /// blank is none: nothing is found in it.
     pub fn predict(&self, scan: CaseVolumes) -> Result<Predicted, PredictError> {
         if scan.images.len() != self.images.len() || scan.images.is_empty() {
             return Err(PredictError::Images {
@@ -361,6 +369,9 @@ impl Predictor {
             });
         }
         let native = scan.grid();
+        if scan.images.iter().all(is_blank) {
+            return Ok(self.nothing(&native));
+        }
         let mut scan = Some(CaseVolumes { mask: None, ..scan });
         let mut opinions = self.opinions();
         let mut doubts: Vec<String> = Vec::new();
@@ -400,6 +411,29 @@ impl Predictor {
         let mut opinions = self.opinions();
         self.ask(&self.groups[0], images, &mut opinions)?;
         Ok(self.decided(opinions, native))
+    }
+
+    /// What is found in a scan in which there is nothing to see.
+    fn nothing(&self, native: &Grid) -> Predicted {
+        let blank = |value| Volume {
+            voxels: Array3::from_elem(native.shape, value),
+            affine: native.affine,
+        };
+        let channels = (0..self.structures.outputs()).map(|channel| {
+            let is_background = channel == 0 && self.structures.is_exclusive();
+            blank(f32::from(u8::from(is_background)))
+        });
+        let (mask, probabilities) =
+            decide(channels.collect(), native, &self.structures, &self.settings);
+        Predicted {
+            probabilities,
+            mask,
+            doubts: vec![1.0; self.structures.count()],
+            uncertainty: None,
+            warnings: vec![
+                "the scan is blank, all its voxels are the same: the mask is empty".into(),
+            ],
+        }
     }
 
     fn opinions(&self) -> Opinions<'_> {

@@ -59,6 +59,7 @@ mod program {
     mod devices;
     mod errors;
     mod predict;
+    mod robustness;
     mod structures;
     mod subcommands;
     mod task;

@@ -21,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, Fault, Faults, within};
 
 pub use load::{Resolved, load};
-pub use prediction::{LargestComponent, Mirrors, Prediction, Validation};
+pub use prediction::{Mirrors, Prediction, Validation, Which};
 pub use schema::schema;
 pub use task::UndeclaredLabels;
 

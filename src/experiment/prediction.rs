@@ -19,7 +19,15 @@ pub struct Prediction {
     /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,
     /// and not of several structures.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub largest_component: Option<LargestComponent>,
+    pub largest_component: Option<Which>,
+    /// Fill the holes: what a structure encloses on all sides, as far as it is background. Of every structure, or of those in
+    /// a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_holes: Option<Which>,
+    /// Leave out connected pieces that are smaller, in mL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("default" = null))]
+    pub minimum_ml: Option<f64>,
     /// How much of a scan the network sees at once.
     pub window: View,
     /// Mirrored views of a scan, of whose probabilities the mean is taken (test-time augmentation), as in
@@ -97,15 +105,24 @@ impl Validation {
     }
 }
 
-/// Of which structures only the largest connected piece is kept.
+/// Which structures something is done to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected true, false or a list of structures")]
 #[schemars(inline)]
-pub enum LargestComponent {
+pub enum Which {
     /// Of all, or of none.
     All(bool),
     /// Of these.
     Of(Vec<String>),
+}
+
+impl Which {
+    fn is(&self, structures: &Structures, structure: usize) -> bool {
+        match self {
+            Self::All(all) => *all,
+            Self::Of(named) => named.iter().any(|of| of == structures.names()[structure]),
+        }
+    }
 }
 
 impl Default for Prediction {
@@ -113,6 +130,8 @@ impl Default for Prediction {
         Self {
             threshold: 0.5,
             largest_component: None,
+            fill_holes: None,
+            minimum_ml: None,
             window: View::default(),
             tta: None,
         }
@@ -122,7 +141,7 @@ impl Default for Prediction {
 impl Prediction {
     /// Fills in what depends on the structures, so that it stands in the run's config.yaml.
     pub(crate) fn settle(&mut self, structures: &Structures) {
-        let usual = LargestComponent::All(structures.is_mask());
+        let usual = Which::All(structures.is_mask());
         self.largest_component.get_or_insert(usual);
     }
 
@@ -130,12 +149,14 @@ impl Prediction {
     pub fn keeps_largest(&self, structures: &Structures, structure: usize) -> bool {
         match &self.largest_component {
             None => structures.is_mask(),
-            Some(LargestComponent::All(all)) => *all,
-            Some(LargestComponent::Of(named)) => {
-                let name = structures.names()[structure];
-                named.iter().any(|of| of == name)
-            }
+            Some(which) => which.is(structures, structure),
         }
+    }
+
+    /// Whether the holes of a structure are filled.
+    pub fn fills_holes(&self, structures: &Structures, structure: usize) -> bool {
+        let which = self.fill_holes.as_ref();
+        which.is_some_and(|which| which.is(structures, structure))
     }
 
     pub(super) fn rules(&self, structures: &Structures) -> Vec<Fault> {
@@ -147,14 +168,19 @@ impl Prediction {
         }
         let mirrors = self.tta.iter().flat_map(|tta| tta.rules(structures));
         faults.extend(within("tta", mirrors.collect()));
-        if let Some(LargestComponent::Of(named)) = &self.largest_component {
+        for (key, which) in [
+            ("largest_component", &self.largest_component),
+            ("fill_holes", &self.fill_holes),
+        ] {
+            let Some(Which::Of(named)) = which else {
+                continue;
+            };
             let known = structures.names();
             for name in named.iter().filter(|name| !known.contains(&name.as_str())) {
                 let meant = nearest(name, &known);
                 let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
-                let message =
-                    format!("largest_component names `{name}`, which is no structure{meant}");
-                faults.push(Fault::new("largest_component", message));
+                let message = format!("{key} names `{name}`, which is no structure{meant}");
+                faults.push(Fault::new(key, message));
             }
         }
         faults

@@ -7,7 +7,7 @@ use ndarray::{Array3, Zip};
 
 use crate::experiment::Prediction;
 use crate::volume::resample::{Interpolation, resample, resample_filled};
-use crate::volume::{Grid, Structures, Volume, keep_largest};
+use crate::volume::{Grid, Structures, Volume, drop_small, fill_holes, keep_largest};
 
 /// The probability of each structure. Those of several are kept on the network's grid, which is mostly the coarser
 /// one, and moved onto the scan's when they are asked for.
@@ -82,17 +82,18 @@ fn most_probable(probabilities: &Probabilities, settings: &Prediction) -> Array3
                 }
             });
     }
-    for structure in 0..structures.count() {
-        if settings.keeps_largest(structures, structure) {
-            let class = structures.written(structure);
-            let mut kept = classes.mapv(|of| u8::from(of == class));
-            keep_largest(&mut kept);
-            Zip::from(&mut classes).and(&kept).for_each(|of, kept| {
-                if *of == class && *kept == 0 {
-                    *of = 0;
-                }
-            });
-        }
+    let cleaning = Cleaning::of(settings, structures, scan);
+    for structure in (0..structures.count()).filter(|structure| cleaning.changes(*structure)) {
+        let class = structures.written(structure);
+        let mut kept = classes.mapv(|of| u8::from(of == class));
+        cleaning.clean(structure, &mut kept);
+        Zip::from(&mut classes).and(&kept).for_each(|of, kept| {
+            if *of == class && *kept == 0 {
+                *of = 0;
+            } else if *of == 0 && *kept != 0 {
+                *of = class;
+            }
+        });
     }
     classes
 }
@@ -101,14 +102,13 @@ fn most_probable(probabilities: &Probabilities, settings: &Prediction) -> Array3
 fn above_threshold(probabilities: &Probabilities, settings: &Prediction) -> Array3<u8> {
     let structures = &probabilities.structures;
     let threshold = settings.threshold as f32;
+    let cleaning = Cleaning::of(settings, structures, &probabilities.scan);
     let mut classes = Array3::zeros(probabilities.scan.shape);
     for structure in 0..structures.count() {
         let class = structures.written(structure);
         let probability = probabilities.of(structure);
         let mut mask = probability.voxels.mapv(|p| u8::from(p >= threshold));
-        if settings.keeps_largest(structures, structure) {
-            keep_largest(&mut mask);
-        }
+        cleaning.clean(structure, &mut mask);
         Zip::from(&mut classes).and(&mask).for_each(|of, inside| {
             if *inside != 0 {
                 *of = class;
@@ -118,10 +118,48 @@ fn above_threshold(probabilities: &Probabilities, settings: &Prediction) -> Arra
     classes
 }
 
+/// What is done to the mask of each structure.
+struct Cleaning<'a> {
+    settings: &'a Prediction,
+    structures: &'a Structures,
+    /// The fewest voxels of a piece.
+    least: usize,
+}
+
+impl<'a> Cleaning<'a> {
+    fn of(settings: &'a Prediction, structures: &'a Structures, scan: &Grid) -> Self {
+        let least = settings.minimum_ml.unwrap_or(0.0) / scan.voxel_volume_ml();
+        Self {
+            settings,
+            structures,
+            // A piece of the very size stays, whatever rounding does.
+            least: (least - 1e-6).ceil().max(0.0) as usize,
+        }
+    }
+
+    fn changes(&self, structure: usize) -> bool {
+        self.settings.keeps_largest(self.structures, structure)
+            || self.settings.fills_holes(self.structures, structure)
+            || self.least > 1
+    }
+
+    fn clean(&self, structure: usize, mask: &mut Array3<u8>) {
+        if self.settings.keeps_largest(self.structures, structure) {
+            keep_largest(mask);
+        }
+        if self.least > 1 {
+            drop_small(mask, self.least);
+        }
+        if self.settings.fills_holes(self.structures, structure) {
+            fill_holes(mask);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::LargestComponent;
+    use crate::experiment::Which;
     use crate::volume::{Affine, Named, Undeclared};
 
     const N: usize = 5;
@@ -175,11 +213,51 @@ mod tests {
             [0.0; N],
         ];
         let keeping = Prediction {
-            largest_component: Some(LargestComponent::Of(vec!["b".into()])),
+            largest_component: Some(Which::Of(vec!["b".into()])),
             ..usual.clone()
         };
         assert_eq!(decided(labels.clone(), &split, &keeping), [0, 0, 20, 20, 0]);
         assert_eq!(decided(labels, &split, &usual), [20, 0, 20, 20, 0]);
+    }
+
+    #[test]
+    fn small_pieces_are_left_out_and_holes_are_filled_where_there_is_background() {
+        let names = named(&[("a", &[10]), ("b", &[20])]);
+        let labels = Structures::labels(&names, None, Undeclared::Refused).unwrap();
+        // Voxels of 1 mm, so of a thousandth of a mL.
+        let settings = Prediction {
+            minimum_ml: Some(0.002),
+            ..Prediction::default()
+        };
+        let channels = [
+            [0.0, 0.0, 1.0, 0.0, 1.0],
+            [1.0, 1.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 1.0, 0.0],
+        ];
+        assert_eq!(
+            decided(labels.clone(), &channels, &settings),
+            [10, 10, 0, 0, 0]
+        );
+        // A shell of a about a voxel of background, and one about a voxel of b.
+        let shell = |inner: u8| {
+            let inside = |x: usize, y: usize, z: usize| (x, y, z) == (2, 2, 2);
+            let of = |class: u8| Volume {
+                voxels: Array3::from_shape_fn((5, 5, 5), |(x, y, z)| {
+                    let is = if inside(x, y, z) { inner } else { 1 };
+                    f32::from(u8::from(is == class))
+                }),
+                affine: Affine::identity(),
+            };
+            let channels = vec![of(0), of(1), of(2)];
+            let grid = channels[0].grid();
+            let settings = Prediction {
+                fill_holes: Some(Which::Of(vec!["a".into()])),
+                ..Prediction::default()
+            };
+            let structures = Arc::new(labels.clone());
+            decide(channels, &grid, &structures, &settings).0.voxels[[2, 2, 2]]
+        };
+        assert_eq!((shell(0), shell(2)), (1, 2));
     }
 
     #[test]

@@ -1,56 +1,156 @@
-//! Connected pieces of a mask.
+//! Connected pieces of a mask: voxels that touch by their faces.
 
 use ndarray::Array3;
 
-/// Keeps the largest piece of `mask` whose voxels touch by their faces; clears the rest. Of two
-/// equally large ones the first in index order stays. An empty mask stays empty.
+/// Keeps the largest piece of `mask`; clears the rest. Of two equally large ones the first in index order stays. An empty
+/// mask stays empty.
 pub fn keep_largest(mask: &mut Array3<u8>) {
-    let mut labels = Array3::<u32>::zeros(mask.raw_dim());
-    let mut sizes = vec![0_usize];
-    let mut open = Vec::new();
-    for (start, &inside) in mask.indexed_iter() {
-        if inside == 0 || labels[start] != 0 {
-            continue;
+    let pieces = Pieces::of(mask, |voxel| voxel != 0);
+    // The first of equal ones: a later one must be larger.
+    let mut largest = None;
+    for (piece, size) in pieces.sizes() {
+        if largest.is_none_or(|(_, most)| size > most) {
+            largest = Some((piece, size));
         }
-        let label = sizes.len() as u32;
-        let mut size = 0;
-        labels[start] = label;
-        open.push(start);
-        while let Some(at) = open.pop() {
-            size += 1;
-            for next in neighbours(at) {
-                if mask.get(next) > Some(&0) && labels[next] == 0 {
-                    labels[next] = label;
-                    open.push(next);
+    }
+    pieces.set(mask, 1, |piece| largest.is_some_and(|(of, _)| of == piece));
+    pieces.set(mask, 0, |piece| largest.is_none_or(|(of, _)| of != piece));
+}
+
+/// Clears every piece of `mask` of fewer than `least` voxels.
+pub fn drop_small(mask: &mut Array3<u8>, least: usize) {
+    let pieces = Pieces::of(mask, |voxel| voxel != 0);
+    pieces.set(mask, 0, |piece| pieces.voxels[piece] < least);
+}
+
+/// Fills the holes of `mask` with ones: the pieces of its background that do not touch the volume's faces.
+pub fn fill_holes(mask: &mut Array3<u8>) {
+    let pieces = Pieces::of(mask, |voxel| voxel == 0);
+    let outside = pieces.at_faces(mask.dim());
+    pieces.set(mask, 1, |piece| !outside[piece]);
+}
+
+/// Voxels of a row, along the last axis, that lie side by side in a piece.
+struct Run {
+    /// Counted over the first two axes.
+    row: usize,
+    start: usize,
+    end: usize,
+}
+
+/// The pieces of a mask.
+struct Pieces {
+    runs: Vec<Run>,
+    /// The piece that each run belongs to: its first run in index order.
+    piece: Vec<usize>,
+    /// The voxels of each piece, at its first run.
+    voxels: Vec<usize>,
+}
+
+impl Pieces {
+    /// Those of the voxels that are `inside`.
+    fn of(mask: &Array3<u8>, inside: impl Fn(u8) -> bool) -> Self {
+        let (_, ny, _) = mask.dim();
+        let mut runs: Vec<Run> = Vec::new();
+        // The first run of each row, and of the one behind the last.
+        let mut first = Vec::new();
+        for (row, voxels) in mask.rows().into_iter().enumerate() {
+            first.push(runs.len());
+            let mut start = None;
+            for (at, voxel) in voxels.iter().enumerate() {
+                match (inside(*voxel), start) {
+                    (true, None) => start = Some(at),
+                    (false, Some(from)) => {
+                        runs.push(Run {
+                            row,
+                            start: from,
+                            end: at,
+                        });
+                        start = None;
+                    }
+                    _ => {}
+                }
+            }
+            let end = voxels.len();
+            runs.extend(start.map(|start| Run { row, start, end }));
+        }
+        first.push(runs.len());
+        let mut parent: Vec<usize> = (0..runs.len()).collect();
+        for row in 0..first.len() - 1 {
+            let before = [
+                (!row.is_multiple_of(ny)).then(|| row - 1),
+                row.checked_sub(ny),
+            ];
+            for other in before.into_iter().flatten() {
+                let (mut a, mut b) = (first[row], first[other]);
+                while a < first[row + 1] && b < first[other + 1] {
+                    if runs[a].start < runs[b].end && runs[b].start < runs[a].end {
+                        join(&mut parent, a, b);
+                    }
+                    match runs[a].end < runs[b].end {
+                        true => a += 1,
+                        false => b += 1,
+                    }
                 }
             }
         }
-        sizes.push(size);
-    }
-    let mut largest = 0;
-    for (label, size) in sizes.iter().enumerate() {
-        if *size > sizes[largest] {
-            largest = label;
+        let mut voxels = vec![0; runs.len()];
+        let piece: Vec<usize> = (0..runs.len()).map(|run| root(&mut parent, run)).collect();
+        for (run, piece) in runs.iter().zip(&piece) {
+            voxels[*piece] += run.end - run.start;
+        }
+        Self {
+            runs,
+            piece,
+            voxels,
         }
     }
-    let largest = largest as u32;
-    ndarray::Zip::from(mask)
-        .and(&labels)
-        .for_each(|voxel, &label| {
-            *voxel = u8::from(label == largest && label != 0);
-        });
+
+    /// Each piece with its number of voxels, in index order.
+    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let pieces = self.piece.iter().enumerate();
+        let firsts = pieces.filter(|(run, piece)| run == *piece);
+        firsts.map(|(piece, _)| (piece, self.voxels[piece]))
+    }
+
+    /// Which pieces touch the faces of a volume of this shape.
+    fn at_faces(&self, (nx, ny, nz): (usize, usize, usize)) -> Vec<bool> {
+        let mut at_faces = vec![false; self.runs.len()];
+        for (run, piece) in self.runs.iter().zip(&self.piece) {
+            let (x, y) = (run.row / ny, run.row % ny);
+            at_faces[*piece] |=
+                x == 0 || x + 1 == nx || y == 0 || y + 1 == ny || run.start == 0 || run.end == nz;
+        }
+        at_faces
+    }
+
+    /// Gives the voxels of the pieces that are `meant` a value.
+    fn set(&self, mask: &mut Array3<u8>, value: u8, meant: impl Fn(usize) -> bool) {
+        let (_, ny, _) = mask.dim();
+        for (run, piece) in self.runs.iter().zip(&self.piece) {
+            if meant(*piece) {
+                let (x, y) = (run.row / ny, run.row % ny);
+                mask.slice_mut(ndarray::s![x, y, run.start..run.end])
+                    .fill(value);
+            }
+        }
+    }
 }
 
-// Below 0 wraps to a huge index, which is outside any volume.
-fn neighbours((x, y, z): (usize, usize, usize)) -> [(usize, usize, usize); 6] {
-    [
-        (x.wrapping_sub(1), y, z),
-        (x + 1, y, z),
-        (x, y.wrapping_sub(1), z),
-        (x, y + 1, z),
-        (x, y, z.wrapping_sub(1)),
-        (x, y, z + 1),
-    ]
+/// The first run of the piece that a run belongs to, so far.
+fn root(parent: &mut [usize], mut run: usize) -> usize {
+    while parent[run] != run {
+        parent[run] = parent[parent[run]];
+        run = parent[run];
+    }
+    run
+}
+
+/// Makes the pieces of two runs one, known by its first run.
+fn join(parent: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (root(parent, a), root(parent, b));
+    let (first, second) = (a.min(b), a.max(b));
+    parent[second] = first;
 }
 
 #[cfg(test)]
@@ -78,7 +178,78 @@ mod tests {
         assert_eq!(mask.sum(), 0);
     }
 
+    /// The piece of each voxel by flooding, to hold the runs against.
+    fn flooded(mask: &Array3<u8>, inside: u8) -> Array3<usize> {
+        let mut pieces = Array3::zeros(mask.dim());
+        let mut count = 0;
+        for (start, voxel) in mask.indexed_iter() {
+            if *voxel != inside || pieces[start] != 0 {
+                continue;
+            }
+            count += 1;
+            let mut open = vec![start];
+            pieces[start] = count;
+            while let Some((x, y, z)) = open.pop() {
+                // Below 0 wraps to a huge index, which is outside any volume.
+                for next in [
+                    (x.wrapping_sub(1), y, z),
+                    (x + 1, y, z),
+                    (x, y.wrapping_sub(1), z),
+                    (x, y + 1, z),
+                    (x, y, z.wrapping_sub(1)),
+                    (x, y, z + 1),
+                ] {
+                    if mask.get(next) == Some(&inside) && pieces[next] == 0 {
+                        pieces[next] = count;
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        pieces
+    }
+
+    #[test]
+    fn holes_are_filled_and_bays_are_not() {
+        let mut mask = Array3::ones((5, 5, 5));
+        mask[(2, 2, 2)] = 0;
+        // A bay reaches the face.
+        for z in 3..5 {
+            mask[(1, 1, z)] = 0;
+        }
+        fill_holes(&mut mask);
+        assert_eq!(mask.sum(), 125 - 2);
+        assert_eq!(mask[(2, 2, 2)], 1);
+    }
+
     proptest! {
+        #[test]
+        fn pieces_are_those_of_a_flood(bits in prop::collection::vec(0_u8..2, 5 * 4 * 6), least in 0_usize..9) {
+            let mask = Array3::from_shape_vec((5, 4, 6), bits).unwrap();
+            let pieces = flooded(&mask, 1);
+            let size = |piece: usize| pieces.iter().filter(|of| **of == piece).count();
+            let mut large = mask.clone();
+            drop_small(&mut large, least);
+            let mut largest = mask.clone();
+            keep_largest(&mut largest);
+            let most = (1..=*pieces.iter().max().unwrap()).map(size).max().unwrap_or(0);
+            let first = (1..).find(|piece| most == 0 || size(*piece) == most).unwrap();
+            for (at, piece) in pieces.indexed_iter() {
+                prop_assert_eq!(large[at] == 1, *piece != 0 && size(*piece) >= least);
+                prop_assert_eq!(largest[at] == 1, *piece == first);
+            }
+            let background = flooded(&mask, 0);
+            let open: Vec<usize> = (background.indexed_iter())
+                .filter(|((x, y, z), _)| [*x, 4 - x, *y, 3 - y, *z, 5 - z].contains(&0))
+                .map(|(_, piece)| *piece)
+                .collect();
+            let mut filled = mask.clone();
+            fill_holes(&mut filled);
+            for (at, piece) in background.indexed_iter() {
+                prop_assert_eq!(filled[at] == 0, *piece != 0 && open.contains(piece));
+            }
+        }
+
         #[test]
         fn nothing_is_added_and_a_second_time_changes_nothing(bits in prop::collection::vec(0_u8..2, 60)) {
             let before = Array3::from_shape_vec((3, 4, 5), bits).unwrap();

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 pub use affine::Affine;
-pub use component::keep_largest;
+pub use component::{drop_small, fill_holes, keep_largest};
 pub use grid::Grid;
 pub use mask::{Marked, MaskRule, NotMask};
 pub use structures::{LabelMap, Named, Structures, StructuresError, Undeclared};

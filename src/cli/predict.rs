@@ -11,7 +11,7 @@ use crate::console::duration;
 use crate::device::{DeviceChoice, resolve_one};
 use crate::evaluate::volume_ml;
 use crate::layout::{
-    PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
+    BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
 };
 use crate::predict::{self, PredictError, Predictor};
 use crate::preprocess::{ImageFile, Inputs};
@@ -44,6 +44,10 @@ pub struct Args {
     /// Repeat the scans' folders, from the one that all of them share, below the folder for the results.
     #[arg(long)]
     keep_folders: bool,
+    /// Write a derivative dataset of BIDS: sub-01/anat/sub-01_desc-brain_mask.nii.gz and so on, with JSON files. The scans must
+    /// be named as in BIDS.
+    #[arg(long, conflicts_with_all = ["keep_folders", "uncertainty"])]
+    bids: bool,
     /// Segment scans again that these runs have segmented, and replace files of these names that are not unchanged results of
     /// calvaria. Otherwise scans that are done are passed over.
     #[arg(long)]
@@ -176,6 +180,10 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let is_many = left.len() > 1 || !done.is_empty();
     let table = is_many.then(|| PredictionTable::read(&summary));
     let mut table = table.transpose().map_err(CliError::input)?;
+    let dataset = args.bids.then(|| BidsDataset::new(&args.output));
+    if let Some(dataset) = &dataset {
+        dataset.begin().map_err(CliError::input)?;
+    }
     let mut failed = Vec::new();
     let (started, count) = (Instant::now(), left.len());
     for (at, scan) in left.iter().enumerate() {
@@ -198,6 +206,12 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             }
             Err(error) => return Err(error),
             Ok(rows) => {
+                if let Some(dataset) = &dataset {
+                    let images: Vec<&Path> = scan.images.iter().map(|image| &*image.path).collect();
+                    let written =
+                        dataset.describe(&scan.files, &images, &runs, predictor.structures());
+                    written.map_err(CliError::work)?;
+                }
                 if let Some(table) = &mut table {
                     table.put(rows);
                     table.write(&summary).map_err(CliError::work)?;
@@ -323,7 +337,12 @@ fn plan(
             (true, Some(shared)) => args.output.join(below(scan, shared)),
             _ => args.output.clone(),
         };
-        let files = PredictionFiles::with_maps(scan, &folder, structures, maps);
+        let files = match args.bids {
+            true => BidsDataset::new(&args.output)
+                .files(scan, structures, maps)
+                .map_err(|why| CliError::input(format!("{why}.")))?,
+            false => PredictionFiles::with_maps(scan, &folder, structures, maps),
+        };
         let mut is_done = true;
         for file in files.all() {
             let made_by = check_output(file, &paths, args.overwrite).map_err(CliError::input)?;

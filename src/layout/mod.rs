@@ -1,5 +1,6 @@
 //! The results folders: the name of every file, and one writer and one reader for each table.
 
+mod bids;
 mod case_table;
 mod epoch_table;
 mod prediction;
@@ -9,6 +10,7 @@ mod run;
 mod sweep;
 mod tables;
 
+pub use bids::BidsDataset;
 pub use case_table::write_scores;
 pub use prediction::{PredictionFiles, WantedMaps, is_prediction, predicted_name};
 pub use prediction_table::{PredictionRow, PredictionTable};

@@ -82,7 +82,7 @@ impl PredictionFiles {
 }
 
 /// The structures as entities of BIDS, whose values are letters and digits: `_label-leftHippocampus`.
-fn labels(names: &[&str]) -> Vec<String> {
+pub(super) fn labels(names: &[&str]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
@@ -110,7 +110,7 @@ pub fn predicted_name(path: &Path) -> Option<(String, bool)> {
 }
 
 /// A scan's name without `.nii.gz` and the like; names need not be text.
-fn stem(scan: &Path) -> OsString {
+pub(super) fn stem(scan: &Path) -> OsString {
     let is = |path: &Path, extensions: &[&str]| {
         let extension = path.extension().unwrap_or_default();
         extensions

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::bids::is_predictions;
 use super::{RunFolder, SweepFolder};
 use crate::files::{FileError, create_folder, write_atomic};
 use crate::preprocess::cache::is_cached_case;
@@ -29,14 +30,19 @@ pub fn make_results(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Whether a folder holds what the program made: results, a run, a sweep, or a cached case. Its files are never data.
+/// Whether a folder holds what the program made: results, predictions in BIDS, a run, a sweep, or a cached case. Its files
+/// are never data.
 pub fn is_results(folder: &Path) -> bool {
     let (run, sweep) = (RunFolder::new(folder), SweepFolder::new(folder));
     let is_run = || {
         let others = [run.split(), run.environment()];
         run.config().is_file() && others.iter().any(|file| file.is_file())
     };
-    folder.join(MARKER).is_file() || is_run() || sweep.record().is_file() || is_cached_case(folder)
+    folder.join(MARKER).is_file()
+        || is_predictions(folder)
+        || is_run()
+        || sweep.record().is_file()
+        || is_cached_case(folder)
 }
 
 #[cfg(test)]

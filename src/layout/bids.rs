@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::prediction::{PredictionFiles, WantedMaps, labels, stem};
+use super::prediction_table::PredictionTable;
 use crate::files::{FileError, create_folder, read_text, write_atomic, write_json};
 use crate::volume::Structures;
 
@@ -149,6 +150,11 @@ impl BidsDataset {
             "DatasetType": "derivative",
             "GeneratedBy": [{"Name": PROGRAM, "Version": env!("CARGO_PKG_VERSION")}],
         });
+        // The table of all scans has no name in BIDS.
+        write_atomic(&self.root.join(".bidsignore"), |out| {
+            writeln!(out, "{}", PredictionTable::NAME)
+        })
+        .map_err(told)?;
         write_json(&path, &description).map_err(told)
     }
 

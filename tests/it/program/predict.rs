@@ -195,6 +195,64 @@ fn scans_that_are_done_are_passed_over() {
 }
 
 #[test]
+fn a_dataset_of_bids_makes_one() {
+    let names = [
+        "raw/sub-1/anat/sub-1_T1w.nii.gz",
+        "raw/sub-2/ses-a/anat/sub-2_ses-a_T1w.nii.gz",
+    ];
+    let folder = scans(&names);
+    let at = folder.path();
+    fs::write(
+        at.join("raw/dataset_description.json"),
+        r#"{"Name": "raw", "BIDSVersion": "1.10.0"}"#,
+    )
+    .unwrap();
+    let arguments = [
+        "raw",
+        "--bids",
+        "--probabilities",
+        "-o",
+        "raw/derivatives/brains",
+    ];
+    predict(at, &arguments).success();
+    let out = at.join("raw/derivatives/brains");
+    let second = out.join("sub-2/ses-a/anat");
+    for end in ["desc-brain_mask", "desc-brain_T1w", "label-brain_probseg"] {
+        for extension in ["nii.gz", "json"] {
+            let file = second.join(format!("sub-2_ses-a_{end}.{extension}"));
+            assert!(file.is_file(), "{}", file.display());
+        }
+    }
+    let json = |path: PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    assert_eq!(
+        json(out.join("dataset_description.json"))["DatasetType"],
+        "derivative"
+    );
+    let sidecar = json(second.join("sub-2_ses-a_desc-brain_mask.json"));
+    assert_eq!(sidecar["Type"], "Brain");
+    assert_eq!(
+        sidecar["Sources"][0],
+        "sub-2/ses-a/anat/sub-2_ses-a_T1w.nii.gz"
+    );
+    // What it made is passed over, and not taken for scans.
+    predict(at, &arguments)
+        .success()
+        .stdout(contains("2 scans passed over"));
+    predict(
+        at,
+        &["raw/sub-1/anat/sub-1_T1w.nii.gz", "--bids", "-o", "raw"],
+    )
+    .code(2)
+    .stderr(contains("another program's"));
+    fs::write(at.join("scan.nii"), "").unwrap();
+    predict(at, &["scan.nii", "--bids", "-o", "out"])
+        .code(2)
+        .stderr(contains("sub-01_T1w"));
+}
+
+#[test]
 fn maps_tell_how_likely_and_how_sure() {
     let folder = scans(&["scan.nii.gz"]);
     let at = folder.path();

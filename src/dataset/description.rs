@@ -185,9 +185,10 @@ mod tests {
 
     #[test]
     fn a_number_in_a_names_place_is_told() {
-        let why = serde_yaml::from_str::<Labels>("{1: 2}").unwrap_err();
+        // As files are read: by way of plain values.
+        let why = crate::settings::from_yaml::<Labels>("{1: 2}").unwrap_err();
         assert!(why.to_string().contains("a name before the colon"), "{why}");
-        let quoted: Labels = serde_yaml::from_str("{'1': 2}").unwrap();
+        let quoted: Labels = crate::settings::from_yaml("{'1': 2}").unwrap();
         assert_eq!(quoted.keys().collect::<Vec<_>>(), ["1"]);
     }
 }

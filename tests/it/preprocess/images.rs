@@ -206,7 +206,10 @@ fn onto_resamples_the_other_images_as_simpleitk_does() {
     );
     assert_equal(moved, &expected, 1e-3);
     assert_eq!(loaded.case.mask.unwrap().grid(), t1.grid());
-    assert_eq!(loaded.warnings, [""; 0]);
+    assert_eq!(
+        loaded.warnings,
+        ["25.4 % of the mask lies outside the image `flair`, which has its background there"]
+    );
 }
 
 #[test]

@@ -111,7 +111,14 @@ fn maps_of_labels_are_learnt_scored_and_written() {
     let missing = patterns.replace("_0.nii", "_2.nii");
     run(at, &[&all[..], &[&missing]].concat())
         .code(2)
-        .stderr(contains("matches no file of"));
+        .stderr(contains("`cases/{id}_2.nii` matches no file"));
+    // Of one image there is nothing to see: it cannot be prepared.
+    let mut flat = read_image(&at.join(format!("cases/{id}_0.nii"))).unwrap();
+    flat.voxels.fill(7.0);
+    write_image(&at.join("flat.nii"), &flat, Dtype::Float32).unwrap();
+    predict(&format!("dark=cases/{id}_1.nii,bright=flat.nii"))
+        .code(2)
+        .stderr(contains("change the scan, or use another run"));
 
     let written = at.join(format!("out/{id}_0_desc-calvaria_dseg.nii.gz"));
     let map = read_image(&written).unwrap();

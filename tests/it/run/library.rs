@@ -89,7 +89,12 @@ fn several_runs_say_the_mean_of_what_each_says() {
         assert!((together - mean).abs() < 1e-6, "{together} {mean}");
     }
 
-    let labels = ["name=named", "labels={brain: 1}", "train.epochs=1"];
+    let labels = [
+        "name=named",
+        "labels={brain: 1}",
+        "loss=dice",
+        "train.epochs=1",
+    ];
     let (named, _) = toy(folder.path(), &labels);
     let named = calvaria::run(&named.experiment, &options).unwrap();
     let both = [folders[0].clone(), named[0].folder.clone()];

@@ -197,7 +197,7 @@ fn a_window_needs_a_size_where_there_are_no_patches() {
     };
     refused("predict.window={overlap: 0.25}", "window needs a size");
     refused("validate.window={size: [8, 0, 8]}", "at least 1");
-    refused("predict.window=patches", "auto, whole or a window");
+    refused("predict.window=patches", "Allowed: auto, whole");
     refused("predict.window={size: [8, 8, 8], overlap: 1.0}", "overlap");
     refused("validate.every=0", "every");
 }

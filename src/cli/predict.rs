@@ -144,7 +144,11 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         entropy: args.uncertainty,
         disagreement: args.uncertainty && (runs.len() > 1 || views > 0),
     };
-    let planned = plan(args, scans, (&of_run.structures(), maps), maker)?;
+    let mut planned = plan(args, scans, (&of_run.structures(), maps), maker)?;
+    let mut record = Record::open(args, planned.len())?;
+    for scan in &mut planned {
+        scan.is_done &= record.has(&scan.files);
+    }
     let (done, left): (Vec<Planned>, Vec<Planned>) =
         planned.into_iter().partition(|scan| scan.is_done);
     if !done.is_empty() && !quiet {
@@ -156,6 +160,10 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "{count} passed over: {files} in {} (--overwrite segments again)",
             args.output.display()
         );
+    }
+    // An interruption may have come between an image and its JSON file.
+    for scan in &done {
+        record.describe(scan, &runs, &of_run.structures())?;
     }
     if left.is_empty() {
         return Ok(());
@@ -174,15 +182,6 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
     if args.uncertainty {
         predictor.tell_uncertainty();
-    }
-    // One scan is told on the screen alone.
-    let summary = args.output.join(PredictionTable::NAME);
-    let is_many = left.len() > 1 || !done.is_empty();
-    let table = is_many.then(|| PredictionTable::read(&summary));
-    let mut table = table.transpose().map_err(CliError::input)?;
-    let dataset = args.bids.then(|| BidsDataset::new(&args.output));
-    if let Some(dataset) = &dataset {
-        dataset.begin().map_err(CliError::input)?;
     }
     let mut failed = Vec::new();
     let (started, count) = (Instant::now(), left.len());
@@ -206,21 +205,13 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             }
             Err(error) => return Err(error),
             Ok(rows) => {
-                if let Some(dataset) = &dataset {
-                    let images: Vec<&Path> = scan.images.iter().map(|image| &*image.path).collect();
-                    let written =
-                        dataset.describe(&scan.files, &images, &runs, predictor.structures());
-                    written.map_err(CliError::work)?;
-                }
-                if let Some(table) = &mut table {
-                    table.put(rows);
-                    table.write(&summary).map_err(CliError::work)?;
-                }
+                record.describe(scan, &runs, predictor.structures())?;
+                record.put(rows)?;
             }
         }
     }
-    if table.is_some() && !quiet {
-        outln!("{}", summary.display());
+    if let Some((path, _)) = record.table.filter(|_| !quiet) {
+        outln!("{}", path.display());
     }
     match failed.len() {
         0 => Ok(()),
@@ -228,6 +219,57 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             "{failures} of {count} scans could not be segmented: {}.",
             failed.join(", ")
         ))),
+    }
+}
+
+/// What is kept besides each scan's images.
+struct Record {
+    /// The table of all scans, and its file; one scan is told on the screen alone.
+    table: Option<(PathBuf, PredictionTable)>,
+    dataset: Option<BidsDataset>,
+}
+
+impl Record {
+    fn open(args: &Args, scans: usize) -> Result<Self, CliError> {
+        let path = args.output.join(PredictionTable::NAME);
+        let table = (scans > 1).then(|| PredictionTable::read(&path));
+        let table = table.transpose().map_err(CliError::input)?;
+        let dataset = args.bids.then(|| BidsDataset::new(&args.output));
+        if let Some(dataset) = &dataset {
+            dataset.begin().map_err(CliError::input)?;
+        }
+        Ok(Self {
+            table: table.map(|table| (path, table)),
+            dataset,
+        })
+    }
+
+    /// Whether what belongs into the table about a scan is there.
+    fn has(&self, files: &PredictionFiles) -> bool {
+        let table = self.table.as_ref();
+        table.is_none_or(|(_, table)| table.has(&files.mask.display().to_string()))
+    }
+
+    fn put(&mut self, rows: Vec<PredictionRow>) -> Result<(), CliError> {
+        let Some((path, table)) = &mut self.table else {
+            return Ok(());
+        };
+        table.put(rows);
+        table.write(path).map_err(CliError::work)
+    }
+
+    fn describe(
+        &self,
+        scan: &Planned,
+        runs: &[PathBuf],
+        structures: &Structures,
+    ) -> Result<(), CliError> {
+        let Some(dataset) = &self.dataset else {
+            return Ok(());
+        };
+        let images: Vec<&Path> = scan.images.iter().map(|image| &*image.path).collect();
+        let written = dataset.describe(&scan.files, &images, runs, structures);
+        written.map_err(CliError::work)
     }
 }
 

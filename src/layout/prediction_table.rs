@@ -59,6 +59,11 @@ impl PredictionTable {
         Ok(table)
     }
 
+    /// Whether it has rows of the scan with this result.
+    pub fn has(&self, result: &str) -> bool {
+        self.scans.contains_key(result)
+    }
+
     /// Puts in what was found in a scan, in the place of what was there of it.
     pub fn put(&mut self, rows: Vec<PredictionRow>) {
         if let Some(first) = rows.first() {

@@ -236,10 +236,13 @@ fn a_dataset_of_bids_makes_one() {
         sidecar["Sources"][0],
         "sub-2/ses-a/anat/sub-2_ses-a_T1w.nii.gz"
     );
-    // What it made is passed over, and not taken for scans.
+    // What it made is passed over, and not taken for scans; what an interruption left out is written.
+    let left_out = second.join("sub-2_ses-a_desc-brain_T1w.json");
+    fs::remove_file(&left_out).unwrap();
     predict(at, &arguments)
         .success()
         .stdout(contains("2 scans passed over"));
+    assert_eq!(json(left_out)["SkullStripped"], true);
     predict(
         at,
         &["raw/sub-1/anat/sub-1_T1w.nii.gz", "--bids", "-o", "raw"],

@@ -1,5 +1,6 @@
 //! `calvaria predict`.
 
+mod qc;
 mod scans;
 
 use std::collections::{HashMap, HashSet};
@@ -59,6 +60,10 @@ pub struct Args {
     /// mirrored views, how much of it is their disagreement. Both are from 0 to 1.
     #[arg(long)]
     uncertainty: bool,
+    /// Write a page into this folder that shows every scan of calvaria-predictions.csv with what was found in it, the most
+    /// doubtful first: DIR/index.html. Keys mark good and bad ones; the marks can be saved as a table.
+    #[arg(long, value_name = "DIR")]
+    qc: Option<PathBuf>,
     /// A mask or weights on the scan's grid, for runs whose preprocessing looks at a region.
     #[arg(long, value_name = "FILE")]
     region: Option<PathBuf>,
@@ -166,7 +171,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         record.describe(scan, &runs, &of_run.structures())?;
     }
     if left.is_empty() {
-        return Ok(());
+        return record.show(args, &of_run.structures());
     }
     let opened = Predictor::open_all(&runs, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
@@ -210,9 +215,10 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             }
         }
     }
-    if let Some((path, _)) = record.table.filter(|_| !quiet) {
+    if let Some((path, _)) = record.table.as_ref().filter(|_| !quiet) {
         outln!("{}", path.display());
     }
+    record.show(args, &of_run.structures())?;
     match failed.len() {
         0 => Ok(()),
         failures => Err(CliError::work(format!(
@@ -232,7 +238,7 @@ struct Record {
 impl Record {
     fn open(args: &Args, scans: usize) -> Result<Self, CliError> {
         let path = args.output.join(PredictionTable::NAME);
-        let table = (scans > 1).then(|| PredictionTable::read(&path));
+        let table = (scans > 1 || args.qc.is_some()).then(|| PredictionTable::read(&path));
         let table = table.transpose().map_err(CliError::input)?;
         let dataset = args.bids.then(|| BidsDataset::new(&args.output));
         if let Some(dataset) = &dataset {
@@ -256,6 +262,14 @@ impl Record {
         };
         table.put(rows);
         table.write(path).map_err(CliError::work)
+    }
+
+    /// Writes the page that shows all scans, if it is wanted.
+    fn show(&self, args: &Args, structures: &Structures) -> Result<(), CliError> {
+        match (&args.qc, &self.table) {
+            (Some(folder), Some((_, table))) => qc::write(folder, table, structures),
+            _ => Ok(()),
+        }
     }
 
     fn describe(

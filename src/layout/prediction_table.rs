@@ -24,6 +24,11 @@ pub struct PredictionRow {
     pub result: String,
 }
 
+/// How doubtful a scan is: as its most doubtful structure.
+pub fn doubt(rows: &[PredictionRow]) -> f64 {
+    rows.iter().map(|row| row.doubt).fold(0.0, f64::max)
+}
+
 /// What was found in many scans.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PredictionTable {
@@ -71,19 +76,22 @@ impl PredictionTable {
         }
     }
 
+    /// The rows of each scan, the most doubtful scan first.
+    pub fn worst_first(&self) -> Vec<&[PredictionRow]> {
+        let mut scans: Vec<&[PredictionRow]> = self.scans.values().map(Vec::as_slice).collect();
+        scans.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)));
+        scans
+    }
+
     /// Writes it as a whole, the most doubtful scan first.
     ///
     /// # Errors
     ///
     /// When the file cannot be written; the older one then stays.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        let doubt =
-            |rows: &Vec<PredictionRow>| rows.iter().map(|row| row.doubt).fold(0.0, f64::max);
-        let mut scans: Vec<&Vec<PredictionRow>> = self.scans.values().collect();
-        scans.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)));
         write_atomic(path, |out| {
             let mut table = csv::Writer::from_writer(out);
-            for row in scans.into_iter().flatten() {
+            for row in self.worst_first().into_iter().flatten() {
                 table.serialize(row).map_err(std::io::Error::other)?;
             }
             table.flush()

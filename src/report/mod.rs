@@ -4,6 +4,7 @@ mod cases;
 mod curves;
 mod experiment;
 mod page;
+mod qc;
 mod run;
 mod strips;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub use experiment::{Finished, write_experiment};
 pub use page::{Cell, Page, Table, check_page};
+pub use qc::{Look, write_looks};
 pub use run::{Highlight, draw_run, write_run};
 
 use crate::files::FileError;

@@ -189,6 +189,11 @@ fn scans_that_are_done_are_passed_over() {
     assert!(!told(&window).contains("passed over"));
     assert!(fs::read(mask("a")).unwrap() != made[0]);
     assert!(told(&window).starts_with("2 scans passed over"));
+    // A page of all of them, though nothing is left to do.
+    told(&["raw", "--qc", "look"]);
+    let page = fs::read_to_string(at.join("look/index.html")).unwrap();
+    let pictures = fs::read_dir(at.join("look/pictures")).unwrap().count();
+    assert_eq!((page.matches("pictures/000").count(), pictures), (3, 3));
     predict(at, &["raw/*.mgz"])
         .code(2)
         .stderr(contains("has no scans"));

@@ -179,6 +179,8 @@ impl BidsDataset {
         );
         let runs = &mut runs.iter().map(|run| run.display().to_string());
         common.insert("Runs".into(), texts(runs));
+        // The grid of the scan itself.
+        common.insert("SpatialReference".into(), "orig".into());
         common.insert(
             "GeneratedBy".into(),
             json!({"Name": PROGRAM, "Version": env!("CARGO_PKG_VERSION")}),
@@ -189,9 +191,12 @@ impl BidsDataset {
             write_json(&beside(path, "json"), &all)
         };
         match structures.is_mask() {
-            true => write(&files.mask, json!({"Type": "Brain"}))?,
+            true => write(
+                &files.mask,
+                json!({"Type": "Brain", "Description": "Where there is brain"}),
+            )?,
             false => {
-                write(&files.mask, json!({}))?;
+                write(&files.mask, json!({"Description": "Labels of structures"}))?;
                 let mut table = String::from("index\tname\n");
                 table += "0\tbackground\n";
                 for (structure, name) in structures.names().into_iter().enumerate() {
@@ -204,10 +209,13 @@ impl BidsDataset {
             }
         }
         if let Some(brain) = &files.brain {
-            write(brain, json!({"SkullStripped": true}))?;
+            write(
+                brain,
+                json!({"SkullStripped": true, "Description": "The scan where there is brain"}),
+            )?;
         }
         for path in &files.probabilities {
-            write(path, json!({}))?;
+            write(path, json!({"Description": "Probability of the structure"}))?;
         }
         Ok(())
     }

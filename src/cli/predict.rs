@@ -1,25 +1,25 @@
 //! `calvaria predict`.
 
+mod jobs;
 mod qc;
 mod scans;
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::CliError;
 use crate::console::duration;
-use crate::device::{DeviceChoice, resolve_one};
+use crate::device::{DeviceChoice, DeviceName, resolve_one};
 use crate::evaluate::volume_ml;
 use crate::layout::{
     BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
 };
 use crate::predict::{self, PredictError, Predictor};
-use crate::preprocess::{ImageFile, Inputs};
+use crate::preprocess::Inputs;
 use crate::settings;
 use crate::volume::Structures;
-use crate::volume::nifti::check_output;
 use crate::window::View;
+use jobs::{Job, Planned, Scan, plan};
 
 /// Segment raw scans with a trained run.
 ///
@@ -37,8 +37,12 @@ pub struct Args {
     /// Raw scans (NIfTI), folders of them, or patterns such as 'raw/*_T1w.nii.gz'. Of a BIDS dataset the T1-weighted scans
     /// are taken. For a run whose cases have several images, each scan names all of them:
     /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz; or all scans at once: 't1=raw/{id}_T1w.nii.gz,flair=raw/{id}_FLAIR.nii.gz'.
-    #[arg(required = true, value_name = "SCAN")]
+    #[arg(required_unless_present = "validation", value_name = "SCAN")]
     scans: Vec<PathBuf>,
+    /// Segment the cases that each run was validated on, with that run: predictions of a whole cross-validation, none of which
+    /// is by a network that has seen the case.
+    #[arg(long, conflicts_with_all = ["scans", "region"])]
+    validation: bool,
     /// Folder for the results.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
@@ -132,24 +136,35 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         return Err(CliError::input(format!("--window: {}", fault.message)));
     }
     let names = of_run.image_names();
-    let maker = predict::fingerprint(&runs, args.window.as_ref(), args.region.as_deref());
-    let maker = maker.map_err(CliError::input)?;
-    let mut scans = Vec::new();
-    for text in &args.scans {
-        scans.extend(scans::of(text, &names)?);
-    }
-    if args.region.is_some() && scans.len() > 1 {
-        return Err(CliError::input(
-            "--region belongs to one scan: segment the scans one by one",
-        ));
-    }
+    let jobs = match args.validation {
+        true => jobs::of_validation(&runs)?,
+        false => {
+            let mut scans = Vec::new();
+            for text in &args.scans {
+                scans.extend(scans::of(text, &names)?);
+            }
+            if args.region.is_some() && scans.len() > 1 {
+                return Err(CliError::input(
+                    "--region belongs to one scan: segment the scans one by one",
+                ));
+            }
+            let scan = |images| Scan {
+                images,
+                region: args.region.clone(),
+            };
+            vec![Job {
+                runs: runs.clone(),
+                scans: scans.into_iter().map(scan).collect(),
+            }]
+        }
+    };
     let views = of_run.predict.tta.as_ref().map_or(0, |tta| tta.flip.len());
     let maps = WantedMaps {
         probabilities: args.probabilities,
         entropy: args.uncertainty,
-        disagreement: args.uncertainty && (runs.len() > 1 || views > 0),
+        disagreement: args.uncertainty && (jobs[0].runs.len() > 1 || views > 0),
     };
-    let mut planned = plan(args, scans, (&of_run.structures(), maps), maker)?;
+    let mut planned = plan(args, &jobs, (&of_run.structures(), maps))?;
     let mut record = Record::open(args, planned.len())?;
     for scan in &mut planned {
         scan.is_done &= record.has(&scan.files);
@@ -168,14 +183,72 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
     // An interruption may have come between an image and its JSON file.
     for scan in &done {
-        record.describe(scan, &runs, &of_run.structures())?;
+        record.describe(scan, &jobs[scan.job].runs, &of_run.structures())?;
     }
-    if left.is_empty() {
-        return record.show(args, &of_run.structures());
+    let mut failed = Vec::new();
+    let (started, count) = (Instant::now(), left.len());
+    let mut opened: Option<(usize, Predictor)> = None;
+    for (at, scan) in left.iter().enumerate() {
+        let runs = &jobs[scan.job].runs;
+        let predictor = match opened.take().filter(|(job, _)| *job == scan.job) {
+            Some((_, predictor)) => predictor,
+            None => open(args, runs, device, &mut told)?,
+        };
+        let inputs = Inputs {
+            onto: of_run.data.masks.onto.as_deref(),
+            ..Inputs::images(&scan.images[..], scan.region.as_deref())
+        };
+        let progress = match at {
+            _ if count == 1 => String::new(),
+            0 => format!(" (1 of {count})"),
+            at => {
+                let left = started.elapsed() / at as u32 * (count - at) as u32;
+                format!(" ({} of {count}, {} left)", at + 1, duration(left))
+            }
+        };
+        match segment(
+            &predictor,
+            &inputs,
+            (&scan.files, scan.maker),
+            quiet,
+            &progress,
+        ) {
+            Err(error) if count > 1 => {
+                errln!("error: {}", error.message);
+                failed.push(inputs.first().display().to_string());
+            }
+            Err(error) => return Err(error),
+            Ok(rows) => {
+                record.describe(scan, runs, predictor.structures())?;
+                record.put(rows)?;
+            }
+        }
+        opened = Some((scan.job, predictor));
     }
-    let opened = Predictor::open_all(&runs, &DeviceChoice::Named(vec![device]), |warning| {
+    if let Some((path, _)) = record.table.as_ref().filter(|_| !quiet && count > 0) {
+        outln!("{}", path.display());
+    }
+    record.show(args, &of_run.structures())?;
+    match failed.len() {
+        0 => Ok(()),
+        failures => Err(CliError::work(format!(
+            "{failures} of {count} scans could not be segmented: {}.",
+            failed.join(", ")
+        ))),
+    }
+}
+
+/// The networks of these runs; `told` are the warnings about the device so far.
+fn open(
+    args: &Args,
+    runs: &[PathBuf],
+    device: DeviceName,
+    told: &mut Vec<String>,
+) -> Result<Predictor, CliError> {
+    let opened = Predictor::open_all(runs, &DeviceChoice::Named(vec![device]), |warning| {
         if !told.iter().any(|told| told == warning) {
             super::warn_of_device(warning);
+            told.push(warning.to_owned());
         }
     });
     let mut predictor = opened.map_err(|error| match error {
@@ -188,44 +261,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     if args.uncertainty {
         predictor.tell_uncertainty();
     }
-    let mut failed = Vec::new();
-    let (started, count) = (Instant::now(), left.len());
-    for (at, scan) in left.iter().enumerate() {
-        let inputs = Inputs {
-            onto: of_run.data.masks.onto.as_deref(),
-            ..Inputs::images(&scan.images[..], args.region.as_deref())
-        };
-        let progress = match at {
-            _ if count == 1 => String::new(),
-            0 => format!(" (1 of {count})"),
-            at => {
-                let left = started.elapsed() / at as u32 * (count - at) as u32;
-                format!(" ({} of {count}, {} left)", at + 1, duration(left))
-            }
-        };
-        match segment(&predictor, &inputs, (&scan.files, maker), quiet, &progress) {
-            Err(error) if count > 1 => {
-                errln!("error: {}", error.message);
-                failed.push(inputs.first().display().to_string());
-            }
-            Err(error) => return Err(error),
-            Ok(rows) => {
-                record.describe(scan, &runs, predictor.structures())?;
-                record.put(rows)?;
-            }
-        }
-    }
-    if let Some((path, _)) = record.table.as_ref().filter(|_| !quiet) {
-        outln!("{}", path.display());
-    }
-    record.show(args, &of_run.structures())?;
-    match failed.len() {
-        0 => Ok(()),
-        failures => Err(CliError::work(format!(
-            "{failures} of {count} scans could not be segmented: {}.",
-            failed.join(", ")
-        ))),
-    }
+    Ok(predictor)
 }
 
 /// What is kept besides each scan's images.
@@ -351,113 +387,4 @@ fn in_words(row: &PredictionRow) -> String {
         "{name} of {:.digits$} mL (doubt {:.2})",
         row.volume_ml, row.doubt
     )
-}
-
-/// A scan and where its results go.
-struct Planned {
-    images: Vec<ImageFile>,
-    files: PredictionFiles,
-    /// Whether they are there, unchanged, and made by the same runs.
-    is_done: bool,
-}
-
-/// Where each scan's results go, checked before any work: nothing that is there is lost, and no result replaces
-/// another.
-fn plan(
-    args: &Args,
-    scans: Vec<Vec<ImageFile>>,
-    (structures, maps): (&Structures, WantedMaps),
-    maker: u32,
-) -> Result<Vec<Planned>, CliError> {
-    let name = args.output.to_string_lossy().to_lowercase();
-    if name.ends_with(".nii") || name.ends_with(".nii.gz") {
-        return Err(CliError::input(format!(
-            "--output names the folder for the results, not a file, and {} looks like a file. The results are called \
-             after the scan.",
-            args.output.display()
-        )));
-    }
-    if args.output.exists() && !args.output.is_dir() {
-        return Err(CliError::input(format!(
-            "--output names the folder for the results, and {} is a file. Choose a folder.",
-            args.output.display()
-        )));
-    }
-    let firsts: Vec<&Path> = scans.iter().map(|images| &*images[0].path).collect();
-    let shared = shared_folder(&firsts);
-    let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
-    let mut outputs: Vec<(PredictionFiles, bool)> = Vec::new();
-    for (images, &scan) in scans.iter().zip(&firsts) {
-        let paths: Vec<&Path> = images.iter().map(|image| &*image.path).collect();
-        let folder = match (args.keep_folders, &shared) {
-            (true, Some(shared)) => args.output.join(below(scan, shared)),
-            _ => args.output.clone(),
-        };
-        let files = match args.bids {
-            true => BidsDataset::new(&args.output)
-                .files(scan, structures, maps)
-                .map_err(|why| CliError::input(format!("{why}.")))?,
-            false => PredictionFiles::with_maps(scan, &folder, structures, maps),
-        };
-        let mut is_done = true;
-        for file in files.all() {
-            let made_by = check_output(file, &paths, args.overwrite).map_err(CliError::input)?;
-            is_done &= made_by == Some(maker);
-        }
-        if let Some(first) = scan_of.insert(files.mask.clone(), scan) {
-            let remedy = match folder_of(first) == folder_of(scan) {
-                true => "Name each scan once, or rename one of them",
-                false => "Use --keep-folders, or segment them into different folders (--output)",
-            };
-            return Err(CliError::input(format!(
-                "the results of {} and {} would have the same name, {}. {remedy}.",
-                first.display(),
-                scan.display(),
-                files.mask.display()
-            )));
-        }
-        outputs.push((files, is_done));
-    }
-    let place = |path: &Path| std::path::absolute(path).ok();
-    let written = outputs.iter().flat_map(|(files, _)| files.all());
-    let written: HashSet<Option<PathBuf>> = written.map(place).collect();
-    let mut all = scans.iter().flatten().map(|image| &image.path);
-    if let Some(scan) = all.find(|scan| written.contains(&place(scan))) {
-        return Err(CliError::input(format!(
-            "{} would be replaced by the result of another scan. Choose another folder for the results (--output).",
-            scan.display()
-        )));
-    }
-    let planned = scans.into_iter().zip(outputs);
-    let planned = planned.map(|(images, (files, is_done))| Planned {
-        images,
-        files,
-        is_done,
-    });
-    Ok(planned.collect())
-}
-
-/// The deepest folder that holds all scans, where their paths can be compared.
-fn shared_folder(scans: &[&Path]) -> Option<PathBuf> {
-    let folders: Option<Vec<PathBuf>> = scans.iter().map(|scan| folder_of(scan)).collect();
-    folders?.into_iter().reduce(|shared, folder| {
-        let same = shared.components().zip(folder.components());
-        same.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-    })
-}
-
-/// A scan's folder, from `shared` on.
-fn below(scan: &Path, shared: &Path) -> PathBuf {
-    let folder = folder_of(scan);
-    let below = folder
-        .as_deref()
-        .and_then(|folder| folder.strip_prefix(shared).ok());
-    below.unwrap_or(Path::new("")).to_owned()
-}
-
-/// A scan's folder, whole and without `..`, so that it can be compared.
-fn folder_of(scan: &Path) -> Option<PathBuf> {
-    let scan = std::path::absolute(scan).ok()?;
-    let folder = scan.parent()?;
-    Some(folder.canonicalize().unwrap_or(folder.to_owned()))
 }

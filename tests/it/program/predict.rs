@@ -1,5 +1,6 @@
 //! `calvaria predict` as a user meets it: nothing is lost, and nothing is silent.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -197,6 +198,79 @@ fn scans_that_are_done_are_passed_over() {
     predict(at, &["raw/*.mgz"])
         .code(2)
         .stderr(contains("has no scans"));
+}
+
+#[test]
+fn a_whole_cross_validation_is_predicted_and_scores_as_its_runs_did() {
+    let folder = toy_workplace(4);
+    let at = folder.path();
+    let program = |arguments: &[&str]| calvaria().current_dir(at).args(arguments).assert();
+    let run = [
+        "run",
+        "toy.yaml",
+        "--device",
+        "cpu",
+        "-q",
+        "--set",
+        "split={kfold: {k: 2}}",
+    ];
+    program(&run).success();
+    let predict = [
+        "predict",
+        "--run",
+        "results/toy",
+        "--validation",
+        "-o",
+        "out",
+        "--device",
+        "cpu",
+    ];
+    program(&predict).success().stdout(contains("(4 of 4, "));
+    program(&predict)
+        .success()
+        .stdout(contains("4 scans passed over"));
+    let patterns = [
+        "out/{id}_T1w_desc-calvaria_mask.nii.gz",
+        "heads/*/{id}_T1w_brainmask.nii.gz",
+    ];
+    program(&[
+        "evaluate",
+        patterns[0],
+        patterns[1],
+        "--csv",
+        "scores.csv",
+        "-q",
+    ])
+    .success();
+    let table = |path: PathBuf| {
+        let mut table = csv::Reader::from_path(path).unwrap();
+        let columns = table.headers().unwrap().clone();
+        let rows = table.records().map(Result::unwrap);
+        let rows: Vec<BTreeMap<String, String>> = rows
+            .map(|row| {
+                columns
+                    .iter()
+                    .map(str::to_owned)
+                    .zip(row.iter().map(str::to_owned))
+                    .collect()
+            })
+            .collect();
+        rows
+    };
+    let mut of_runs: Vec<_> = (0..2)
+        .flat_map(|fold| table(at.join(format!("results/toy/seed-7/fold-{fold}/cases.csv"))))
+        .collect();
+    of_runs.sort_by_key(|row| row["case"].clone());
+    let scored = table(at.join("scores.csv"));
+    assert_eq!(scored.len(), 4);
+    for (scored, of_run) in scored.iter().zip(&of_runs) {
+        for (score, value) in scored {
+            assert_eq!(value, &of_run[score], "{score} of {}", of_run["case"]);
+        }
+    }
+    // A case that two seeds were validated on would have two predictions.
+    program(&[&run[..], &["--seeds", "7,8"]].concat()).success();
+    program(&predict).code(2).stderr(contains("of one seed"));
 }
 
 #[test]

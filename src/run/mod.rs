@@ -24,7 +24,7 @@ pub use error::RunError;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
-pub use summary::{RunSummary, StructureSummary, mean_over_runs, structures_over_runs};
+pub use summary::{RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs};
 
 use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};

@@ -1,19 +1,21 @@
 //! One run: from its folder, new or begun, to its report.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::score::score;
-use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
+use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary, TtaGain};
 use crate::console::duration;
 use crate::dataset::{Case, Fold};
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
-use crate::layout::RunFolder;
+use crate::layout::{CaseScores, RunFolder};
 use crate::predict::Predictor;
+use crate::preprocess::cache::CachedCase;
 use crate::report;
 use crate::settings::{differences, from_yaml, listed, to_yaml};
+use crate::statistics::mean;
 use crate::train::{self, Checkpoints, TrainInput};
 
 /// One seed and fold of an experiment.
@@ -228,19 +230,25 @@ impl Run {
         let predictor = Predictor::new(&self.experiment, &best, devices[0])?;
         let cases = data.cases(&self.fold.validation);
         data.check_unchanged(&self.fold.validation)?;
+        let scoring = Instant::now();
         let scored = score(&predictor, &cases, &self.experiment.evaluate)?;
+        let time = scoring.elapsed();
         console.say(&format!(
             "Scored {} validation cases on their own grids.",
             scored.scores.len()
         ));
         self.files().write_cases(&scored.scores)?;
-        let summary = RunSummary::new(
-            &self.variant,
-            &self.folder,
-            &progress,
-            &scored.scores,
-            started.elapsed(),
-        );
+        let tta = self.tta_gain(&best, devices[0], &cases, time)?;
+        let summary = RunSummary {
+            tta,
+            ..RunSummary::new(
+                &self.variant,
+                &self.folder,
+                &progress,
+                &scored.scores,
+                started.elapsed(),
+            )
+        };
         report::draw_run(
             &self.folder,
             &self.experiment,
@@ -252,6 +260,30 @@ impl Run {
             duration(started.elapsed())
         ));
         Ok(summary)
+    }
+
+    /// What mirrored views bring, where there are some; `time` is what scoring with them took.
+    fn tta_gain(
+        &self,
+        weights: &Path,
+        device: DeviceName,
+        cases: &[(&Case, &CachedCase)],
+        time: Duration,
+    ) -> Result<Option<TtaGain>, RunError> {
+        if self.experiment.predict.tta.is_none() {
+            return Ok(None);
+        }
+        let mut plain = self.experiment.clone();
+        plain.predict.tta = None;
+        let predictor = Predictor::new(&plain, weights, device)?;
+        let scoring = Instant::now();
+        let scored = score(&predictor, cases, &self.experiment.evaluate)?;
+        let times = time.as_secs_f64() / scoring.elapsed().as_secs_f64();
+        let ious: Vec<f64> = scored.scores.iter().map(CaseScores::iou).collect();
+        Ok(Some(TtaGain {
+            native_iou_without: mean(&ious),
+            times,
+        }))
     }
 
     /// Removes what a run has written, and nothing else that lies in the folder.

@@ -38,6 +38,18 @@ pub struct RunSummary {
     /// The scores of each structure; none of one mask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub structures: Vec<StructureSummary>,
+    /// What mirrored views bring, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tta: Option<TtaGain>,
+}
+
+/// What mirrored views of the validation cases bring and cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TtaGain {
+    /// Mean IoU of the validation cases on their own grids, each seen once.
+    pub native_iou_without: f64,
+    /// How many times as long scoring took with them.
+    pub times: f64,
 }
 
 /// A structure's scores in the validation cases, on their own grids.
@@ -89,6 +101,7 @@ impl RunSummary {
             cases: cases.len(),
             seconds: time.as_secs_f64(),
             structures: StructureSummary::all(cases),
+            tta: None,
         }
     }
 
@@ -132,6 +145,20 @@ impl RunSummary {
             ),
             row("time", duration(Duration::from_secs_f64(self.seconds))),
         ];
+        if let Some(TtaGain {
+            native_iou_without,
+            times,
+        }) = self.tta
+        {
+            let gain = self.native_iou - native_iou_without;
+            rows.insert(
+                2,
+                row(
+                    "of that by tta",
+                    format!("{gain:+.4} (without: {native_iou_without:.4}), in {times:.1} times the time"),
+                ),
+            );
+        }
         if let Some(dice) = self.mean_dice() {
             rows.insert(2, row("Dice, there as well", format!("{dice:.4}")));
         }

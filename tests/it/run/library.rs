@@ -114,6 +114,7 @@ fn mirrored_views_say_their_mean() {
     let run = calvaria::run(&resolved.experiment, &options)
         .unwrap()
         .remove(0);
+    let run_iou = run.native_iou;
     let mut experiment = resolved.experiment;
     let file = folder.path().join("heads/sub-01/sub-01_T1w.nii.gz");
     let scan = Inputs::scan(&file, None).read().unwrap().case;
@@ -133,6 +134,23 @@ fn mirrored_views_say_their_mean() {
     experiment.predict.tta = serde_yaml::from_str("{flip: [left_right]}").unwrap();
     let mean = said(&experiment, &scan);
     assert!(plain != back);
+    // A run with such views says what they bring.
+    let views = [
+        "name=mirrored",
+        "train.epochs=1",
+        "predict.tta={flip: [left_right, up_down]}",
+    ];
+    let (mirrored, options) = toy(folder.path(), &views);
+    let summary = calvaria::run(&mirrored.experiment, &options)
+        .unwrap()
+        .remove(0);
+    let tta = summary.tta.unwrap();
+    assert_eq!(tta.native_iou_without, run_iou);
+    let told = summary.rows();
+    assert!(
+        told.iter().any(|(name, _)| name == "of that by tta"),
+        "{told:?}"
+    );
     for ((mean, plain), back) in mean.iter().zip(&plain).zip(&back) {
         assert!((mean - (plain + back) / 2.0).abs() < 1e-6);
     }

@@ -250,6 +250,7 @@ mod tests {
             native_iou: 0.25,
             cases: 4,
             seconds: 1.0,
+            tta: None,
             structures: (structures.iter())
                 .map(|(name, dice)| StructureSummary {
                     name: (*name).into(),

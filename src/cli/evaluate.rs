@@ -42,6 +42,9 @@ pub struct Args {
     /// Distance in mm up to which two surfaces agree, for `nsd`.
     #[arg(long, value_name = "MM", default_value_t = Evaluation::default().nsd_tolerance)]
     nsd_tolerance: f64,
+    /// Also count connected pieces, such as lesions: true ones, those of them that are found, and false ones.
+    #[arg(long)]
+    pieces: bool,
     /// Both files are maps of labels, in which these values are marked. With --threshold it holds for the true
     /// mask alone.
     #[arg(
@@ -226,6 +229,7 @@ fn wrong(flag: &str, why: impl std::fmt::Display) -> CliError {
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let settings = Evaluation {
         nsd_tolerance: args.nsd_tolerance,
+        pieces: args.pieces,
     };
     settings.validate().map_err(CliError::input)?;
     if MaskPairs::are_meant(&args.prediction, &args.truth) {

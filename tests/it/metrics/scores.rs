@@ -68,7 +68,10 @@ fn values(
         &volume(prediction.to_owned(), spacing),
         &volume(truth.to_owned(), spacing),
         Some(&volume(probability, spacing)),
-        &Evaluation { nsd_tolerance },
+        &Evaluation {
+            nsd_tolerance,
+            ..Evaluation::default()
+        },
     );
     all.into_iter().collect()
 }
@@ -80,7 +83,7 @@ fn every_metric_is_numpys() {
     let mut compared = BTreeMap::new();
     for_each_pair(|name, prediction, truth, pair| {
         let found = values(prediction.view(), truth.view(), spacing, 1.0);
-        for metric in METRICS.iter().map(|metric| metric.name) {
+        for metric in names() {
             // Where there is no number, tests below define ours.
             let Some(reference) = pair.numpy.get(metric).and_then(Value::as_f64) else {
                 continue;
@@ -96,7 +99,7 @@ fn every_metric_is_numpys() {
         let counts = [overlap.tp, overlap.fp, overlap.fn_, overlap.tn];
         assert_eq!(counts, ["tp", "fp", "fn", "tn"].map(|key| pair.counts[key]));
     });
-    for Metric { name, .. } in METRICS {
+    for name in names() {
         assert!(
             compared.get(name) >= Some(&10),
             "{name} has no reference numbers"
@@ -251,10 +254,40 @@ fn without_probabilities_there_is_no_soft_iou() {
     let mask = volume(Array3::<u8>::zeros((2, 2, 2)), [1.0; 3]);
     let found = metric::all(&mask, &mask, None, &Evaluation::default());
     let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
-    let hard = METRICS.iter().map(|metric| metric.name);
+    let hard = self::names().into_iter();
     assert_eq!(
         names,
         hard.filter(|name| *name != "iou_soft").collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn pieces_are_counted_where_that_is_asked_for() {
+    // Of three true pieces, one of which touches by a corner alone, two are found; a predicted one has nothing true.
+    let mut truth = Array3::<u8>::zeros((12, 6, 6));
+    let mut prediction = truth.clone();
+    truth.slice_mut(s![0..2, 0..2, 0..2]).fill(1);
+    truth[[2, 2, 2]] = 1;
+    truth.slice_mut(s![5..7, .., 0..1]).fill(1);
+    truth[[10, 5, 5]] = 1;
+    prediction[[2, 2, 2]] = 1;
+    prediction.slice_mut(s![6..8, 0..2, 0..1]).fill(1);
+    prediction[[10, 0, 0]] = 1;
+    let settings = Evaluation {
+        pieces: true,
+        ..Evaluation::default()
+    };
+    let [prediction, truth] = [prediction, truth].map(|mask| volume(mask, [1.0; 3]));
+    let found = metric::all(&prediction, &truth, None, &settings);
+    let found: BTreeMap<&str, f64> = found.into_iter().collect();
+    let pieces = ["pieces_true", "pieces_found", "pieces_false"].map(|name| found[name]);
+    assert_eq!(pieces, [3.0, 2.0, 1.0]);
+    let nothing = volume(Array3::zeros((12, 6, 6)), [1.0; 3]);
+    let none = metric::all(&nothing, &nothing, None, &settings);
+    assert!(
+        none.iter()
+            .filter(|(name, _)| name.starts_with("pieces"))
+            .all(|(_, count)| *count == 0.0)
     );
 }
 
@@ -282,10 +315,23 @@ fn a_voxel_is_within_its_own_size_whatever_float32_made_of_it() {
 #[test]
 fn a_tolerance_below_zero_or_without_a_number_is_refused() {
     for nsd_tolerance in [-1e-9, f64::NAN, f64::INFINITY] {
-        let faults = Evaluation { nsd_tolerance }.validate().unwrap_err().0;
+        let faults = Evaluation {
+            nsd_tolerance,
+            ..Evaluation::default()
+        }
+        .validate()
+        .unwrap_err()
+        .0;
         assert_eq!(faults[0].path, "nsd_tolerance");
     }
-    assert_eq!(Evaluation { nsd_tolerance: 0.0 }.validate(), Ok(()));
+    assert_eq!(
+        Evaluation {
+            nsd_tolerance: 0.0,
+            ..Evaluation::default()
+        }
+        .validate(),
+        Ok(())
+    );
 }
 
 /// Two masks of one shape, of boxes with holes and stray voxels.
@@ -331,8 +377,13 @@ fn assert_same(a: &BTreeMap<&str, f64>, b: &BTreeMap<&str, f64>, names: &[&str])
 
 const DISTANCES: [&str; 3] = ["hausdorff", "hd95", "assd"];
 
+/// All but those that have to be asked for.
+fn usual() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().filter(|metric| metric.unit != "pieces")
+}
+
 fn names() -> Vec<&'static str> {
-    METRICS.iter().map(|metric| metric.name).collect()
+    usual().map(|metric| metric.name).collect()
 }
 
 proptest! {
@@ -342,7 +393,7 @@ proptest! {
     fn no_mask_is_better_than_the_truth_itself((prediction, truth) in pairs(), spacing in spacings()) {
         let itself = values(truth.view(), truth.view(), spacing, 0.0);
         let other = values(prediction.view(), truth.view(), spacing, 0.0);
-        for metric in METRICS.iter().filter(|metric| metric.name != "iou_soft") {
+        for metric in usual().filter(|metric| metric.name != "iou_soft") {
             let (itself, other) = (itself[metric.name], other[metric.name]);
             match metric.better {
                 Better::Higher => prop_assert!(itself == 1.0 && (0.0..=1.0).contains(&other)),
@@ -382,7 +433,7 @@ proptest! {
         let mut found = values(prediction.view(), truth.view(), spacing, 1.0);
         let larger = spacing.map(|spacing| spacing * scale);
         let scaled = values(prediction.view(), truth.view(), larger, scale);
-        for metric in METRICS {
+        for metric in usual() {
             let factor = match metric.unit {
                 "mm" => scale,
                 "mL" => scale.powi(3),
@@ -440,7 +491,7 @@ proptest! {
             &volume(column_major, spacing),
             &volume(turned, spacing),
             Some(&volume(probability, spacing)),
-            &Evaluation { nsd_tolerance: 1.0 },
+            &Evaluation { nsd_tolerance: 1.0, ..Evaluation::default() },
         );
         assert_same(&found, &turned.into_iter().collect(), &names());
     }

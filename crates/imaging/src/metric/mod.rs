@@ -23,7 +23,7 @@ pub use structures::{Probability, Values, by_structure, mean_of_structures};
 pub use surface::SurfaceDistances;
 
 use crate::settings::{self, Faults};
-use crate::volume::Volume;
+use crate::volume::{Volume, pieces_met};
 
 metrics! {
     iou,
@@ -40,6 +40,9 @@ metrics! {
     nsd,
     volume_ml,
     true_volume_ml,
+    pieces_true,
+    pieces_found,
+    pieces_false,
 }
 
 /// How predicted masks are scored.
@@ -50,11 +53,19 @@ pub struct Evaluation {
     /// voxels of usual T1 scans: surfaces a voxel apart agree.
     #[schemars(range(min = 0.0))]
     pub nsd_tolerance: f64,
+    /// Whether connected pieces are counted, such as lesions: those of the true mask, how many of them have a voxel of the
+    /// predicted one, and predicted pieces without a true voxel. Voxels of a piece touch by a corner at least.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    pub pieces: bool,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { nsd_tolerance: 2.0 }
+        Self {
+            nsd_tolerance: 2.0,
+            pieces: false,
+        }
     }
 }
 
@@ -76,6 +87,30 @@ struct Comparison {
     surfaces: SurfaceDistances,
     voxel_ml: f64,
     nsd_tolerance: f64,
+    /// Where they are counted.
+    pieces: Option<Pieces>,
+}
+
+/// Connected pieces of two masks.
+#[derive(Default)]
+struct Pieces {
+    true_: usize,
+    /// True ones with a predicted voxel.
+    found: usize,
+    /// Predicted ones without a true voxel.
+    false_: usize,
+}
+
+impl Pieces {
+    fn of(prediction: ArrayView3<'_, u8>, truth: ArrayView3<'_, u8>) -> Self {
+        let [true_, found] = pieces_met(truth, prediction);
+        let [predicted, right] = pieces_met(prediction, truth);
+        Self {
+            true_,
+            found,
+            false_: predicted - right,
+        }
+    }
 }
 
 impl Comparison {
@@ -85,7 +120,7 @@ impl Comparison {
 }
 
 /// Name and value of every metric of a predicted mask, in the order of [`METRICS`]; `iou_soft` only
-/// where there are probabilities. Distances take the voxels' axes to be perpendicular.
+/// where there are probabilities, pieces only where they are to be counted. Distances take the voxels' axes to be perpendicular.
 ///
 /// # Panics
 ///
@@ -127,6 +162,8 @@ pub fn all(
         surfaces,
         voxel_ml: truth.voxel_volume_ml(),
         nsd_tolerance: settings.nsd_tolerance,
+        pieces: (settings.pieces)
+            .then(|| Pieces::of(turned(prediction, axes), turned(truth, axes))),
     };
     METRICS
         .iter()

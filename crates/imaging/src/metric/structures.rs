@@ -8,8 +8,8 @@ use ndarray::{Array3, ArrayView2, ArrayView3, Zip, s};
 use rayon::prelude::*;
 
 use super::{
-    Comparison, Evaluation, METRICS, Overlap, SurfaceDistances, all, memory_order, smooth_iou,
-    turned,
+    Comparison, Evaluation, METRICS, Overlap, Pieces, SurfaceDistances, all, memory_order,
+    smooth_iou, turned,
 };
 use crate::volume::{Structures, Volume};
 
@@ -59,12 +59,28 @@ pub fn by_structure(
             );
             soft_iou(turned(&probability, axes), true_, &members)
         });
+        let parts = survey
+            .extent(&members)
+            .map(|box_| cut(predicted, true_, &members, box_));
+        let surfaces = parts
+            .as_ref()
+            .map_or_else(SurfaceDistances::default, |[of, truth]| {
+                SurfaceDistances::between(of.view(), truth.view(), spacing)
+            });
+        let pieces =
+            parts
+                .as_ref()
+                .map_or_else(Pieces::default, |[of, truth]| match settings.pieces {
+                    true => Pieces::of(of.view(), truth.view()),
+                    false => Pieces::default(),
+                });
         let comparison = Comparison {
             overlap: survey.overlap(&members),
             iou_soft,
-            surfaces: surfaces(predicted, true_, &members, survey.extent(&members), spacing),
+            surfaces,
             voxel_ml: truth.voxel_volume_ml(),
             nsd_tolerance: settings.nsd_tolerance,
+            pieces: settings.pieces.then_some(pieces),
         };
         let values = METRICS.iter();
         values
@@ -200,27 +216,19 @@ impl Survey {
     }
 }
 
-/// The distances between a structure's surfaces in both maps.
-fn surfaces(
+/// A structure in both maps, within a box that holds it.
+fn cut(
     prediction: ArrayView3<'_, u8>,
     truth: ArrayView3<'_, u8>,
     members: &Members,
-    extent: Option<[Range<usize>; 3]>,
-    spacing: [f64; 3],
-) -> SurfaceDistances {
-    let Some([x, y, z]) = extent else {
-        return SurfaceDistances {
-            from_prediction: Vec::new(),
-            from_truth: Vec::new(),
-        };
-    };
+    [x, y, z]: [Range<usize>; 3],
+) -> [Array3<u8>; 2] {
     let within = s![x, y, z];
     let (prediction, truth) = (prediction.slice(within), truth.slice(within));
-    let cut = |map: ArrayView3<'_, u8>| -> Array3<u8> {
+    [prediction, truth].map(|map| {
         let voxels = Zip::from(map).and(truth);
         voxels.map_collect(|&class, &is| u8::from(members.has(class) && is != Structures::IGNORED))
-    };
-    SurfaceDistances::between(cut(prediction).view(), cut(truth).view(), spacing)
+    })
 }
 
 /// As [`iou_soft`](super::iou_soft), of one structure and without ignored voxels.

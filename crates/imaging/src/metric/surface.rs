@@ -17,7 +17,7 @@ const ROUNDING: f64 = 1e-5;
 
 /// How far each voxel on one mask's surface is from the nearest on the other's, in mm. Where the other
 /// mask is empty, that is infinite.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SurfaceDistances {
     /// From the prediction's surface to the truth's.
     pub from_prediction: Vec<f64>,

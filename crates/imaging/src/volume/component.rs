@@ -1,11 +1,20 @@
-//! Connected pieces of a mask: voxels that touch by their faces.
+//! Connected pieces of a mask.
 
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView3};
 
-/// Keeps the largest piece of `mask`; clears the rest. Of two equally large ones the first in index order stays. An empty
+/// Which voxels touch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    /// Those that share a face.
+    Faces,
+    /// Those that share a corner as well.
+    Corners,
+}
+
+/// Keeps the largest piece of `mask`, whose voxels touch by their faces; clears the rest. Of two equally large ones the first in index order stays. An empty
 /// mask stays empty.
 pub fn keep_largest(mask: &mut Array3<u8>) {
-    let pieces = Pieces::of(mask, |voxel| voxel != 0);
+    let pieces = Pieces::of(mask.view(), Touch::Faces, |voxel| voxel != 0);
     // The first of equal ones: a later one must be larger.
     let mut largest = None;
     for (piece, size) in pieces.sizes() {
@@ -17,17 +26,33 @@ pub fn keep_largest(mask: &mut Array3<u8>) {
     pieces.set(mask, 0, |piece| largest.is_none_or(|(of, _)| of != piece));
 }
 
-/// Clears every piece of `mask` of fewer than `least` voxels.
+/// Clears every piece of `mask`, whose voxels touch by their faces, of fewer than `least` voxels.
 pub fn drop_small(mask: &mut Array3<u8>, least: usize) {
-    let pieces = Pieces::of(mask, |voxel| voxel != 0);
+    let pieces = Pieces::of(mask.view(), Touch::Faces, |voxel| voxel != 0);
     pieces.set(mask, 0, |piece| pieces.voxels[piece] < least);
 }
 
 /// Fills the holes of `mask` with ones: the pieces of its background that do not touch the volume's faces.
 pub fn fill_holes(mask: &mut Array3<u8>) {
-    let pieces = Pieces::of(mask, |voxel| voxel == 0);
+    let pieces = Pieces::of(mask.view(), Touch::Faces, |voxel| voxel == 0);
     let outside = pieces.at_faces(mask.dim());
     pieces.set(mask, 1, |piece| !outside[piece]);
+}
+
+/// The pieces of `mask`, whose voxels touch by their corners at least: how many there are, and how many have a voxel of
+/// `other`.
+pub(crate) fn pieces_met(mask: ArrayView3<'_, u8>, other: ArrayView3<'_, u8>) -> [usize; 2] {
+    let pieces = Pieces::of(mask, Touch::Corners, |voxel| voxel != 0);
+    let (_, ny, _) = mask.dim();
+    let mut met = vec![false; pieces.runs.len()];
+    for (run, piece) in pieces.runs.iter().zip(&pieces.piece) {
+        let row = other.slice(ndarray::s![run.row / ny, run.row % ny, run.start..run.end]);
+        met[*piece] |= row.iter().any(|voxel| *voxel != 0);
+    }
+    [
+        pieces.sizes().count(),
+        met.into_iter().filter(|met| *met).count(),
+    ]
 }
 
 /// Voxels of a row, along the last axis, that lie side by side in a piece.
@@ -49,7 +74,7 @@ struct Pieces {
 
 impl Pieces {
     /// Those of the voxels that are `inside`.
-    fn of(mask: &Array3<u8>, inside: impl Fn(u8) -> bool) -> Self {
+    fn of(mask: ArrayView3<'_, u8>, touch: Touch, inside: impl Fn(u8) -> bool) -> Self {
         let (_, ny, _) = mask.dim();
         let mut runs: Vec<Run> = Vec::new();
         // The first run of each row, and of the one behind the last.
@@ -77,14 +102,22 @@ impl Pieces {
         first.push(runs.len());
         let mut parent: Vec<usize> = (0..runs.len()).collect();
         for row in 0..first.len() - 1 {
+            let (has_left, has_right) = (!row.is_multiple_of(ny), !(row + 1).is_multiple_of(ny));
+            let above = row.checked_sub(ny);
+            let diagonal = above.filter(|_| touch == Touch::Corners);
             let before = [
-                (!row.is_multiple_of(ny)).then(|| row - 1),
-                row.checked_sub(ny),
+                has_left.then(|| row - 1),
+                above,
+                diagonal.filter(|_| has_left).map(|above| above - 1),
+                diagonal.filter(|_| has_right).map(|above| above + 1),
             ];
+            // Runs of which one ends before the other begins may still share a corner.
+            let reach = usize::from(touch == Touch::Corners);
             for other in before.into_iter().flatten() {
                 let (mut a, mut b) = (first[row], first[other]);
                 while a < first[row + 1] && b < first[other + 1] {
-                    if runs[a].start < runs[b].end && runs[b].start < runs[a].end {
+                    let meet = |one: &Run, other: &Run| one.start < other.end + reach;
+                    if meet(&runs[a], &runs[b]) && meet(&runs[b], &runs[a]) {
                         join(&mut parent, a, b);
                     }
                     match runs[a].end < runs[b].end {
@@ -155,6 +188,8 @@ fn join(parent: &mut [usize], a: usize, b: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -179,7 +214,7 @@ mod tests {
     }
 
     /// The piece of each voxel by flooding, to hold the runs against.
-    fn flooded(mask: &Array3<u8>, inside: u8) -> Array3<usize> {
+    fn flooded(mask: &Array3<u8>, inside: u8, touch: Touch) -> Array3<usize> {
         let mut pieces = Array3::zeros(mask.dim());
         let mut count = 0;
         for (start, voxel) in mask.indexed_iter() {
@@ -190,15 +225,15 @@ mod tests {
             let mut open = vec![start];
             pieces[start] = count;
             while let Some((x, y, z)) = open.pop() {
-                // Below 0 wraps to a huge index, which is outside any volume.
-                for next in [
-                    (x.wrapping_sub(1), y, z),
-                    (x + 1, y, z),
-                    (x, y.wrapping_sub(1), z),
-                    (x, y + 1, z),
-                    (x, y, z.wrapping_sub(1)),
-                    (x, y, z + 1),
-                ] {
+                for step in 0..27_usize {
+                    let step = [step / 9, step / 3 % 3, step % 3];
+                    let axes = step.iter().filter(|along| **along != 1).count();
+                    if axes == 0 || (touch == Touch::Faces && axes > 1) {
+                        continue;
+                    }
+                    // Below 0 wraps to a huge index, which is outside any volume.
+                    let next = |at: usize, along: usize| (at + along).wrapping_sub(1);
+                    let next = (next(x, step[0]), next(y, step[1]), next(z, step[2]));
                     if mask.get(next) == Some(&inside) && pieces[next] == 0 {
                         pieces[next] = count;
                         open.push(next);
@@ -226,7 +261,7 @@ mod tests {
         #[test]
         fn pieces_are_those_of_a_flood(bits in prop::collection::vec(0_u8..2, 5 * 4 * 6), least in 0_usize..9) {
             let mask = Array3::from_shape_vec((5, 4, 6), bits).unwrap();
-            let pieces = flooded(&mask, 1);
+            let pieces = flooded(&mask, 1, Touch::Faces);
             let size = |piece: usize| pieces.iter().filter(|of| **of == piece).count();
             let mut large = mask.clone();
             drop_small(&mut large, least);
@@ -238,7 +273,7 @@ mod tests {
                 prop_assert_eq!(large[at] == 1, *piece != 0 && size(*piece) >= least);
                 prop_assert_eq!(largest[at] == 1, *piece == first);
             }
-            let background = flooded(&mask, 0);
+            let background = flooded(&mask, 0, Touch::Faces);
             let open: Vec<usize> = (background.indexed_iter())
                 .filter(|((x, y, z), _)| [*x, 4 - x, *y, 3 - y, *z, 5 - z].contains(&0))
                 .map(|(_, piece)| *piece)
@@ -248,6 +283,22 @@ mod tests {
             for (at, piece) in background.indexed_iter() {
                 prop_assert_eq!(filled[at] == 0, *piece != 0 && open.contains(piece));
             }
+        }
+
+        #[test]
+        fn pieces_that_meet_another_mask_are_counted(
+            bits in prop::collection::vec(prop_oneof![3 => Just(0_u8), 1 => Just(1)], 5 * 4 * 6),
+            others in prop::collection::vec(prop_oneof![5 => Just(0_u8), 1 => Just(1)], 5 * 4 * 6),
+        ) {
+            let mask = Array3::from_shape_vec((5, 4, 6), bits).unwrap();
+            let other = Array3::from_shape_vec((5, 4, 6), others).unwrap();
+            let pieces = flooded(&mask, 1, Touch::Corners);
+            let all: BTreeSet<usize> = pieces.iter().copied().filter(|piece| *piece != 0).collect();
+            let met = all.iter().filter(|piece| {
+                let mut voxels = pieces.iter().zip(&other);
+                voxels.any(|(of, other)| of == *piece && *other != 0)
+            });
+            prop_assert_eq!(pieces_met(mask.view(), other.view()), [all.len(), met.count()]);
         }
 
         #[test]

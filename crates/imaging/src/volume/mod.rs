@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 pub use affine::Affine;
+pub(crate) use component::pieces_met;
 pub use component::{drop_small, fill_holes, keep_largest};
 pub use grid::Grid;
 pub use mask::{Marked, MaskRule, NotMask};

@@ -50,9 +50,11 @@ pub(super) fn decide(
     let classes = match structures.is_exclusive() {
         true => most_probable(&probabilities, settings),
         false => {
-            if structures.is_mask() {
-                // It is needed again for every score.
-                probabilities.maps = vec![probabilities.of(0).into_owned()];
+            // It is needed again for every score.
+            if structures.is_mask()
+                && let Cow::Owned(moved) = probabilities.of(0)
+            {
+                probabilities.maps = vec![moved];
             }
             above_threshold(&probabilities, settings)
         }

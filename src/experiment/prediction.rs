@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Augmentation, Axis, Flip};
+use crate::dataset::ByName;
 use crate::settings::{Fault, nearest, within};
 use crate::volume::Structures;
 use crate::window::{NamedView, View, Window};
@@ -16,6 +17,10 @@ pub struct Prediction {
     /// one is taken.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub threshold: f64,
+    /// Thresholds of regions that have one of their own, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub thresholds: Option<ByName<f64>>,
     /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,
     /// and not of several structures.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +134,7 @@ impl Default for Prediction {
     fn default() -> Self {
         Self {
             threshold: 0.5,
+            thresholds: None,
             largest_component: None,
             fill_holes: None,
             minimum_ml: None,
@@ -143,6 +149,13 @@ impl Prediction {
     pub(crate) fn settle(&mut self, structures: &Structures) {
         let usual = Which::All(structures.is_mask());
         self.largest_component.get_or_insert(usual);
+    }
+
+    /// The probability from which a voxel belongs to a structure.
+    pub fn threshold_of(&self, structures: &Structures, structure: usize) -> f64 {
+        let own = self.thresholds.as_ref();
+        let own = own.and_then(|own| own.get(structures.names()[structure]));
+        own.copied().unwrap_or(self.threshold)
     }
 
     /// Whether only the largest piece of a structure is kept.
@@ -165,6 +178,25 @@ impl Prediction {
             let message = "threshold has no effect on `labels`: the most probable one is taken. Leave it out, or declare \
                            `regions`";
             faults.push(Fault::new("threshold", message));
+        }
+        let known = structures.names();
+        for (name, threshold) in self.thresholds.iter().flat_map(|own| own.iter()) {
+            let key = format!("thresholds.{name}");
+            if structures.is_mask() || structures.is_exclusive() {
+                let message = "thresholds are of `regions`: of one mask there is `threshold`, and of `labels` the most probable is \
+                               taken";
+                faults.push(Fault::new("thresholds", message));
+                break;
+            }
+            if !known.contains(&name.as_str()) {
+                let meant = nearest(name, &known);
+                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+                let message = format!("thresholds names `{name}`, which is no structure{meant}");
+                faults.push(Fault::new(key, message));
+            } else if !(*threshold > 0.0 && *threshold < 1.0) {
+                let message = format!("{name} must be above 0 and below 1, not {threshold}");
+                faults.push(Fault::new(key, message));
+            }
         }
         let mirrors = self.tta.iter().flat_map(|tta| tta.rules(structures));
         faults.extend(within("tta", mirrors.collect()));

@@ -103,11 +103,11 @@ fn most_probable(probabilities: &Probabilities, settings: &Prediction) -> Array3
 /// Every structure where it reaches the threshold, later ones over earlier ones.
 fn above_threshold(probabilities: &Probabilities, settings: &Prediction) -> Array3<u8> {
     let structures = &probabilities.structures;
-    let threshold = settings.threshold as f32;
     let cleaning = Cleaning::of(settings, structures, &probabilities.scan);
     let mut classes = Array3::zeros(probabilities.scan.shape);
     for structure in 0..structures.count() {
         let class = structures.written(structure);
+        let threshold = settings.threshold_of(structures, structure) as f32;
         let probability = probabilities.of(structure);
         let mut mask = probability.voxels.mapv(|p| u8::from(p >= threshold));
         cleaning.clean(structure, &mut mask);
@@ -279,6 +279,14 @@ mod tests {
             decided(regions, &channels, &Prediction::default()),
             [0, 2, 1, 4, 1]
         );
+        let careful = Prediction {
+            thresholds: serde_yaml::from_str("{core: 0.65}").unwrap(),
+            ..Prediction::default()
+        };
+        let named = [("whole", vec![1, 2]), ("core", vec![1])];
+        let named: Vec<Named> = named.map(|(name, labels)| (name.to_owned(), labels)).into();
+        let regions = Structures::regions(&named, None, None, Undeclared::Refused).unwrap();
+        assert_eq!(decided(regions, &channels[..2], &careful), [0, 2, 2, 2, 1]);
     }
 
     #[test]

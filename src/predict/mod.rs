@@ -459,7 +459,8 @@ impl Predictor {
 
     fn decided(&self, opinions: Opinions, native: &Grid) -> Predicted {
         let (channels, uncertainty) = opinions.mean();
-        let doubts = opinions::doubts(&channels, &self.structures, self.settings.threshold);
+        let threshold = |structure| self.settings.threshold_of(&self.structures, structure);
+        let doubts = opinions::doubts(&channels, &self.structures, threshold);
         let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
         let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
         Predicted {

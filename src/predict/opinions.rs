@@ -123,9 +123,8 @@ fn entropy(channels: &[Volume<f32>], structures: &Structures) -> Array3<f32> {
 pub(super) fn doubts(
     channels: &[Volume<f32>],
     structures: &Structures,
-    threshold: f64,
+    threshold: impl Fn(usize) -> f64,
 ) -> Vec<f64> {
-    let threshold = threshold as f32;
     let largest = structures.is_exclusive().then(|| {
         let mut largest = channels[0].voxels.clone();
         for channel in &channels[1..] {
@@ -150,7 +149,10 @@ pub(super) fn doubts(
             Some(largest) => Zip::from(probability)
                 .and(largest)
                 .for_each(|p, largest| look(*p, p >= largest)),
-            None => Zip::from(probability).for_each(|p| look(*p, *p >= threshold)),
+            None => {
+                let threshold = threshold(structure) as f32;
+                Zip::from(probability).for_each(|p| look(*p, *p >= threshold));
+            }
         }
         match size {
             0 => f64::from(most),
@@ -211,7 +213,7 @@ mod tests {
             voxels: line(values),
             affine: Affine::identity(),
         };
-        let of_mask = |values: &[f32]| doubts(&[place(values)], &Structures::Mask, 0.5)[0];
+        let of_mask = |values: &[f32]| doubts(&[place(values)], &Structures::Mask, |_| 0.5)[0];
         assert_eq!(of_mask(&[1.0, 1.0, 0.0]), 0.0);
         // Of 0.6 + 0.6 that is found, and 0.3 that is not: 2 * 1.2 / (1.5 + 2).
         assert!((of_mask(&[0.6, 0.6, 0.3]) - (1.0 - 2.4 / 3.5)).abs() < 1e-6);
@@ -219,7 +221,7 @@ mod tests {
         let named = [("a".to_owned(), vec![1])];
         let labels = Structures::labels(&named, None, Undeclared::Refused).unwrap();
         let channels = [place(&[0.2, 0.9]), place(&[0.8, 0.1])];
-        assert!((doubts(&channels, &labels, 0.5)[0] - (1.0 - 1.6 / 1.9)).abs() < 1e-6);
+        assert!((doubts(&channels, &labels, |_| 0.5)[0] - (1.0 - 1.6 / 1.9)).abs() < 1e-6);
     }
 
     #[test]

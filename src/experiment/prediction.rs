@@ -36,7 +36,7 @@ pub struct Prediction {
     /// How much of a scan the network sees at once.
     pub window: View,
     /// Mirrored views of a scan, of whose probabilities the mean is taken (test-time augmentation), as in
-    /// {flip: [left_right]}. Each axis doubles the time.
+    /// `{flip: [left_right]}`. Each axis doubles the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = null))]
     pub tta: Option<Mirrors>,

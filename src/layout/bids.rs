@@ -53,8 +53,7 @@ impl Name {
         };
         let starts = |key: &str| parts.iter().find(|part| part.starts_with(key));
         let is_suffix = !suffix.is_empty() && suffix.chars().all(char::is_alphanumeric);
-        if !parts[0].starts_with("sub-") || !parts.iter().all(|part| is_entity(&part)) || !is_suffix
-        {
+        if !parts[0].starts_with("sub-") || !parts.iter().all(is_entity) || !is_suffix {
             return Err(wrong());
         }
         if starts("desc-").is_some() {

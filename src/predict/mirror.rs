@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(mirrors.len(), 4);
         let first: Vec<f32> = mirrors
             .iter()
-            .map(|mirror| mirror.of(&[image.clone()])[0].voxels[[0, 0, 0]])
+            .map(|mirror| mirror.of(std::slice::from_ref(&image))[0].voxels[[0, 0, 0]])
             .collect();
         assert_eq!(first, [0.0, 100.0, 3.0, 103.0]);
         for mirror in mirrors {

@@ -123,6 +123,9 @@ mod tests {
         };
         let page = page(&[look]).into_string();
         assert!(!page.contains("</script><b>"), "{page}");
-        assert!(page.contains("\\u003c/script>") && page.contains("0.25"), "{page}");
+        assert!(
+            page.contains("\\u003c/script>") && page.contains("0.25"),
+            "{page}"
+        );
     }
 }

@@ -157,8 +157,8 @@ fn spacings_and_oblique_grids_change_little() {
         let centre = head.grid().centre();
         let mut affine = Affine::identity();
         for row in 0..3 {
-            for column in 0..3 {
-                affine.0[row][column] = 2.0 * turned[row][column];
+            for (to, of) in affine.0[row].iter_mut().zip(turned[row]) {
+                *to = 2.0 * of;
             }
             let middle: f64 = (0..3).map(|column| affine.0[row][column] * 63.5).sum();
             affine.0[row][3] = centre[row] - middle;

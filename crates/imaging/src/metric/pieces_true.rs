@@ -1,4 +1,4 @@
-use super::list::{Better, Metric, SHARE};
+use super::list::{Better, Metric};
 
 pub(super) const METRIC: Metric = Metric {
     name: "pieces_true",
@@ -7,5 +7,4 @@ pub(super) const METRIC: Metric = Metric {
     better: Better::Neither,
     reference: "Carass et al., Longitudinal multiple sclerosis lesion segmentation: resource and challenge, NeuroImage, 2017.",
     value: |masks| masks.pieces.as_ref().map(|pieces| pieces.true_ as f64),
-    ..SHARE
 };

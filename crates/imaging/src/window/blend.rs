@@ -242,7 +242,7 @@ mod tests {
                 weights,
                 ..Window::of([8, 1, 1])
             };
-            let said = blended(&[positions.clone()], &window, |voxels| {
+            let said = blended(std::slice::from_ref(&positions), &window, |voxels| {
                 Ok(vec![voxels[0]; voxels.len()])
             });
             said.unwrap().slice(s![0, .., 0, 0]).to_vec()
@@ -262,7 +262,7 @@ mod tests {
         small[[1, 1, 1]] = -2.0;
         let mut seen = Vec::new();
         let window = Window::of([5, 3, 4]);
-        let said = blended(&[small.clone()], &window, |voxels| {
+        let said = blended(std::slice::from_ref(&small), &window, |voxels| {
             seen = voxels.clone();
             Ok(voxels)
         });

@@ -261,6 +261,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     }
     Ok(())
 }
+
 fn unit_of(metric: &str) -> &'static str {
     let known = METRICS.iter().find(|known| known.name == metric);
     known.map_or("", |known| known.unit)

@@ -17,8 +17,8 @@ use crate::volume::{Marked, MaskRule, Named, Structures, Undeclared};
 
 /// Score a predicted mask against a true one, or many.
 ///
-/// Two folders stand for all masks in them that have the same name, or of which one's name begins with the other's and a
-/// `_`; of calvaria's predictions the scan's name counts. Patterns say more: 'out/{id}_mask.nii.gz' 'labels/{id}.nii.gz'.
+/// Two folders stand for all masks in them. Two masks are a pair if their names are the same, or if one name begins with the
+/// other and a `_`. A prediction of calvaria counts by its scan's name. Patterns say more: 'out/{id}_mask.nii.gz' 'labels/{id}.nii.gz'.
 /// Masks without a partner are listed. The means over cases have 95 % bootstrap intervals.
 ///
 /// A mask consists of 0 and one positive value, or is empty; any other file is refused, unless `--label` or

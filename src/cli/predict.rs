@@ -39,8 +39,8 @@ pub struct Args {
     /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz; or all scans at once: 't1=raw/{id}_T1w.nii.gz,flair=raw/{id}_FLAIR.nii.gz'.
     #[arg(required_unless_present = "validation", value_name = "SCAN")]
     scans: Vec<PathBuf>,
-    /// Segment the cases that each run was validated on, with that run: predictions of a whole cross-validation, none of which
-    /// is by a network that has seen the case.
+    /// Instead of scans, segment the validation cases of each run with that run. For all folds of an experiment these are
+    /// cross-validated predictions: no network has trained on the case.
     #[arg(long, conflicts_with_all = ["scans", "region"])]
     validation: bool,
     /// Folder for the results.
@@ -91,7 +91,7 @@ fn runs(folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
         let below = runs_below(folder, RunFolder::summary);
         if below.is_empty() {
             return Err(CliError::input(format!(
-                "{} is not a run's folder, and there is no finished run below it. `calvaria run` prints the folder of each run.",
+                "{} is not a run's folder, and no folder below it is a finished run. `calvaria run` prints the folder of each run.",
                 folder.display()
             )));
         }
@@ -116,6 +116,22 @@ fn window(text: &str) -> Result<View, String> {
     settings::from_yaml(text).map_err(|why| why.to_string())
 }
 
+/// Checks that every network can see this much of a scan.
+fn check_window(args: &Args, runs: &[PathBuf]) -> Result<(), CliError> {
+    let Some(view) = &args.window else {
+        return Ok(());
+    };
+    for folder in runs {
+        let patch = predict::experiment_of(folder)
+            .map_err(CliError::input)?
+            .patch_size();
+        settings::validate(view, |view| view.rules(patch)).map_err(|faults| {
+            CliError::input(format!("--window, for {}: {faults}", folder.display()))
+        })?;
+    }
+    Ok(())
+}
+
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let mut told = Vec::new();
     let device = resolve_one(&args.device, |warning| {
@@ -128,13 +144,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     })?;
     let runs = runs(&args.run)?;
     let of_run = predict::experiment_of(&runs[0]).map_err(CliError::input)?;
-    let faults = args
-        .window
-        .as_ref()
-        .map(|view| view.rules(of_run.patch_size()));
-    if let Some(fault) = faults.iter().flatten().next() {
-        return Err(CliError::input(format!("--window: {}", fault.message)));
-    }
+    check_window(args, &runs)?;
     let names = of_run.image_names();
     let jobs = match args.validation {
         true => jobs::of_validation(&runs)?,

@@ -48,7 +48,7 @@ impl MaskPairs {
     ///
     /// A mask of a folder is known by its file's name without `.nii.gz`, a prediction of calvaria by its scan's name; in a
     /// folder with such predictions only they count. Two masks belong together if their names are the same, or one begins
-    /// with the other and goes on with `_`: `sub-01_T1w` and `sub-01_T1w_brainmask`. By patterns the ids are the same.
+    /// with the other and a `_`: `sub-01_T1w` and `sub-01_T1w_brainmask`. Masks of two patterns belong together by their id.
     ///
     /// # Errors
     ///

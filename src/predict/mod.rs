@@ -177,7 +177,8 @@ fn is_blank(image: &Volume<f32>) -> bool {
 }
 
 /// A number of what the runs in `folders` make of a scan: it changes with their settings and their weights, with how much
-/// of a scan they see at once, if that is not what they say, and with the region that is given along with the scan.
+/// of a scan they see at once, if that is not what they say, with the region that is given along with the scan, and with the
+/// program's version.
 ///
 /// # Errors
 ///
@@ -199,7 +200,7 @@ pub fn fingerprint(
     for file in files {
         hash.update(&read_bytes(&file)?);
     }
-    hash.update(format!("{view:?}").as_bytes());
+    hash.update(format!("{view:?} {}", env!("CARGO_PKG_VERSION")).as_bytes());
     Ok(hash.finalize())
 }
 
@@ -338,11 +339,6 @@ impl Predictor {
     /// Tells with every scan from now on how sure the networks are of each voxel.
     pub fn tell_uncertainty(&mut self) {
         self.tells_uncertainty = true;
-    }
-
-    /// How many opinions a scan gets: of each network about each mirrored view.
-    pub fn opinion_count(&self) -> usize {
-        self.count() * self.mirrors.len()
     }
 
     /// What the networks find.

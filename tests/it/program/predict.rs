@@ -195,6 +195,18 @@ fn scans_that_are_done_are_passed_over() {
     let page = fs::read_to_string(at.join("look/index.html")).unwrap();
     let pictures = fs::read_dir(at.join("look/pictures")).unwrap().count();
     assert_eq!((page.matches("pictures/000").count(), pictures), (3, 3));
+    // A window that leaves gaps, or has no size, is refused before any work.
+    for (wrong, says) in [
+        ("{size: [8, 8, 8], overlap: -1}", "overlap"),
+        ("{size: [8, 8, 8], overlap: 1}", "overlap"),
+        ("{size: [8, 0, 8]}", "at least 1"),
+        ("{overlap: 0.25}", "needs a size"),
+    ] {
+        let arguments = ["raw", "-o", "other", "--window", wrong];
+        predict(at, &arguments)
+            .code(2)
+            .stderr(contains("--window").and(contains(says)));
+    }
     predict(at, &["raw/*.mgz"])
         .code(2)
         .stderr(contains("has no scans"));

@@ -63,8 +63,8 @@ impl Paired {
     }
 }
 
-/// 95 % interval of the mean of `values`: percentiles of 10,000 bootstrap resamples, which depend on `seed` alone; not a
-/// number where there are no values.
+/// 95 % interval of the mean of `values`: percentiles of 10,000 bootstrap resamples, which depend on `seed` alone. Without
+/// values its bounds are not a number.
 pub fn bootstrap_interval(values: &[f64], seed: u64) -> [f64; 2] {
     let count = values.len();
     if count == 0 {

@@ -111,7 +111,7 @@ impl Pieces {
                 diagonal.filter(|_| has_left).map(|above| above - 1),
                 diagonal.filter(|_| has_right).map(|above| above + 1),
             ];
-            // Runs of which one ends before the other begins may still share a corner.
+            // A run that ends where another begins shares a corner with it.
             let reach = usize::from(touch == Touch::Corners);
             for other in before.into_iter().flatten() {
                 let (mut a, mut b) = (first[row], first[other]);

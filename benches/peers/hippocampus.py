@@ -1,9 +1,9 @@
 """Cross-validation on the hippocampus (Medical Segmentation Decathlon, Task04) with nnU-Net itself, on the CPU.
 
-    python hippocampus.py ROOT WORK [--minutes 10] [--folds 0,1,2,3,4] [--threads 2] [--workers 0]
+    python hippocampus.py ROOT WORK [--minutes 10 | --iterations 449] [--folds 0,1,2,3,4] [--threads 2] [--workers 0]
 
 ROOT has images/ and labels/ with hippocampus_NNN.nii.gz (labels: 1 anterior, 2 posterior).  WORK keeps everything
-that is made: nnU-Net's raw and preprocessed folders, and in WORK/MINUTES-minutes/ its results, a fold_K.json for every
+that is made: nnU-Net's raw and preprocessed folders, and in WORK/MINUTES-minutes/ or WORK/ITERATIONS-iterations/ its results, a fold_K.json for every
 fold as soon as it is done, and table.md over all of them.  A fold that is done is not done again, and one that was
 only trained is only predicted.  --split names the file of folds, as nnU-Net has it in splits_final.json;
 hippocampus_folds.json is the default, and calvaria takes it too (split: {predefined: {path: ...}}).  It was written
@@ -17,6 +17,9 @@ and ends with the time, however fast the machine is.  What it does between epoch
 and changes no weight: the validation on patches, the plot, and the intermediate checkpoints.  The time counts from the
 first iteration to the last, with augmentation, and without planning, preprocessing and prediction.  The weights at
 the end are those that count, as in nnU-Net.
+
+With --iterations the length is a number of iterations, and an epoch a thousandth of them.  So one fold can be timed
+on a quiet machine, and the others do the same work on a busy one.
 
 nnU-Net compiles nothing on a CPU and computes in 32-bit floats there.  glibc keeps freed memory (its faster way).
 Augmentation is done in turn with the training, or with --workers in processes beside it.  A batch costs 0.1 s of CPU
@@ -97,12 +100,14 @@ def prepare(a):
 
 
 def trainer_class():
-    """nnU-Net's trainer, which trains for a given time."""
+    """nnU-Net's trainer, which trains for a given time or number of iterations."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     class TimedTrainer(nnUNetTrainer):
-        # Set by `fold`: seconds of training, and how many cases are predicted at most (all where 0).
+        # Set by `fold`: seconds of training, or iterations where they are not 0, and how many cases are predicted at
+        # most (all where 0).
         seconds = 0
+        iterations = 0
         cases = 0
 
         def do_split(self):
@@ -119,9 +124,15 @@ def trainer_class():
             self.network.train()
             losses, took = [], []
             start = last = time.perf_counter()
-            # The last iteration is the one that ends nearest to the time.
-            while self.seconds - (last - start) > (statistics.median(took) / 2 if took else 0):
-                epoch = int(self.num_epochs * (last - start) / self.seconds)
+            while True:
+                if self.iterations:
+                    done, end = len(losses), self.iterations
+                else:
+                    # The last iteration is the one that ends nearest to the time.
+                    done, end = last - start, self.seconds - (statistics.median(took) / 2 if took else 0)
+                if done >= end:
+                    break
+                epoch = int(self.num_epochs * done / (self.iterations or self.seconds))
                 self.lr_scheduler.step(epoch)
                 losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
                 now = time.perf_counter()
@@ -167,7 +178,7 @@ def fold(a):
     plans = read(os.path.join(preprocessed, made["name"] + ".json"))
     plans["continue_training"] = False
     trainer = trainer_class()(plans, CONFIGURATION, a.fold, read(os.path.join(preprocessed, "dataset.json")), torch.device("cpu"))
-    trainer.seconds, trainer.cases = a.minutes * 60, a.cases
+    trainer.seconds, trainer.iterations, trainer.cases = a.minutes * 60, a.iterations, a.cases
     record = os.path.join(trainer.output_folder, "training.json")
     if os.path.exists(record):
         trainer.load_checkpoint(os.path.join(trainer.output_folder, "checkpoint_final.pth"))
@@ -209,6 +220,11 @@ def run(a, *step):
             pass
 
 
+def length(settings):
+    """How long a fold trains."""
+    return f"{settings['iterations']} iterations" if settings.get("iterations") else f"{settings['minutes']:g} minutes"
+
+
 def table(results):
     """Markdown over the folds; the last row is over all cases."""
     def means(cases):
@@ -233,7 +249,7 @@ def table(results):
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join([
         *("| " + " | ".join(map(str, line)) + " |" for line in lines), "",
-        f"Mean Dice of nnU-Net {r['versions']['nnunetv2']}, torch {r['versions']['torch']}; {s['minutes']:g} minutes of training a fold, "
+        f"Mean Dice of nnU-Net {r['versions']['nnunetv2']}, torch {r['versions']['torch']}; {length(s)} of training a fold, "
         f"{s['threads']} threads, augmentation {place}. {r['machine']}, {r['date']}."])
 
 
@@ -244,6 +260,7 @@ def arguments():
     parser.add_argument("work", help="folder for everything that is made")
     parser.add_argument("--split", default=os.path.join(HERE, "hippocampus_folds.json"), help="JSON list of {train, val}")
     parser.add_argument("--minutes", type=float, default=10, help="wall time of training, a fold")
+    parser.add_argument("--iterations", type=int, default=0, help="iterations of training, a fold, instead of minutes")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="augmentation processes")
@@ -257,14 +274,17 @@ def arguments():
     a.root, a.work = os.path.abspath(a.root), os.path.abspath(a.work)
     if a.make_folds:
         return a
-    results = os.path.join(a.work, f"{a.minutes:g}-minutes")
+    with open(a.split, "rb") as file:
+        split = hashlib.sha256(file.read()).hexdigest()
+    a.settings = {"minutes": a.minutes, "threads": a.threads, "workers": a.workers, "cases": a.cases, "split_sha256": split}
+    if a.iterations:
+        del a.settings["minutes"]
+        a.settings["iterations"] = a.iterations
+    results = os.path.join(a.work, length(a.settings).replace(" ", "-"))
     a.folders = {"nnUNet_raw": os.path.join(a.work, "raw"), "nnUNet_preprocessed": os.path.join(a.work, "preprocessed"),
                  "nnUNet_results": results}
     a.plan_file = os.path.join(a.work, "plan.json")
     a.fold_file = lambda k: os.path.join(results, f"fold_{k}.json")
-    with open(a.split, "rb") as file:
-        split = hashlib.sha256(file.read()).hexdigest()
-    a.settings = {"minutes": a.minutes, "threads": a.threads, "workers": a.workers, "cases": a.cases, "split_sha256": split}
     return a
 
 

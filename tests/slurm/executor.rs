@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use calvaria::jobs::{Executor, Job, JobId, Outcome, Pool, Slurm, State};
 use calvaria::sweep::RunKey;
 
-use crate::{SWEEP, cluster, slurm};
+use crate::{cluster, slurm};
 
 /// A job of this many steps that resumes where it stopped: each step is a line of its file. When it is asked to
 /// end it finishes its step, reports that, and fails, as a run does.
@@ -77,18 +76,24 @@ fn made(study: &Path, trial: usize) -> (Vec<usize>, Vec<String>) {
     (numbers, processes)
 }
 
-/// What a driver does: polls until `done`, collecting what ended.
+/// What a driver does: polls until `done`, collecting what ended. Tasks that were seen in the queue again do not
+/// wait there for long.
 fn drive(
+    study: &Path,
     pool: &mut dyn Pool,
     ended: &mut Vec<(usize, Outcome)>,
     mut done: impl FnMut(&dyn Pool, &[(usize, Outcome)]) -> bool,
 ) {
     let (start, mut haste) = (Instant::now(), Haste::default());
     while !done(pool, ended) {
+        let states = pool.states();
         assert!(
             start.elapsed() < Duration::from_secs(400),
-            "this takes too long: {:?}",
-            pool.states()
+            "this takes too long: {states:?}\n{}",
+            states
+                .iter()
+                .map(|(id, _)| format!("{id}: {}\n", read(&log(study, trial(id)))))
+                .collect::<String>()
         );
         std::thread::sleep(Duration::from_millis(100));
         ended.extend(
@@ -97,11 +102,11 @@ fn drive(
                 .into_iter()
                 .map(|(id, outcome)| (trial(&id), outcome)),
         );
-        haste.hasten();
+        haste.hasten(study, pool);
     }
 }
 
-/// Slurm lets a task wait for two minutes after a requeue; here a few seconds do.
+/// Slurm lets a task wait for two minutes after a requeue; here a few seconds do, once the pool has seen it wait.
 #[derive(Default)]
 struct Haste {
     /// Tasks with how often they were requeued.
@@ -109,19 +114,32 @@ struct Haste {
 }
 
 impl Haste {
-    fn hasten(&mut self) {
-        let format = "--Format=JobArrayID:24,RestartCnt:8,Reason:24,Name:64";
-        let printed = Command::new("squeue")
-            .args(["--me", "--array", "--noheader", format])
-            .output()
-            .unwrap();
-        for line in String::from_utf8(printed.stdout)
-            .unwrap()
+    fn hasten(&mut self, study: &Path, pool: &dyn Pool) {
+        let states = pool.states();
+        let seen = states
+            .iter()
+            .filter(|(_, state)| matches!(state, State::Requeued(_)))
+            .count();
+        if seen == 0 {
+            return;
+        }
+        let format = "--Format=JobArrayID:24,RestartCnt:8,Reason:24";
+        let queue = slurm("squeue", &["--me", "--array", "--noheader", format]);
+        let ours = arrays(study);
+        let waiting: Vec<(&str, &str)> = queue
             .lines()
-            .filter(|line| line.contains("BeginTime") && !line.contains(SWEEP))
-        {
+            .filter(|line| line.contains("BeginTime"))
+            .filter_map(|line| Some((line.split_whitespace().next()?, line)))
+            .filter(|(task, _)| {
+                let (array, _) = task.split_once('_').unwrap();
+                ours.contains(&array.parse().unwrap())
+            })
+            .collect();
+        if waiting.len() > seen {
+            return;
+        }
+        for (task, line) in waiting {
             if self.done.insert(line.to_owned()) {
-                let task = line.split_whitespace().next().unwrap();
                 slurm(
                     "scontrol",
                     &["update", &format!("JobId={task}"), "StartTime=now+5"],
@@ -177,7 +195,9 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     pool.submit(jobs.clone()).unwrap();
     let array = arrays(study)[0];
     let mut ended = Vec::new();
-    drive(&mut *pool, &mut ended, |_, ended| !of(ended, 4).is_empty());
+    drive(study, &mut *pool, &mut ended, |_, ended| {
+        !of(ended, 4).is_empty()
+    });
     match of(&ended, 4)[..] {
         [Outcome::Failed(failure)] => {
             assert!(failure.cause.starts_with("exit code 3"), "{failure}");
@@ -190,7 +210,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     }
 
     // In the middle of their steps, one is killed, one put back into the queue, one is near its limit.
-    drive(&mut *pool, &mut ended, |_, _| {
+    drive(study, &mut *pool, &mut ended, |_, _| {
         [1, 2, 3]
             .iter()
             .all(|trial| made(study, *trial).0.len() >= 8)
@@ -203,7 +223,7 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
         &["--batch", "--signal=USR1", &format!("{array}_3")],
     );
     let mut requeued = [false; 2];
-    drive(&mut *pool, &mut ended, |pool, ended| {
+    drive(study, &mut *pool, &mut ended, |pool, ended| {
         for (id, state) in pool.states() {
             if let State::Requeued(1) = state {
                 requeued[trial(&id) - 2] = true;
@@ -222,12 +242,16 @@ fn whatever_happens_to_its_tasks_an_array_ends_complete() {
     assert_eq!(executor.states(study).unwrap().len(), 7);
     let mut pool = executor.open(study).unwrap();
     ended.clear();
-    drive(&mut *pool, &mut ended, |_, ended| !of(ended, 1).is_empty());
+    drive(study, &mut *pool, &mut ended, |_, ended| {
+        !of(ended, 1).is_empty()
+    });
     jobs.retain(|job| of(&ended, trial(&job.id)).is_empty() && job.id != id(4) || job.id == id(1));
     pool.submit(jobs).unwrap();
-    drive(&mut *pool, &mut ended, |_, _| made(study, 5).0.len() >= 3);
+    drive(study, &mut *pool, &mut ended, |_, _| {
+        made(study, 5).0.len() >= 3
+    });
     pool.stop(&id(5)).unwrap();
-    drive(&mut *pool, &mut ended, |pool, _| {
+    drive(study, &mut *pool, &mut ended, |pool, _| {
         pool.states()
             .iter()
             .all(|(_, state)| matches!(state, State::Ended(_)))
@@ -285,7 +309,9 @@ fn a_task_longer_than_its_time_limit_goes_on_until_it_is_complete() {
     let mut pool = Executor::Slurm(config).open(study.path()).unwrap();
     pool.submit(vec![job(study.path(), 0, 350)]).unwrap();
     let mut ended = Vec::new();
-    drive(&mut *pool, &mut ended, |_, ended| !ended.is_empty());
+    drive(study.path(), &mut *pool, &mut ended, |_, ended| {
+        !ended.is_empty()
+    });
     assert_eq!(ended, [(0, Outcome::Finished)]);
     let (numbers, processes) = made(study.path(), 0);
     assert_eq!(numbers, (1..=350).collect::<Vec<_>>());

@@ -8,9 +8,6 @@ mod sweep;
 
 use std::process::Command;
 
-/// How the names of the sweep's jobs begin. All tests share the cluster.
-const SWEEP: &str = "search-";
-
 /// Whether there is a cluster to test on.
 fn cluster() -> bool {
     let there = std::env::var_os("CALVARIA_SLURM").is_some_and(|value| value == "1");

@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::common::{TPE, calvaria, sweep_table, sweep_workplace};
-use crate::{SWEEP, cluster, slurm};
+use crate::{cluster, slurm};
+
+/// How the names of the sweep's jobs begin. All tests share the cluster.
+const SWEEP: &str = "search-";
 
 /// The sweep's tasks, as Slurm names them, whose lines in the queue contain `word`.
 fn tasks(word: &str) -> Vec<String> {

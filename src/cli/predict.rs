@@ -36,7 +36,9 @@ pub struct Args {
     run: Vec<PathBuf>,
     /// Raw scans (NIfTI), folders of them, or patterns such as 'raw/*_T1w.nii.gz'. Of a BIDS dataset the T1-weighted scans
     /// are taken. For a run whose cases have several images, each scan names all of them:
-    /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz; or all scans at once: 't1=raw/{id}_T1w.nii.gz,flair=raw/{id}_FLAIR.nii.gz'.
+    /// t1=a_T1w.nii.gz,flair=a_FLAIR.nii.gz; or all scans at once: 't1=raw/{id}_T1w.nii.gz,flair=raw/{id}_FLAIR.nii.gz'. A 4-D
+    /// file holds them in the run's order; of one with others as well, each is named by its place, from 0 on:
+    /// t1=a.nii.gz@1,flair=a.nii.gz@3.
     #[arg(required_unless_present = "validation", value_name = "SCAN")]
     scans: Vec<PathBuf>,
     /// Instead of scans, segment the validation cases of each run with that run. For all folds of an experiment these are
@@ -145,21 +147,21 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let runs = runs(&args.run)?;
     let of_run = predict::experiment_of(&runs[0]).map_err(CliError::input)?;
     check_window(args, &runs)?;
-    let names = of_run.image_names();
     let jobs = match args.validation {
         true => jobs::of_validation(&runs)?,
         false => {
             let mut scans = Vec::new();
             for text in &args.scans {
-                scans.extend(scans::of(text, &names)?);
+                scans.extend(scans::of(text, &of_run)?);
             }
             if args.region.is_some() && scans.len() > 1 {
                 return Err(CliError::input(
                     "--region belongs to one scan: segment the scans one by one",
                 ));
             }
-            let scan = |images| Scan {
+            let scan = |(images, onto)| Scan {
                 images,
+                onto,
                 region: args.region.clone(),
             };
             vec![Job {
@@ -205,7 +207,7 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
             None => open(args, runs, device, &mut told)?,
         };
         let inputs = Inputs {
-            onto: of_run.data.masks.onto.as_deref(),
+            onto: scan.onto.as_ref(),
             ..Inputs::images(&scan.images[..], scan.region.as_deref())
         };
         let progress = match at {

@@ -154,7 +154,7 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
 
 /// How a scan is written for a run's network.
 fn scan(run: &Path) -> String {
-    let names = experiment_of(run).map(|experiment| experiment.image_names());
+    let names = experiment_of(run).map(|experiment| experiment.scan_names());
     match names.as_deref() {
         Ok([_, _, ..]) => {
             let images = names

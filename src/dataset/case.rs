@@ -16,8 +16,8 @@ pub struct Case {
     pub subject: String,
     /// The raw scan's images, at least one, in the order in which the network takes them.
     pub images: Vec<ImageFile>,
-    /// The image whose grid all take; `None` if they lie on one grid as they are.
-    pub onto: Option<String>,
+    /// The image whose grid all take, which need not be one of them; `None` if they lie on one grid as they are.
+    pub onto: Option<ImageFile>,
     /// The mask of the same grid.
     pub mask: PathBuf,
     /// Which voxels of the mask's file are marked.
@@ -53,16 +53,24 @@ impl Case {
     ///
     /// When the case has no image of a name.
     pub fn choose(&mut self, names: &[String]) -> Result<(), DatasetError> {
-        let chosen = names.iter().map(|name| {
-            let image = self.images.iter().find(|image| image.name == *name);
-            image.cloned().ok_or_else(|| DatasetError::NoImageOfName {
-                name: name.clone(),
-                known: self.inputs().names().join(", "),
-            })
-        });
+        let chosen = names.iter().map(|name| self.image_of(name).cloned());
         self.images = chosen.collect::<Result<_, _>>()?;
         Ok(())
     }
+
+    /// The image of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the case has none.
+    pub fn image_of(&self, name: &str) -> Result<&ImageFile, DatasetError> {
+        let image = self.images.iter().find(|image| image.name == name);
+        image.ok_or_else(|| DatasetError::NoImageOfName {
+            name: name.to_owned(),
+            known: self.inputs().names().join(", "),
+        })
+    }
+
     /// The file of the first image, by which messages call the case.
     ///
     /// # Panics

@@ -80,7 +80,9 @@ impl Data {
         let mut cases = self.source.cases()?;
         for case in &mut cases {
             case.mask_rule = self.masks.rule();
-            case.onto = self.masks.onto.clone();
+            if let Some(onto) = &self.masks.onto {
+                case.onto = Some(case.image_of(onto)?.clone());
+            }
             case.grid_tolerance = self.masks.grid_tolerance.unwrap_or(GRID_TOLERANCE);
         }
         Ok(cases)

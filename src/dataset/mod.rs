@@ -117,7 +117,7 @@ impl Case {
         Inputs {
             id: &self.id,
             images: Cow::Borrowed(&self.images),
-            onto: self.onto.as_deref(),
+            onto: self.onto.as_ref(),
             mask: Some(&self.mask),
             mask_rule: &self.mask_rule,
             grid_tolerance: self.grid_tolerance,

@@ -46,6 +46,18 @@ impl Experiment {
         }
     }
 
+    /// The images that a scan must have: those that the network takes, and that onto whose grid they are moved.
+    pub fn scan_names(&self) -> Vec<String> {
+        let mut names = self.image_names();
+        let onto = self.data.masks.onto.iter();
+        names.extend(
+            onto.filter(|onto| !names.contains(onto))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        names
+    }
+
     /// The numbers of images and of outputs of the experiment's network.
     pub fn channels(&self) -> Channels {
         Channels {
@@ -90,6 +102,14 @@ impl Experiment {
     fn completed(&self) -> Result<Self, DatasetError> {
         let about = self.data.source.describe()?;
         let mut whole = self.clone();
+        if let Some(onto) = &self.data.masks.onto
+            && !about.images.contains(onto)
+        {
+            return Err(DatasetError::Description(format!(
+                "onto names the image `{onto}`, and the images are {}",
+                about.images.join(", ")
+            )));
+        }
         if let Some(names) = &self.images {
             let known: Vec<&str> = about.images.iter().map(String::as_str).collect();
             if let Some(wrong) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -102,15 +122,6 @@ impl Experiment {
             }
         } else if about.images != [ImageFile::ONLY] {
             whole.images = Some(about.images);
-        }
-        if let Some(onto) = &self.data.masks.onto {
-            let names = whole.image_names();
-            if !names.contains(onto) {
-                return Err(DatasetError::Description(format!(
-                    "onto names the image `{onto}`, and the images are {}",
-                    names.join(", ")
-                )));
-            }
         }
         if !self.data.masks.are_chosen() {
             match (&self.labels, &self.regions) {

@@ -22,6 +22,8 @@ pub(super) struct Job {
 /// A scan to segment.
 pub(super) struct Scan {
     pub(super) images: Vec<ImageFile>,
+    /// The image onto whose grid all are moved where they lie on different ones.
+    pub(super) onto: Option<ImageFile>,
     pub(super) region: Option<PathBuf>,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn of_validation(runs: &[PathBuf]) -> Result<Vec<Job>, CliError> {
             })?;
             Ok(Scan {
                 images: case.images.clone(),
+                onto: case.onto.clone(),
                 region: case.region.clone(),
             })
         });
@@ -61,6 +64,7 @@ pub(super) struct Planned {
     /// The place of its job.
     pub(super) job: usize,
     pub(super) images: Vec<ImageFile>,
+    pub(super) onto: Option<ImageFile>,
     pub(super) region: Option<PathBuf>,
     /// A number of the runs, their settings and the region.
     pub(super) maker: u32,
@@ -144,6 +148,7 @@ pub(super) fn plan(
             planned.push(Planned {
                 job: at,
                 images: one.images.clone(),
+                onto: one.onto.clone(),
                 region: one.region.clone(),
                 maker,
                 files,

@@ -4,28 +4,60 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
 use crate::dataset::scans::{BIDS_SUFFIX, by_id, in_folder, matching};
+use crate::experiment::Experiment;
 use crate::preprocess::ImageFile;
 use crate::settings::nearest;
+use crate::volume::nifti::count_volumes;
 
-/// The scans that an argument stands for, each with the images `names`: a file, all files of a folder or of a pattern; for a
-/// run with several images `t1=FILE,flair=FILE`, in any order, or patterns with `{id}` in the place of the files.
-pub(super) fn of(argument: &Path, names: &[String]) -> Result<Vec<Vec<ImageFile>>, CliError> {
-    let [name] = names else {
-        return of_several(argument, names);
+/// A scan that an argument stands for: its images, and the one whose grid they take where they lie on different ones.
+pub(super) type Named = (Vec<ImageFile>, Option<ImageFile>);
+
+/// The scans that an argument stands for, with the images of this experiment: a file, all files of a folder or of a
+/// pattern, of several images all in one 4-D file; or `t1=FILE,flair=FILE`, in any order, or patterns with `{id}` in the
+/// place of the files.
+pub(super) fn of(argument: &Path, experiment: &Experiment) -> Result<Vec<Named>, CliError> {
+    let (seen, onto) = (experiment.image_names().len(), &experiment.data.masks.onto);
+    let names = experiment.scan_names();
+    let scans = match &names[..] {
+        [name] => of_one(argument, name)?,
+        _ => of_several(argument, &names)?,
     };
+    let named = |mut images: Vec<ImageFile>| {
+        let is_onto = |image: &&ImageFile| Some(&image.name) == onto.as_ref();
+        let onto = images.iter().find(is_onto).cloned();
+        images.truncate(seen);
+        (images, onto)
+    };
+    Ok(scans.into_iter().map(named).collect())
+}
+
+fn of_one(argument: &Path, name: &str) -> Result<Vec<Vec<ImageFile>>, CliError> {
     // `t1=FILE` may be written, and may be a file's name.
     let named = argument
         .to_str()
-        .and_then(|text| text.strip_prefix(name.as_str())?.strip_prefix('='));
+        .and_then(|text| text.strip_prefix(name)?.strip_prefix('='));
     let path = named
         .filter(|_| !argument.exists())
         .map_or(argument, Path::new);
+    let (path, volume) = place(path);
+    let image = |path| ImageFile {
+        volume,
+        ..ImageFile::new(name, path)
+    };
+    Ok(files(path)?
+        .into_iter()
+        .map(|path| vec![image(path)])
+        .collect())
+}
+
+/// A file, or all of a folder or of a pattern.
+fn files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
     let found = match path {
         path if path.is_dir() => in_folder(path),
         path if !path.exists() && path.to_string_lossy().contains(['*', '?', '{']) => {
             matching(path)
         }
-        path => return Ok(vec![vec![ImageFile::new(name, path)]]),
+        path => return Ok(vec![path.to_owned()]),
     };
     let found = found.map_err(CliError::input)?;
     if found.is_empty() {
@@ -34,13 +66,24 @@ pub(super) fn of(argument: &Path, names: &[String]) -> Result<Vec<Vec<ImageFile>
             path.display()
         )));
     }
-    Ok(found
-        .into_iter()
-        .map(|path| vec![ImageFile::new(name, path)])
-        .collect())
+    Ok(found)
+}
+
+/// A file and the place of one of its volumes, as in `scan.nii.gz@1`.
+fn place(path: &Path) -> (&Path, Option<usize>) {
+    let parts = path.to_str().and_then(|text| text.rsplit_once('@'));
+    let named = parts.and_then(|(file, at)| Some((Path::new(file), at.parse().ok()?)));
+    match named {
+        Some((file, at)) if !path.exists() => (file, Some(at)),
+        _ => (path, None),
+    }
 }
 
 fn of_several(argument: &Path, names: &[String]) -> Result<Vec<Vec<ImageFile>>, CliError> {
+    if argument.exists() || !argument.to_string_lossy().contains('=') {
+        let files = files(argument)?.into_iter();
+        return files.map(|path| volumes(path, names)).collect();
+    }
     let scan = images(argument, names)?;
     let texts: Vec<String> = scan
         .iter()
@@ -54,10 +97,41 @@ fn of_several(argument: &Path, names: &[String]) -> Result<Vec<Vec<ImageFile>>, 
     Ok(cases
         .into_iter()
         .map(|files| {
-            let files = names.iter().zip(files);
+            let files = scan.iter().zip(files);
             files
-                .map(|(name, path)| ImageFile::new(name, path))
+                .map(|(image, path)| ImageFile {
+                    path,
+                    ..image.clone()
+                })
                 .collect()
+        })
+        .collect())
+}
+
+/// The images of a scan in one 4-D file, in the run's order.
+fn volumes(path: PathBuf, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
+    let wanted = names.len();
+    // A file that cannot be read does not stop the others: that is told when its turn comes.
+    if let Ok(count) = count_volumes(&path)
+        && count != wanted
+    {
+        let named: Vec<String> = names.iter().map(|name| format!("{name}=FILE")).collect();
+        return Err(CliError::input(format!(
+            "{} holds {}, and the run sees {wanted} images. Write a scan as {}, where a volume of a 4-D file is \
+             FILE@PLACE, from FILE@0 on",
+            path.display(),
+            match count {
+                1 => "one image".to_owned(),
+                count => format!("{count} volumes"),
+            },
+            named.join(",")
+        )));
+    }
+    let images = names.iter().enumerate();
+    Ok(images
+        .map(|(at, name)| ImageFile {
+            volume: Some(at),
+            ..ImageFile::new(name, &path)
         })
         .collect())
 }
@@ -104,7 +178,13 @@ fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
     let order = names.iter().map(|name| {
         let mut files = found.iter().filter(|(of, _)| of == name);
         match (files.next(), files.next()) {
-            (Some((_, path)), None) if !path.is_empty() => Ok(ImageFile::new(name, path)),
+            (Some((_, path)), None) if !path.is_empty() => {
+                let (path, volume) = place(Path::new(path));
+                Ok(ImageFile {
+                    volume,
+                    ..ImageFile::new(name, path)
+                })
+            }
             (Some(_), Some(_)) => Err(refuse(format!("it names `{name}` twice"))),
             _ => Err(refuse(format!("the image `{name}` is missing"))),
         }

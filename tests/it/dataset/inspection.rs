@@ -23,8 +23,14 @@ fn case(images: Vec<ImageFile>, onto: Option<&str>, mask: &str, marked: Marked) 
     Case {
         id: "ms-19".into(),
         subject: "ms-19".into(),
+        onto: onto.map(|name| {
+            images
+                .iter()
+                .find(|image| image.name == name)
+                .unwrap()
+                .clone()
+        }),
         images,
-        onto: onto.map(str::to_owned),
         mask: fixture(mask),
         mask_rule: MaskRule {
             marked,

@@ -58,12 +58,17 @@ pub(super) fn image(name: &str, path: impl Into<PathBuf>, volume: Option<usize>)
     }
 }
 
+fn t1() -> ImageFile {
+    image("t1", fixture("t1.nii.gz"), None)
+}
+
+fn flair() -> ImageFile {
+    image("flair", fixture("flair_oblique.nii.gz"), None)
+}
+
 /// T1 and a FLAIR image of another grid, with the mask of T1's.
-fn two_grids<'a>(mask: &'a Path, onto: Option<&'a str>) -> Inputs<'a> {
-    let images = vec![
-        image("t1", fixture("t1.nii.gz"), None),
-        image("flair", fixture("flair_oblique.nii.gz"), None),
-    ];
+fn two_grids<'a>(mask: &'a Path, onto: Option<&'a ImageFile>) -> Inputs<'a> {
+    let images = vec![t1(), flair()];
     Inputs {
         id: "ms-19",
         onto,
@@ -182,7 +187,7 @@ fn images_on_two_grids_are_refused_with_the_image_to_take() {
 #[test]
 fn onto_resamples_the_other_images_as_simpleitk_does() {
     let lesion = fixture("lesion.nii.gz");
-    let loaded = two_grids(&lesion, Some("t1")).read().unwrap();
+    let loaded = two_grids(&lesion, Some(&t1())).read().unwrap();
     let t1 = read_image(&fixture("t1.nii.gz")).unwrap();
     assert_eq!(loaded.case.images[0], t1);
     assert_eq!(loaded.case.images[1].grid(), t1.grid());
@@ -215,7 +220,7 @@ fn onto_resamples_the_other_images_as_simpleitk_does() {
 #[test]
 fn a_mask_on_another_grid_than_that_of_onto_is_refused_with_the_remedy() {
     let lesion = fixture("lesion.nii.gz");
-    let message = two_grids(&lesion, Some("flair"))
+    let message = two_grids(&lesion, Some(&flair()))
         .read()
         .unwrap_err()
         .to_string();
@@ -225,13 +230,32 @@ fn a_mask_on_another_grid_than_that_of_onto_is_refused_with_the_remedy() {
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
-    let message = two_grids(&lesion, Some("fliar"))
-        .read()
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("no image `fliar`") && message.contains("`t1`, `flair`"),
-        "{message}"
+}
+
+#[test]
+fn an_image_takes_the_grid_of_one_that_the_network_does_not_see() {
+    let lesion = fixture("lesion.nii.gz");
+    let both = two_grids(&lesion, Some(&t1())).read().unwrap();
+    let t1 = t1();
+    let alone = Inputs {
+        images: vec![flair()].into(),
+        ..two_grids(&lesion, Some(&t1))
+    };
+    let alone_read = alone.read().unwrap();
+    assert_eq!(alone_read.case.images, both.case.images[1..]);
+    assert_eq!(alone_read.case.mask, both.case.mask);
+    assert_eq!(alone_read.warnings, both.warnings);
+    let cache = Cache::new(tempfile::tempdir().unwrap().path());
+    let unmoved = Inputs {
+        onto: None,
+        ..alone.clone()
+    };
+    let [moved, unmoved] = [&alone, &unmoved].map(|inputs| cache.digests(inputs).unwrap());
+    assert_eq!(moved.image, unmoved.image);
+    assert_eq!(
+        (moved.others.len(), unmoved.others.len()),
+        (1, 0),
+        "a changed grid is noticed"
     );
 }
 
@@ -242,12 +266,10 @@ fn images_of_two_places_are_not_resampled_onto_each_other() {
     let mut moved = read_image(&fixture("flair_oblique.nii.gz")).unwrap();
     moved.affine.0[1][3] += 500.0;
     write_image(&away, &moved, Dtype::Int16).unwrap();
-    let images = vec![
-        image("t1", fixture("t1.nii.gz"), None),
-        image("flair", away, None),
-    ];
+    let images = vec![t1(), image("flair", away, None)];
+    let t1 = t1();
     let inputs = Inputs {
-        onto: Some("t1"),
+        onto: Some(&t1),
         ..Inputs::images(images, None)
     };
     let message = inputs.read().unwrap_err().to_string();
@@ -520,7 +542,7 @@ fn another_second_image_or_other_names_make_a_case_anew() {
     let renamed = image("t2", &flair.path, None);
     folders.insert(folder(&with(vec![t1.clone(), renamed])));
     folders.insert(folder(&Inputs {
-        onto: Some("flair"),
+        onto: Some(flair),
         ..files.inputs()
     }));
     let before = cache.digests(&files.inputs()).unwrap();

@@ -55,7 +55,7 @@ fn reordered(volume: &Volume<f32>) -> Volume<f32> {
 fn second_onto_first(first: &Path, second: &Path) -> Volume<f32> {
     let images = vec![image("t1", first, None), image("flair", second, None)];
     let inputs = Inputs {
-        onto: Some("t1"),
+        onto: Some(&images[0].clone()),
         ..Inputs::images(images, None)
     };
     inputs.read().unwrap().case.images.remove(1)
@@ -141,7 +141,7 @@ fn how_much_of_the_mask_an_image_does_not_show_is_told() {
     let images = ["t1", "flair", "pd"].map(|name| image(name, file(&format!("{name}.nii")), None));
     let mask = file("mask.nii");
     let inputs = Inputs {
-        onto: Some("t1"),
+        onto: Some(&images[0]),
         mask: Some(&mask),
         ..Inputs::images(images.to_vec(), None)
     };

@@ -1,7 +1,7 @@
 //! A task of two images and two structures, from training to maps of labels.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use calvaria::volume::nifti::{Dtype, read_image, write_image};
 use calvaria::volume::{Affine, Volume};
@@ -98,7 +98,10 @@ fn maps_of_labels_are_learnt_scored_and_written() {
     predict(&scan).success();
     predict(&format!("cases/{id}_0.nii"))
         .code(2)
-        .stderr(contains("bright=FILE,dark=FILE"));
+        .stderr(contains("holds one image").and(contains("bright=FILE,dark=FILE")));
+    predict(&format!("dark=cases/{id}_1.nii"))
+        .code(2)
+        .stderr(contains("the image `bright` is missing"));
     predict(&scan.replace("dark", "drak"))
         .code(2)
         .stderr(contains("did you mean dark?"));
@@ -167,6 +170,114 @@ fn maps_of_labels_are_learnt_scored_and_written() {
             "{line} {row:?}"
         );
     }
+}
+
+/// A 4-D file of these images, each of which is a file of 3-D.
+fn four_d(path: &Path, images: &[PathBuf]) {
+    let mut bytes = fs::read(&images[0]).unwrap();
+    let voxels = u16::from_le_bytes([bytes[42], bytes[43]]) as usize
+        * u16::from_le_bytes([bytes[44], bytes[45]]) as usize
+        * u16::from_le_bytes([bytes[46], bytes[47]]) as usize;
+    for image in &images[1..] {
+        let other = fs::read(image).unwrap();
+        bytes.extend(&other[other.len() - 4 * voxels..]);
+    }
+    bytes[40..42].copy_from_slice(&4_u16.to_le_bytes());
+    bytes[48..50].copy_from_slice(&(images.len() as u16).to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn the_images_of_a_scan_may_be_volumes_of_a_file() {
+    let folder = workplace();
+    let at = folder.path();
+    let short = [
+        "run",
+        "task.yaml",
+        "--device",
+        "cpu",
+        "--set",
+        "train.epochs=1",
+    ];
+    run(at, &short).success();
+    let [bright, dark] = ["0", "1"].map(|end| at.join(format!("cases/a_{end}.nii")));
+    fs::create_dir(at.join("scans")).unwrap();
+    four_d(&at.join("scans/both.nii"), &[bright.clone(), dark.clone()]);
+    four_d(&at.join("three.nii"), &[dark.clone(), dark, bright]);
+    let map = |scan: &str, name: &str| {
+        let arguments = ["predict", "--run", "results/task/seed-7", scan, "-o", "out"];
+        run(at, &arguments).success();
+        read_image(&at.join(format!("out/{name}_desc-calvaria_dseg.nii.gz"))).unwrap()
+    };
+    let expected = map("bright=cases/a_0.nii,dark=cases/a_1.nii", "a_0");
+    assert!(expected.voxels.iter().any(|value| *value > 0.0));
+    assert_eq!(map("scans", "both"), expected);
+    assert_eq!(
+        map("bright=three.nii@2,dark=three.nii@0", "three"),
+        expected
+    );
+    for wrong in ["three.nii", "bright=three.nii@3,dark=three.nii@0"] {
+        let arguments = ["predict", "--run", "results/task/seed-7", wrong, "-o", "no"];
+        run(at, &arguments)
+            .code(2)
+            .stderr(contains("three.nii").and(contains("3 volumes")));
+    }
+}
+
+#[test]
+fn an_image_is_learnt_on_the_grid_of_one_that_is_not_seen() {
+    let folder = workplace();
+    let at = folder.path();
+    // The dark images lie on planes of their own.
+    for id in ["a", "b", "c"] {
+        let path = at.join(format!("cases/{id}_1.nii"));
+        let mut dark = read_image(&path).unwrap();
+        dark.affine.0[2][3] += 1.0;
+        write_image(&path, &dark, Dtype::Float32).unwrap();
+    }
+    let yaml = EXPERIMENT
+        .replace(
+            "mask: '{id}_labels.nii'}}",
+            "mask: '{id}_labels.nii'}, onto: bright}\nimages: [dark]",
+        )
+        .replace(
+            "{zscore: {over: whole}, channels: [bright]}, {rescale: {}, channels: [dark]}",
+            "zscore: {over: whole}",
+        )
+        .replace("epochs: 3", "epochs: 1");
+    fs::write(at.join("task.yaml"), yaml).unwrap();
+    run(at, &["run", "task.yaml", "--device", "cpu"])
+        .success()
+        .stdout(contains("dark=SCAN_dark.nii.gz,bright=SCAN_bright.nii.gz"));
+    let id = cases(at)[0][0].to_owned();
+    let predict = |scan: &str, output: &str| {
+        run(
+            at,
+            &[
+                "predict",
+                "--run",
+                "results/task/seed-7",
+                scan,
+                "-o",
+                output,
+            ],
+        )
+    };
+    let map = |output: &str| {
+        read_image(&at.join(format!("{output}/{id}_1_desc-calvaria_dseg.nii.gz"))).unwrap()
+    };
+    predict("--validation", "validation").success();
+    predict(
+        &format!("dark=cases/{id}_1.nii,bright=cases/{id}_0.nii"),
+        "named",
+    )
+    .success();
+    predict(&format!("dark=cases/{id}_1.nii"), "no")
+        .code(2)
+        .stderr(contains("the image `bright` is missing"));
+    let bright = read_image(&at.join(format!("cases/{id}_0.nii"))).unwrap();
+    assert_eq!(map("named").affine, bright.affine);
+    assert_eq!(map("named"), map("validation"));
 }
 
 #[test]

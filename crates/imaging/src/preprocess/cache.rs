@@ -44,7 +44,7 @@ pub struct Cache {
 pub struct InputDigests {
     /// The raw scan, of several images the first.
     pub image: String,
-    /// The other images, in their order.
+    /// The other images, in their order, and last the one whose grid they take if it is none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
     /// Its mask, if it has one.
@@ -125,7 +125,8 @@ impl Cache {
     /// When one cannot be read.
     pub fn digests(&self, inputs: &Inputs) -> Result<InputDigests, VolumeError> {
         let digest = |path| self.digests.of(path);
-        let mut images = inputs.images.iter().map(|image| digest(&image.path));
+        let onto = inputs.onto.filter(|onto| !inputs.images.contains(onto));
+        let mut images = (inputs.images.iter().chain(onto)).map(|image| digest(&image.path));
         Ok(InputDigests {
             image: images.next().transpose()?.unwrap_or_default(),
             others: images.collect::<Result<_, _>>()?,
@@ -238,11 +239,12 @@ impl Cache {
                     volume: None | Some(0),
                     ..
                 },
-            ] if name == ImageFile::ONLY => {}
+            ] if name == ImageFile::ONLY && inputs.onto.is_none() => {}
             images => {
                 let image = |image: &ImageFile| format!("{:?}", (&image.name, image.volume));
                 hash.update(images.iter().map(image).collect::<String>());
-                hash.update(format!("{:?} {}", inputs.onto, inputs.grid_tolerance));
+                let onto = inputs.onto.map(|image| &image.name);
+                hash.update(format!("{onto:?} {}", inputs.grid_tolerance));
                 digests.others.iter().for_each(|other| hash.update(other));
             }
         }

@@ -118,17 +118,6 @@ pub enum PreprocessError {
         /// The image whose grid all take.
         reference: String,
     },
-    /// The image whose grid all take is none of the case's.
-    #[error(
-        "there is no image `{name}` whose grid the others could take, only {}. Correct `onto` beside the data's source.",
-        quoted(names)
-    )]
-    NoImage {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        names: Vec<String>,
-    },
     /// The region marks nothing.
     #[error(
         "the region {} is empty: no voxel differs from 0. Check that it is the right file, or leave \
@@ -144,12 +133,6 @@ pub enum PreprocessError {
         /// The case's prepared image.
         image: PathBuf,
     },
-}
-
-/// Names in words.
-fn quoted(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
 }
 
 /// Which image something is of, where there are several.

@@ -48,8 +48,8 @@ pub struct Inputs<'a> {
     pub id: &'a str,
     /// The scan's images, at least one, in the order in which the network takes them.
     pub images: Cow<'a, [ImageFile]>,
-    /// The image whose grid all take; `None` if they lie on one grid as they are.
-    pub onto: Option<&'a str>,
+    /// The image whose grid all take, which need not be one of them; `None` if they lie on one grid as they are.
+    pub onto: Option<&'a ImageFile>,
     /// What to find in them, where it is known.
     pub mask: Option<&'a Path>,
     /// Which of the mask's voxels are marked.

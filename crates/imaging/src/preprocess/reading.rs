@@ -13,12 +13,21 @@ use crate::volume::{Grid, Volume, VolumeError};
 
 /// What [`Inputs::place`] does.
 pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, PreprocessError> {
-    let at = reference(inputs)?;
+    let reference = inputs.onto.unwrap_or(&inputs.images[0]);
+    let at = inputs.images.iter().position(|image| image == reference);
+    let (own, grid) = match at {
+        Some(at) => (scans[at].forms, scans[at].volume.grid()),
+        None => {
+            let scan = read_one(reference)?;
+            (scan.forms, scan.volume.grid())
+        }
+    };
     let mut reader = Reader {
         inputs,
-        at,
+        reference,
+        own,
         forms: scans.iter().map(|scan| scan.forms).collect(),
-        grid: scans[at].volume.grid(),
+        grid,
         warnings: doubts(&inputs.images, &scans),
         moved: Vec::new(),
     };
@@ -39,22 +48,17 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
     Ok(LoadedCase {
         case,
         encoding,
-        origin: Origin::of(&files, reader.forms[at]),
+        origin: Origin::of(&files, reader.own),
         rounded,
         warnings: reader.warnings,
     })
 }
 
-/// The place of the image whose grid all take.
-fn reference(inputs: &Inputs) -> Result<usize, PreprocessError> {
-    let Some(onto) = inputs.onto else {
-        return Ok(0);
-    };
-    let place = inputs.images.iter().position(|image| image.name == onto);
-    place.ok_or_else(|| PreprocessError::NoImage {
-        name: onto.to_owned(),
-        names: inputs.names(),
-    })
+/// An image alone.
+fn read_one(image: &ImageFile) -> Result<Scan, PreprocessError> {
+    let alone = Inputs::images(std::slice::from_ref(image), None);
+    let mut scans = read_images(&alone)?;
+    Ok(scans.remove(0))
 }
 
 /// What [`Inputs::read_images`] does.
@@ -110,8 +114,9 @@ fn doubts(images: &[ImageFile], scans: &[Scan]) -> Vec<String> {
 /// Puts what is read on one grid.
 struct Reader<'a> {
     inputs: &'a Inputs<'a>,
-    /// The place of the image whose grid it is.
-    at: usize,
+    /// The image whose grid it is, and how its file places it.
+    reference: &'a ImageFile,
+    own: Forms,
     /// How each image's file places it.
     forms: Vec<Forms>,
     grid: Grid,
@@ -122,22 +127,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The image whose grid all take.
-    fn reference(&self) -> &ImageFile {
-        &self.inputs.images[self.at]
-    }
-
     fn fits(&self, name: &str, on: &Forms, other: &Forms) -> Result<Option<String>, String> {
         on.fits(name, other, self.inputs.grid_tolerance)
     }
 
     fn image(&mut self, index: usize, volume: Volume<f32>) -> Result<Volume<f32>, PreprocessError> {
-        if index == self.at {
+        let (image, reference) = (&self.inputs.images[index], self.reference);
+        if image == reference {
             return Ok(volume);
         }
-        let (image, reference) = (&self.inputs.images[index], self.reference());
         let name = format!("`{}`", reference.name);
-        match self.fits(&name, &self.forms[self.at], &self.forms[index]) {
+        match self.fits(&name, &self.own, &self.forms[index]) {
             Ok(noted) => {
                 let noted = noted.map(|noted| format!("the image `{}`: {noted}", image.name));
                 self.warnings.extend(noted);
@@ -165,7 +165,7 @@ impl Reader<'_> {
         let is_flat = |voxels: &Array3<f32>| voxels.iter().all(|voxel| *voxel == fill);
         if is_flat(&moved.voxels) && !is_flat(&volume.voxels) {
             return Err(PreprocessError::Apart {
-                images: Box::new([image.clone(), self.reference().clone()]),
+                images: Box::new([image.clone(), self.reference.clone()]),
             });
         }
         self.moved.push((image.name.clone(), volume.grid()));
@@ -242,8 +242,8 @@ impl Reader<'_> {
     /// A file that must lie on the grid, and what is noted about its place.
     fn read_beside(&self, path: &Path) -> Result<(Scan, Option<String>), PreprocessError> {
         let read = read_scan(path)?;
-        let reference = self.reference();
-        let scan = (&*reference.path, &self.forms[self.at]);
+        let reference = self.reference;
+        let scan = (&*reference.path, &self.own);
         let noted = check_pair(scan, (path, &read.forms), self.inputs.grid_tolerance);
         let noted = noted.map_err(|error| match self.image_of(&read.forms) {
             Some(other) => PreprocessError::OnOther {

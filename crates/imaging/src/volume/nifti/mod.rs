@@ -111,6 +111,15 @@ pub fn read_volumes(
     read_some(path, wanted)
 }
 
+/// How many volumes a file holds: 1 of a 3-D file.
+///
+/// # Errors
+///
+/// When the file is missing, of another kind, or its header is damaged.
+pub fn count_volumes(path: &Path) -> Result<usize, VolumeError> {
+    read::count_volumes(path)
+}
+
 /// Reads a scan as [`read_scan`], for those who need numbers and nothing else.
 ///
 /// # Errors

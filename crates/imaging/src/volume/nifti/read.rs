@@ -22,14 +22,19 @@ pub(super) fn read(path: &Path) -> Result<Scan, VolumeError> {
         return Err(unsupported(
             path,
             format!(
-                "it holds {volumes} volumes. Save the one to use as a 3-D file of its own, or, if they are the images \
-                 of one scan, take them by the source `decathlon`"
+                "it holds {volumes} volumes. Save the one to use as a 3-D file of its own (`calvaria predict` takes it by \
+                 its place, as FILE@0), or, if they are the images of one scan, take them by the source `decathlon`"
             ),
         ));
     }
     let scan = file.next()?;
     file.finish()?;
     Ok(scan)
+}
+
+/// How many volumes a file holds.
+pub(super) fn count_volumes(path: &Path) -> Result<usize, VolumeError> {
+    Ok(Voxels::open(path)?.header.volumes)
 }
 
 /// Reads some of a file's volumes, each by its index from 0 on, in one pass over the file.

@@ -14,8 +14,8 @@ use crate::evaluate::volume_ml;
 use crate::layout::{
     BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
 };
-use crate::predict::{self, PredictError, Predictor};
-use crate::preprocess::Inputs;
+use crate::predict::{self, PredictError, Predictor, Segmented};
+use crate::preprocess::LoadedCase;
 use crate::settings;
 use crate::volume::Structures;
 use crate::window::View;
@@ -200,37 +200,42 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
     let mut failed = Vec::new();
     let (started, count) = (Instant::now(), left.len());
     let mut opened: Option<(usize, Predictor)> = None;
+    let mut ahead = None;
     for (at, scan) in left.iter().enumerate() {
         let runs = &jobs[scan.job].runs;
         let predictor = match opened.take().filter(|(job, _)| *job == scan.job) {
             Some((_, predictor)) => predictor,
             None => open(args, runs, device, &mut told)?,
         };
-        let inputs = Inputs {
-            onto: scan.onto.as_ref(),
-            ..Inputs::images(&scan.images[..], scan.region.as_deref())
+        let read = match ahead.take() {
+            Some(read) => read,
+            None => scan.read(),
         };
-        let progress = match at {
-            _ if count == 1 => String::new(),
-            0 => format!(" (1 of {count})"),
-            at => {
-                let left = started.elapsed() / at as u32 * (count - at) as u32;
-                format!(" ({} of {count}, {} left)", at + 1, duration(left))
-            }
-        };
-        match segment(
-            &predictor,
-            &inputs,
-            (&scan.files, scan.maker),
-            quiet,
-            &progress,
-        ) {
+        let segmented = segment(&predictor, scan, read, quiet);
+        // The next scan is read while this one is written.
+        let (written, next) = rayon::join(
+            || segmented.and_then(|(segmented, remarks)| write(scan, &segmented, &remarks)),
+            || left.get(at + 1).map(Planned::read),
+        );
+        ahead = next;
+        match written {
             Err(error) if count > 1 => {
                 errln!("error: {}", error.message);
-                failed.push(inputs.first().display().to_string());
+                failed.push(scan.path().display().to_string());
             }
             Err(error) => return Err(error),
             Ok(rows) => {
+                if !quiet {
+                    let progress = match at {
+                        _ if count == 1 => String::new(),
+                        at => {
+                            let left =
+                                started.elapsed() / (at + 1) as u32 * (count - at - 1) as u32;
+                            format!(" ({} of {count}, {} left)", at + 1, duration(left))
+                        }
+                    };
+                    tell(scan, &rows, &progress);
+                }
                 record.describe(scan, runs, predictor.structures())?;
                 record.put(rows)?;
             }
@@ -335,28 +340,38 @@ impl Record {
     }
 }
 
-/// Segments a scan and says what was found in it.
+/// Segments a scan that was read. The remarks are what is doubtful about it.
 fn segment(
     predictor: &Predictor,
-    inputs: &Inputs,
-    (files, maker): (&PredictionFiles, u32),
+    scan: &Planned,
+    read: Result<LoadedCase, CliError>,
     quiet: bool,
-    progress: &str,
-) -> Result<Vec<PredictionRow>, CliError> {
-    let path = inputs.first();
-    let mut scan = inputs.read().map_err(CliError::input)?;
-    scan.origin.maker = Some(maker);
-    super::warn(path, &scan.warnings, quiet);
-    let mut remarks = scan.warnings.clone();
-    let predicted = predictor
-        .segment(scan, files)
+) -> Result<(Segmented, String), CliError> {
+    let (path, mut read) = (scan.path(), read?);
+    read.origin.maker = Some(scan.maker);
+    super::warn(path, &read.warnings, quiet);
+    let mut remarks = read.warnings.clone();
+    let segmented = predictor
+        .segment(read, &scan.files)
         .map_err(|error| match error {
             PredictError::Preprocess(_) => CliError::input(format!("{}: {error}", path.display())),
             other => CliError::work(format!("{}: {other}", path.display())),
         })?;
-    super::warn(path, &predicted.warnings, quiet);
-    remarks.extend(predicted.warnings.iter().cloned());
-    let structures = predictor.structures();
+    super::warn(path, &segmented.predicted.warnings, quiet);
+    remarks.extend(segmented.predicted.warnings.iter().cloned());
+    Ok((segmented, remarks.join("; ")))
+}
+
+/// Writes what was found in a scan, and tells it.
+fn write(
+    scan: &Planned,
+    segmented: &Segmented,
+    remarks: &str,
+) -> Result<Vec<PredictionRow>, CliError> {
+    let path = scan.path();
+    let written = segmented.write();
+    written.map_err(|error| CliError::work(format!("{}: {error}", path.display())))?;
+    let (structures, predicted) = (segmented.structures(), &segmented.predicted);
     let names = structures
         .names()
         .into_iter()
@@ -370,18 +385,19 @@ fn segment(
             false => volume_ml(&structures.mask_of(structure, &predicted.mask)),
         },
         doubt: *doubt,
-        remarks: remarks.join("; "),
-        result: files.mask.display().to_string(),
+        remarks: remarks.to_owned(),
+        result: scan.files.mask.display().to_string(),
     };
-    let rows: Vec<PredictionRow> = names.map(row).collect();
-    if !quiet {
-        let found = rows.iter().map(in_words).collect::<Vec<_>>().join(", ");
-        outln!("{}: {found}{progress}", path.display());
-        for file in files.all() {
-            outln!("  {}", file.display());
-        }
+    Ok(names.map(row).collect())
+}
+
+/// Prints what was found in a scan, and where it is.
+fn tell(scan: &Planned, rows: &[PredictionRow], progress: &str) {
+    let found = rows.iter().map(in_words).collect::<Vec<_>>().join(", ");
+    outln!("{}: {found}{progress}", scan.path().display());
+    for file in scan.files.all() {
+        outln!("  {}", file.display());
     }
-    Ok(rows)
 }
 
 /// What was found, as in `brain of 1423 mL (doubt 0.03)`.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ndarray::Array3;
 use thiserror::Error;
 
-pub use brain::cut_out;
+pub use brain::{Segmented, cut_out};
 pub use decide::Probabilities;
 pub use opinions::Uncertainty;
 

@@ -9,7 +9,7 @@ use crate::dataset::Fold;
 use crate::files::read_text;
 use crate::layout::{BidsDataset, PredictionFiles, RunFolder, WantedMaps};
 use crate::predict;
-use crate::preprocess::ImageFile;
+use crate::preprocess::{ImageFile, Inputs, LoadedCase};
 use crate::volume::Structures;
 use crate::volume::nifti::check_output;
 
@@ -71,6 +71,21 @@ pub(super) struct Planned {
     pub(super) files: PredictionFiles,
     /// Whether they are there, unchanged, and made by the same runs.
     pub(super) is_done: bool,
+}
+
+impl Planned {
+    /// The file of the first image, by which messages call the scan.
+    pub(super) fn path(&self) -> &Path {
+        &self.images[0].path
+    }
+
+    pub(super) fn read(&self) -> Result<LoadedCase, CliError> {
+        let inputs = Inputs {
+            onto: self.onto.as_ref(),
+            ..Inputs::images(&self.images[..], self.region.as_deref())
+        };
+        inputs.read().map_err(CliError::input)
+    }
 }
 
 /// Where each scan's results go, checked before any work: nothing that is there is lost, and no result replaces

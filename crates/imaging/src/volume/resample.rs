@@ -6,15 +6,22 @@
 //! Every target voxel is computed alone and in float64, so the result has the same bits at any
 //! number of threads.
 
+mod linear;
+mod smooth;
+mod spline;
+
 use std::borrow::Cow;
 
-use ndarray::{Array2, Array3, ArrayViewMut2, Axis};
+use ndarray::{Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Affine, Grid, Volume};
 use crate::statistics::intensities::percentiles;
+use linear::{linear, linear_at};
+use smooth::antialiased;
+use spline::{cubic_at, spline_coefficients};
 
 /// How a value between voxels is made from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,13 +76,13 @@ pub fn resample_filled(
     if source.grid() == *grid {
         return source.clone();
     }
+    if interpolation == Interpolation::Linear {
+        return linear(source, grid, antialias, fill);
+    }
     let smoothed = antialias.then(|| antialiased(source, grid));
     let source = smoothed.as_ref().unwrap_or(source);
     match interpolation {
-        Interpolation::Nearest => nearest(source, grid, fill),
-        Interpolation::Linear => sample(source, grid, ROUNDING, fill, |at| {
-            linear_at(&source.voxels, at) as f32
-        }),
+        Interpolation::Nearest | Interpolation::Linear => nearest(source, grid, fill),
         Interpolation::Cubic => {
             let coefficients = spline_coefficients(&source.voxels);
             let low = source.voxels.iter().copied().fold(fill, f32::min);
@@ -167,13 +174,15 @@ pub fn resample_classes(source: &Volume<u8>, grid: &Grid) -> Volume<u8> {
 }
 
 fn heaviest_at(voxels: &Array3<u8>, at: [f64; 3]) -> u8 {
-    let (indices, weights) = neighbours(voxels.shape(), at);
+    let between = Between::each(at, voxels.shape());
     let mut classes = [0; 8];
     let mut weight_of = [0.0; 8];
     for corner in 0..8 {
         let ends: [usize; 3] = std::array::from_fn(|axis| corner >> axis & 1);
-        classes[corner] = voxels[std::array::from_fn(|axis| indices[axis][ends[axis]])];
-        weight_of[corner] = (0..3).map(|axis| weights[axis][ends[axis]]).product();
+        classes[corner] = voxels[std::array::from_fn(|axis| between[axis].indices[ends[axis]])];
+        weight_of[corner] = (0..3)
+            .map(|axis| between[axis].weights[ends[axis]])
+            .product();
     }
     if classes.iter().all(|class| *class == classes[0]) {
         return classes[0];
@@ -197,14 +206,27 @@ fn heaviest_at(voxels: &Array3<u8>, at: [f64; 3]) -> u8 {
     classes.iter().fold((0, 0.0), heavier).0
 }
 
-/// The two voxels along each axis between which a position lies, and their weights.
-fn neighbours(shape: &[usize], at: [f64; 3]) -> ([[usize; 2]; 3], [[f64; 2]; 3]) {
-    let indices = std::array::from_fn(|a| {
-        let low = at[a] as usize;
-        [low, (low + 1).min(shape[a] - 1)]
-    });
-    let weights = std::array::from_fn(|a| [1.0 - at[a].fract(), at[a].fract()]);
-    (indices, weights)
+/// Two voxels along an axis.
+#[derive(Clone, Copy)]
+struct Between {
+    indices: [usize; 2],
+    weights: [f64; 2],
+}
+
+impl Between {
+    /// Those between which a position lies on an axis of `length` voxels.
+    fn of(at: f64, length: usize) -> Self {
+        let low = at as usize;
+        Self {
+            indices: [low, (low + 1).min(length - 1)],
+            weights: [1.0 - at.fract(), at.fract()],
+        }
+    }
+
+    /// Those between which a position lies along each axis.
+    fn each(at: [f64; 3], shape: &[usize]) -> [Self; 3] {
+        std::array::from_fn(|axis| Self::of(at[axis], shape[axis]))
+    }
 }
 
 fn nearest<T: Copy + Send + Sync>(source: &Volume<T>, grid: &Grid, fill: T) -> Volume<T> {
@@ -259,6 +281,16 @@ fn slabs<T>(array: &mut Array3<T>, axis: usize) -> Vec<ArrayViewMut2<'_, T>> {
     array.axis_iter_mut(Axis(axis)).collect()
 }
 
+/// The index that `index` has after reflection at the first and last voxel's centre.
+fn mirror(index: isize, len: usize) -> usize {
+    if len == 1 {
+        return 0;
+    }
+    let last = len as isize - 1;
+    let wrapped = index.rem_euclid(2 * last);
+    wrapped.min(2 * last - wrapped) as usize
+}
+
 /// The product of the one-dimensional weights of `N` neighbours along each axis.
 fn weighted<const N: usize>(
     voxel: impl Fn([usize; 3]) -> f64,
@@ -276,142 +308,4 @@ fn weighted<const N: usize>(
         }
     }
     sum
-}
-
-fn linear_at(voxels: &Array3<f32>, at: [f64; 3]) -> f64 {
-    let (indices, weights) = neighbours(voxels.shape(), at);
-    weighted(|index| f64::from(voxels[index]), indices, weights)
-}
-
-fn cubic_at(coefficients: &Array3<f64>, at: [f64; 3]) -> f64 {
-    let shape = coefficients.shape();
-    let indices = std::array::from_fn(|a| {
-        let low = at[a] as isize;
-        std::array::from_fn(|tap| mirror(low + tap as isize - 1, shape[a]))
-    });
-    let weights = std::array::from_fn(|a| {
-        let t = at[a].fract();
-        let u = 1.0 - t;
-        [
-            u * u * u / 6.0,
-            (4.0 + 3.0 * t * t * (t - 2.0)) / 6.0,
-            (4.0 + 3.0 * u * u * (u - 2.0)) / 6.0,
-            t * t * t / 6.0,
-        ]
-    });
-    weighted(|index| coefficients[index], indices, weights)
-}
-
-/// The index that `index` has after reflection at the first and last voxel's centre.
-fn mirror(index: isize, len: usize) -> usize {
-    if len == 1 {
-        return 0;
-    }
-    let last = len as isize - 1;
-    let wrapped = index.rem_euclid(2 * last);
-    wrapped.min(2 * last - wrapped) as usize
-}
-
-/// The coefficients of the cubic B-spline through the voxels (Unser 1999, "Splines: a perfect fit
-/// for signal and image processing"), mirrored at the edges.
-fn spline_coefficients(voxels: &Array3<f32>) -> Array3<f64> {
-    let mut coefficients = voxels.mapv(f64::from);
-    for axis in 0..3 {
-        filter_lines(&mut coefficients, axis, spline_filter);
-    }
-    coefficients
-}
-
-fn spline_filter(line: &mut [f64]) {
-    const POLE: f64 = -0.267_949_192_431_122_7; // sqrt(3) - 2
-    let n = line.len();
-    if n < 2 {
-        return;
-    }
-    for value in line.iter_mut() {
-        *value *= 6.0;
-    }
-    // The start of the causal recursion is the sum over the endlessly mirrored line.
-    let far = POLE.powi(n as i32 - 1);
-    let mut first = line[0] + far * line[n - 1];
-    let mut power = POLE;
-    for i in 1..n - 1 {
-        first += power * (line[i] + far * line[n - 1 - i]);
-        power *= POLE;
-    }
-    line[0] = first / (1.0 - far * far);
-    for i in 1..n {
-        line[i] += POLE * line[i - 1];
-    }
-    line[n - 1] = (POLE * line[n - 2] + line[n - 1]) * POLE / (POLE * POLE - 1.0);
-    for i in (0..n - 1).rev() {
-        line[i] = POLE * (line[i + 1] - line[i]);
-    }
-}
-
-fn antialiased(source: &Volume<f32>, grid: &Grid) -> Volume<f32> {
-    let Some(to_source) = target_to_source(source, grid) else {
-        return source.clone();
-    };
-    let mut voxels = source.voxels.mapv(f64::from);
-    for axis in 0..3 {
-        let step = to_source.0[axis][..3]
-            .iter()
-            .map(|x| x * x)
-            .sum::<f64>()
-            .sqrt();
-        if step > 1.0 + ROUNDING {
-            let sigma = (step * step - 1.0).sqrt() / 2.355;
-            let kernel = gaussian(sigma);
-            filter_lines(&mut voxels, axis, |line| smooth(line, &kernel));
-        }
-    }
-    Volume {
-        voxels: voxels.mapv(|value| value as f32),
-        affine: source.affine,
-    }
-}
-
-/// A normalised Gaussian, cut at four standard deviations; the middle is the peak.
-fn gaussian(sigma: f64) -> Vec<f64> {
-    let radius = (4.0 * sigma + 0.5) as i32;
-    let bell = |x: i32| (-0.5 * (f64::from(x) / sigma).powi(2)).exp();
-    let total: f64 = (-radius..=radius).map(bell).sum();
-    (-radius..=radius).map(|x| bell(x) / total).collect()
-}
-
-/// Convolves a line with a symmetric kernel; the line is mirrored at its ends.
-fn smooth(line: &mut [f64], kernel: &[f64]) {
-    let radius = (kernel.len() / 2) as isize;
-    let original = line.to_vec();
-    for (i, value) in line.iter_mut().enumerate() {
-        let tap = |t: usize| original[mirror(i as isize + t as isize - radius, original.len())];
-        *value = kernel
-            .iter()
-            .enumerate()
-            .map(|(t, weight)| weight * tap(t))
-            .sum();
-    }
-}
-
-/// Applies `filter` to every line along `axis`.
-fn filter_lines(array: &mut Array3<f64>, axis: usize, filter: impl Fn(&mut [f64]) + Sync) {
-    // Planes that hold whole lines, and the lines' axis within such a plane.
-    let (across, along) = [(1, 0), (0, 0), (0, 1)][axis];
-    slabs(array, across).into_par_iter().for_each(|mut slab| {
-        let mut lines: Array2<f64> = match along {
-            0 => slab.t().as_standard_layout().into_owned(),
-            _ => slab.to_owned(),
-        };
-        for mut line in lines.rows_mut() {
-            // Rows of an array in standard layout are contiguous.
-            if let Some(line) = line.as_slice_mut() {
-                filter(line);
-            }
-        }
-        match along {
-            0 => slab.assign(&lines.t()),
-            _ => slab.assign(&lines),
-        }
-    });
 }

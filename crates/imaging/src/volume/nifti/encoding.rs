@@ -146,14 +146,25 @@ impl Encoding {
 
     /// The bytes that store `values`. A cast from float to integer keeps within the integer's range.
     pub(super) fn bytes<T: Copy + Into<f64>>(&self, values: &[T]) -> Vec<u8> {
-        let stored = values
-            .iter()
-            .map(|value| ((*value).into() - self.inter) / self.slope);
+        let mut bytes = vec![0; values.len() * self.dtype.size()];
+        let stored = |value: &T| ((*value).into() - self.inter) / self.slope;
+        macro_rules! put {
+            ($number:ty, $rounded:expr) => {
+                for (place, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                    let number: $number = $rounded(stored(value));
+                    *place = number.to_le_bytes();
+                }
+            };
+        }
         macro_rules! whole {
             ($number:ty) => {
-                stored
-                    .flat_map(|value| (value.round() as $number).to_le_bytes())
-                    .collect()
+                put!($number, |value: f64| {
+                    // Mostly it is whole; rounding takes longer.
+                    match value as $number {
+                        number if number as f64 == value => number,
+                        _ => value.round() as $number,
+                    }
+                })
             };
         }
         match self.dtype {
@@ -165,8 +176,9 @@ impl Encoding {
             Dtype::Int32 => whole!(i32),
             Dtype::Uint64 => whole!(u64),
             Dtype::Int64 => whole!(i64),
-            Dtype::Float32 => stored.flat_map(|v| (v as f32).to_le_bytes()).collect(),
-            Dtype::Float64 => stored.flat_map(f64::to_le_bytes).collect(),
+            Dtype::Float32 => put!(f32, |value: f64| value as f32),
+            Dtype::Float64 => put!(f64, |value: f64| value),
         }
+        bytes
     }
 }

@@ -19,7 +19,7 @@ const PLACE: std::ops::Range<usize> = 148..228;
 
 /// What a result was made from, and what made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Source {
+pub struct Source {
     /// The checksum of the scan's files.
     pub scan: u32,
     /// A number of what made it.

@@ -21,7 +21,7 @@ use std::path::Path;
 pub use self::encoding::{Dtype, Encoding};
 pub use self::forms::{Forms, Placement};
 use self::read::{read, read_some};
-use self::write::write;
+pub use self::write::Stored;
 use super::{MaskRule, Volume, VolumeError};
 
 /// A scan as its file has it.
@@ -192,7 +192,7 @@ pub fn write_image(
     encoding: impl Into<Encoding>,
 ) -> Result<(), VolumeError> {
     let forms = Forms::of(&volume.grid());
-    write(path, volume, &encoding.into(), &forms, None)
+    f32::write(path, volume, &encoding.into(), &forms, None)
 }
 
 /// Writes a mask as bytes, otherwise as [`write_image`].
@@ -202,7 +202,7 @@ pub fn write_image(
 /// As [`write_image`].
 pub fn write_mask(path: &Path, volume: &Volume<u8>) -> Result<(), VolumeError> {
     let forms = Forms::of(&volume.grid());
-    write(path, volume, &Dtype::Uint8.into(), &forms, None)
+    u8::write(path, volume, &Dtype::Uint8.into(), &forms, None)
 }
 
 /// What a result takes over from its scan.
@@ -234,7 +234,7 @@ impl Origin {
 /// # Errors
 ///
 /// As [`write_image`].
-pub fn write_like<T: Copy + Default + Into<f64>>(
+pub fn write_like<T: Stored>(
     path: &Path,
     volume: &Volume<T>,
     encoding: impl Into<Encoding>,
@@ -245,7 +245,7 @@ pub fn write_like<T: Copy + Default + Into<f64>>(
         scan: scan.checksum,
         maker: scan.maker,
     };
-    write(path, volume, &encoding.into(), &forms, Some(source))
+    T::write(path, volume, &encoding.into(), &forms, Some(source))
 }
 
 fn malformed(path: &Path, why: impl Into<String>) -> VolumeError {

@@ -29,7 +29,39 @@ pub(super) fn check_name(path: &Path) -> Result<bool, VolumeError> {
     Err(unsupported(path, why))
 }
 
-pub(super) fn write<T: Copy + Default + Into<f64>>(
+/// Numbers that voxels can be when they are written.
+pub trait Stored: Copy + Default + Into<f64> {
+    /// What [`write`] does. A method, not a generic function, so that it is compiled here, for speed, and not where it is
+    /// called.
+    #[doc(hidden)]
+    fn write(
+        path: &Path,
+        volume: &Volume<Self>,
+        encoding: &Encoding,
+        forms: &Forms,
+        source: Option<mark::Source>,
+    ) -> Result<(), VolumeError>;
+}
+
+macro_rules! stored {
+    ($($number:ty),+) => {
+        $(impl Stored for $number {
+            fn write(
+                path: &Path,
+                volume: &Volume<Self>,
+                encoding: &Encoding,
+                forms: &Forms,
+                source: Option<mark::Source>,
+            ) -> Result<(), VolumeError> {
+                write(path, volume, encoding, forms, source)
+            }
+        })+
+    };
+}
+
+stored!(u8, u16, f32);
+
+fn write<T: Copy + Default + Into<f64>>(
     path: &Path,
     volume: &Volume<T>,
     encoding: &Encoding,
@@ -74,11 +106,22 @@ fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>>
     let voxels = volume.voxels.as_standard_layout();
     (0..nz).step_by(BLOCK).map(move |z0| {
         let depth = BLOCK.min(nz - z0);
+        let columns = voxels.as_slice().unwrap_or_default();
         let mut planes = vec![T::default(); depth * ny * nx];
-        for (xy, column) in voxels.rows().into_iter().enumerate() {
-            let at = (xy % ny) * nx + xy / ny;
-            for (z, value) in column.iter().skip(z0).take(depth).enumerate() {
-                planes[z * ny * nx + at] = *value;
+        // A tile's rows fill whole cache lines.
+        let mut tile = [[T::default(); BLOCK]; BLOCK];
+        for y in 0..ny {
+            for x0 in (0..nx).step_by(BLOCK) {
+                let width = BLOCK.min(nx - x0);
+                for x in 0..width {
+                    let column = &columns[((x0 + x) * ny + y) * nz + z0..][..depth];
+                    for (row, value) in tile.iter_mut().zip(column) {
+                        row[x] = *value;
+                    }
+                }
+                for (z, row) in tile.iter().take(depth).enumerate() {
+                    planes[(z * ny + y) * nx + x0..][..width].copy_from_slice(&row[..width]);
+                }
             }
         }
         planes

@@ -1,11 +1,14 @@
 //! From a raw scan to a mask on the scan's own grid.
 
 mod brain;
+mod clean;
 mod decide;
 mod mirror;
 mod network;
 mod opinions;
 mod plausible;
+mod postprocess;
+mod probabilities;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,11 +17,12 @@ use ndarray::Array3;
 use thiserror::Error;
 
 pub use brain::cut_out;
-pub use decide::Probabilities;
 pub use opinions::Uncertainty;
+pub use postprocess::{Choosing, Chosen, Sketch, Sketching, Step, choose};
+pub use probabilities::Probabilities;
 
 use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
-use crate::experiment::{self, Experiment, Prediction};
+use crate::experiment::{self, Choice, Experiment, Postprocess, Prediction};
 use crate::files::{FileError, read_bytes};
 use crate::layout::RunFolder;
 use crate::model::weights::WeightsError;
@@ -92,6 +96,9 @@ pub enum PredictError {
     /// The device returned something other than a probability per voxel.
     #[error("the network's output could not be read from the device: {0}")]
     Output(String),
+    /// The post-processing that a run has chosen cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A result cannot be written.
     #[error(transparent)]
     Volume(#[from] VolumeError),
@@ -126,6 +133,7 @@ pub struct Predictor {
     /// At least one.
     groups: Vec<Group>,
     settings: Prediction,
+    postprocess: Postprocess,
     mirrors: Vec<Mirror>,
     tells_uncertainty: bool,
     structures: Arc<Structures>,
@@ -176,7 +184,8 @@ fn is_blank(image: &Volume<f32>) -> bool {
     voxels.all(|voxel| Some(voxel) == first)
 }
 
-/// A number of what the runs in `folders` make of a scan: it changes with their settings and their weights, with how much
+/// A number of what the runs in `folders` make of a scan: it changes with their settings, the post-processing that they
+/// have chosen and their weights, with how much
 /// of a scan they see at once, if that is not what they say, with the region that is given along with the scan, and with the
 /// program's version.
 ///
@@ -191,10 +200,9 @@ pub fn fingerprint(
     let mut hash = crc32fast::Hasher::new();
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in folders {
-        files.extend([
-            RunFolder::new(folder).config(),
-            Checkpoints::of(folder).best(),
-        ]);
+        let run = RunFolder::new(folder);
+        files.extend([run.config(), Checkpoints::of(folder).best()]);
+        files.extend(Some(run.postprocess()).filter(|path| path.exists()));
     }
     files.extend(region.map(Path::to_owned));
     for file in files {
@@ -235,13 +243,23 @@ impl Predictor {
         let device = resolve_one(device, &mut warn)?;
         let mut opened: Option<Self> = None;
         for folder in folders {
-            let experiment = experiment_of(folder)?;
+            let mut experiment = experiment_of(folder)?;
             let run = RunFolder::new(folder);
             if !run.summary().exists() {
                 warn(&format!(
                     "{} is not finished: the best of the epochs so far is used.",
                     folder.display()
                 ));
+            }
+            if experiment.predict.postprocess == Some(Choice::Auto) {
+                match Chosen::read(&run)? {
+                    Some(chosen) => experiment.predict = chosen.predict,
+                    None => warn(&format!(
+                        "{} has not chosen its post-processing yet: that of its settings is used. Run its experiment \
+                         again.",
+                        folder.display()
+                    )),
+                }
             }
             let mut one = Self::new(&experiment, &Checkpoints::of(folder).best(), device)?;
             one.usual_volumes = UsualVolumes::of(&run, &one.structures);
@@ -289,6 +307,7 @@ impl Predictor {
                 networks: vec![network::load(experiment, weights, device)?],
             }],
             mirrors: Mirror::all(&settings.tta.clone().unwrap_or_default(), &structures),
+            postprocess: settings.postprocess_of(&structures),
             settings,
             tells_uncertainty: false,
             structures,
@@ -419,8 +438,12 @@ impl Predictor {
             let is_background = channel == 0 && self.structures.is_exclusive();
             blank(f32::from(u8::from(is_background)))
         });
-        let (mask, probabilities) =
-            decide(channels.collect(), native, &self.structures, &self.settings);
+        let (mask, probabilities) = decide(
+            channels.collect(),
+            native,
+            &self.structures,
+            &self.postprocess,
+        );
         Predicted {
             probabilities,
             mask,
@@ -455,9 +478,9 @@ impl Predictor {
 
     fn decided(&self, opinions: Opinions, native: &Grid) -> Predicted {
         let (channels, uncertainty) = opinions.mean();
-        let threshold = |structure| self.settings.threshold_of(&self.structures, structure);
+        let threshold = |structure: usize| self.postprocess.structures[structure].threshold;
         let doubts = opinions::doubts(&channels, &self.structures, threshold);
-        let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
+        let (mask, probabilities) = decide(channels, native, &self.structures, &self.postprocess);
         let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
         Predicted {
             probabilities,

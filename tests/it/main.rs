@@ -73,6 +73,7 @@ mod run {
     mod data;
     mod folder;
     mod library;
+    mod postprocess;
     mod resume;
     mod training;
 }
@@ -108,6 +109,7 @@ mod volume {
     mod forms;
     mod reading;
     mod resampling;
+    mod smoothing;
     mod writing;
 }
 mod window;

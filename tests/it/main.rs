@@ -53,6 +53,7 @@ mod preprocess {
     mod onto;
 }
 mod program {
+    mod calibration;
     mod check;
     mod compare;
     mod configs;

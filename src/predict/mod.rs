@@ -3,6 +3,7 @@
 mod brain;
 mod clean;
 mod decide;
+mod error;
 mod mirror;
 mod network;
 mod opinions;
@@ -14,119 +15,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::Array3;
-use thiserror::Error;
 
 pub use brain::cut_out;
+pub use error::PredictError;
 pub use opinions::Uncertainty;
 pub use postprocess::{Choosing, Chosen, Sketch, Sketching, Step, choose};
 pub use probabilities::Probabilities;
 
-use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
+use crate::device::{DeviceChoice, DeviceName, resolve_one};
 use crate::experiment::{self, Choice, Experiment, Postprocess, Prediction};
 use crate::files::{FileError, read_bytes};
 use crate::layout::RunFolder;
-use crate::model::weights::WeightsError;
-use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
-use crate::settings::ConfigError;
+use crate::preprocess::{Applied, CaseVolumes, Pipeline};
 use crate::train::Checkpoints;
-use crate::volume::{Grid, Structures, Volume, VolumeError};
+use crate::volume::{Grid, Structures, Volume};
 use crate::window::View;
 use decide::decide;
 use mirror::Mirror;
 use network::Network;
 use opinions::Opinions;
 use plausible::UsualVolumes;
-
-/// A scan could not be segmented.
-#[derive(Debug, Error)]
-pub enum PredictError {
-    /// The run's configuration cannot be read.
-    #[error("{} is not a run's folder, or its config is damaged: {source}", folder.display())]
-    Config {
-        /// The folder given as the run.
-        folder: PathBuf,
-        /// What is wrong.
-        source: ConfigError,
-    },
-    /// The run has no weights, or not this model's.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The scan cannot be preprocessed.
-    #[error("{}", of_a_run(.0))]
-    Preprocess(#[from] PreprocessError),
-    /// The scan has not the network's images.
-    #[error("the scan has {given} images, and the run's network sees these: {wanted}")]
-    Images {
-        /// How many images there are.
-        given: usize,
-        /// The network's, by name.
-        wanted: String,
-    },
-    /// Runs cannot segment a scan together.
-    #[error(
-        "{} has other {what} than {}: only runs of one task can be averaged. Name one of them.",
-        folder.display(), first.display()
-    )]
-    Apart {
-        /// The run.
-        folder: PathBuf,
-        /// The first run.
-        first: PathBuf,
-        /// What differs.
-        what: &'static str,
-    },
-    /// The network's work does not fit into memory.
-    #[error(
-        "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Let a window slide over the \
-         scan (--window auto), use a machine, a job or a limit (`ulimit -v`) with more, a GPU (--device), or crop the scan \
-         around the head first.",
-        shape[0], shape[1], shape[2], gigabytes(*needed), gigabytes(*available)
-    )]
-    Memory {
-        /// The network's input, in voxels.
-        shape: [usize; 3],
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        available: u64,
-    },
-    /// The device cannot be used, or failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The device returned something other than a probability per voxel.
-    #[error("the network's output could not be read from the device: {0}")]
-    Output(String),
-    /// The post-processing that a run has chosen cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A result cannot be written.
-    #[error(transparent)]
-    Volume(#[from] VolumeError),
-}
-
-/// A preprocessing error with a remedy that someone who has a run and a scan can follow: a run's steps are part of
-/// its network.
-fn of_a_run(error: &PreprocessError) -> String {
-    match error {
-        PreprocessError::NotFinite {
-            first,
-            value,
-            count,
-            ..
-        } => format!(
-            "voxel {first:?} is {value}, which is not an intensity ({count} such voxels in all). Repair the scan, for \
-             example with `calvaria preprocess nan_to_zero SCAN REPAIRED.nii.gz`, which takes them as 0."
-        ),
-        PreprocessError::Step { .. } => format!(
-            "{error} The run's steps belong to its network and cannot be changed: change the scan, or use another run."
-        ),
-        other => other.to_string(),
-    }
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
-}
 
 /// A trained network with everything that comes before and after it; or several, whose probabilities are averaged.
 pub struct Predictor {

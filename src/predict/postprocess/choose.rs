@@ -36,82 +36,116 @@ pub fn choose(
     sketching: &Sketching,
     structures: &Structures,
 ) -> Choosing {
-    let names = structures.names();
-    let dice = |settings: &Postprocess| -> Vec<f64> {
-        let of_case = |case: &Sketch| case.dice(settings, sketching, structures);
-        let cases: Vec<Vec<f64>> = sketches.par_iter().map(of_case).collect();
-        let of_structure = |structure: usize| {
-            let values = cases.iter().map(|case| case[structure]);
-            mean(&values.collect::<Vec<_>>())
-        };
-        (0..names.len()).map(of_structure).collect()
-    };
-    let mut now = dice(start);
-    let mut chosen = Choosing {
-        settings: start.clone(),
-        steps: Vec::new(),
-        tried: 0,
-        dice: [mean(&now); 2],
-    };
-    let mut take_best = |changes: Vec<(String, Postprocess)>, to: usize, chosen: &mut Choosing| {
-        let mut best: Option<(f64, String, Postprocess, Vec<f64>)> = None;
-        for (what, settings) in changes {
-            let after = dice(&settings);
-            chosen.tried += 1;
-            let lowers = after.iter().zip(&now).any(|(after, before)| after < before);
-            let gain = after.iter().sum::<f64>() - now.iter().sum::<f64>();
-            let is_better = best.as_ref().is_none_or(|(most, ..)| gain > *most);
-            if !lowers && gain / to as f64 >= MARGIN && is_better {
-                best = Some((gain, what, settings, after));
-            }
-        }
-        let Some((gain, what, settings, after)) = best else {
-            return;
-        };
-        now = after;
-        chosen.settings = settings;
-        chosen.dice[1] = mean(&now);
-        chosen.steps.push(Step {
-            what,
-            dice: chosen.dice[1],
-            gain: gain / names.len() as f64,
-        });
-    };
-
-    let smoothed = |std: &f64| {
-        let settings = Postprocess {
-            smooth_mm: *std,
-            ..start.clone()
-        };
-        let what = match *std > 0.0 {
-            true => format!("probabilities smoothed with a Gaussian of {std} mm"),
-            false => "no smoothing".to_owned(),
-        };
-        (what, settings)
-    };
-    let smoothing = sketching.smooth_mm.iter().skip(1).map(smoothed);
-    take_best(smoothing.collect(), names.len(), &mut chosen);
+    let mut chooser = Chooser::new(sketches, start, sketching, structures);
+    let smoothing = sketching.smooth_mm.iter().skip(1);
+    let smoothing = smoothing.map(|std| smoothed(start, *std)).collect();
+    chooser.take_best(smoothing, structures.count());
     for changes_of in [thresholds, largest, sizes, holes] {
-        for structure in 0..names.len() {
-            let now = &chosen.settings.structures[structure];
+        for (structure, name) in structures.names().into_iter().enumerate() {
             let about = About {
                 sketches,
                 sketching,
                 structure,
             };
-            let of = match names[structure] {
+            let of = match name {
                 "" => String::new(),
                 name => format!(" of {name}"),
             };
-            let changes = changes_of(now, &about).into_iter().map(|(what, changed)| {
-                let mut settings = chosen.settings.clone();
+            let now = &chooser.chosen.settings;
+            let changes = changes_of(&now.structures[structure], &about).into_iter();
+            let changes = changes.map(|(what, changed)| {
+                let mut settings = now.clone();
                 settings.structures[structure] = changed;
                 (what.replace("{of}", &of), settings)
             });
-            take_best(changes.collect(), 1, &mut chosen);
+            let changes = changes.collect();
+            chooser.take_best(changes, 1);
         }
     }
-    chosen
+    chooser.chosen
+}
+
+struct Chooser<'a> {
+    sketches: &'a [Sketch],
+    sketching: &'a Sketching,
+    structures: &'a Structures,
+    chosen: Choosing,
+    /// The Dice of each structure with what is chosen so far, mean over the cases.
+    dice: Vec<f64>,
+}
+
+impl<'a> Chooser<'a> {
+    fn new(
+        sketches: &'a [Sketch],
+        start: &Postprocess,
+        sketching: &'a Sketching,
+        structures: &'a Structures,
+    ) -> Self {
+        let mut new = Self {
+            sketches,
+            sketching,
+            structures,
+            chosen: Choosing {
+                settings: start.clone(),
+                steps: Vec::new(),
+                tried: 0,
+                dice: [0.0; 2],
+            },
+            dice: Vec::new(),
+        };
+        new.dice = new.dice_with(start);
+        new.chosen.dice = [mean(&new.dice); 2];
+        new
+    }
+
+    fn dice_with(&self, settings: &Postprocess) -> Vec<f64> {
+        let of_case = |case: &Sketch| case.dice(settings, self.sketching, self.structures);
+        let cases: Vec<Vec<f64>> = self.sketches.par_iter().map(of_case).collect();
+        let of_structure = |structure: usize| {
+            let values = cases.iter().map(|case| case[structure]);
+            mean(&values.collect::<Vec<_>>())
+        };
+        (0..self.structures.count()).map(of_structure).collect()
+    }
+
+    /// Tries changes to so many structures, each in words and as the settings with it, and keeps the best one, if it brings
+    /// enough.
+    fn take_best(&mut self, changes: Vec<(String, Postprocess)>, structures: usize) {
+        let mut best: Option<(f64, String, Postprocess, Vec<f64>)> = None;
+        for (what, settings) in changes {
+            let after = self.dice_with(&settings);
+            self.chosen.tried += 1;
+            let mut pairs = after.iter().zip(&self.dice);
+            let lowers = pairs.any(|(after, before)| after < before);
+            let gain = after.iter().sum::<f64>() - self.dice.iter().sum::<f64>();
+            let is_better = best.as_ref().is_none_or(|(most, ..)| gain > *most);
+            if !lowers && gain / structures as f64 >= MARGIN && is_better {
+                best = Some((gain, what, settings, after));
+            }
+        }
+        if let Some((gain, what, settings, after)) = best {
+            self.dice = after;
+            self.chosen.settings = settings;
+            self.chosen.dice[1] = mean(&self.dice);
+            self.chosen.steps.push(Step {
+                what,
+                dice: self.chosen.dice[1],
+                gain: gain / self.dice.len() as f64,
+            });
+        }
+    }
+}
+
+fn smoothed(start: &Postprocess, std: f64) -> (String, Postprocess) {
+    let what = match std > 0.0 {
+        true => format!("probabilities smoothed with a Gaussian of {std} mm"),
+        false => "no smoothing".to_owned(),
+    };
+    let settings = Postprocess {
+        smooth_mm: std,
+        ..start.clone()
+    };
+    (what, settings)
 }
 
 /// What the changes to a structure depend on.

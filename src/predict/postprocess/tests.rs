@@ -209,7 +209,7 @@ fn thresholds_move_where_the_truth_is_and_nothing_moves_for_nothing() {
 #[test]
 fn a_change_that_harms_another_structure_is_not_made() {
     // Smoothing would fill the gaps of `a`, and take away `b`, which is single voxels.
-    let is_noise = |x: usize, y: usize, z: usize| (x * 5 + y * 3 + z * 7) % 11 == 0;
+    let is_noise = |x: usize, y: usize, z: usize| (x * 5 + y * 3 + z * 7).is_multiple_of(11);
     let truth = Array3::from_shape_fn(SHAPE, |(x, y, z)| match (x, y, z) {
         (0..=3, ..) => 1,
         (5, 0 | 3, 1 | 5) => 2,

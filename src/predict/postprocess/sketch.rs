@@ -149,8 +149,8 @@ impl Sketch {
     }
 }
 
-/// The box of all voxels that are not 0 in some map, with a voxel more on every side where there is one: the holes of
-/// what is in it, and its pieces, are those of the whole.
+/// The box of all voxels that are not 0 in some map: beyond it there is background alone, so the pieces and the holes in it
+/// are those of the whole.
 fn extent<'a>(
     maps: impl Iterator<Item = &'a Array3<u8>>,
     shape: [usize; 3],
@@ -167,6 +167,6 @@ fn extent<'a>(
     }
     std::array::from_fn(|axis| match ends[axis] {
         (usize::MAX, _) => 0..shape[axis].min(1),
-        (first, last) => first.saturating_sub(1)..(last + 2).min(shape[axis]),
+        (first, last) => first..last + 1,
     })
 }

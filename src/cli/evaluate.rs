@@ -1,19 +1,21 @@
 //! `calvaria evaluate`.
 
+mod output;
+
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
 
 use super::CliError;
 use crate::evaluate::{
-    self, EvaluateError, MaskPair, MaskPairs, StructureMeans, evaluate_files, labels_that_occur,
+    self, EvaluateError, FilesToScore, MaskPair, MaskPairs, ScoredFiles, evaluate_files,
+    labels_that_occur, probability_files,
 };
-use crate::files::{write_atomic, write_json};
-use crate::layout::{CaseScores, write_scores};
-use crate::metric::{Evaluation, METRICS};
+use crate::layout::CaseScores;
+use crate::metric::Evaluation;
 use crate::preprocess::GRID_TOLERANCE;
 use crate::volume::{Marked, MaskRule, Named, Structures, Undeclared};
+use output::{Output, print_means, print_scores};
 
 /// Score a predicted mask against a true one, or many.
 ///
@@ -73,6 +75,15 @@ pub struct Args {
     /// true mask.
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = finite)]
     threshold: Option<f64>,
+    /// The probabilities of the prediction, as `predict --probabilities` writes them: their folder, a pattern with {id} and
+    /// {structure}, or a file. Their calibration is scored: `ece` over 15 bins of equal width, `ece_foreground` without
+    /// voxels that are neither true nor have a probability of at least 0.01, and the Brier score.
+    #[arg(long, value_name = "WHERE", conflicts_with_all = ["label", "threshold"])]
+    probabilities: Option<PathBuf>,
+    /// Writes reliability.csv, and the curve as reliability.png and reliability.svg, into this folder: of all voxels with
+    /// about the same probability the part that is true, over all cases. With --probabilities.
+    #[arg(long, value_name = "FOLDER", requires = "probabilities")]
+    reliability: Option<PathBuf>,
     /// How far the two files may lie apart, in voxels.
     #[arg(long, value_name = "VOXELS", default_value_t = GRID_TOLERANCE, value_parser = part_of_a_voxel)]
     grid_tolerance: f64,
@@ -243,41 +254,31 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         }],
         ..MaskPairs::default()
     };
-    let mut scored = None;
-    for result in args.score(&pairs.pairs, &settings, quiet)? {
-        scored = Some(result.map_err(CliError::input)?);
-    }
-    let Some(scored) = &scored else {
+    let scored = args.score(&pairs.pairs, &settings, quiet)?.pop();
+    let Some(scored) = scored else {
         unreachable!("one pair has one result");
     };
-    args.write(&pairs, std::slice::from_ref(scored), &[])?;
-    if !scored.structures.is_empty() {
-        table(scored);
-        return Ok(());
-    }
-    for (name, value) in &scored.scores {
-        let unit = unit_of(name);
-        outln!("{}", format!("{name:<20}{value:<11.6} {unit}").trim_end());
-    }
+    let mut output = Output::new(&pairs, args.seed);
+    output.add(scored.map_err(CliError::input)?);
+    args.write(&output)?;
+    print_scores(&output.cases[0]);
     Ok(())
-}
-
-fn unit_of(metric: &str) -> &'static str {
-    let known = METRICS.iter().find(|known| known.name == metric);
-    known.map_or("", |known| known.unit)
 }
 
 /// Scores many masks. One that cannot be scored does not stop the others.
 fn many(args: &Args, settings: &Evaluation, quiet: bool) -> Result<(), CliError> {
     let found = MaskPairs::find(&args.prediction, &args.truth).map_err(CliError::input)?;
     let scored = args.score(&found.pairs, settings, quiet)?;
-    let mut cases = Vec::new();
+    let mut output = Output::new(&found, args.seed);
     let mut failed = Vec::new();
     for (pair, scored) in found.pairs.iter().zip(scored) {
         match scored {
-            Ok(scores) => cases.push(CaseScores {
-                case: pair.case.clone(),
-                ..scores
+            Ok(scored) => output.add(ScoredFiles {
+                scores: CaseScores {
+                    case: pair.case.clone(),
+                    ..scored.scores
+                },
+                ..scored
             }),
             Err(error) => {
                 errln!("error: {error}");
@@ -285,8 +286,7 @@ fn many(args: &Args, settings: &Evaluation, quiet: bool) -> Result<(), CliError>
             }
         }
     }
-    let means = evaluate::means(&cases, args.seed);
-    args.write(&found, &cases, &means)?;
+    args.write(&output)?;
     for (files, lack) in [
         (&found.without_truth, "no true mask"),
         (&found.without_prediction, "no prediction"),
@@ -295,7 +295,10 @@ fn many(args: &Args, settings: &Evaluation, quiet: bool) -> Result<(), CliError>
             errln!("warning: {} has {lack}.", file.display());
         }
     }
-    print_means(&means, cases.len());
+    print_means(
+        &evaluate::means(&output.cases, args.seed),
+        output.cases.len(),
+    );
     match failed.len() {
         0 => Ok(()),
         count => Err(CliError::input(format!(
@@ -306,43 +309,6 @@ fn many(args: &Args, settings: &Evaluation, quiet: bool) -> Result<(), CliError>
     }
 }
 
-/// The mean of every score, with its interval; of several structures one after the other.
-fn print_means(means: &[StructureMeans], cases: usize) {
-    for of in means {
-        match of.structure.as_str() {
-            "" => outln!("mean of {cases} cases, with 95 % interval"),
-            name => outln!("{name}: mean of {cases} cases, with 95 % interval"),
-        }
-        for mean in &of.means {
-            let [low, high] = mean.interval;
-            let infinite = match mean.infinite {
-                0 => String::new(),
-                count => format!("  (without {count} infinite)"),
-            };
-            let unit = unit_of(&mean.metric);
-            let line = format!(
-                "  {:<20}{:<11.6} {low:.4} to {high:.4} {unit}{infinite}",
-                mean.metric, mean.mean
-            );
-            outln!("{}", line.trim_end());
-        }
-    }
-}
-
-/// A number as JSON has it: what is infinite or not a number is null.
-fn number(value: f64) -> Value {
-    serde_json::Number::from_f64(value).map_or(Value::Null, Value::Number)
-}
-
-fn numbers(scores: &[(String, f64)]) -> Value {
-    let scores = scores.iter();
-    Value::Object(
-        scores
-            .map(|(name, value)| (name.clone(), number(*value)))
-            .collect(),
-    )
-}
-
 impl Args {
     /// The scores of each pair, or why it has none.
     fn score(
@@ -350,86 +316,49 @@ impl Args {
         pairs: &[MaskPair],
         settings: &Evaluation,
         quiet: bool,
-    ) -> Result<Vec<Result<CaseScores, EvaluateError>>, CliError> {
+    ) -> Result<Vec<Result<ScoredFiles, EvaluateError>>, CliError> {
         let [prediction, truth] = self.rules(pairs)?;
-        let scored = pairs.par_iter().map(|pair| {
-            let prediction = (&*pair.prediction, &prediction);
-            let truth = (&*pair.truth, &truth);
-            evaluate_files(prediction, truth, self.grid_tolerance, settings)
+        let probabilities = match &self.probabilities {
+            Some(of) => {
+                let names = match &truth.marked {
+                    Marked::Structures(structures) => structures.names(),
+                    _ => Structures::Mask.names(),
+                };
+                probability_files(of, pairs, &names).map_err(CliError::input)?
+            }
+            None => vec![Vec::new(); pairs.len()],
+        };
+        let scored = pairs.par_iter().zip(&probabilities).map(|(pair, files)| {
+            let files = FilesToScore {
+                prediction: (&pair.prediction, &prediction),
+                truth: (&pair.truth, &truth),
+                probabilities: files,
+            };
+            evaluate_files(&files, self.grid_tolerance, settings)
         });
         let scored: Vec<Result<_, _>> = scored.collect();
         // In the order of the pairs, whichever was scored first.
         let scored = scored.into_iter().map(|one| {
-            let (scores, warnings) = one?;
-            for warning in warnings.iter().filter(|_| !quiet) {
+            let scored = one?;
+            for warning in scored.warnings.iter().filter(|_| !quiet) {
                 errln!("warning: {warning}.");
             }
-            Ok(scores)
+            Ok(scored)
         });
         Ok(scored.collect())
     }
 
     /// Writes the files that are asked for.
-    fn write(
-        &self,
-        found: &MaskPairs,
-        cases: &[CaseScores],
-        means: &[StructureMeans],
-    ) -> Result<(), CliError> {
+    fn write(&self, output: &Output) -> Result<(), CliError> {
         if let Some(path) = &self.csv {
-            let written = write_atomic(path, |out| write_scores(out, cases));
-            written.map_err(CliError::work)?;
+            output.write_table(path).map_err(CliError::work)?;
         }
-        let Some(path) = &self.json else {
-            return Ok(());
-        };
-        let structures = |case: &CaseScores| -> Map<String, Value> {
-            let of = case.structures.iter();
-            of.map(|of| (of.name.clone(), numbers(&of.scores)))
-                .collect()
-        };
-        let files = |case: &CaseScores| {
-            let mut pairs = found.pairs.iter();
-            pairs.find(|pair| pair.case == case.case)
-        };
-        let case = |case: &CaseScores| {
-            json!({
-                "case": case.case,
-                "prediction": files(case).map(|pair| &pair.prediction),
-                "truth": files(case).map(|pair| &pair.truth),
-                "scores": numbers(&case.scores),
-                "structures": structures(case),
-            })
-        };
-        let document = json!({
-            "cases": cases.iter().map(case).collect::<Vec<_>>(),
-            "means": means,
-            "without_truth": found.without_truth,
-            "without_prediction": found.without_prediction,
-        });
-        write_json(path, &document).map_err(CliError::work)
-    }
-}
-
-/// A row for each structure, and one of their mean.
-fn table(scored: &CaseScores) {
-    let names = scored.structures.iter().map(|of| of.name.as_str());
-    let names: Vec<&str> = names.chain([Structures::MEAN]).collect();
-    let widths = names.iter().map(|name| name.chars().count());
-    let first = widths.fold("structure".len(), usize::max);
-    let line = |name: &str, cells: Vec<String>| {
-        let cells = cells.iter().zip(&scored.scores);
-        let cells = cells.map(|(cell, (metric, _))| {
-            let width = metric.len().max(8) + 2;
-            format!("{cell:>width$}")
-        });
-        outln!("{name:<first$}{}", cells.collect::<String>());
-    };
-    let metrics = scored.scores.iter().map(|(metric, _)| metric.clone());
-    line("structure", metrics.collect());
-    let rows = scored.structures.iter().map(|of| &of.scores);
-    for (name, scores) in names.iter().zip(rows.chain([&scored.scores])) {
-        let cells = scores.iter().map(|(_, value)| format!("{value:.4}"));
-        line(name, cells.collect());
+        if let Some(path) = &self.json {
+            output.write_json(path).map_err(CliError::work)?;
+        }
+        match &self.reliability {
+            Some(folder) => output.write_reliability(folder),
+            None => Ok(()),
+        }
     }
 }

@@ -1,15 +1,21 @@
 //! Scores of predicted masks against true ones.
 
+mod calibration;
 pub mod compare;
+mod files;
 mod labels;
 mod means;
 mod pairs;
+mod probabilities;
 
+pub use calibration::{Calibration, ReliabilityBin};
+pub use files::{FilesToScore, ScoredFiles, evaluate_files};
 pub use labels::labels_that_occur;
 pub use means::{Mean, StructureMeans, means};
 pub use pairs::{MaskPair, MaskPairs};
+pub use probabilities::probability_files;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -18,8 +24,7 @@ use crate::layout::CaseScores;
 use crate::metric::{Evaluation, by_structure};
 use crate::predict::{PredictError, Predictor};
 use crate::preprocess::Inputs;
-use crate::volume::nifti::read_scan;
-use crate::volume::{Marked, MaskRule, Structures, Volume, VolumeError};
+use crate::volume::{Volume, VolumeError};
 
 /// A mask could not be scored.
 #[derive(Debug, Error)]
@@ -120,6 +125,39 @@ pub enum EvaluateError {
         /// The name of a true mask.
         true_name: String,
     },
+    /// A file of probabilities is named where there are several masks or structures.
+    #[error(
+        "{} is one file, and there are several {what}. Give the folder of the probabilities, or a pattern such as \
+         'out/{{id}}_probseg.nii.gz' or 'out/{{id}}_{{structure}}.nii.gz'.", file.display()
+    )]
+    OneProbability {
+        /// The file.
+        file: PathBuf,
+        /// Masks or structures.
+        what: &'static str,
+    },
+    /// A mask has no probabilities.
+    #[error(
+        "{} has no probabilities{structure} in {}. `calvaria predict --probabilities` writes them; those of another \
+         program are named by a pattern, such as 'out/{{id}}_{{structure}}.nii.gz'.",
+        prediction.display(), place.display()
+    )]
+    NoProbability {
+        /// The mask.
+        prediction: PathBuf,
+        /// The structure, in words.
+        structure: String,
+        /// Where they were looked for.
+        place: PathBuf,
+    },
+    /// A file that should hold probabilities holds other numbers.
+    #[error("{} has the value {value}, and probabilities are from 0 to 1. Name the right file.", file.display())]
+    NotProbability {
+        /// The file.
+        file: PathBuf,
+        /// The value.
+        value: f32,
+    },
     /// The labels that occur cannot be the structures.
     #[error("the labels of {files} cannot be scored one by one: {why}.")]
     Labels {
@@ -191,75 +229,4 @@ pub struct Segmented {
     pub truth: Volume<u8>,
     /// The predicted class map.
     pub prediction: Volume<u8>,
-}
-
-/// Scores one file of a mask or of labels against another, each read by its rule, and returns what is doubtful about
-/// the two as well. Where the truth's rule names structures, each of them is scored.
-/// They may lie up to `tolerance` voxels apart ([`Forms::fits`](crate::volume::nifti::Forms::fits)); the true mask's
-/// voxels count.
-///
-/// # Errors
-///
-/// When a file cannot be read or is not a mask, or the two do not lie on one grid.
-pub fn evaluate_files(
-    (prediction, prediction_rule): (&Path, &MaskRule),
-    (truth, truth_rule): (&Path, &MaskRule),
-    tolerance: f64,
-    settings: &Evaluation,
-) -> Result<(CaseScores, Vec<String>), EvaluateError> {
-    let [predicted, true_mask] = [read_scan(prediction)?, read_scan(truth)?];
-    let name = prediction.display().to_string();
-    let fit = true_mask
-        .forms
-        .fits("the true mask", &predicted.forms, tolerance);
-    let noted = fit.map_err(|why| EvaluateError::Grids {
-        prediction: name.clone(),
-        truth: truth.display().to_string(),
-        why,
-    })?;
-    let doubts = true_mask.warnings().into_iter();
-    let doubts = doubts.map(|doubt| format!("{}: {doubt}", truth.display()));
-    let mut warnings: Vec<String> = noted
-        .map(|noted| format!("{name}: {noted}"))
-        .into_iter()
-        .chain(doubts)
-        .collect();
-    let predicted = predicted.into_mask(prediction, prediction_rule)?;
-    let true_mask = true_mask.into_mask(truth, truth_rule)?;
-    let is_empty = |mask: &Volume<u8>| mask.voxels.iter().all(|voxel| *voxel == 0);
-    if let Marked::Labels(labels) = &truth_rule.marked
-        && is_empty(&predicted)
-        && is_empty(&true_mask)
-    {
-        return Err(EvaluateError::NoLabel {
-            prediction: name,
-            truth: truth.display().to_string(),
-            labels: labels.clone(),
-        });
-    }
-    let structures = match &truth_rule.marked {
-        Marked::Structures(structures) => structures,
-        _ => &Structures::Mask,
-    };
-    if !structures.is_mask() {
-        let nowhere = labels::nowhere(structures, [&predicted, &true_mask]);
-        if nowhere.len() == structures.count() {
-            return Err(EvaluateError::NoStructure {
-                prediction: name,
-                truth: truth.display().to_string(),
-                structures: structures.describe(),
-            });
-        }
-        if !nowhere.is_empty() {
-            warnings.push(format!(
-                "neither file has a voxel of {}: there both agree, and have the best scores",
-                nowhere.join(", ")
-            ));
-        }
-    }
-    let scores = by_structure(&predicted, &true_mask, structures, None, settings);
-    Ok((
-        CaseScores::of_structures(name, structures, scores),
-        warnings,
-    ))
 }

@@ -30,9 +30,9 @@ pub struct MaskPairs {
 }
 
 /// A mask and what it is known by.
-struct Named {
-    name: String,
-    path: PathBuf,
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
 }
 
 impl MaskPairs {
@@ -110,12 +110,12 @@ impl MaskPairs {
 }
 
 /// Whether `long` begins with `short` and goes on with `_`.
-fn begins(long: &str, short: &str) -> bool {
+pub(super) fn begins(long: &str, short: &str) -> bool {
     long.strip_prefix(short)
         .is_some_and(|rest| rest.starts_with('_'))
 }
 
-fn is_pattern(path: &Path) -> bool {
+pub(super) fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(&format!("{{{ID}}}"))
 }
 
@@ -162,8 +162,15 @@ fn of_pattern(text: &Path) -> Result<Vec<Named>, EvaluateError> {
     Ok(named.map(|(name, path)| Named { name, path }).collect())
 }
 
+/// What a mask is known by: its file's name without extensions, or its scan's if calvaria has written it.
+pub(super) fn mask_name(path: &Path) -> Option<String> {
+    predicted_name(path)
+        .map(|(name, _)| name)
+        .or_else(|| nifti_name(path))
+}
+
 /// The name of a NIfTI file without its extensions; the image of a pair of files is its header's.
-fn nifti_name(path: &Path) -> Option<String> {
+pub(super) fn nifti_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let lower = name.to_lowercase();
     let ends = [".nii.gz", ".nii", ".hdr", ".hdr.gz"];

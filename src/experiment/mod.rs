@@ -1,6 +1,7 @@
 //! The experiment: what its file may contain, and how YAML files become it.
 
 mod load;
+mod postprocess;
 mod prediction;
 mod schema;
 mod task;
@@ -21,6 +22,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, Fault, Faults, within};
 
 pub use load::{Resolved, load};
+pub use postprocess::{Amount, Choice, Postprocess, StructurePostprocess};
 pub use prediction::{Mirrors, Prediction, Validation, Which};
 pub use schema::schema;
 pub use task::UndeclaredLabels;

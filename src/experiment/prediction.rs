@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Amount, Choice};
 use crate::augment::{Augmentation, Axis, Flip};
 use crate::dataset::ByName;
 use crate::settings::{Fault, nearest, within};
@@ -21,6 +22,11 @@ pub struct Prediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = null))]
     pub thresholds: Option<ByName<f64>>,
+    /// Smooth the probabilities with a Gaussian before anything is decided: its standard deviation in mm, on the
+    /// scan's grid, the same along every axis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 100.0), extend("default" = null))]
+    pub smooth_mm: Option<f64>,
     /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,
     /// and not of several structures.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,10 +35,17 @@ pub struct Prediction {
     /// a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill_holes: Option<Which>,
-    /// Leave out connected pieces that are smaller, in mL.
+    /// Leave out connected pieces that are smaller, in mL: of every structure, or of each one that is named, as in
+    /// `{lesion: 0.05}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0), extend("default" = null))]
-    pub minimum_ml: Option<f64>,
+    #[schemars(extend("default" = null))]
+    pub minimum_ml: Option<Amount>,
+    /// With `auto`, smoothing, thresholds, largest pieces, smallest sizes and holes are chosen by the validation cases
+    /// once all folds and seeds are trained: one step at a time what raises the Dice on the scans' own grids, beginning
+    /// with these settings. The run keeps the choice in its postprocess.json.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub postprocess: Option<Choice>,
     /// How much of a scan the network sees at once.
     pub window: View,
     /// Mirrored views of a scan, of whose probabilities the mean is taken (test-time augmentation), as in
@@ -125,10 +138,10 @@ pub enum Which {
 }
 
 impl Which {
-    fn is(&self, structures: &Structures, structure: usize) -> bool {
+    pub(super) fn is(&self, structure: &str) -> bool {
         match self {
             Self::All(all) => *all,
-            Self::Of(named) => named.iter().any(|of| of == structures.names()[structure]),
+            Self::Of(named) => named.iter().any(|of| of == structure),
         }
     }
 }
@@ -138,9 +151,11 @@ impl Default for Prediction {
         Self {
             threshold: 0.5,
             thresholds: None,
+            smooth_mm: None,
             largest_component: None,
             fill_holes: None,
             minimum_ml: None,
+            postprocess: None,
             window: View::default(),
             tta: None,
         }
@@ -154,25 +169,10 @@ impl Prediction {
         self.largest_component.get_or_insert(usual);
     }
 
-    /// The probability from which a voxel belongs to a structure.
-    pub fn threshold_of(&self, structures: &Structures, structure: usize) -> f64 {
-        let own = self.thresholds.as_ref();
-        let own = own.and_then(|own| own.get(structures.names()[structure]));
+    /// The probability from which a voxel belongs to the structure of that name.
+    pub fn threshold_of(&self, structure: &str) -> f64 {
+        let own = self.thresholds.as_ref().and_then(|own| own.get(structure));
         own.copied().unwrap_or(self.threshold)
-    }
-
-    /// Whether only the largest piece of a structure is kept.
-    pub fn keeps_largest(&self, structures: &Structures, structure: usize) -> bool {
-        match &self.largest_component {
-            None => structures.is_mask(),
-            Some(which) => which.is(structures, structure),
-        }
-    }
-
-    /// Whether the holes of a structure are filled.
-    pub fn fills_holes(&self, structures: &Structures, structure: usize) -> bool {
-        let which = self.fill_holes.as_ref();
-        which.is_some_and(|which| which.is(structures, structure))
     }
 
     pub(super) fn rules(&self, structures: &Structures) -> Vec<Fault> {
@@ -182,23 +182,24 @@ impl Prediction {
                            `regions`";
             faults.push(Fault::new("threshold", message));
         }
-        let known = structures.names();
-        for (name, threshold) in self.thresholds.iter().flat_map(|own| own.iter()) {
-            let key = format!("thresholds.{name}");
-            if structures.is_mask() || structures.is_exclusive() {
-                let message = "thresholds are of `regions`: of one mask there is `threshold`, and of `labels` the most probable is \
-                               taken";
-                faults.push(Fault::new("thresholds", message));
-                break;
-            }
-            if !known.contains(&name.as_str()) {
-                let meant = nearest(name, &known);
-                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
-                let message = format!("thresholds names `{name}`, which is no structure{meant}");
-                faults.push(Fault::new(key, message));
-            } else if !(*threshold > 0.0 && *threshold < 1.0) {
+        if (structures.is_mask() || structures.is_exclusive())
+            && self.thresholds.as_ref().is_some_and(|own| !own.is_empty())
+        {
+            let message = "thresholds are of `regions`: of one mask there is `threshold`, and of `labels` the most probable is \
+                           taken";
+            faults.push(Fault::new("thresholds", message));
+        } else {
+            for (name, threshold) in self.thresholds.iter().flat_map(|own| own.iter()) {
                 let message = format!("{name} must be above 0 and below 1, not {threshold}");
-                faults.push(Fault::new(key, message));
+                let fits = *threshold > 0.0 && *threshold < 1.0;
+                faults.extend(named("thresholds", name, structures, fits, message));
+            }
+        }
+        if let Some(Amount::Of(least)) = &self.minimum_ml {
+            for (name, ml) in least.iter() {
+                let message = format!("{name} must be at least 0, not {ml}");
+                let fits = ml.is_finite() && *ml >= 0.0;
+                faults.extend(named("minimum_ml", name, structures, fits, message));
             }
         }
         let mirrors = self.tta.iter().flat_map(|tta| tta.rules(structures));
@@ -207,17 +208,37 @@ impl Prediction {
             ("largest_component", &self.largest_component),
             ("fill_holes", &self.fill_holes),
         ] {
-            let Some(Which::Of(named)) = which else {
+            let Some(Which::Of(of)) = which else {
                 continue;
             };
-            let known = structures.names();
-            for name in named.iter().filter(|name| !known.contains(&name.as_str())) {
-                let meant = nearest(name, &known);
-                let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
-                let message = format!("{key} names `{name}`, which is no structure{meant}");
-                faults.push(Fault::new(key, message));
-            }
+            let unknown = of.iter().filter_map(|name| unknown(key, name, structures));
+            faults.extend(unknown.map(|message| Fault::new(key, message)));
         }
         faults
     }
+}
+
+/// What is wrong with a value of a structure under `key`.
+fn named(
+    key: &str,
+    name: &str,
+    structures: &Structures,
+    fits: bool,
+    message: String,
+) -> Option<Fault> {
+    let message = unknown(key, name, structures).or((!fits).then_some(message));
+    Some(Fault::new(format!("{key}.{name}"), message?))
+}
+
+/// What is wrong with a name under `key`, if it is no structure's.
+fn unknown(key: &str, name: &str, structures: &Structures) -> Option<String> {
+    let known = structures.names();
+    if known.contains(&name) {
+        return None;
+    }
+    let meant = nearest(name, &known).filter(|meant| !meant.is_empty());
+    let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+    Some(format!(
+        "{key} names `{name}`, which is no structure{meant}"
+    ))
 }

@@ -12,7 +12,10 @@ mod tables;
 
 pub use bids::BidsDataset;
 pub use case_table::write_scores;
-pub use prediction::{PredictionFiles, WantedMaps, is_prediction, predicted_name};
+pub use prediction::{
+    PredictionFiles, WantedMaps, is_prediction, predicted_name, probability_labels,
+    probability_name,
+};
 pub use prediction_table::{PredictionRow, PredictionTable, doubt};
 pub use results::{is_results, make_results};
 pub use run::{RunFolder, runs_below};

@@ -81,6 +81,32 @@ impl PredictionFiles {
     }
 }
 
+/// The structures called `names` as files of probabilities name them (`leftHippocampus`); a mask's name, which is empty,
+/// stays.
+pub fn probability_labels(names: &[&str]) -> Vec<String> {
+    let labels = labels(names).into_iter().zip(names);
+    labels
+        .map(|(label, name)| match name.is_empty() {
+            true => String::new(),
+            false => label.trim_start_matches("_label-").to_owned(),
+        })
+        .collect()
+}
+
+/// The name of the scan that a file of probabilities belongs to, and the structure as it is named there, if it is;
+/// none of other files.
+pub fn probability_name(path: &Path) -> Option<(String, Option<String>)> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix("_probseg.nii.gz")?;
+    let name = name
+        .strip_suffix(MARK.trim_end_matches('_'))
+        .unwrap_or(name);
+    Some(match name.rsplit_once("_label-") {
+        Some((scan, label)) => (scan.to_owned(), Some(label.to_owned())),
+        None => (name.to_owned(), None),
+    })
+}
+
 /// The structures as entities of BIDS, whose values are letters and digits: `_label-leftHippocampus`.
 pub(super) fn labels(names: &[&str]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();

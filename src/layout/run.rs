@@ -56,6 +56,11 @@ impl RunFolder {
         self.0.join("summary.json")
     }
 
+    /// The post-processing that the run has chosen by its validation cases, where it was to choose one.
+    pub fn postprocess(&self) -> PathBuf {
+        self.0.join("postprocess.json")
+    }
+
     /// The folder of figures.
     pub fn plots(&self) -> PathBuf {
         self.0.join("plots")
@@ -102,13 +107,14 @@ impl RunFolder {
     }
 
     /// Every file and folder that a run writes, but for the lock; its config.yaml, which makes it a run, is the last.
-    pub fn all(&self) -> [PathBuf; 11] {
+    pub fn all(&self) -> [PathBuf; 12] {
         [
             self.split(),
             self.environment(),
             self.metrics(),
             self.cases(),
             self.summary(),
+            self.postprocess(),
             self.report(),
             self.log(),
             self.plots(),
@@ -125,6 +131,7 @@ impl RunFolder {
             self.metrics(),
             self.cases(),
             self.split(),
+            self.postprocess(),
             self.environment(),
             self.log(),
             self.best_weights(),

@@ -5,59 +5,47 @@ use std::sync::Arc;
 
 use ndarray::{Array3, Zip};
 
-use crate::experiment::Prediction;
-use crate::volume::resample::{Interpolation, resample, resample_filled};
-use crate::volume::{Grid, Structures, Volume, drop_small, fill_holes, keep_largest};
-
-/// The probability of each structure. Those of several are kept on the network's grid, which is mostly the coarser
-/// one, and moved onto the scan's when they are asked for.
-#[derive(Clone, Debug)]
-pub struct Probabilities {
-    /// One for each channel of the network.
-    maps: Vec<Volume<f32>>,
-    scan: Grid,
-    structures: Arc<Structures>,
-}
-
-impl Probabilities {
-    /// The probability of a structure at each voxel of the scan; 0 outside the network's field of view.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such structure.
-    pub fn of(&self, structure: usize) -> Cow<'_, Volume<f32>> {
-        let map = &self.maps[self.structures.channel(structure)];
-        match map.grid() == self.scan {
-            true => Cow::Borrowed(map),
-            false => Cow::Owned(resample(map, &self.scan, Interpolation::Linear, false)),
-        }
-    }
-}
+use super::Probabilities;
+use super::clean::Cleaning;
+use crate::experiment::Postprocess;
+use crate::volume::{Grid, Structures, Volume};
 
 /// The class map that the channels of a network say: of a mask and of regions those voxels that reach the threshold,
-/// of labels the most probable class. Probabilities are moved onto the scan's grid before anything is decided.
+/// of labels the most probable class. Probabilities are moved onto the scan's grid, and smoothed, before anything is
+/// decided; those that are returned are not smoothed.
 pub(super) fn decide(
     channels: Vec<Volume<f32>>,
     scan: &Grid,
     structures: &Arc<Structures>,
-    settings: &Prediction,
+    settings: &Postprocess,
 ) -> (Volume<u8>, Probabilities) {
     let mut probabilities = Probabilities {
         maps: channels,
         scan: scan.clone(),
         structures: Arc::clone(structures),
     };
+    // It is needed again for every score.
+    if structures.is_mask()
+        && let Cow::Owned(moved) = probabilities.of(0)
+    {
+        probabilities.maps = vec![moved];
+    }
+    let cleaning = Cleaning {
+        steps: &settings.structures,
+        structures,
+        voxel_ml: scan.voxel_volume_ml(),
+    };
     let classes = match structures.is_exclusive() {
-        true => most_probable(&probabilities, settings),
-        false => {
-            // It is needed again for every score.
-            if structures.is_mask()
-                && let Cow::Owned(moved) = probabilities.of(0)
-            {
-                probabilities.maps = vec![moved];
-            }
-            above_threshold(&probabilities, settings)
+        true => {
+            let mut classes = most_probable(&probabilities, settings.smooth_mm);
+            cleaning.of_classes(&mut classes);
+            classes
         }
+        false => cleaning.of_masks(scan.shape, |structure| {
+            let threshold = settings.structures[structure].threshold as f32;
+            let probability = probabilities.smoothed(structure, settings.smooth_mm);
+            probability.voxels.mapv(|p| u8::from(p >= threshold))
+        }),
     };
     let mask = Volume {
         voxels: classes,
@@ -66,102 +54,31 @@ pub(super) fn decide(
     (mask, probabilities)
 }
 
-/// Of the background and all structures the most probable; of equally probable ones the first.
-fn most_probable(probabilities: &Probabilities, settings: &Prediction) -> Array3<u8> {
+/// Of the background and all structures the most probable, smoothed with the standard deviation `std` in mm; of equally
+/// probable ones the first.
+pub(super) fn most_probable(probabilities: &Probabilities, std: f64) -> Array3<u8> {
     let (scan, structures) = (&probabilities.scan, &probabilities.structures);
-    // What the network does not see is background.
-    let background = &probabilities.maps[0];
-    let mut best = resample_filled(background, scan, Interpolation::Linear, false, 1.0).voxels;
+    let mut best = probabilities.background(std).voxels;
     let mut classes = Array3::zeros(scan.shape);
     for structure in 0..structures.count() {
         let class = structures.written(structure);
         Zip::from(&mut best)
             .and(&mut classes)
-            .and(&probabilities.of(structure).voxels)
+            .and(&probabilities.smoothed(structure, std).voxels)
             .for_each(|best, of, p| {
                 if *p > *best {
                     (*best, *of) = (*p, class);
                 }
             });
     }
-    let cleaning = Cleaning::of(settings, structures, scan);
-    for structure in (0..structures.count()).filter(|structure| cleaning.changes(*structure)) {
-        let class = structures.written(structure);
-        let mut kept = classes.mapv(|of| u8::from(of == class));
-        cleaning.clean(structure, &mut kept);
-        Zip::from(&mut classes).and(&kept).for_each(|of, kept| {
-            if *of == class && *kept == 0 {
-                *of = 0;
-            } else if *of == 0 && *kept != 0 {
-                *of = class;
-            }
-        });
-    }
     classes
-}
-
-/// Every structure where it reaches the threshold, later ones over earlier ones.
-fn above_threshold(probabilities: &Probabilities, settings: &Prediction) -> Array3<u8> {
-    let structures = &probabilities.structures;
-    let cleaning = Cleaning::of(settings, structures, &probabilities.scan);
-    let mut classes = Array3::zeros(probabilities.scan.shape);
-    for structure in 0..structures.count() {
-        let class = structures.written(structure);
-        let threshold = settings.threshold_of(structures, structure) as f32;
-        let probability = probabilities.of(structure);
-        let mut mask = probability.voxels.mapv(|p| u8::from(p >= threshold));
-        cleaning.clean(structure, &mut mask);
-        Zip::from(&mut classes).and(&mask).for_each(|of, inside| {
-            if *inside != 0 {
-                *of = class;
-            }
-        });
-    }
-    classes
-}
-
-/// What is done to the mask of each structure.
-struct Cleaning<'a> {
-    settings: &'a Prediction,
-    structures: &'a Structures,
-    /// The fewest voxels of a piece.
-    least: usize,
-}
-
-impl<'a> Cleaning<'a> {
-    fn of(settings: &'a Prediction, structures: &'a Structures, scan: &Grid) -> Self {
-        let least = settings.minimum_ml.unwrap_or(0.0) / scan.voxel_volume_ml();
-        Self {
-            settings,
-            structures,
-            // A piece of the very size stays, whatever rounding does.
-            least: (least - 1e-6).ceil().max(0.0) as usize,
-        }
-    }
-
-    fn changes(&self, structure: usize) -> bool {
-        self.settings.keeps_largest(self.structures, structure)
-            || self.settings.fills_holes(self.structures, structure)
-            || self.least > 1
-    }
-
-    fn clean(&self, structure: usize, mask: &mut Array3<u8>) {
-        if self.settings.keeps_largest(self.structures, structure) {
-            keep_largest(mask);
-        }
-        if self.least > 1 {
-            drop_small(mask, self.least);
-        }
-        if self.settings.fills_holes(self.structures, structure) {
-            fill_holes(mask);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::Which;
+    use crate::experiment::{Amount, Prediction, Which};
+    use crate::volume::resample::{Interpolation, resample_filled};
     use crate::volume::{Affine, Named, Undeclared};
 
     const N: usize = 5;
@@ -184,7 +101,12 @@ mod tests {
         let channels: Vec<Volume<f32>> = channels.iter().map(|values| line(*values)).collect();
         let grid = channels[0].grid();
         let structures = Arc::new(structures);
-        let (mask, _) = decide(channels, &grid, &structures, settings);
+        let (mask, _) = decide(
+            channels,
+            &grid,
+            &structures,
+            &settings.postprocess_of(&structures),
+        );
         mask.voxels
             .iter()
             .map(|class| structures.value_of(*class))
@@ -223,12 +145,58 @@ mod tests {
     }
 
     #[test]
+    fn smoothing_acts_before_the_decision_on_every_channel() {
+        let labels = named(&[("a", &[7]), ("b", &[8])]);
+        let labels = Structures::labels(&labels, None, Undeclared::Refused).unwrap();
+        let structures = Arc::new(labels);
+        let a = [0.0, 1.0, 0.0, 1.0, 1.0];
+        let channels = [a.map(|p| 1.0 - p), a, [0.0; N]].map(line);
+        let settings = Prediction {
+            smooth_mm: Some(0.9),
+            ..Prediction::default()
+        };
+        let settings = settings.postprocess_of(&structures);
+        let mut scan = channels[0].grid();
+        // Beyond its end nothing was seen, which is background.
+        scan.shape = [N + 3, 1, 1];
+        let smoothed = channels.clone().map(|mut map| {
+            let outside = 1.0 - f32::from(u8::from(map == channels[1] || map == channels[2]));
+            map = resample_filled(&map, &scan, Interpolation::Linear, false, outside);
+            map.smooth(0.9);
+            map
+        });
+        let plain = Prediction::default().postprocess_of(&structures);
+        let (expected, _) = decide(smoothed.to_vec(), &scan, &structures, &plain);
+        let (found, kept) = decide(channels.to_vec(), &scan, &structures, &settings);
+        assert_eq!(found, expected);
+        let classes: Vec<u8> = found.voxels.iter().copied().collect();
+        assert_eq!(classes, [0, 0, 1, 1, 1, 0, 0, 0]);
+        // The probabilities that are told are the network's own.
+        assert_eq!(kept.of(0).voxels[[1, 0, 0]], 1.0);
+        // Of a mask the same.
+        let mask = Arc::new(Structures::Mask);
+        let settings = Prediction {
+            largest_component: Some(Which::All(false)),
+            ..Prediction::default()
+        };
+        let smooth = Prediction {
+            smooth_mm: Some(0.9),
+            ..settings.clone()
+        };
+        let [settings, smooth] = [settings, smooth].map(|of| of.postprocess_of(&mask));
+        let (expected, _) = decide(vec![smoothed[1].clone()], &scan, &mask, &settings);
+        let (found, kept) = decide(vec![channels[1].clone()], &scan, &mask, &smooth);
+        assert_eq!(found, expected);
+        assert_eq!(kept.of(0).voxels[[1, 0, 0]], 1.0);
+    }
+
+    #[test]
     fn small_pieces_are_left_out_and_holes_are_filled_where_there_is_background() {
         let names = named(&[("a", &[10]), ("b", &[20])]);
         let labels = Structures::labels(&names, None, Undeclared::Refused).unwrap();
         // Voxels of 1 mm, so of a thousandth of a mL.
         let settings = Prediction {
-            minimum_ml: Some(0.002),
+            minimum_ml: Some(Amount::Each(0.002)),
             ..Prediction::default()
         };
         let channels = [
@@ -257,7 +225,14 @@ mod tests {
                 ..Prediction::default()
             };
             let structures = Arc::new(labels.clone());
-            decide(channels, &grid, &structures, &settings).0.voxels[[2, 2, 2]]
+            decide(
+                channels,
+                &grid,
+                &structures,
+                &settings.postprocess_of(&structures),
+            )
+            .0
+            .voxels[[2, 2, 2]]
         };
         assert_eq!((shell(0), shell(2)), (1, 2));
     }
@@ -296,7 +271,12 @@ mod tests {
         let channels = vec![line([0.0; N]), line([1.0; N])];
         let mut scan = channels[0].grid();
         scan.shape = [N + 2, 1, 1];
-        let (mask, probabilities) = decide(channels, &scan, &structures, &Prediction::default());
+        let (mask, probabilities) = decide(
+            channels,
+            &scan,
+            &structures,
+            &Prediction::default().postprocess_of(&structures),
+        );
         assert_eq!(
             mask.voxels.iter().copied().collect::<Vec<u8>>(),
             [1, 1, 1, 1, 1, 0, 0]

@@ -1,31 +1,34 @@
 //! From a raw scan to a mask on the scan's own grid.
 
 mod brain;
+mod clean;
 mod decide;
+mod error;
 mod mirror;
 mod network;
 mod opinions;
 mod plausible;
+mod postprocess;
+mod probabilities;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::Array3;
-use thiserror::Error;
 
 pub use brain::{Segmented, cut_out};
-pub use decide::Probabilities;
+pub use error::PredictError;
 pub use opinions::Uncertainty;
+pub use postprocess::{Choosing, Chosen, Sketch, Sketching, Step, choose};
+pub use probabilities::Probabilities;
 
-use crate::device::{DeviceChoice, DeviceError, DeviceName, resolve_one};
-use crate::experiment::{self, Experiment, Prediction};
+use crate::device::{DeviceChoice, DeviceName, resolve_one};
+use crate::experiment::{self, Choice, Experiment, Postprocess, Prediction};
 use crate::files::{FileError, read_bytes};
 use crate::layout::RunFolder;
-use crate::model::weights::WeightsError;
-use crate::preprocess::{Applied, CaseVolumes, Pipeline, PreprocessError};
-use crate::settings::ConfigError;
+use crate::preprocess::{Applied, CaseVolumes, Pipeline};
 use crate::train::Checkpoints;
-use crate::volume::{Grid, Structures, Volume, VolumeError};
+use crate::volume::{Grid, Structures, Volume};
 use crate::window::View;
 use decide::decide;
 use mirror::Mirror;
@@ -33,99 +36,12 @@ use network::Network;
 use opinions::Opinions;
 use plausible::UsualVolumes;
 
-/// A scan could not be segmented.
-#[derive(Debug, Error)]
-pub enum PredictError {
-    /// The run's configuration cannot be read.
-    #[error("{} is not a run's folder, or its config is damaged: {source}", folder.display())]
-    Config {
-        /// The folder given as the run.
-        folder: PathBuf,
-        /// What is wrong.
-        source: ConfigError,
-    },
-    /// The run has no weights, or not this model's.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The scan cannot be preprocessed.
-    #[error("{}", of_a_run(.0))]
-    Preprocess(#[from] PreprocessError),
-    /// The scan has not the network's images.
-    #[error("the scan has {given} images, and the run's network sees these: {wanted}")]
-    Images {
-        /// How many images there are.
-        given: usize,
-        /// The network's, by name.
-        wanted: String,
-    },
-    /// Runs cannot segment a scan together.
-    #[error(
-        "{} has other {what} than {}: only runs of one task can be averaged. Name one of them.",
-        folder.display(), first.display()
-    )]
-    Apart {
-        /// The run.
-        folder: PathBuf,
-        /// The first run.
-        first: PathBuf,
-        /// What differs.
-        what: &'static str,
-    },
-    /// The network's work does not fit into memory.
-    #[error(
-        "segmenting {} x {} x {} voxels takes about {} of memory, and {} is available. Let a window slide over the \
-         scan (--window auto), use a machine, a job or a limit (`ulimit -v`) with more, a GPU (--device), or crop the scan \
-         around the head first.",
-        shape[0], shape[1], shape[2], gigabytes(*needed), gigabytes(*available)
-    )]
-    Memory {
-        /// The network's input, in voxels.
-        shape: [usize; 3],
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        available: u64,
-    },
-    /// The device cannot be used, or failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The device returned something other than a probability per voxel.
-    #[error("the network's output could not be read from the device: {0}")]
-    Output(String),
-    /// A result cannot be written.
-    #[error(transparent)]
-    Volume(#[from] VolumeError),
-}
-
-/// A preprocessing error with a remedy that someone who has a run and a scan can follow: a run's steps are part of
-/// its network.
-fn of_a_run(error: &PreprocessError) -> String {
-    match error {
-        PreprocessError::NotFinite {
-            first,
-            value,
-            count,
-            ..
-        } => format!(
-            "voxel {first:?} is {value}, which is not an intensity ({count} such voxels in all). Repair the scan, for \
-             example with `calvaria preprocess nan_to_zero SCAN REPAIRED.nii.gz`, which takes them as 0."
-        ),
-        PreprocessError::Step { .. } => format!(
-            "{error} The run's steps belong to its network and cannot be changed: change the scan, or use another run."
-        ),
-        other => other.to_string(),
-    }
-}
-
-fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
-}
-
 /// A trained network with everything that comes before and after it; or several, whose probabilities are averaged.
 pub struct Predictor {
     /// At least one.
     groups: Vec<Group>,
     settings: Prediction,
+    postprocess: Postprocess,
     mirrors: Vec<Mirror>,
     tells_uncertainty: bool,
     structures: Arc<Structures>,
@@ -176,7 +92,8 @@ fn is_blank(image: &Volume<f32>) -> bool {
     voxels.all(|voxel| Some(voxel) == first)
 }
 
-/// A number of what the runs in `folders` make of a scan: it changes with their settings and their weights, with how much
+/// A number of what the runs in `folders` make of a scan: it changes with their settings, the post-processing that they
+/// have chosen and their weights, with how much
 /// of a scan they see at once, if that is not what they say, with the region that is given along with the scan, and with the
 /// program's version.
 ///
@@ -191,10 +108,9 @@ pub fn fingerprint(
     let mut hash = crc32fast::Hasher::new();
     let mut files: Vec<PathBuf> = Vec::new();
     for folder in folders {
-        files.extend([
-            RunFolder::new(folder).config(),
-            Checkpoints::of(folder).best(),
-        ]);
+        let run = RunFolder::new(folder);
+        files.extend([run.config(), Checkpoints::of(folder).best()]);
+        files.extend(Some(run.postprocess()).filter(|path| path.exists()));
     }
     files.extend(region.map(Path::to_owned));
     for file in files {
@@ -235,13 +151,23 @@ impl Predictor {
         let device = resolve_one(device, &mut warn)?;
         let mut opened: Option<Self> = None;
         for folder in folders {
-            let experiment = experiment_of(folder)?;
+            let mut experiment = experiment_of(folder)?;
             let run = RunFolder::new(folder);
             if !run.summary().exists() {
                 warn(&format!(
                     "{} is not finished: the best of the epochs so far is used.",
                     folder.display()
                 ));
+            }
+            if experiment.predict.postprocess == Some(Choice::Auto) {
+                match Chosen::read(&run)? {
+                    Some(chosen) => experiment.predict = chosen.predict,
+                    None => warn(&format!(
+                        "{} has not chosen its post-processing yet: that of its settings is used. Run its experiment \
+                         again.",
+                        folder.display()
+                    )),
+                }
             }
             let mut one = Self::new(&experiment, &Checkpoints::of(folder).best(), device)?;
             one.usual_volumes = UsualVolumes::of(&run, &one.structures);
@@ -289,6 +215,7 @@ impl Predictor {
                 networks: vec![network::load(experiment, weights, device)?],
             }],
             mirrors: Mirror::all(&settings.tta.clone().unwrap_or_default(), &structures),
+            postprocess: settings.postprocess_of(&structures),
             settings,
             tells_uncertainty: false,
             structures,
@@ -419,8 +346,12 @@ impl Predictor {
             let is_background = channel == 0 && self.structures.is_exclusive();
             blank(f32::from(u8::from(is_background)))
         });
-        let (mask, probabilities) =
-            decide(channels.collect(), native, &self.structures, &self.settings);
+        let (mask, probabilities) = decide(
+            channels.collect(),
+            native,
+            &self.structures,
+            &self.postprocess,
+        );
         Predicted {
             probabilities,
             mask,
@@ -455,9 +386,9 @@ impl Predictor {
 
     fn decided(&self, opinions: Opinions, native: &Grid) -> Predicted {
         let (channels, uncertainty) = opinions.mean();
-        let threshold = |structure| self.settings.threshold_of(&self.structures, structure);
+        let threshold = |structure: usize| self.postprocess.structures[structure].threshold;
         let doubts = opinions::doubts(&channels, &self.structures, threshold);
-        let (mask, probabilities) = decide(channels, native, &self.structures, &self.settings);
+        let (mask, probabilities) = decide(channels, native, &self.structures, &self.postprocess);
         let warnings = plausible::doubts(&mask, &self.structures, &self.usual_volumes);
         Predicted {
             probabilities,

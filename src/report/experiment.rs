@@ -6,13 +6,14 @@ use super::cases::Cases;
 use super::curves::{
     iou_curves, learning_rates, losses, series, structure_series_of_runs, validation_series,
 };
-use super::run::{environment, verdict};
+use super::run::{environment, postprocessing, verdict};
 use super::strips::{strip, structure_strips};
 use super::{Page, ReportError, Table};
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{Epoch, RunFolder};
 use crate::plot::Series;
+use crate::predict::Chosen;
 
 /// A finished run of an experiment.
 pub struct Finished {
@@ -121,6 +122,7 @@ pub fn write_experiment(
             .collect(),
         tables: [("Runs".into(), table(runs))]
             .into_iter()
+            .chain(postprocessing_of(runs)?)
             .chain(structure_tables)
             .chain([("Cases".into(), cases.table())])
             .collect(),
@@ -129,6 +131,15 @@ pub fn write_experiment(
         environment: environment(&RunFolder::new(&first.folder))?,
     }
     .save(&files.report())
+}
+
+/// The table of the post-processing that all runs have chosen together, if they have.
+fn postprocessing_of(runs: &[Finished]) -> Result<Option<(String, Table)>, ReportError> {
+    let read = |run: &Finished| Chosen::read(&RunFolder::new(&run.folder));
+    let chosen: Vec<Option<Chosen>> = runs.iter().map(read).collect::<Result<_, _>>()?;
+    let first = chosen.first().cloned().flatten();
+    let is_shared = chosen.iter().all(|of| *of == first);
+    Ok(first.filter(|_| is_shared).map(postprocessing))
 }
 
 fn table(runs: &[Finished]) -> Table {

@@ -5,6 +5,7 @@ mod curves;
 mod experiment;
 mod page;
 mod qc;
+mod reliability;
 mod run;
 mod strips;
 
@@ -15,6 +16,7 @@ use thiserror::Error;
 pub use experiment::{Finished, write_experiment};
 pub use page::{Cell, Page, Table, check_page};
 pub use qc::{Look, write_looks};
+pub use reliability::reliability;
 pub use run::{Highlight, draw_run, write_run};
 
 use crate::files::FileError;

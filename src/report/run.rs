@@ -8,13 +8,14 @@ use serde_json::Value;
 use super::cases::Cases;
 use super::curves::{iou_curves, learning_rates, loss_curves, series, structure_series};
 use super::strips::{strip, structure_strips};
-use super::{Page, ReportError};
+use super::{Page, ReportError, Table};
 use crate::console::duration;
 use crate::evaluate::Segmented;
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{CaseScores, Epoch, RunFolder};
 use crate::plot::{Overlay, STRUCTURE_COLOURS as COLOURS};
+use crate::predict::{Chosen, Step};
 use crate::statistics::{Paired, mean};
 use crate::volume::Structures;
 
@@ -140,13 +141,42 @@ pub fn write_run(
             .into_iter()
             .map(|name| (name.clone(), name))
             .collect(),
-        tables: (structure_tables.into_iter())
+        tables: (Chosen::read(&run)?.map(postprocessing).into_iter())
+            .chain(structure_tables)
             .chain([("Cases".into(), cases.table())])
             .collect(),
         config_yaml: read_text(&run.config())?,
         environment,
     }
     .save(&run.report())
+}
+
+/// The table of a chosen post-processing.
+pub(super) fn postprocessing(chosen: Chosen) -> (String, Table) {
+    let runs = match chosen.runs.len() {
+        1 => "this run".to_owned(),
+        count => format!("{count} runs together"),
+    };
+    let note = format!(
+        "Chosen by the {} validation cases of {runs}, so their scores with it are a little optimistic. Mean Dice on the \
+         scans' own grids: {:.4} before, {:.4} after; {} changes were tried.",
+        chosen.cases, chosen.dice_before, chosen.dice_after, chosen.tried
+    );
+    let step = |step: &Step| {
+        let dice = [format!("{:.4}", step.dice), format!("{:+.4}", step.gain)];
+        let cells = std::iter::once(step.what.clone()).chain(dice);
+        cells.map(Into::into).collect()
+    };
+    let table = Table {
+        note: Some(note),
+        columns: match chosen.steps.is_empty() {
+            true => Vec::new(),
+            false => ["change", "Dice", "gain"].map(Into::into).into(),
+        },
+        rows: chosen.steps.iter().map(step).collect(),
+        ..Table::default()
+    };
+    ("Post-processing".into(), table)
 }
 
 /// The mean time of an epoch.

@@ -6,6 +6,7 @@ mod devices;
 mod environment;
 mod error;
 mod plan;
+mod postprocess;
 mod prepare;
 mod reports;
 mod score;
@@ -15,6 +16,7 @@ mod summary;
 mod unchanged;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn_train::Interrupter;
 
@@ -24,7 +26,9 @@ pub use error::RunError;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
-pub use summary::{RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs};
+pub use summary::{
+    PostprocessGain, RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs,
+};
 
 use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};
@@ -137,19 +141,20 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         console.say(&format!("note: {note}"));
     }
     let mut summaries = Vec::new();
-    let mut data: Option<(&Pipeline, PreparedData)> = None;
-    for run in &runs {
+    let mut data: Vec<Arc<PreparedData>> = Vec::new();
+    for (at, run) in runs.iter().enumerate() {
         let pipeline = &run.experiment.preprocess;
-        let prepared = match data {
-            Some((of, prepared)) if of == pipeline => prepared,
-            before => {
+        let before = runs[..at].last();
+        let prepared = match before.filter(|before| before.experiment.preprocess == *pipeline) {
+            Some(_) => Arc::clone(&data[at - 1]),
+            None => {
                 let prepared = preparation.prepare(&cases, pipeline, one_shape)?;
                 let lines = prepared.check_classes(&structures)?;
                 lines
                     .iter()
                     .filter(|_| before.is_none())
                     .for_each(|line| console.say(line));
-                prepared
+                Arc::new(prepared)
             }
         };
         data::check_now(&inputs, &prepared.inputs(inputs.keys()))?;
@@ -160,8 +165,9 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
             console.say(&line);
         }
         summaries.push(run.complete(&prepared, options, &devices)?);
-        data = Some((pipeline, prepared));
+        data.push(prepared);
     }
+    postprocess::complete(&runs, &data, &mut summaries, devices[0], console)?;
     if runs.len() > 1 {
         write_experiment(&home, experiment, &summaries)?;
     }

@@ -1,29 +1,83 @@
 //! Scores of the validation cases, and the three that the report shows.
 
-use ndarray::Array3;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::RunError;
+use super::single::Run;
+use super::{PreparedData, RunError, TtaGain};
 use crate::dataset::Case;
+use crate::device::DeviceName;
 use crate::evaluate::{EvaluateError, Segmented, evaluate_case, read_native};
+use crate::experiment::Experiment;
 use crate::layout::CaseScores;
 use crate::metric::Evaluation;
 use crate::predict::Predictor;
 use crate::preprocess::cache::CachedCase;
-use crate::report::Highlight;
-use crate::volume::{Affine, Volume};
+use crate::report::{self, Highlight};
+use crate::statistics::mean;
+use crate::train::Checkpoints;
+use crate::volume::PackedMask;
 
+/// The validation cases on their own grids.
 pub(super) struct Scored {
     pub scores: Vec<CaseScores>,
-    /// The best, the median and the worst case by IoU, the mean over structures.
-    pub highlights: Vec<Highlight>,
+    /// What mirrored views bring, where there are some.
+    pub tta: Option<TtaGain>,
 }
 
-/// Scores `cases` by what a predictor makes of their prepared files.
-pub(super) fn score(
+impl Run {
+    /// Scores the validation cases by the best network with the settings of `experiment`, and writes the table and the
+    /// plots.
+    pub(super) fn score(
+        &self,
+        experiment: &Experiment,
+        data: &PreparedData,
+        device: DeviceName,
+    ) -> Result<Scored, RunError> {
+        let best = Checkpoints::of(&self.folder).best();
+        let predictor = Predictor::new(experiment, &best, device)?;
+        let cases = data.cases(&self.fold.validation);
+        let scoring = Instant::now();
+        let (scores, masks) = score_cases(&predictor, &cases, &experiment.evaluate)?;
+        let time = scoring.elapsed();
+        self.files().write_cases(&scores)?;
+        let tta = Self::tta_gain(experiment, &best, device, &cases, time)?;
+        let highlights = highlights(&cases, &scores, &masks)?;
+        report::draw_run(&self.folder, experiment, &scores, &highlights)?;
+        Ok(Scored { scores, tta })
+    }
+
+    /// What mirrored views bring, where there are some; `time` is what scoring with them took.
+    fn tta_gain(
+        experiment: &Experiment,
+        weights: &Path,
+        device: DeviceName,
+        cases: &[(&Case, &CachedCase)],
+        time: Duration,
+    ) -> Result<Option<TtaGain>, RunError> {
+        if experiment.predict.tta.is_none() {
+            return Ok(None);
+        }
+        let mut plain = experiment.clone();
+        plain.predict.tta = None;
+        let predictor = Predictor::new(&plain, weights, device)?;
+        let scoring = Instant::now();
+        let (scores, _) = score_cases(&predictor, cases, &experiment.evaluate)?;
+        let times = time.as_secs_f64() / scoring.elapsed().as_secs_f64();
+        let ious: Vec<f64> = scores.iter().map(CaseScores::iou).collect();
+        Ok(Some(TtaGain {
+            native_iou_without: mean(&ious),
+            times,
+        }))
+    }
+}
+
+/// The scores of cases, and the masks that a predictor makes of their prepared files.
+fn score_cases(
     predictor: &Predictor,
     cases: &[(&Case, &CachedCase)],
     settings: &Evaluation,
-) -> Result<Scored, RunError> {
+) -> Result<(Vec<CaseScores>, Vec<PackedMask>), RunError> {
     let (mut scores, mut masks) = (Vec::new(), Vec::new());
     for (case, files) in cases {
         let prepared = files.load_images().map_err(EvaluateError::from)?;
@@ -31,6 +85,15 @@ pub(super) fn score(
         scores.push(scored);
         masks.push(PackedMask::of(&mask));
     }
+    Ok((scores, masks))
+}
+
+/// The best, the median and the worst case by IoU, the mean over structures.
+fn highlights(
+    cases: &[(&Case, &CachedCase)],
+    scores: &[CaseScores],
+    masks: &[PackedMask],
+) -> Result<Vec<Highlight>, RunError> {
     let mut ranked: Vec<usize> = (0..scores.len()).collect();
     ranked.sort_by(|a, b| scores[*b].iou().total_cmp(&scores[*a].iou()));
     let last = ranked.len().saturating_sub(1);
@@ -50,55 +113,5 @@ pub(super) fn score(
             },
         });
     }
-    Ok(Scored { scores, highlights })
-}
-
-/// A class map in little memory: its runs of equal voxels, each with its class and length.
-struct PackedMask {
-    runs: Vec<(u8, usize)>,
-    shape: [usize; 3],
-    affine: Affine,
-}
-
-impl PackedMask {
-    fn of(mask: &Volume<u8>) -> Self {
-        let mut runs: Vec<(u8, usize)> = Vec::new();
-        for &voxel in &mask.voxels {
-            match runs.last_mut() {
-                Some((class, length)) if *class == voxel => *length += 1,
-                _ => runs.push((voxel, 1)),
-            }
-        }
-        Self {
-            runs,
-            shape: mask.shape(),
-            affine: mask.affine,
-        }
-    }
-
-    fn unpack(&self) -> Volume<u8> {
-        let runs = self.runs.iter();
-        let mut voxels = runs.flat_map(|(class, length)| std::iter::repeat_n(*class, *length));
-        Volume {
-            voxels: Array3::from_shape_simple_fn(self.shape, || voxels.next().unwrap_or(0)),
-            affine: self.affine,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_packed_class_map_unpacks_to_itself(classes in prop::collection::vec(prop_oneof![0_u8..3, Just(255)], 60)) {
-            let mask = Volume {
-                voxels: Array3::from_shape_vec((3, 4, 5), classes).unwrap(),
-                affine: Affine::identity(),
-            };
-            prop_assert_eq!(PackedMask::of(&mask).unpack(), mask);
-        }
-    }
+    Ok(highlights)
 }

@@ -1,21 +1,18 @@
 //! One run: from its folder, new or begun, to its report.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::score::score;
-use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary, TtaGain};
+use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
 use crate::console::duration;
 use crate::dataset::{Case, Fold};
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
-use crate::layout::{CaseScores, RunFolder};
-use crate::predict::Predictor;
-use crate::preprocess::cache::CachedCase;
+use crate::layout::RunFolder;
 use crate::report;
 use crate::settings::{differences, from_yaml, listed, to_yaml};
-use crate::statistics::mean;
 use crate::train::{self, Checkpoints, TrainInput};
 
 /// One seed and fold of an experiment.
@@ -29,6 +26,17 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn files(&self) -> RunFolder {
         RunFolder::new(&self.folder)
+    }
+
+    /// Keeps other processes from working on the run, as long as the file is open.
+    pub(super) fn lock(&self) -> Result<File, RunError> {
+        lock(&self.files().lock())?.ok_or_else(|| {
+            RunError::Setup(format!(
+                "{} is being run by another process. Wait for its end, or give this experiment \
+                 another `name`.",
+                self.folder.display()
+            ))
+        })
     }
 
     /// The folder of the experiment, in which its runs are.
@@ -153,13 +161,7 @@ impl Run {
     ) -> Result<RunSummary, RunError> {
         let console = &options.console;
         let summary_file = self.files().summary();
-        let Some(_lock) = lock(&self.files().lock())? else {
-            return Err(RunError::Setup(format!(
-                "{} is being run by another process. Wait for its end, or give this experiment \
-                 another `name`.",
-                self.folder.display()
-            )));
-        };
+        let _lock = self.lock()?;
         if options.force {
             self.clear()?;
         }
@@ -170,14 +172,9 @@ impl Run {
             ));
             return Ok(RunSummary::read(&summary_file)?);
         }
-        if summary_file.exists() {
-            // A finished run that is to be longer is an unfinished one again.
-            std::fs::remove_file(&summary_file).map_err(|source| FileError {
-                action: "remove",
-                path: summary_file.clone(),
-                remedy: "Remove it by hand.",
-                source,
-            })?;
+        // A finished run that is to be longer is an unfinished one again, and its choices were those of another network.
+        for file in [&summary_file, &self.files().postprocess()] {
+            remove(file)?;
         }
         let config = self.config_text()?;
         write_atomic(&self.files().config(), |out| {
@@ -226,21 +223,14 @@ impl Run {
             console: console.clone(),
         };
         let progress = train::train(&self.experiment, input, devices)?;
-        let best = Checkpoints::of(&self.folder).best();
-        let predictor = Predictor::new(&self.experiment, &best, devices[0])?;
-        let cases = data.cases(&self.fold.validation);
         data.check_unchanged(&self.fold.validation)?;
-        let scoring = Instant::now();
-        let scored = score(&predictor, &cases, &self.experiment.evaluate)?;
-        let time = scoring.elapsed();
+        let scored = self.score(&self.experiment, data, devices[0])?;
         console.say(&format!(
             "Scored {} validation cases on their own grids.",
             scored.scores.len()
         ));
-        self.files().write_cases(&scored.scores)?;
-        let tta = self.tta_gain(&best, devices[0], &cases, time)?;
         let summary = RunSummary {
-            tta,
+            tta: scored.tta,
             ..RunSummary::new(
                 &self.variant,
                 &self.folder,
@@ -249,12 +239,6 @@ impl Run {
                 started.elapsed(),
             )
         };
-        report::draw_run(
-            &self.folder,
-            &self.experiment,
-            &scored.scores,
-            &scored.highlights,
-        )?;
         console.say(&format!(
             "Trained and scored in {}.",
             duration(started.elapsed())
@@ -262,49 +246,25 @@ impl Run {
         Ok(summary)
     }
 
-    /// What mirrored views bring, where there are some; `time` is what scoring with them took.
-    fn tta_gain(
-        &self,
-        weights: &Path,
-        device: DeviceName,
-        cases: &[(&Case, &CachedCase)],
-        time: Duration,
-    ) -> Result<Option<TtaGain>, RunError> {
-        if self.experiment.predict.tta.is_none() {
-            return Ok(None);
-        }
-        let mut plain = self.experiment.clone();
-        plain.predict.tta = None;
-        let predictor = Predictor::new(&plain, weights, device)?;
-        let scoring = Instant::now();
-        let scored = score(&predictor, cases, &self.experiment.evaluate)?;
-        let times = time.as_secs_f64() / scoring.elapsed().as_secs_f64();
-        let ious: Vec<f64> = scored.scores.iter().map(CaseScores::iou).collect();
-        Ok(Some(TtaGain {
-            native_iou_without: mean(&ious),
-            times,
-        }))
-    }
-
     /// Removes what a run has written, and nothing else that lies in the folder.
     fn clear(&self) -> Result<(), FileError> {
-        for path in self.files().all() {
-            let removed = match path.is_dir() {
-                true => std::fs::remove_dir_all(&path),
-                false => std::fs::remove_file(&path),
-            };
-            match removed {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(FileError {
-                        action: "remove",
-                        path,
-                        remedy: "Remove it by hand.",
-                        source,
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.files().all().iter().try_for_each(|path| remove(path))
+    }
+}
+
+/// Removes a file or a folder, if it is there.
+fn remove(path: &Path) -> Result<(), FileError> {
+    let removed = match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    match removed {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(FileError {
+            action: "remove",
+            path: path.to_owned(),
+            remedy: "Remove it by hand.",
+            source,
+        }),
+        _ => Ok(()),
     }
 }

@@ -41,6 +41,18 @@ pub struct RunSummary {
     /// What mirrored views bring, where there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tta: Option<TtaGain>,
+    /// What the post-processing brings that was chosen, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postprocess: Option<PostprocessGain>,
+}
+
+/// What the post-processing brings that was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostprocessGain {
+    /// Mean IoU of the validation cases on their own grids with the post-processing of the settings.
+    pub native_iou_without: f64,
+    /// What was changed.
+    pub steps: Vec<String>,
 }
 
 /// What mirrored views of the validation cases bring and cost.
@@ -102,6 +114,15 @@ impl RunSummary {
             seconds: time.as_secs_f64(),
             structures: StructureSummary::all(cases),
             tta: None,
+            postprocess: None,
+        }
+    }
+
+    /// The same run with other scores of its structures.
+    pub(super) fn with_structures(self, cases: &[CaseScores]) -> Self {
+        Self {
+            structures: StructureSummary::all(cases),
+            ..self
         }
     }
 
@@ -156,6 +177,24 @@ impl RunSummary {
                 row(
                     "of that by tta",
                     format!("{gain:+.4} (without: {native_iou_without:.4}), in {times:.1} times the time"),
+                ),
+            );
+        }
+        if let Some(PostprocessGain {
+            native_iou_without,
+            steps,
+        }) = &self.postprocess
+        {
+            let gain = self.native_iou - native_iou_without;
+            let steps = match steps.is_empty() {
+                true => "nothing helped".to_owned(),
+                false => steps.join("; "),
+            };
+            rows.insert(
+                2,
+                row(
+                    "of that by postprocess",
+                    format!("{gain:+.4} (without: {native_iou_without:.4}): {steps}"),
                 ),
             );
         }
@@ -251,6 +290,7 @@ mod tests {
             cases: 4,
             seconds: 1.0,
             tta: None,
+            postprocess: None,
             structures: (structures.iter())
                 .map(|(name, dice)| StructureSummary {
                     name: (*name).into(),

@@ -53,6 +53,7 @@ mod preprocess {
     mod onto;
 }
 mod program {
+    mod calibration;
     mod check;
     mod compare;
     mod configs;
@@ -73,6 +74,7 @@ mod run {
     mod data;
     mod folder;
     mod library;
+    mod postprocess;
     mod resume;
     mod training;
 }
@@ -108,6 +110,7 @@ mod volume {
     mod forms;
     mod reading;
     mod resampling;
+    mod smoothing;
     mod writing;
 }
 mod window;

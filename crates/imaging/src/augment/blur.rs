@@ -3,12 +3,12 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gaussian::blur;
 use super::intensities::{in_order, range};
 use super::ranges::rising;
 use super::sharing::{EVERY_IMAGE, is_every_image};
 use super::{Augmentation, Change, Sharing, uniform};
 use crate::settings::Fault;
+use crate::volume::blur;
 
 /// Blurs the image with a Gaussian whose standard deviation is drawn for each axis. It is cut off
 /// beyond 4 standard deviations, and the image mirrored at its edges, which keeps its mean.

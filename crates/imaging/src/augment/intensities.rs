@@ -2,24 +2,14 @@
 //! number of threads.
 
 use multiversion::multiversion;
-use ndarray::Array3;
 use rayon::prelude::*;
 
 pub(super) use crate::statistics::intensities::{
     PART, mean_and_deviation_simd as mean_and_deviation,
 };
+pub(super) use crate::volume::in_order;
 
 const LANES: usize = 16;
-
-/// The intensities, z fastest and x slowest, whatever the layout in memory was.
-pub(super) fn in_order(image: &mut Array3<f32>) -> &mut [f32] {
-    if !image.is_standard_layout() {
-        *image = image.as_standard_layout().into_owned();
-    }
-    image
-        .as_slice_mut()
-        .expect("an array in standard layout is one slice")
-}
 
 /// Works on all values, part by part.
 pub(super) fn change(values: &mut [f32], to: impl Fn(&mut [f32]) + Send + Sync) {

@@ -26,7 +26,6 @@
 
 #[macro_use]
 mod drawn;
-mod gaussian;
 mod intensities;
 mod kspace;
 mod list;

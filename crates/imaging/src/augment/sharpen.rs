@@ -5,12 +5,12 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gaussian::blur;
 use super::intensities::{PART, in_order, range};
 use super::ranges::rising;
 use super::sharing::{EVERY_IMAGE, is_every_image};
 use super::{Augmentation, Change, Sharing, uniform};
 use crate::settings::Fault;
+use crate::volume::blur;
 
 /// Unsharp masking: adds `amount` times what a Gaussian blur would take away. Edges overshoot, so
 /// values may leave the image's range. Each image has its own amount, as in nnU-Net's `SharpeningTransform`; with

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use list::{Better, Metric};
 pub use overlap::{Overlap, iou_soft, smooth_iou};
-pub use structures::{Probability, Values, by_structure, mean_of_structures};
+pub use structures::{Probability, Values, by_structure, mean_of_structures, overlaps};
 pub use surface::SurfaceDistances;
 
 use crate::settings::{self, Faults};

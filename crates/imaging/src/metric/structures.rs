@@ -19,6 +19,19 @@ pub type Values = Vec<(&'static str, f64)>;
 /// Gives a structure's probabilities, on the grid of the class maps.
 pub type Probability<'a> = &'a (dyn Fn(usize) -> Cow<'a, Volume<f32>> + Sync);
 
+/// How each structure of a predicted class map overlaps the true one, in the structures' order; voxels that the truth
+/// ignores are not counted.
+pub fn overlaps(
+    prediction: ArrayView3<'_, u8>,
+    truth: ArrayView3<'_, u8>,
+    structures: &Structures,
+) -> Vec<Overlap> {
+    let survey = Survey::of(prediction, truth);
+    let each = 0..structures.count();
+    each.map(|structure| survey.overlap(&Members::of(structures, structure)))
+        .collect()
+}
+
 /// The metrics of each structure of a predicted class map, in the structures' order; `iou_soft` only where there are
 /// probabilities. Of one mask these are the values of [`all`].
 ///

@@ -4,10 +4,12 @@
 mod affine;
 mod component;
 pub mod distance;
+mod gaussian;
 mod grid;
 mod mask;
 pub mod nifti;
 pub mod orientation;
+mod packed;
 pub mod resample;
 mod structures;
 
@@ -20,8 +22,10 @@ use thiserror::Error;
 pub use affine::Affine;
 pub(crate) use component::pieces_met;
 pub use component::{drop_small, fill_holes, keep_largest};
+pub(crate) use gaussian::{blur, in_order};
 pub use grid::Grid;
 pub use mask::{Marked, MaskRule, NotMask};
+pub use packed::PackedMask;
 pub use structures::{LabelMap, Named, Structures, StructuresError, Undeclared};
 
 /// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).

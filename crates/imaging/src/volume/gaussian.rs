@@ -6,14 +6,33 @@ use multiversion::multiversion;
 use ndarray::{Array3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::intensities::in_order;
+use super::Volume;
 
 /// Columns that one task filters along the first axis.
 const COLUMNS: usize = 512;
 
+impl Volume<f32> {
+    /// Smooths with a Gaussian of the standard deviation `std` in mm, the same along every axis: as scipy's
+    /// `gaussian_filter` with `std / spacing`. Axes on which it is below 1/8 voxel are left as they are.
+    pub fn smooth(&mut self, std: f64) {
+        let spacing = self.spacing();
+        blur(&mut self.voxels, spacing.map(|spacing| std / spacing));
+    }
+}
+
+/// The values, z fastest and x slowest, whatever the layout in memory was.
+pub(crate) fn in_order(image: &mut Array3<f32>) -> &mut [f32] {
+    if !image.is_standard_layout() {
+        *image = image.as_standard_layout().into_owned();
+    }
+    image
+        .as_slice_mut()
+        .expect("an array in standard layout is one slice")
+}
+
 /// Blurs with the standard deviations `std`, in voxels along each axis. Below 1/8 voxel an axis is
 /// left as it is: the next voxel is then already beyond the cut.
-pub(super) fn blur(image: &mut Array3<f32>, std: [f64; 3]) {
+pub(crate) fn blur(image: &mut Array3<f32>, std: [f64; 3]) {
     let (x, y, z) = image.dim();
     if image.is_empty() {
         return;

@@ -77,6 +77,7 @@ mod run {
     mod training;
 }
 mod search {
+    mod pareto;
     mod pruners;
     mod samplers;
     mod space;
@@ -98,6 +99,7 @@ mod splits {
 mod statistics;
 mod sweep {
     mod importance;
+    mod objectives;
     mod overrides;
     mod program;
     mod report;

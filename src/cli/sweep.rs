@@ -89,7 +89,7 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), CliError> 
         Some(stop @ Stop::Failures(_)) => {
             Err(CliError::work(format!("the sweep stopped: {stop}.")))
         }
-        Some(stop) if history.best().is_none() => Err(CliError::work(format!(
+        Some(stop) if !any_finished(&history) => Err(CliError::work(format!(
             "the sweep has ended, and no trial finished: {stop}."
         ))),
         Some(stop) => {
@@ -102,6 +102,11 @@ fn work(args: &Args, file: &Path, verbosity: Verbosity) -> Result<(), CliError> 
             "stopped; finished work is saved. The same command resumes.",
         )),
     }
+}
+
+fn any_finished(history: &History) -> bool {
+    let mut trials = history.trials.iter();
+    trials.any(|trial| matches!(trial.status, Status::Finished { .. }))
 }
 
 fn status(folder: &Path) -> Result<(), CliError> {
@@ -165,7 +170,7 @@ fn show_work(history: &History, states: &[(JobId, State)]) {
         if jobs.is_empty() && trial.status != Status::Unfinished {
             continue;
         }
-        let metric = &history.definition.sweep.objective.metric;
+        let metric = history.definition.sweep.objective.watched().metric;
         let reached = match history.so_far(trial) {
             Some((epoch, value)) => format!("epoch {epoch}, {metric} {:.4}", printable(value, 4)),
             None => "before its first epoch".into(),
@@ -198,32 +203,43 @@ fn show(history: &History) {
         let rank = row
             .rank
             .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
-        let value = row.value.map_or_else(
-            || "-".to_owned(),
-            |value| format!("{:.4}", printable(value, 4)),
-        );
-        let interval = row.spread.map_or_else(String::new, |spread| {
+        // Two intervals would make the line too long: the table and the report have them.
+        let spread = row
+            .spread_of(0)
+            .filter(|_| sweep.objective.single().is_some());
+        let interval = spread.map_or_else(String::new, |spread| {
             let [low, high] = spread.interval.map(|value| printable(value, 4));
             format!(" [{low:.4}, {high:.4}]")
         });
+        let mark = if row.is_on_front { "*" } else { " " };
         outln!(
-            "  {rank:>3}  trial-{:04}  {:<10} {value}{interval}  {}",
+            "  {rank:>3}{mark} trial-{:04}  {:<10} {}{interval}  {}",
             row.trial.number,
             row.trial.status.name(),
+            row.values_in_words(history),
             in_words(&row.trial.assignment)
         );
+    }
+    if rows.iter().any(|row| row.is_on_front) {
+        outln!("  * on the Pareto front of {}", sweep.objective.names());
     }
     if rows.len() > SHOWN {
         outln!("  … and {} more", rows.len() - SHOWN);
     }
-    match history.importances() {
-        Ok(found) => {
-            outln!("\nImportance. {}", found.caveat());
-            for one in &found.parameters {
-                let (share, sd) = (100.0 * one.share, 100.0 * one.sd);
-                outln!("  {:<40}{share:>5.1} % ± {sd:.1}", one.key);
+    for (index, objective) in sweep.objective.iter().enumerate() {
+        let of = match sweep.objective.single() {
+            Some(_) => String::new(),
+            None => format!(" for {}", objective.metric),
+        };
+        match history.importances(index) {
+            Ok(found) => {
+                outln!("\nImportance{of}. {}", found.caveat());
+                for one in &found.parameters {
+                    let (share, sd) = (100.0 * one.share, 100.0 * one.sd);
+                    outln!("  {:<40}{share:>5.1} % ± {sd:.1}", one.key);
+                }
             }
+            Err(why) => outln!("\nThe parameters' importance{of} is not known: {why}."),
         }
-        Err(why) => outln!("\nThe parameters' importance is not known: {why}."),
     }
 }

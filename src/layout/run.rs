@@ -191,6 +191,22 @@ impl RunFolder {
         masks.collect()
     }
 
+    /// The most main memory that the run's process ever had, in MiB, as far as the run's environment.json has it.
+    pub fn peak_memory_mib(&self) -> Option<f64> {
+        #[derive(Deserialize)]
+        struct Environment {
+            sessions: Vec<Session>,
+        }
+        #[derive(Deserialize)]
+        struct Session {
+            peak_memory_mib: Option<f64>,
+        }
+        let bytes = std::fs::read(self.environment()).ok()?;
+        let found: Environment = serde_json::from_slice(&bytes).ok()?;
+        let peaks = found.sessions.iter().filter_map(|of| of.peak_memory_mib);
+        peaks.reduce(f64::max)
+    }
+
     /// Reads the scores of the validation cases.
     ///
     /// # Errors

@@ -9,11 +9,11 @@ use serde_yaml::{Mapping, Value};
 
 use super::budget::Budget;
 use super::error::SweepError;
+use super::objective::{Objective, Objectives};
 use crate::files::expand_home;
 use crate::jobs::Executor;
-use crate::layout::Epoch;
 use crate::search::parameter::brief;
-use crate::search::{Assignment, Objective, Pruner, Sampler, Space};
+use crate::search::{Assignment, Pruner, Sampler, Space};
 use crate::settings::{self, Fault, Faults, read_as, repeated, within};
 
 /// Most points of a grid.
@@ -51,9 +51,9 @@ pub struct Sweep {
     /// Which trials are stopped early.
     #[serde(default)]
     pub pruner: Pruner,
-    /// What is optimised: the mean of this over folds and seeds.
+    /// What is optimised: the mean of this over folds and seeds. Of two objectives the Pareto front is sought.
     #[serde(default)]
-    pub objective: Objective,
+    pub objective: Objectives,
     /// When the sweep stops.
     #[serde(default)]
     pub budget: Budget,
@@ -133,6 +133,7 @@ impl Sweep {
             ("seeds", no_repeats(&self.seeds)),
             ("folds", self.check_folds()),
             ("sampler", self.check_sampler()),
+            ("pruner", self.check_pruner()),
             ("budget", self.check_budget()),
         ];
         let parts = [
@@ -140,10 +141,7 @@ impl Sweep {
             ("set", self.set_rules()),
             ("sampler", self.sampler.rules()),
             ("pruner", self.pruner.rules()),
-            (
-                "objective",
-                (self.objective).rules(&Epoch::METRICS, &Epoch::BY_STRUCTURE),
-            ),
+            ("objective", self.objective.rules()),
             ("executor", self.executor.rules()),
         ];
         let own = own.into_iter();
@@ -230,6 +228,32 @@ impl Sweep {
             )),
             Some(_) => Ok(()),
         }
+    }
+
+    /// A pruner needs the one number by which it compares, at the time at which it decides.
+    fn check_pruner(&self) -> Result<(), String> {
+        let pruner = self.pruner.name();
+        let by_epoch = self.pruner.decides_by_epoch();
+        match self.objective.single() {
+            None if by_epoch || self.pruner.decides_by_run() => Err(format!(
+                "{pruner} compares trials by one number, and there are two objectives: remove the pruner, or one of {}",
+                self.objective.names()
+            )),
+            Some(Objective { metric, .. }) if by_epoch && !self.objective[0].is_of_epochs() => {
+                Err(format!(
+                    "{pruner} decides at epochs, and {metric} is known only when a run has finished: use wilcoxon, which compares \
+                 finished runs, or a metric of each epoch, such as {}",
+                    Objective::default().metric
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the objectives of a run are recorded when it ends: the curve of its epochs does not say them.
+    pub(super) fn scores_runs(&self) -> bool {
+        let by_curve = self.objective.single().is_some_and(Objective::is_of_epochs);
+        self.pruner.decides_by_run() || !by_curve
     }
 
     fn check_budget(&self) -> Result<(), String> {

@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::config::{Folds, Sweep};
 use super::error::SweepError;
+use super::objective::Objective;
 use super::preflight;
 use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::files::hex;
 use crate::run::{self, Options, RunError};
 use crate::settings::{self, nearest, to_inline_yaml};
-use crate::volume::Structures;
 
 /// Everything that determines what a trial is and how it is judged. A study may be resumed only with the same
 /// definition.
@@ -43,8 +43,14 @@ impl Definition {
             .pruner
             .check_epochs(experiment.train.epochs)
             .map_err(|why| SweepError::Misuse(format!("pruner: {why}")))?;
-        check_objective(&sweep.objective.metric, &experiment.structures())?;
+        for objective in sweep.objective.iter() {
+            check_objective(objective, &experiment)?;
+        }
         let parts = runs(&sweep, &experiment)?;
+        sweep
+            .pruner
+            .check_runs(parts.len())
+            .map_err(|why| SweepError::Misuse(format!("pruner: {why}.")))?;
         let mistakes = preflight::mistakes(&sweep, &parts, |other| runs(&sweep, other));
         if !mistakes.is_empty() {
             return Err(SweepError::Unrunnable {
@@ -82,9 +88,16 @@ impl Definition {
     }
 }
 
-/// An objective of a structure must be of one that the experiment finds.
-fn check_objective(metric: &str, structures: &Structures) -> Result<(), SweepError> {
-    let Some((of, name)) = metric.split_once('/') else {
+/// An objective must be one that the experiment's runs have, and of a structure that it finds.
+fn check_objective(objective: &Objective, experiment: &Experiment) -> Result<(), SweepError> {
+    let (metric, structures) = (&objective.metric, experiment.structures());
+    let (of, structure) = objective.parts();
+    if of.starts_with("pieces_") && !experiment.evaluate.pieces {
+        return Err(SweepError::Misuse(format!(
+            "objective.metric is `{metric}`: the experiment does not count pieces. Set evaluate.pieces to true."
+        )));
+    }
+    let Some(name) = structure else {
         return Ok(());
     };
     if !structures.is_mask() && structures.named(name).is_some() {

@@ -10,14 +10,14 @@ use super::config::{Sweep, in_words};
 use super::data::TrialData;
 use super::definition::Definition;
 use super::error::DriverError;
-use super::history::{History, Status};
+use super::history::History;
 use super::run_key::RunKey;
+use super::scores;
 use super::study::{Decision, Next, Study, TrialStart};
+use super::trial::Status;
 use crate::files::{FileError, write_atomic};
 use crate::jobs::{Job, JobId, Outcome, Pool, State};
 use crate::layout::SweepFolder;
-use crate::search::objective::Curve;
-use crate::statistics::printable;
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -182,16 +182,19 @@ impl Driver {
             .filter(|(_, state)| *state == State::Ended(Outcome::Finished))
             .map(|(id, _)| id)
             .collect();
-        let (all, curves) = (
+        let (all, known) = (
             &self.history().definition.parts,
-            &self.history().trials[trial].curves,
+            &self.history().trials[trial],
         );
-        // The executor's record may be older than the study.
-        let done =
-            |run: RunKey, curve: &Curve| curve.reached() > 0 && finished.contains(&run.job(trial));
-        let left: BTreeSet<RunKey> = (all.iter().zip(curves))
-            .filter(|(run, curve)| !done(**run, curve))
-            .map(|(run, _)| *run)
+        // The executor's record may be older than the study, and newer than what was read of the run.
+        let scored = self.sweep().scores_runs();
+        let done = |(index, run): (usize, &RunKey)| match scored {
+            true => known.scores[index].is_some(),
+            false => known.curves[index].reached() > 0 && finished.contains(&run.job(trial)),
+        };
+        let left: BTreeSet<RunKey> = (all.iter().enumerate())
+            .filter(|run| !done(*run))
+            .map(|(_, run)| *run)
             .collect();
         match left.is_empty() {
             true => all.iter().copied().collect(),
@@ -278,11 +281,15 @@ impl Driver {
                 continue;
             };
             match outcome {
-                Outcome::Finished if left == 0 => {
-                    self.study.finish(trial)?;
-                    self.end(trial, say)?;
+                Outcome::Finished => {
+                    if self.end_run(trial, run)? == Decision::Stop {
+                        self.stop_trial(trial)?;
+                        self.end(trial, say)?;
+                    } else if left == 0 {
+                        self.study.finish(trial)?;
+                        self.end(trial, say)?;
+                    }
                 }
-                Outcome::Finished => {}
                 Outcome::Stopped => {
                     self.study
                         .requeue(trial, "its run was stopped from outside")?;
@@ -296,6 +303,21 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Reports the objectives of a run that has finished to the study. A trial fails whose run has none.
+    fn end_run(&mut self, trial: usize, run: RunKey) -> Result<Decision, DriverError> {
+        if !self.sweep().scores_runs() {
+            return Ok(Decision::Continue);
+        }
+        let folder = self.home.run(run.job(trial).as_str());
+        match scores::of_run(&folder, &self.sweep().objective) {
+            Ok(values) => Ok(self.study.end_run(trial, run, values)?),
+            Err(why) => {
+                self.study.fail(trial, &format!("{run}: {why}"))?;
+                Ok(Decision::Stop)
+            }
+        }
     }
 
     /// Reports the epochs that runs have finished to the study, and stops the trials that it prunes.
@@ -330,14 +352,9 @@ impl Driver {
         let history = self.history();
         let index = history.definition.parts.iter().position(|one| *one == run);
         let known = index.map_or(0, |index| history.trials[trial].curves[index].reached());
-        let metric = self.sweep().objective.metric.clone();
-        for (at, epoch) in epochs.iter().enumerate().skip(known) {
-            // An epoch that is not validated counts as the next one that is.
-            let Some(validated) = epochs[at..].iter().find(|epoch| epoch.is_validated()) else {
-                break;
-            };
-            let value = validated.metric(&metric).unwrap_or(f64::NAN);
-            if self.study.report(trial, run, epoch.epoch, value)? == Decision::Stop {
+        let curve = scores::curve(&epochs, &self.sweep().objective.watched().metric);
+        for (epoch, value) in curve.0.range(known + 1..) {
+            if self.study.report(trial, run, *epoch, *value)? == Decision::Stop {
                 return Ok(Decision::Stop);
             }
         }
@@ -362,20 +379,26 @@ impl Driver {
             .into_iter()
             .find(|row| row.trial.number == trial);
         if let Some(row) = row {
-            let value = row
-                .value
-                .map_or_else(String::new, |value| format!(" {:.4}", printable(value, 4)));
+            let value = match row.value {
+                Some(_) => format!(" {}", row.values_in_words(history)),
+                None => String::new(),
+            };
             let rank = row
                 .rank
                 .map_or_else(String::new, |rank| format!(", rank {rank}"));
+            let front = if row.is_on_front {
+                ", on the Pareto front"
+            } else {
+                ""
+            };
             let why = match &row.trial.status {
                 Status::Failed { error } => format!(": {error}"),
-                Status::Pruned { epoch, .. } => format!(" after epoch {epoch}"),
+                Status::Pruned { after, .. } => format!(" after {after}"),
                 _ => String::new(),
             };
             let status = row.trial.status.name();
             say(&format!(
-                "{} {status}{value}{rank}{why}",
+                "{} {status}{value}{rank}{front}{why}",
                 row.trial.folder()
             ));
         }

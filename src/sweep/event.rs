@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
 use super::budget::Budget;
+use super::number;
 use super::run_key::RunKey;
 use crate::search::Assignment;
 
@@ -99,14 +100,45 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compared: Vec<usize>,
     },
+    /// A run of a trial ended, where its objectives are not those of its epochs or are compared with those of other runs.
+    Scored {
+        /// The trial.
+        trial: usize,
+        /// The run.
+        part: RunKey,
+        /// Each objective of the run.
+        #[serde(with = "number::list")]
+        values: Vec<f64>,
+    },
+    /// A pruner compared the ended runs of a trial with those of the best one.
+    Compared {
+        /// The trial.
+        trial: usize,
+        /// How many of its runs had ended.
+        runs: usize,
+        /// Whether it stops.
+        stop: bool,
+        /// The mean of its objective over these runs.
+        #[serde(with = "number")]
+        value: f64,
+        /// The best trial.
+        best: usize,
+        /// The probability of runs so much worse by chance.
+        p: f64,
+    },
     /// A trial ended with a value.
     Finished {
         /// The trial.
         trial: usize,
         /// The objective, the mean over its runs.
+        #[serde(with = "number")]
         value: f64,
         /// The objective of each run, in the definition's order.
+        #[serde(with = "number::list")]
         parts: Vec<f64>,
+        /// The second objective, where there are two.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        second: Option<Score>,
     },
     /// A trial ended without a value.
     Failed {
@@ -122,6 +154,18 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+}
+
+/// An objective of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// The mean over its runs.
+    #[serde(with = "number")]
+    pub value: f64,
+    /// Of each run, in the definition's order.
+    #[serde(with = "number::list")]
+    pub parts: Vec<f64>,
 }
 
 /// The trials that a sampler saw, by number.

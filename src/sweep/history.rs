@@ -6,7 +6,9 @@ use super::budget::Usage;
 use super::definition::Definition;
 use super::error::SweepError;
 use super::event::{Entry, Event, Seen};
-use super::run_key::{RunKey, trial_folder};
+use super::objective::Objective;
+use super::run_key::RunKey;
+use super::trial::{Stage, Status, Trial};
 use crate::jobs::read_journal;
 use crate::search::Assignment;
 use crate::search::importance::{Importances, TooLittle, importances};
@@ -26,63 +28,6 @@ pub struct History {
     earlier: f64,
     /// When the present session began and the last event was.
     session: (f64, f64),
-}
-
-/// A trial so far.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trial {
-    /// Counted from 0.
-    pub number: usize,
-    /// Its parameters.
-    pub assignment: Assignment,
-    /// What the sampler saw when it chose them.
-    pub seen: Seen,
-    /// How often it was started or resumed.
-    pub attempts: usize,
-    /// The metric by epoch, of each run in the definition's order.
-    pub curves: Vec<Curve>,
-    /// The last epoch at which a pruner decided about it.
-    pub decided: Option<usize>,
-    /// Its state.
-    pub status: Status,
-}
-
-/// The state of a trial.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Status {
-    /// It has not ended: it runs, waits, or was interrupted.
-    Unfinished,
-    /// A pruner stopped it.
-    Pruned {
-        /// After this epoch.
-        epoch: usize,
-        /// Its objective then; NaN if there was none.
-        value: f64,
-    },
-    /// It ran to its end.
-    Finished {
-        /// The objective: the mean over its runs.
-        value: f64,
-        /// The objective of each run.
-        parts: Vec<f64>,
-    },
-    /// It failed.
-    Failed {
-        /// Why.
-        error: String,
-    },
-}
-
-impl Status {
-    /// One word for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Unfinished => "unfinished",
-            Self::Pruned { .. } => "pruned",
-            Self::Finished { .. } => "finished",
-            Self::Failed { .. } => "failed",
-        }
-    }
 }
 
 impl History {
@@ -159,7 +104,9 @@ impl History {
                     seen: seen.clone(),
                     attempts: 0,
                     curves: vec![Curve::default(); self.definition.parts.len()],
+                    scores: vec![None; self.definition.parts.len()],
                     decided: None,
+                    compared: 0,
                     status: Status::Unfinished,
                 });
             }
@@ -185,19 +132,50 @@ impl History {
                 trial.decided = Some(*epoch);
                 if *stop {
                     let value = value.unwrap_or(f64::NAN);
-                    trial.status = Status::Pruned {
-                        epoch: *epoch,
-                        value,
-                    };
+                    let after = Stage::Epoch(*epoch);
+                    trial.status = Status::Pruned { after, value };
+                }
+            }
+            Event::Scored {
+                trial,
+                part,
+                values,
+            } => {
+                let index = self.part(*part)?;
+                let objectives = self.definition.sweep.objective.len();
+                if values.len() != objectives {
+                    return Err(format!(
+                        "{part} has {} values, and there are {objectives} objectives",
+                        values.len()
+                    ));
+                }
+                self.open(*trial)?.scores[index] = Some(values.clone());
+            }
+            Event::Compared {
+                trial,
+                runs,
+                stop,
+                value,
+                ..
+            } => {
+                let trial = self.open(*trial)?;
+                trial.compared = *runs;
+                if *stop {
+                    let (after, value) = (Stage::Runs(*runs), *value);
+                    trial.status = Status::Pruned { after, value };
                 }
             }
             Event::Finished {
                 trial,
                 value,
                 parts,
+                second,
             } => {
-                let (value, parts) = (*value, parts.clone());
-                self.open(*trial)?.status = Status::Finished { value, parts };
+                self.open(*trial)?.status = Status::Finished {
+                    value: *value,
+                    parts: parts.clone(),
+                    second: second.clone(),
+                };
             }
             Event::Failed { trial, error } => {
                 self.open(*trial)?.status = Status::Failed {
@@ -207,7 +185,9 @@ impl History {
             Event::Requeued { trial, .. } => match self.trials.get_mut(*trial) {
                 Some(failed) if matches!(failed.status, Status::Failed { .. }) => {
                     failed.curves.fill(Curve::default());
+                    failed.scores.fill(None);
                     failed.decided = None;
+                    failed.compared = 0;
                     failed.status = Status::Unfinished;
                 }
                 _ => {
@@ -251,15 +231,17 @@ impl History {
 
     /// What a sampler sees now.
     pub fn observations(&self) -> Vec<Observation<'_>> {
-        let goal = self.definition.sweep.objective.goal;
+        let objectives = &self.definition.sweep.objective;
+        let loss = |objective: usize, value: f64| objectives[objective].goal.loss(value);
         let observation = |trial: &'_ Trial| match trial.status {
             Status::Unfinished => Outcome::Running,
-            Status::Pruned { epoch, value } => Outcome::Pruned {
-                epoch,
-                loss: goal.loss(value),
+            Status::Pruned { after, value } => Outcome::Pruned {
+                epoch: after.number(),
+                loss: loss(0, value),
             },
             Status::Finished { value, .. } => Outcome::Finished {
-                loss: goal.loss(value),
+                loss: loss(0, value),
+                second: trial.status.value(1).map(|value| loss(1, value)),
             },
             Status::Failed { .. } => Outcome::Failed,
         };
@@ -296,8 +278,12 @@ impl History {
         number: usize,
         epoch: usize,
     ) -> Option<(f64, Vec<(usize, Rival)>)> {
-        let objective = &self.definition.sweep.objective;
-        let at = |trial: &Trial| trial.curves.first()?.value(epoch, objective);
+        let Objective {
+            goal,
+            epoch: counted,
+            ..
+        } = self.definition.sweep.objective.watched();
+        let at = |trial: &Trial| trial.curves.first()?.value(epoch, goal, counted);
         let others = self.trials.iter().filter(|other| other.number != number);
         let rival = |other: &Trial| {
             let finished = matches!(other.status, Status::Finished { .. });
@@ -309,62 +295,33 @@ impl History {
         ))
     }
 
-    /// The epoch that the begun runs of a trial have reached, and its objective over them there; none before the
+    /// The epoch that the begun runs of a trial have reached, and the watched metric over them there; none before the
     /// first epoch.
     pub fn so_far(&self, trial: &Trial) -> Option<(usize, f64)> {
         let epoch = trial.reached();
+        let watched = self.definition.sweep.objective.watched();
         let begun = trial.curves.iter().filter(|curve| curve.reached() > 0);
         let values: Option<Vec<f64>> = begun
-            .map(|curve| curve.value(epoch, &self.definition.sweep.objective))
+            .map(|curve| curve.value(epoch, watched.goal, watched.epoch))
             .collect();
         let values = values.filter(|values| !values.is_empty())?;
         Some((epoch, mean(&values)))
     }
 
-    /// How much each parameter matters, by the finished trials.
+    /// How much each parameter matters for an objective, counted from 0, by the finished trials whose value is finite.
     ///
     /// # Errors
     ///
     /// For fewer than eight finished trials, or when all have the same value.
-    pub fn importances(&self) -> Result<Importances, TooLittle> {
+    pub fn importances(&self, objective: usize) -> Result<Importances, TooLittle> {
         let sweep = &self.definition.sweep;
-        let finished = |trial: &'_ Trial| match trial.status {
-            Status::Finished { value, .. } => Some(value),
-            _ => None,
+        let finished = |trial: &Trial| {
+            let value = trial.status.value(objective);
+            value.filter(|value| value.is_finite())
         };
         let trials: Vec<(&Assignment, f64)> = (self.trials.iter())
             .filter_map(|trial| Some((&trial.assignment, finished(trial)?)))
             .collect();
         importances(&sweep.space, sweep.seed, &trials)
-    }
-
-    /// The finished trial with the best value; of equal ones, the first.
-    pub fn best(&self) -> Option<&Trial> {
-        let goal = self.definition.sweep.objective.goal;
-        let value = |trial: &Trial| match trial.status {
-            Status::Finished { value, .. } => value,
-            _ => f64::NAN,
-        };
-        let finished = self.trials.iter().filter(|trial| !value(trial).is_nan());
-        finished.reduce(|best, next| {
-            if goal.is_better(value(next), value(best)) {
-                next
-            } else {
-                best
-            }
-        })
-    }
-}
-
-impl Trial {
-    /// The epoch that all begun runs have reached.
-    pub fn reached(&self) -> usize {
-        let reached = self.curves.iter().map(Curve::reached);
-        reached.filter(|epoch| *epoch > 0).min().unwrap_or(0)
-    }
-
-    /// The name of the trial's folder.
-    pub fn folder(&self) -> String {
-        trial_folder(self.number)
     }
 }

@@ -1,24 +1,61 @@
 //! The trials in order of merit.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::history::{History, Status, Trial};
+use super::history::History;
+use super::objective::Objective;
+use super::trial::{Status, Trial};
+use crate::search::pareto::{Point, fronts};
 use crate::settings::to_inline_yaml;
-use crate::statistics::mean_and_sd;
+use crate::statistics::{mean_and_sd, printable};
 
 /// A trial's place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row<'a> {
-    /// Counted from 1; only finished trials have one.
+    /// Counted from 1; only finished trials have one. Of two objectives it is that of the trial's front, which several
+    /// trials share: 1 is the Pareto front.
     pub rank: Option<usize>,
+    /// Whether no other trial is better in one of two objectives and as good in the other.
+    pub is_on_front: bool,
     /// The trial.
     pub trial: &'a Trial,
-    /// The objective; of a pruned trial, at the epoch where it stopped.
+    /// The objective, the first of two; of a pruned trial, where it stopped.
     pub value: Option<f64>,
-    /// The spread of the objective over folds and seeds.
-    pub spread: Option<Spread>,
+}
+
+impl Row<'_> {
+    /// The value of an objective, counted from 0.
+    pub fn value_of(&self, objective: usize) -> Option<f64> {
+        match objective {
+            0 => self.value,
+            _ => self.trial.status.value(objective),
+        }
+    }
+
+    /// The spread of an objective, counted from 0, over folds and seeds.
+    pub fn spread_of(&self, objective: usize) -> Option<Spread> {
+        Spread::of(self.trial.status.parts(objective))
+    }
+
+    /// Its values, and of two objectives their names.
+    pub fn values_in_words(&self, history: &History) -> String {
+        let objectives = &history.definition.sweep.objective;
+        let word = |(index, objective): (usize, &Objective)| {
+            let value = self.value_of(index).map_or_else(
+                || "-".to_owned(),
+                |value| format!("{:.4}", printable(value, 4)),
+            );
+            match objectives.single() {
+                Some(_) => value,
+                None => format!("{} {value}", objective.metric),
+            }
+        };
+        let words: Vec<String> = objectives.iter().enumerate().map(word).collect();
+        words.join(", ")
+    }
 }
 
 /// The spread of a trial's objective over its runs.
@@ -33,8 +70,11 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of at least two values.
+    /// The spread of at least two values; none if one is infinite.
     pub fn of(values: &[f64]) -> Option<Self> {
+        if !values.iter().all(|value| value.is_finite()) {
+            return None;
+        }
         let n = values.len() as f64;
         let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
         let (middle, sd) = mean_and_sd(values);
@@ -47,13 +87,48 @@ impl Spread {
 }
 
 impl History {
+    /// The finished trial with the best value; of equal ones, the first. None of two objectives.
+    pub fn best(&self) -> Option<&Trial> {
+        let goal = self.definition.sweep.objective.single()?.goal;
+        let value = |trial: &Trial| trial.status.value(0).unwrap_or(f64::NAN);
+        let finished = self.trials.iter().filter(|trial| !value(trial).is_nan());
+        finished.reduce(|best, next| {
+            if goal.is_better(value(next), value(best)) {
+                next
+            } else {
+                best
+            }
+        })
+    }
+
+    /// Of two objectives, the front of each finished trial, by number: 0 on the Pareto front, where no other trial is better
+    /// in one objective and as good in the other. Empty for a single objective.
+    pub fn fronts(&self) -> BTreeMap<usize, usize> {
+        let [first, second] = &self.definition.sweep.objective[..] else {
+            return BTreeMap::new();
+        };
+        let point = |trial: &Trial| {
+            let [a, b] = [trial.status.value(0)?, trial.status.value(1)?];
+            Some((trial.number, [first.goal.loss(a), second.goal.loss(b)]))
+        };
+        let (numbers, points): (Vec<usize>, Vec<Point>) =
+            self.trials.iter().filter_map(point).unzip();
+        numbers.into_iter().zip(fronts(&points)).collect()
+    }
+
     /// All trials: finished ones from the best on, then pruned ones from the one that came furthest on, then
-    /// unfinished ones, then failed ones.
+    /// unfinished ones, then failed ones. Of two objectives, those of the Pareto front come first, from the best in the
+    /// first objective on, then the next front.
     pub fn leaderboard(&self) -> Vec<Row<'_>> {
-        let goal = self.definition.sweep.objective.goal;
+        let loss = |value: f64| match self.definition.sweep.objective.first() {
+            Some(objective) => objective.goal.loss(value),
+            None => value,
+        };
+        let fronts = self.fronts();
+        let front = |trial: &Trial| fronts.get(&trial.number).copied();
         let order = |trial: &Trial| match &trial.status {
-            Status::Finished { value, .. } => (0, 0, goal.loss(*value)),
-            Status::Pruned { epoch, value } => (1, usize::MAX - epoch, goal.loss(*value)),
+            Status::Finished { value, .. } => (0, front(trial).unwrap_or(0), loss(*value)),
+            Status::Pruned { after, value } => (1, usize::MAX - after.number(), loss(*value)),
             Status::Unfinished => (2, 0, 0.0),
             Status::Failed { .. } => (3, 0, 0.0),
         };
@@ -67,67 +142,84 @@ impl History {
                 .then(no_number)
                 .then(loss.total_cmp(&least))
         });
-        let row = |(index, trial): (usize, &'_ Trial)| match &trial.status {
-            Status::Finished { value, parts } => (Some(index + 1), Some(*value), Spread::of(parts)),
-            Status::Pruned { value, .. } => {
-                (None, Some(*value).filter(|value| !value.is_nan()), None)
+        let place = |index: usize, trial: &Trial| match &trial.status {
+            Status::Finished { value, .. } => {
+                (Some(front(trial).unwrap_or(index) + 1), Some(*value))
             }
-            Status::Unfinished | Status::Failed { .. } => (None, None, None),
+            Status::Pruned { value, .. } => (None, Some(*value).filter(|value| !value.is_nan())),
+            Status::Unfinished | Status::Failed { .. } => (None, None),
         };
         let ranked = trials.into_iter().enumerate();
         ranked
             .map(|(index, trial)| {
-                let (rank, value, spread) = row((index, trial));
+                let (rank, value) = place(index, trial);
                 Row {
                     rank,
+                    is_on_front: front(trial) == Some(0),
                     trial,
                     value,
-                    spread,
                 }
             })
             .collect()
     }
 
     /// Writes `sweep.csv`: one row per trial, in the leaderboard's order, with its parameters and the objective of
-    /// each of its runs. What a trial does not have is empty.
+    /// each of its runs. What a trial does not have is empty. Of two objectives the columns have their names.
     ///
     /// # Errors
     ///
     /// When `out` refuses.
     pub fn write_csv(&self, out: impl Write) -> csv::Result<()> {
         let mut table = csv::Writer::from_writer(out);
-        let space = &self.definition.sweep.space;
-        let fixed = [
-            "rank", "trial", "status", "value", "sd", "low", "high", "epochs", "attempts",
-        ];
-        let keys = space.parameters().map(|(key, _)| key.to_owned());
-        let parts = self.definition.parts.iter().map(ToString::to_string);
-        let header = fixed
-            .into_iter()
-            .map(str::to_owned)
-            .chain(keys)
-            .chain(parts);
-        table.write_record(header.chain(["error".to_owned()]))?;
-        for Row {
-            rank,
-            trial,
-            value,
-            spread,
-        } in self.leaderboard()
-        {
-            let number =
-                |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-            let mut row = vec![
-                rank.map(|rank| rank.to_string()).unwrap_or_default(),
+        let (space, objectives) = (
+            &self.definition.sweep.space,
+            &self.definition.sweep.objective,
+        );
+        let (parts, several) = (&self.definition.parts, objectives.single().is_none());
+        let mut header: Vec<String> = ["rank", "trial", "status"].map(str::to_owned).into();
+        header.extend(several.then(|| "pareto".to_owned()));
+        for objective in objectives.iter() {
+            let metric = &objective.metric;
+            header.extend(match several {
+                true => ["", " sd", " low", " high"].map(|of| format!("{metric}{of}")),
+                false => ["value", "sd", "low", "high"].map(str::to_owned),
+            });
+        }
+        header.extend(["epochs", "attempts"].map(str::to_owned));
+        header.extend(space.parameters().map(|(key, _)| key.to_owned()));
+        for objective in objectives.iter() {
+            let of = match several {
+                true => format!("{} ", objective.metric),
+                false => String::new(),
+            };
+            header.extend(parts.iter().map(|part| format!("{of}{part}")));
+        }
+        header.push("error".to_owned());
+        table.write_record(header)?;
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        for row in self.leaderboard() {
+            let trial = row.trial;
+            let mut cells = vec![
+                row.rank.map(|rank| rank.to_string()).unwrap_or_default(),
                 trial.number.to_string(),
                 trial.status.name().to_owned(),
-                number(value),
-                number(spread.map(|spread| spread.sd)),
-                number(spread.map(|spread| spread.interval[0])),
-                number(spread.map(|spread| spread.interval[1])),
-                trial.reached().to_string(),
-                trial.attempts.to_string(),
             ];
+            let pareto = match (row.rank, row.is_on_front) {
+                (None, _) => "",
+                (Some(_), true) => "yes",
+                (Some(_), false) => "no",
+            };
+            cells.extend(several.then(|| pareto.to_owned()));
+            for objective in 0..objectives.len() {
+                let spread = row.spread_of(objective);
+                cells.extend([
+                    number(row.value_of(objective)),
+                    number(spread.map(|spread| spread.sd)),
+                    number(spread.map(|spread| spread.interval[0])),
+                    number(spread.map(|spread| spread.interval[1])),
+                ]);
+            }
+            cells.extend([trial.reached().to_string(), trial.attempts.to_string()]);
             let parameter = |(key, _)| {
                 trial
                     .assignment
@@ -135,16 +227,19 @@ impl History {
                     .map(to_inline_yaml)
                     .unwrap_or_default()
             };
-            row.extend(space.parameters().map(parameter));
-            let (scores, error) = match &trial.status {
-                Status::Finished { parts, .. } => (parts.as_slice(), ""),
-                Status::Failed { error } => (&[][..], error.as_str()),
-                _ => (&[][..], ""),
-            };
-            let score = |index| number(scores.get(index).copied());
-            row.extend((0..self.definition.parts.len()).map(score));
-            row.push(error.to_owned());
-            table.write_record(row)?;
+            cells.extend(space.parameters().map(parameter));
+            for objective in 0..objectives.len() {
+                let score = |part: usize| {
+                    let finished = trial.status.parts(objective).get(part).copied();
+                    finished.or_else(|| trial.scores[part].as_ref()?.get(objective).copied())
+                };
+                cells.extend((0..parts.len()).map(|part| number(score(part))));
+            }
+            cells.push(match &trial.status {
+                Status::Failed { error } => error.clone(),
+                _ => String::new(),
+            });
+            table.write_record(cells)?;
         }
         table.flush()?;
         Ok(())

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::config::in_words;
-use super::history::{History, Status, Trial};
+use super::figures::{bars, both, front, objective, parallel, progress, slice};
+use super::history::History;
 use super::leaderboard::Row;
+use super::trial::{Status, Trial};
 use crate::layout::SweepFolder;
-use crate::plot::{Bar, BarPlot, CurvePlot, Dimension, Mark, ParallelPlot, Series, SlicePlot};
 use crate::report::{Cell, Page, ReportError, Table};
-use crate::search::Goal;
 use crate::search::importance::Importances;
-use crate::search::parameter::{Domain, Parameter, brief, flow};
+use crate::search::parameter::{Parameter, brief};
 use crate::settings::to_yaml;
 use crate::statistics::printable;
 
@@ -24,55 +24,79 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     let plots = home.plots();
     let sweep = &history.definition.sweep;
     let rows = history.leaderboard();
-    // The objective of a pruned trial is that of its last epoch.
-    let scored: Vec<(&Row<'_>, f64)> = (rows.iter())
-        .filter_map(|row| Some((row, row.value.filter(|value| value.is_finite())?)))
-        .collect();
+    let parameters: Vec<(&str, &Parameter)> = sweep.space.parameters().collect();
     let mut figures: Vec<(String, PathBuf)> = Vec::new();
-    if !scored.is_empty() {
-        let objective = objective(history, &scored);
-        progress(history, &scored).save(&plots, "history")?;
+    if let [first, second] = &sweep.objective[..] {
+        let points = both(&rows);
+        if !points.is_empty() {
+            front(history, &points).save(&plots, "pareto")?;
+            figures.push((
+                format!(
+                    "{} and {} of each finished trial. On the Pareto front no other trial is better in one and as good in \
+                     the other; the line bounds what was reached.",
+                    first.metric, second.metric
+                ),
+                plots.join("pareto.svg"),
+            ));
+        }
+    }
+    for (index, of) in sweep.objective.iter().enumerate() {
+        // The objective of a pruned trial is that of its last epoch, or of its ended runs.
+        let scored: Vec<(&Row<'_>, f64)> = (rows.iter())
+            .filter_map(|row| Some((row, row.value_of(index).filter(|value| value.is_finite())?)))
+            .collect();
+        if scored.is_empty() {
+            continue;
+        }
+        let suffix = suffix(index);
+        let objective = objective(of, &scored);
+        progress(of, &scored).save(&plots, &format!("history{suffix}"))?;
         figures.push((
             "The objective of each trial, and the best finished trial so far. Pruned trials are hollow dots at \
-             the objective of their last epoch. Failed trials are not shown."
+             the objective where they stopped. Failed trials are not shown."
                 .into(),
-            plots.join("history.svg"),
+            plots.join(format!("history{suffix}.svg")),
         ));
-        let parameters: Vec<(&str, &Parameter)> = sweep.space.parameters().collect();
-        parallel(&parameters, &objective, &scored, sweep.objective.goal)
-            .save(&plots, "parallel")?;
+        parallel(&parameters, &objective, &scored, of.goal)
+            .save(&plots, &format!("parallel{suffix}"))?;
         figures.push((
             "One line per trial; better trials are darker. A line passes through \"none\" where its trial does \
              not have the parameter. Choices with a # are numbered in the order of the configuration below."
                 .into(),
-            plots.join("parallel.svg"),
+            plots.join(format!("parallel{suffix}.svg")),
         ));
         for (at, (key, parameter)) in parameters.iter().enumerate() {
-            let stem = format!("slice-{at}");
+            let stem = format!("slice-{at}{suffix}");
             slice(key, parameter, &objective, &scored).save(&plots, &stem)?;
             figures.push((
-                format!("The objective over {key}."),
+                format!("{} over {key}.", of.metric),
                 plots.join(format!("{stem}.svg")),
             ));
         }
     }
     let mut tables = vec![("Trials".to_owned(), trials(home, history, &rows))];
     tables.extend(failures(home, history).map(|table| ("Failed trials".to_owned(), table)));
-    let importance = match history.importances() {
-        Ok(found) => {
-            bars(&found).save(&plots, "importance")?;
-            Table {
-                figure: Some(plots.join("importance.svg")),
-                ..shares(&found)
+    for (index, of) in sweep.objective.iter().enumerate() {
+        let title = match sweep.objective.single() {
+            Some(_) => "Importance of parameters".to_owned(),
+            None => format!("Importance of parameters for {}", of.metric),
+        };
+        let stem = format!("importance{}", suffix(index));
+        let importance = match history.importances(index) {
+            Ok(found) => {
+                bars(&title, &found).save(&plots, &stem)?;
+                Table {
+                    figure: Some(plots.join(format!("{stem}.svg"))),
+                    ..shares(&found)
+                }
             }
-        }
-        Err(why) => Table {
-            note: Some(format!("Not available: {why}.")),
-            ..Table::default()
-        },
-    };
-    tables.push(("Importance of parameters".to_owned(), importance));
-    let best = history.best();
+            Err(why) => Table {
+                note: Some(format!("Not available: {why}.")),
+                ..Table::default()
+            },
+        };
+        tables.push((title, importance));
+    }
     let mut summary = vec![("trials".to_owned(), rows.len().to_string())];
     for status in ["finished", "pruned", "failed", "unfinished"] {
         let count = rows.iter().filter(|row| row.trial.status.name() == status);
@@ -81,17 +105,7 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     Page {
         title: format!("{} · {} trials", sweep.name, rows.len()),
         summary,
-        verdict: best.map(|best| {
-            let value = rows.iter().find(|row| row.trial.number == best.number);
-            let value = value.and_then(|row| row.value).unwrap_or(f64::NAN);
-            let value = printable(value, 4);
-            format!(
-                "Best: trial-{:04} with {} {value:.4}: {}. The best of many trials is partly luck: repeat it with other seeds to estimate its value.",
-                best.number,
-                sweep.objective.metric,
-                in_words(&best.assignment)
-            )
-        }),
+        verdict: verdict(history, &rows),
         figures,
         tables,
         links: links(home, history),
@@ -101,177 +115,90 @@ pub fn write_report(home: &Path, history: &History) -> Result<(), ReportError> {
     .save(&home.report())
 }
 
-fn objective(history: &History, scored: &[(&Row<'_>, f64)]) -> Dimension {
-    let values = scored.iter().map(|(_, value)| *value);
-    Dimension {
-        label: history.definition.sweep.objective.metric.clone(),
-        low: values.clone().fold(f64::INFINITY, f64::min),
-        high: values.fold(f64::NEG_INFINITY, f64::max),
-        log: false,
-        step: None,
-        names: Vec::new(),
+/// What ends the names of an objective's figures, counted from 0.
+fn suffix(objective: usize) -> &'static str {
+    match objective {
+        0 => "",
+        _ => "-second",
     }
 }
 
-fn dimension(key: &str, parameter: &Parameter) -> Dimension {
-    let mut dimension = Dimension {
-        label: key.to_owned(),
-        low: 0.0,
-        high: 0.0,
-        log: false,
-        step: None,
-        names: Vec::new(),
+/// The best trial, or those of the Pareto front.
+fn verdict(history: &History, rows: &[Row<'_>]) -> Option<String> {
+    let in_words = |row: &Row<'_>| {
+        let values = row.values_in_words(history);
+        let parameters = in_words(&row.trial.assignment);
+        (format!("trial-{:04}", row.trial.number), values, parameters)
     };
-    match &parameter.domain {
-        Domain::Choice(values) => dimension.names = values.iter().map(flow).collect(),
-        Domain::Real { low, high, log, .. } => {
-            (dimension.low, dimension.high, dimension.log) = (*low, *high, *log);
-        }
-        Domain::Int {
-            low,
-            high,
-            step,
-            log,
-        } => {
-            (dimension.low, dimension.high, dimension.log) = (*low as f64, *high as f64, *log);
-            dimension.step = Some(*step as f64);
-        }
+    let luck =
+        "The best of many trials is partly luck: repeat it with other seeds to estimate its value.";
+    let objectives = &history.definition.sweep.objective;
+    if let Some(of) = objectives.single() {
+        let best = rows.iter().find(|row| row.rank == Some(1))?;
+        let (name, value, parameters) = in_words(best);
+        return Some(format!(
+            "Best: {name} with {} {value}: {parameters}. {luck}",
+            of.metric
+        ));
     }
-    dimension
-}
-
-/// A trial's position on the axis of a parameter: the value, or the number of the choice.
-fn position(key: &str, parameter: &Parameter, row: &Row<'_>) -> Option<f64> {
-    let value = row.trial.assignment.get(key)?;
-    match &parameter.domain {
-        Domain::Choice(_) => parameter.domain.number(value),
-        _ => value.as_f64(),
-    }
-}
-
-fn progress(history: &History, scored: &[(&Row<'_>, f64)]) -> CurvePlot {
-    let objective = &history.definition.sweep.objective;
-    let mut all: Vec<(usize, f64, bool)> = (scored.iter())
-        .map(|(row, value)| (row.trial.number, *value, row.rank.is_some()))
+    let front = rows.iter().filter(|row| row.is_on_front).map(in_words);
+    let front: Vec<String> = front
+        .map(|(name, values, parameters)| format!("{name} ({values}): {parameters}"))
         .collect();
-    all.sort_by_key(|(number, ..)| *number);
-    let mut best: Option<f64> = None;
-    let mut line = Vec::new();
-    for (number, value, finished) in &all {
-        if *finished && best.is_none_or(|best| objective.goal.is_better(*value, best)) {
-            best = Some(*value);
-        }
-        line.extend(best.map(|best| (*number as f64, best)));
-    }
-    let those = |finished: bool| {
-        let chosen = all.iter().filter(move |(.., is)| *is == finished);
-        chosen.map(|(number, value, _)| (*number as f64, *value))
-    };
-    let series = |label: &str, mark, points: Vec<(f64, f64)>| Series {
-        label: label.into(),
-        points,
-        mark,
-    };
-    CurvePlot {
-        title: "History".into(),
-        x_label: "trial".into(),
-        y_label: objective.metric.clone(),
-        series: [
-            series("finished", Mark::Dots, those(true).collect()),
-            series("best so far", Mark::Steps, line),
-            series("pruned", Mark::Rings, those(false).collect()),
-        ]
-        .into_iter()
-        .filter(|series| !series.points.is_empty())
-        .collect(),
-        mean_band: false,
-        reference: None,
-        y_range: None,
-        log_y: false,
-    }
-}
-
-fn parallel(
-    parameters: &[(&str, &Parameter)],
-    objective: &Dimension,
-    scored: &[(&Row<'_>, f64)],
-    goal: Goal,
-) -> ParallelPlot {
-    let mut sorted: Vec<&(&Row<'_>, f64)> = scored.iter().collect();
-    sorted.sort_by(|(_, a), (_, b)| goal.loss(*b).total_cmp(&goal.loss(*a)));
-    let trial = |(row, value): &&(&Row<'_>, f64)| {
-        let positions = parameters
-            .iter()
-            .map(|(key, parameter)| position(key, parameter, row));
-        positions.chain([Some(*value)]).collect()
-    };
-    ParallelPlot {
-        title: "Trials".into(),
-        dimensions: (parameters.iter())
-            .map(|(key, parameter)| dimension(key, parameter))
-            .chain([objective.clone()])
-            .collect(),
-        trials: sorted.iter().map(trial).collect(),
-    }
-}
-
-fn slice(
-    key: &str,
-    parameter: &Parameter,
-    objective: &Dimension,
-    scored: &[(&Row<'_>, f64)],
-) -> SlicePlot {
-    let trials = scored
-        .iter()
-        .filter_map(|(row, value)| Some((position(key, parameter, row)?, *value)));
-    SlicePlot {
-        title: key.to_owned(),
-        parameter: dimension(key, parameter),
-        objective: objective.clone(),
-        trials: trials.collect(),
-    }
+    (!front.is_empty()).then(|| {
+        format!(
+            "On the Pareto front of {}: {}. {luck}",
+            objectives.names(),
+            front.join("; ")
+        )
+    })
 }
 
 fn trials(home: &SweepFolder, history: &History, rows: &[Row<'_>]) -> Table {
     let sweep = &history.definition.sweep;
     let keys: Vec<&str> = sweep.space.parameters().map(|(key, _)| key).collect();
-    let fixed = [
-        "trial",
-        "rank",
-        "status",
-        "value",
-        "sd",
-        "95 % interval",
-        "epochs",
-        "log",
-    ];
-    let columns = fixed.iter().chain(&keys).map(|name| (*name).to_owned());
+    let mut columns: Vec<String> = ["trial", "rank", "status"].map(str::to_owned).into();
+    let several = sweep.objective.single().is_none();
+    for objective in sweep.objective.iter() {
+        columns.extend(match several {
+            true => ["", " sd", " 95 % interval"].map(|of| format!("{}{of}", objective.metric)),
+            false => ["value", "sd", "95 % interval"].map(str::to_owned),
+        });
+    }
+    columns.extend(["epochs", "log"].map(str::to_owned));
+    columns.extend(keys.iter().map(|key| (*key).to_owned()));
     let row = |row: &Row<'_>| {
         let number = |value: Option<f64>| {
             value.map_or_else(String::new, |v| format!("{:.4}", printable(v, 4)))
         };
-        let interval = row.spread.map(|spread| {
-            let [low, high] = spread.interval.map(|value| printable(value, 4));
-            format!("{low:.4} to {high:.4}")
-        });
+        let rank = row.rank.map_or_else(String::new, |rank| rank.to_string());
         let mut cells = vec![
             name(home, history, row.trial),
-            row.rank
-                .map_or_else(String::new, |rank| rank.to_string())
-                .into(),
+            rank.into(),
             row.trial.status.name().to_owned().into(),
-            number(row.value).into(),
-            number(row.spread.map(|spread| spread.sd)).into(),
-            interval.unwrap_or_default().into(),
+        ];
+        for objective in 0..sweep.objective.len() {
+            let spread = row.spread_of(objective);
+            let interval = spread.map(|spread| {
+                let [low, high] = spread.interval.map(|value| printable(value, 4));
+                format!("{low:.4} to {high:.4}")
+            });
+            cells.extend([
+                number(row.value_of(objective)).into(),
+                number(spread.map(|spread| spread.sd)).into(),
+                interval.unwrap_or_default().into(),
+            ]);
+        }
+        cells.extend([
             row.trial.reached().to_string().into(),
             logs(home, history, row.trial),
-        ];
+        ]);
         let values = keys.iter().map(|key| row.trial.assignment.get(*key));
         cells.extend(values.map(|value| value.map(brief).unwrap_or_default().into()));
         cells
     };
     Table {
-        columns: columns.collect(),
+        columns,
         rows: rows.iter().map(row).collect(),
         ..Table::default()
     }
@@ -335,25 +262,6 @@ fn logs(home: &SweepFolder, history: &History, trial: &Trial) -> Cell {
         Some((name, home.link(&log)?))
     });
     Cell::Links(links.collect())
-}
-
-fn bars(found: &Importances) -> BarPlot {
-    let bars = found.parameters.iter().map(|one| Bar {
-        label: one.key.clone(),
-        value: 100.0 * one.share,
-        sd: Some(100.0 * one.sd),
-    });
-    let together = Bar {
-        label: "only together".into(),
-        value: 100.0 * found.interactions,
-        sd: None,
-    };
-    BarPlot {
-        title: "Importance of parameters".into(),
-        subtitle: found.caveat(),
-        label: "share of the variance in % ± standard deviation over the forest's trees".into(),
-        bars: bars.chain([together]).collect(),
-    }
 }
 
 fn shares(found: &Importances) -> Table {

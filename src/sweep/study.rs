@@ -1,5 +1,7 @@
 //! A study at work: it decides what to run next and what to stop, and records everything first.
 
+mod decide;
+
 use std::path::Path;
 
 use serde_yaml::Value;
@@ -7,16 +9,14 @@ use serde_yaml::Value;
 use super::budget::Stop;
 use super::definition::Definition;
 use super::error::SweepError;
-use super::event::{Entry, Event, now};
-use super::history::{History, Status, Trial};
+use super::event::{Entry, Event, Score, now};
+use super::history::History;
 use super::run_key::RunKey;
+use super::trial::{Status, Trial};
 use crate::jobs::{Journal, Opened};
 use crate::layout::SweepFolder;
-use crate::search::objective::Curve;
-use crate::search::pruner::Rival;
 use crate::search::{Assignment, Space};
 use crate::settings::listed;
-use crate::statistics::mean;
 
 /// A study that this process alone works on.
 #[derive(Debug)]
@@ -157,12 +157,8 @@ impl Study {
         if let Some(stop) = budget.spent(&usage) {
             return Ok(Next::Stop(stop));
         }
-        let idle =
-            self.history.trials.iter().find(|trial| {
-                trial.status == Status::Unfinished && !running.contains(&trial.number)
-            });
-        let number = match idle {
-            Some(trial) => trial.number,
+        let number = match self.idle(running)? {
+            Some(trial) => trial,
             None => match budget.full(&usage) {
                 Some(stop) => return Ok(Next::Stop(stop)),
                 None => match self.propose()? {
@@ -177,6 +173,22 @@ impl Study {
             attempt,
         })?;
         Ok(Next::Run(TrialStart::of(&self.history.trials[number])))
+    }
+
+    /// A trial that was interrupted. What its ended runs decide is decided first: a process may have ended before that.
+    fn idle(&mut self, running: &[usize]) -> Result<Option<usize>, SweepError> {
+        loop {
+            let mut trials = self.history.trials.iter();
+            let idle = trials.find(|trial| {
+                trial.status == Status::Unfinished && !running.contains(&trial.number)
+            });
+            let Some(trial) = idle.map(|trial| trial.number) else {
+                return Ok(None);
+            };
+            if self.compare(trial)? == Decision::Continue {
+                return Ok(Some(trial));
+            }
+        }
     }
 
     fn propose(&mut self) -> Result<Option<usize>, SweepError> {
@@ -199,7 +211,7 @@ impl Study {
         Ok(Some(trial))
     }
 
-    /// Records the objective's metric after an epoch (counted from 1) of a run, and decides whether the trial
+    /// Records the watched metric after an epoch (counted from 1) of a run, and decides whether the trial
     /// continues. An epoch may be reported again, such as when a run is resumed.
     ///
     /// A decision is made when the first run reaches its epoch, by that run alone.
@@ -231,34 +243,31 @@ impl Study {
         self.decide(trial)
     }
 
-    fn decide(&mut self, trial: usize) -> Result<Decision, SweepError> {
-        loop {
-            let Definition { sweep, .. } = &self.history.definition;
-            let Trial {
-                curves, decided, ..
-            } = &self.history.trials[trial];
-            let reached = curves.first().map_or(0, Curve::reached);
-            let due = sweep.pruner.due(reached, *decided);
-            let standing =
-                due.and_then(|epoch| Some((epoch, self.history.standing(trial, epoch)?)));
-            let Some((epoch, (value, rivals))) = standing else {
-                return Ok(Decision::Continue);
-            };
-            let (compared, rivals): (Vec<usize>, Vec<Rival>) = rivals.into_iter().unzip();
-            let verdict = sweep.pruner.judge(value, &rivals, sweep.objective.goal);
-            self.record(Event::Decided {
-                trial,
-                epoch,
-                stop: verdict.stop,
-                value: value.is_finite().then_some(value),
-                cutoff: verdict.cutoff,
-                rivals: rivals.len(),
-                compared,
-            })?;
-            if verdict.stop {
-                return Ok(Decision::Stop);
-            }
+    /// Records the objectives of a run that has ended, and decides whether the trial continues. What was recorded for the
+    /// run stays. Where the curve of its epochs says the objective and no pruner compares runs, nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such trial or run, or the record cannot be written.
+    pub fn end_run(
+        &mut self,
+        trial: usize,
+        part: RunKey,
+        values: Vec<f64>,
+    ) -> Result<Decision, SweepError> {
+        let index = self.history.part(part).map_err(SweepError::Misuse)?;
+        if let Some(decision) = self.ended(trial)? {
+            return Ok(decision);
         }
+        let known = self.history.trials[trial].scores[index].is_some();
+        if self.history.definition.sweep.scores_runs() && !known {
+            self.record(Event::Scored {
+                trial,
+                part,
+                values,
+            })?;
+        }
+        self.compare(trial)
     }
 
     /// Ends a trial whose runs have all finished. Its value is the mean over them; if one has none, the trial has
@@ -269,35 +278,27 @@ impl Study {
     /// When there is no such trial, or the record cannot be written.
     pub fn finish(&mut self, trial: usize) -> Result<&Status, SweepError> {
         if self.ended(trial)?.is_none() {
-            let event = match self.values(trial) {
-                Ok(parts) => Event::Finished {
-                    trial,
-                    value: mean(&parts),
-                    parts,
-                },
+            let event = match self.scores(trial) {
+                Ok(scores) => {
+                    let mut scores = scores.into_iter();
+                    match scores.next() {
+                        Some(Score { value, parts }) => Event::Finished {
+                            trial,
+                            value,
+                            parts,
+                            second: scores.next(),
+                        },
+                        None => Event::Failed {
+                            trial,
+                            error: "the sweep has no objective".into(),
+                        },
+                    }
+                }
                 Err(error) => Event::Failed { trial, error },
             };
             self.record(event)?;
         }
         Ok(&self.history.trials[trial].status)
-    }
-
-    /// The objective of each run of a trial, or why it has none.
-    fn values(&self, trial: usize) -> Result<Vec<f64>, String> {
-        let Definition { sweep, parts, .. } = &self.history.definition;
-        let metric = &sweep.objective.metric;
-        let value = |(part, curve): (&RunKey, &Curve)| match curve.reached() {
-            0 => Err(format!("{part} has no {metric}")),
-            epoch => match curve.value(epoch, &sweep.objective) {
-                Some(value) if value.is_finite() => Ok(value),
-                _ => Err(format!("{metric} of {part} is not a number")),
-            },
-        };
-        parts
-            .iter()
-            .zip(&self.history.trials[trial].curves)
-            .map(value)
-            .collect()
     }
 
     /// Ends a trial that cannot be run. A trial that has ended stays as it is.

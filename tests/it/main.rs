@@ -79,6 +79,7 @@ mod run {
     mod training;
 }
 mod search {
+    mod pareto;
     mod pruners;
     mod samplers;
     mod space;
@@ -100,6 +101,7 @@ mod splits {
 mod statistics;
 mod sweep {
     mod importance;
+    mod objectives;
     mod overrides;
     mod program;
     mod report;

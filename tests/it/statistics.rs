@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use calvaria::statistics::{Paired, holm, wilcoxon};
+use calvaria::statistics::{Paired, holm, wilcoxon, wilcoxon_greater};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -95,6 +95,8 @@ struct WilcoxonCase {
     second: Vec<f64>,
     p: serde_json::Value,
     p_by_normal_approximation: serde_json::Value,
+    p_greater: serde_json::Value,
+    p_less: serde_json::Value,
 }
 
 fn wilcoxon_cases() -> BTreeMap<String, WilcoxonCase> {
@@ -129,6 +131,24 @@ fn p_is_scipys_with_ties_and_zeros_for_any_number_of_pairs() {
         exact += usize::from(case.p != case.p_by_normal_approximation);
     }
     assert!(compared > 25 && exact > 10, "{compared}, {exact}");
+}
+
+#[test]
+fn the_one_sided_test_with_split_zeros_is_scipys() {
+    for (name, case) in wilcoxon_cases() {
+        let pairs = case.first.iter().zip(&case.second);
+        let differences: Vec<f64> = pairs.map(|(a, b)| b - a).collect();
+        let mirrored: Vec<f64> = differences.iter().map(|d| -d).collect();
+        for (ours, theirs) in [
+            (wilcoxon_greater(&differences), &case.p_greater),
+            (wilcoxon_greater(&mirrored), &case.p_less),
+        ] {
+            let p = theirs.as_f64().unwrap();
+            assert!((ours / p - 1.0).abs() < 1e-9, "{name}: {ours} not {p}");
+        }
+    }
+    assert_eq!(wilcoxon_greater(&[]), 1.0);
+    assert_eq!(wilcoxon_greater(&[f64::INFINITY; 3]), 0.125);
 }
 
 #[test]

@@ -7,11 +7,12 @@ pub mod importance;
 pub mod objective;
 pub mod parameter;
 mod parameter_yaml;
+pub mod pareto;
 pub mod pruner;
 pub mod sampler;
 pub mod space;
 
-pub use objective::{Goal, Objective};
+pub use objective::Goal;
 pub use pruner::Pruner;
 pub use sampler::Sampler;
 pub use space::{Assignment, Space};

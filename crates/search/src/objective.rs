@@ -1,24 +1,9 @@
-//! The metric by which trials are compared.
+//! What is better, and the values by which trials are compared.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::settings::{Fault, nearest};
-
-/// The metric of each epoch by which trials are compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Objective {
-    /// A column of `metrics.csv`, such as `validation_iou`, or of one structure `validation_dice/anterior`.
-    pub metric: String,
-    /// Whether more of it is better.
-    pub goal: Goal,
-    /// Which epoch of a run counts.
-    #[serde(default)]
-    pub epoch: Counted,
-}
 
 /// The direction that is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,56 +25,6 @@ pub enum Counted {
     Best,
     /// The last epoch.
     Last,
-}
-
-impl Default for Objective {
-    fn default() -> Self {
-        Self {
-            metric: "validation_iou".into(),
-            goal: Goal::Maximize,
-            epoch: Counted::Best,
-        }
-    }
-}
-
-impl Objective {
-    /// What is wrong with the values that the schema does not show; `metrics` are those that runs have, and
-    /// `by_structure` those that they have for each structure as well, as in `validation_dice/anterior`.
-    pub fn rules(&self, metrics: &[&str], by_structure: &[&str]) -> Vec<Fault> {
-        let metric = self.metric.as_str();
-        if metrics.contains(&metric) {
-            return Vec::new();
-        }
-        if let Some((of, structure)) = metric.split_once('/') {
-            if by_structure.contains(&of) && !structure.is_empty() {
-                return Vec::new();
-            }
-            let known: Vec<String> = (by_structure.iter())
-                .map(|of| format!("{of}/{structure}"))
-                .collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let hint = nearest(metric, &known)
-                .map(|name| format!(" Did you mean `{name}`?"))
-                .unwrap_or_default();
-            let message = format!(
-                "metric is `{metric}`, which is not a metric of a structure in metrics.csv.{hint} Allowed: {}",
-                by_structure
-                    .iter()
-                    .map(|of| format!("{of}/NAME"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            );
-            return vec![Fault::new("metric", message)];
-        }
-        let hint = nearest(metric, metrics)
-            .map(|name| format!(" Did you mean `{name}`?"))
-            .unwrap_or_default();
-        let message = format!(
-            "metric is `{metric}`, which is not a metric of metrics.csv.{hint} Allowed: {}",
-            metrics.join(", ")
-        );
-        vec![Fault::new("metric", message)]
-    }
 }
 
 impl Goal {
@@ -119,15 +54,15 @@ impl Curve {
 
     /// The objective's value over the epochs up to `epoch`: the best finite value, or the last one. None if
     /// the curve has not reached `epoch`.
-    pub fn value(&self, epoch: usize, objective: &Objective) -> Option<f64> {
+    pub fn value(&self, epoch: usize, goal: Goal, counted: Counted) -> Option<f64> {
         if self.reached() < epoch {
             return None;
         }
         let mut seen = self.0.range(..=epoch).map(|(_, value)| *value);
-        match objective.epoch {
+        match counted {
             Counted::Last => seen.next_back(),
             Counted::Best => seen.reduce(|best, next| {
-                if objective.goal.is_better(next, best) {
+                if goal.is_better(next, best) {
                     next
                 } else {
                     best
@@ -141,14 +76,6 @@ impl Curve {
 mod tests {
     use super::*;
 
-    fn objective(goal: Goal, epoch: Counted) -> Objective {
-        Objective {
-            goal,
-            epoch,
-            ..Objective::default()
-        }
-    }
-
     fn curve(values: &[f64]) -> Curve {
         Curve((1..).zip(values.iter().copied()).collect())
     }
@@ -156,7 +83,7 @@ mod tests {
     #[test]
     fn the_best_or_the_last_epoch_so_far_counts() {
         let seen = curve(&[0.5, 0.8, 0.6]);
-        let value = |epoch, goal, counted| seen.value(epoch, &objective(goal, counted));
+        let value = |epoch, goal, counted| seen.value(epoch, goal, counted);
         assert_eq!(value(3, Goal::Maximize, Counted::Best), Some(0.8));
         assert_eq!(value(1, Goal::Maximize, Counted::Best), Some(0.5));
         assert_eq!(value(3, Goal::Minimize, Counted::Best), Some(0.5));
@@ -167,12 +94,9 @@ mod tests {
     #[test]
     fn what_is_not_a_number_is_never_the_best() {
         let seen = curve(&[f64::NAN, 0.3, f64::NAN]);
-        assert_eq!(
-            seen.value(3, &objective(Goal::Minimize, Counted::Best)),
-            Some(0.3)
-        );
+        assert_eq!(seen.value(3, Goal::Minimize, Counted::Best), Some(0.3));
         assert!(
-            seen.value(3, &objective(Goal::Minimize, Counted::Last))
+            seen.value(3, Goal::Minimize, Counted::Last)
                 .unwrap()
                 .is_nan()
         );

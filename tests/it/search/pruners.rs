@@ -111,6 +111,15 @@ fn a_decision_that_comes_too_late_to_save_anything_is_refused() {
 struct Expected {
     asha: Halving,
     median: Middle,
+    wilcoxon: Vec<ByRun>,
+}
+
+#[derive(Deserialize)]
+struct ByRun {
+    p_threshold: f64,
+    n_startup_steps: usize,
+    trials: Vec<Vec<f64>>,
+    stopped: Vec<Option<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -160,8 +169,11 @@ fn trials_stop_where_optunas_pruners_stop_them() {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/fixtures/sweep/pruning.json"
     );
-    let Expected { asha, median } =
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let Expected {
+        asha,
+        median,
+        wilcoxon,
+    } = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let halving = pruner(&format!(
         "{{asha: {{rungs: {:?}, reduction: {}}}}}",
         asha.rungs, asha.reduction
@@ -178,6 +190,82 @@ fn trials_stop_where_optunas_pruners_stop_them() {
         "{{median: {{startup: {startup}, warmup: {warmup}, interval: {interval}}}}}"
     ));
     assert_eq!(sequence(&middle, &curves), stopped);
+    for by_run in wilcoxon {
+        let pruner = pruner(&format!(
+            "{{wilcoxon: {{p_threshold: {}, n_startup_steps: {}}}}}",
+            by_run.p_threshold, by_run.n_startup_steps
+        ));
+        assert_eq!(
+            run_by_run(&pruner, &by_run.trials, Maximize),
+            by_run.stopped
+        );
+        let mirrored = |trial: &Vec<f64>| trial.iter().map(|value| 1.0 - value).collect();
+        let mirrored: Vec<Vec<f64>> = by_run.trials.iter().map(mirrored).collect();
+        assert_eq!(run_by_run(&pruner, &mirrored, Minimize), by_run.stopped);
+    }
+}
+
+/// After how many runs each of the trials, run one after the other, is stopped.
+fn run_by_run(pruner: &Pruner, trials: &[Vec<f64>], goal: Goal) -> Vec<Option<usize>> {
+    let mean = |runs: &[f64]| runs.iter().sum::<f64>() / runs.len() as f64;
+    let mut best: Option<&Vec<f64>> = None;
+    let mut stopped = Vec::new();
+    for runs in trials {
+        let ended = |count: usize| {
+            let own: Vec<Option<f64>> = (0..runs.len())
+                .map(|run| (run < count).then(|| runs[run]))
+                .collect();
+            best.and_then(|best| pruner.compare(&own, best, goal))
+        };
+        let end = (1..runs.len()).find(|count| ended(*count).is_some_and(|verdict| verdict.stop));
+        if end.is_none() && best.is_none_or(|best| goal.is_better(mean(runs), mean(best))) {
+            best = Some(runs);
+        }
+        stopped.push(end);
+    }
+    stopped
+}
+
+#[test]
+fn wilcoxon_compares_the_runs_that_have_ended_and_spares_a_trial_that_is_best_so_far() {
+    let wilcoxon = pruner("wilcoxon");
+    let best = [0.9, 0.8, 0.7, 0.6, 0.1];
+    let some = |runs: [f64; 5]| runs.map(|run| (run > 0.0).then_some(run));
+    let stops = |own: [f64; 5]| wilcoxon.compare(&some(own), &best, Maximize);
+    // Whichever have ended; two are too few for any decision, and three for a p below a tenth.
+    assert_eq!(stops([0.8, 0.0, 0.0, 0.0, 0.0]), None);
+    assert_eq!(stops([0.8, 0.7, 0.0, 0.0, 0.0]).unwrap().p, 0.25);
+    assert!(!stops([0.0, 0.7, 0.6, 0.5, 0.0]).unwrap().stop);
+    let verdict = stops([0.6, 0.5, 0.4, 0.0, 0.05]).unwrap();
+    assert!(verdict.stop && verdict.p == 0.0625);
+    // Worse run by run, but better than the best trial's mean of all its runs: the easy ones ended first.
+    let verdict = stops([0.8, 0.7, 0.6, 0.5, 0.0]).unwrap();
+    assert!(!verdict.stop && verdict.p == 0.0625);
+    // A structure that was not found is the worst of all, and equal to another one.
+    let inf = f64::INFINITY;
+    let lost = [Some(inf); 4];
+    let verdict = wilcoxon
+        .compare(&lost, &[1.0, 2.0, 3.0, 4.0], Minimize)
+        .unwrap();
+    assert!(verdict.stop && verdict.p == 0.0625);
+    assert!(!wilcoxon.compare(&lost, &[inf; 4], Minimize).unwrap().stop);
+    assert_eq!(pruner("asha").compare(&some(best), &best, Maximize), None);
+}
+
+#[test]
+fn trials_of_too_few_runs_to_stop_one_are_refused() {
+    let wilcoxon = pruner("wilcoxon");
+    assert!(wilcoxon.check_runs(5).is_ok());
+    let why = wilcoxon.check_runs(4).unwrap_err();
+    assert!(why.contains("at least 5 runs: this one has 4"), "{why}");
+    assert!(
+        pruner("{wilcoxon: {p_threshold: 0.3}}")
+            .check_runs(3)
+            .is_ok()
+    );
+    let why = pruner("{wilcoxon: {p_threshold: 1.0e-320}}").check_runs(5);
+    assert!(why.unwrap_err().contains("raise p_threshold"));
+    assert!(pruner("none").check_runs(1).is_ok());
 }
 
 proptest! {

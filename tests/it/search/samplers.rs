@@ -128,7 +128,10 @@ fn observations(done: &[(Assignment, f64)]) -> Vec<Observation<'_>> {
         .map(|(number, (assignment, loss))| Observation {
             number,
             assignment,
-            outcome: Outcome::Finished { loss: *loss },
+            outcome: Outcome::Finished {
+                loss: *loss,
+                second: None,
+            },
         })
         .collect()
 }
@@ -158,7 +161,7 @@ fn expected() -> Expected {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len();
@@ -166,7 +169,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// One-sided p of the Mann-Whitney test that `a` tends to be larger than `b` (normal approximation).
-fn p_larger(a: &[f64], b: &[f64]) -> f64 {
+pub fn p_larger(a: &[f64], b: &[f64]) -> f64 {
     let wins = |x: &f64| {
         b.iter()
             .map(|y| {

@@ -75,7 +75,7 @@ fn the_least_file_has_defaults_and_is_named_after_itself() {
         (sweep.seed, sweep.parallelism, sweep.sampler.name()),
         (42, 1, "tpe")
     );
-    assert_eq!(sweep.objective.metric, "validation_iou");
+    assert_eq!(sweep.objective[0].metric, "validation_iou");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn shares_are_those_that_optuna_finds() {
     for (trial, known) in history.trials.iter_mut().zip(&expected.trials) {
         trial.assignment = known.parameters.clone();
     }
-    let found = history.importances().unwrap();
+    let found = history.importances(0).unwrap();
     for (key, shares) in expected.importances {
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         let sd = (shares.iter().map(|one| (one - mean).powi(2)).sum::<f64>()
@@ -103,7 +103,7 @@ fn shares_of_a_sum_are_those_of_the_variances_of_its_terms() {
         kind + assignment["n"].as_f64().unwrap() * 0.6
             + assignment["rate"].as_f64().unwrap().log10()
     });
-    let found = history.importances().unwrap();
+    let found = history.importances(0).unwrap();
     // Variances: 9 * 2/3, 0.36 * 63/12, 4²/12, 0.
     let variances = [("kind", 6.0), ("n", 1.89), ("rate", 4.0 / 3.0), ("x", 0.0)];
     let sum: f64 = variances.iter().map(|(_, variance)| variance).sum();
@@ -130,17 +130,17 @@ fn what_only_two_do_together_is_an_interaction() {
     let history = study(space, 300, |_, assignment| {
         (of(assignment, "x") * of(assignment, "y")).signum()
     });
-    assert!(history.importances().unwrap().interactions > 0.8);
+    assert!(history.importances(0).unwrap().interactions > 0.8);
 }
 
 #[test]
 fn nothing_is_said_of_few_trials_or_of_none_that_differ() {
     assert_eq!(
-        study("{x: {uniform: [0, 1]}}", 7, |number, _| number as f64).importances(),
+        study("{x: {uniform: [0, 1]}}", 7, |number, _| number as f64).importances(0),
         Err(TooLittle::Trials(7))
     );
     assert_eq!(
-        study("{x: {uniform: [0, 1]}}", 20, |_, _| 0.5).importances(),
+        study("{x: {uniform: [0, 1]}}", 20, |_, _| 0.5).importances(0),
         Err(TooLittle::Same)
     );
 }

@@ -381,11 +381,17 @@ const SQUEUE: &str = "#!/bin/bash\ncat \"$(dirname \"$0\")/queue\" 2>/dev/null |
 
 #[test]
 fn what_a_cluster_ended_while_nobody_watched_is_not_run_again() {
-    let folder = sweep_workplace(
-        "experiment: toy.yaml\nspace: {loss: {choice: [dice, bce]}}\nsampler: grid\n\
-         seeds: [1, 2]\nparallelism: 2\n\
-         executor: {slurm: {bin: bin, poll: 0.1, detach: true, device: cpu}}\n",
-    );
+    for objective in ["validation_iou", "iou_soft"] {
+        ended_by_a_cluster(objective);
+    }
+}
+
+fn ended_by_a_cluster(objective: &str) {
+    let folder = sweep_workplace(&format!(
+        "experiment: toy.yaml\nspace: {{loss: {{choice: [dice, bce]}}}}\nsampler: grid\n\
+         seeds: [1, 2]\nparallelism: 2\nobjective: {objective}\n\
+         executor: {{slurm: {{bin: bin, poll: 0.1, detach: true, device: cpu}}}}\n",
+    ));
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for (name, text) in [("sbatch", SBATCH), ("squeue", SQUEUE)] {

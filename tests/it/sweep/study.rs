@@ -59,15 +59,27 @@ fn metric(trial: &TrialStart, part: RunKey, epoch: usize) -> f64 {
 
 /// Runs a trial as one worker does: its folds one after the other, from their first epochs on.
 fn run(study: &mut Study, trial: &TrialStart, parts: &[RunKey]) -> Result<(), SweepError> {
+    // Where epochs decide nothing, one is enough.
+    let by_epoch = study.history().definition.sweep.pruner.decides_by_epoch();
+    let epochs = if by_epoch { EPOCHS } else { 1 };
     for part in parts {
-        for epoch in 1..=EPOCHS {
-            if trial.number == 5 && epoch == 3 {
+        for epoch in 1..=epochs {
+            if trial.number == 5 && epoch == epochs.min(3) {
                 return study.fail(trial.number, "CUDA out of memory");
             }
             let value = metric(trial, *part, epoch);
             if study.report(trial.number, *part, epoch, value)? == Decision::Stop {
                 return Ok(());
             }
+        }
+        let objectives = study.history().definition.sweep.objective.len();
+        let values = [
+            metric(trial, *part, EPOCHS),
+            1.0 + f64::from(trial.number as u32 % 3),
+        ];
+        let values = values[..objectives].to_vec();
+        if study.end_run(trial.number, *part, values)? == Decision::Stop {
+            return Ok(());
         }
     }
     study.finish(trial.number).map(drop)
@@ -121,13 +133,39 @@ fn path(folder: &tempfile::TempDir) -> std::path::PathBuf {
 
 #[test]
 fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
-    let definition = definition(ASHA);
+    let by_epoch = definition(ASHA);
+    cut_off_at_any_line(&by_epoch, |event| {
+        matches!(event, Event::Decided { stop: true, .. })
+    });
+    cut_off_at_any_line(&by_run(5), |event| {
+        matches!(event, Event::Compared { stop: true, .. })
+    });
+    let two =
+        definition("objective: [dice, time]\nsampler: {tpe: {startup: 4}}\nbudget: {trials: 10}");
+    cut_off_at_any_line(&two, |event| matches!(event, Event::Scored { .. }));
+}
+
+/// Trials of this many runs, compared whenever one has ended.
+fn by_run(count: usize) -> Definition {
+    let yaml =
+        "objective: dice\nsampler: {tpe: {startup: 4}}\npruner: wilcoxon\nbudget: {trials: 10}";
+    let part = |fold| RunKey {
+        seed: 1,
+        fold: Some(fold),
+    };
+    Definition {
+        parts: (0..count).map(part).collect(),
+        ..definition(yaml)
+    }
+}
+
+fn cut_off_at_any_line(definition: &Definition, matters: fn(&Event) -> bool) {
     let whole = tempfile::tempdir().unwrap();
-    assert_eq!(work(whole.path(), &definition), Stop::Trials(10));
+    assert_eq!(work(whole.path(), definition), Stop::Trials(10));
     let (expected, record) = (events(whole.path()), lines(whole.path()));
     let count = |is: fn(&Event) -> bool| expected.iter().filter(|event| is(event)).count();
-    assert!(count(|event| matches!(event, Event::Decided { stop: true, .. })) > 2);
-    assert!(count(|event| matches!(event, Event::Finished { .. })) > 2);
+    assert!(count(matters) > 2);
+    assert!(count(|event| matches!(event, Event::Finished { .. })) > 1);
     assert_eq!(count(|event| matches!(event, Event::Failed { .. })), 1);
     for kept in 0..record.len() {
         let folder = tempfile::tempdir().unwrap();
@@ -138,7 +176,7 @@ fn a_sweep_cut_off_at_any_line_makes_the_same_decisions_as_one_that_was_not() {
         // The next line was being written.
         text.push_str(&record[kept][..record[kept].len() * (kept % 3) / 2]);
         std::fs::write(path(&folder), text).unwrap();
-        assert_eq!(work(folder.path(), &definition), Stop::Trials(10));
+        assert_eq!(work(folder.path(), definition), Stop::Trials(10));
         assert_eq!(events(folder.path()), expected, "cut off after line {kept}");
     }
 }
@@ -275,6 +313,131 @@ fn finished_trials_are_not_run_again_and_interrupted_ones_keep_their_number() {
     assert_eq!(lines(folder.path()).len(), length);
 }
 
+#[test]
+fn a_trial_is_compared_with_the_best_one_run_by_run_whichever_ends_first() {
+    let definition = by_run(8);
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = open(folder.path(), &definition).unwrap();
+    // The folds differ more than the trials do.
+    let value = |trial: usize, run: usize| 0.5 + 0.05 * run as f64 - 0.01 * trial as f64;
+    let orders = [[0, 1, 2, 3, 4, 5, 6, 7], [7, 6, 5, 4, 0, 1, 2, 3]];
+    let mut ended = Vec::new();
+    for (trial, order) in orders.into_iter().enumerate() {
+        study.next(&[]).unwrap();
+        let mut stops = |run: &&usize| {
+            let part = definition.parts[**run];
+            let decision = study.end_run(trial, part, vec![value(trial, **run)]);
+            decision.unwrap() == Decision::Stop
+        };
+        ended.push(order.iter().position(|run| stops(&run)));
+        study.finish(trial).unwrap();
+    }
+    assert_eq!(ended, [None, Some(6)], "the easy folds end first");
+    let Status::Pruned { after, value } = study.history().trials[1].status else {
+        panic!()
+    };
+    assert_eq!(after.to_string(), "7 runs");
+    assert!(
+        (value - (0.49 + 0.05 * 25.0 / 7.0)).abs() < 1e-12,
+        "{value}"
+    );
+    let best = events(folder.path())
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Compared {
+                best, p, runs: 7, ..
+            } => Some((best, p)),
+            _ => None,
+        });
+    assert_eq!(best, Some((0, 1.0 / 128.0)));
+}
+
+#[test]
+fn an_infinite_distance_is_the_worst_and_no_failure() {
+    let definition = definition("objective: hd95\nsampler: random\nbudget: {trials: 3}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = open(folder.path(), &definition).unwrap();
+    for values in [[f64::INFINITY, 2.0], [3.0, 4.0]] {
+        let Next::Run(trial) = study.next(&[]).unwrap() else {
+            panic!()
+        };
+        for (part, value) in definition.parts.iter().zip(values) {
+            study.end_run(trial.number, *part, vec![value]).unwrap();
+        }
+        study.finish(trial.number).unwrap();
+    }
+    let history = History::read(&path(&folder)).unwrap();
+    assert_eq!(&history, study.history());
+    let rows = history.leaderboard();
+    let order: Vec<_> = rows
+        .iter()
+        .map(|row| (row.trial.number, row.value))
+        .collect();
+    assert_eq!(order, [(1, Some(3.5)), (0, Some(f64::INFINITY))]);
+    assert_eq!(history.best().unwrap().number, 1);
+    let mut table = Vec::new();
+    history.write_csv(&mut table).unwrap();
+    let table = String::from_utf8(table).unwrap();
+    assert!(table.contains("\n2,0,finished,inf,,,,0,1,"), "{table}");
+    assert!(history.importances(0).is_err());
+}
+
+#[test]
+fn two_objectives_have_a_front_instead_of_a_best_trial() {
+    let definition = definition("objective: [dice, time]\nsampler: random\nbudget: {trials: 5}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = open(folder.path(), &definition).unwrap();
+    for values in [
+        [0.5, 30.0],
+        [0.9, 60.0],
+        [0.4, 40.0],
+        [0.7, 30.0],
+        [0.7, 20.0],
+    ] {
+        let Next::Run(trial) = study.next(&[]).unwrap() else {
+            panic!()
+        };
+        for part in &definition.parts {
+            study.end_run(trial.number, *part, values.to_vec()).unwrap();
+        }
+        study.finish(trial.number).unwrap();
+    }
+    let history = History::read(&path(&folder)).unwrap();
+    assert_eq!(&history, study.history());
+    assert_eq!(history.best(), None);
+    let rows = history.leaderboard();
+    let places = rows.iter();
+    let places: Vec<_> = places
+        .map(|row| (row.trial.number, row.rank.unwrap(), row.is_on_front))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            (1, 1, true),
+            (4, 1, true),
+            (3, 2, false),
+            (0, 3, false),
+            (2, 4, false)
+        ]
+    );
+    assert_eq!(
+        rows[0].values_in_words(&history),
+        "dice 0.9000, time 60.0000"
+    );
+    let mut table = Vec::new();
+    history.write_csv(&mut table).unwrap();
+    let table = String::from_utf8(table).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(
+        lines[0],
+        "rank,trial,status,pareto,dice,dice sd,dice low,dice high,time,time sd,time low,time high,epochs,attempts,\
+         loss,loss.focal.gamma,rate,dice seed-1/fold-0,dice seed-1/fold-1,time seed-1/fold-0,time seed-1/fold-1,error"
+    );
+    assert!(lines[1].starts_with("1,1,finished,yes,0.9,0,0.9,0.9,60,0,60,60,0,1,"));
+    assert!(lines[1].ends_with(",0.9,0.9,60,60,"), "{}", lines[1]);
+    assert!(lines[3].starts_with("2,3,finished,no,"));
+}
+
 /// What the pruner decided: value, cutoff and the trials compared.
 fn decided(folder: &Path) -> Vec<(f64, f64, Vec<usize>)> {
     let all = events(folder).into_iter();
@@ -405,7 +568,8 @@ fn a_part_without_a_number_fails_the_trial_with_a_reason() {
         end(&[(first, 0.5), (second, 0.75)]),
         Status::Finished {
             value: 0.625,
-            parts: vec![0.5, 0.75]
+            parts: vec![0.5, 0.75],
+            second: None
         }
     );
 }

@@ -2,17 +2,12 @@
 
 use rand::RngExt;
 
+use super::signed_ranks::{SignedRanks, Zeros};
 use super::summary::{mean, median, percentile, sorted};
 use crate::random;
 
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 10_000;
-
-/// The most pairs for which p is exact where no sizes are equal and no difference is 0.
-const MOST_EXACT: usize = 50;
-
-/// The most pairs for which p is exact where some are: for more, scipy does not go through all signs.
-const MOST_EXACT_WITH_TIES: usize = 13;
 
 /// How the second of two sets of paired scores differs from the first.
 ///
@@ -50,7 +45,7 @@ impl Paired {
             .filter(|(a, b)| a.is_finite() && b.is_finite())
             .map(|(a, b)| b - a)
             .collect();
-        let ranks = SignedRanks::of(&differences);
+        let ranks = SignedRanks::of(&differences, Zeros::LeftOut);
         Self {
             pairs: differences.len(),
             finite: finite.len(),
@@ -79,95 +74,6 @@ pub fn bootstrap_interval(values: &[f64], seed: u64) -> [f64; 2] {
         .collect();
     let means = sorted(&means);
     [percentile(&means, 0.025), percentile(&means, 0.975)]
-}
-
-/// Two-sided p of the signed-rank test that differences are symmetric about 0 (Wilcoxon, 1945). Pairs
-/// without a difference are left out. As scipy's `wilcoxon` (1.17): exact, over all signs, for up to 50 pairs if
-/// all sizes differ and none is 0, else for up to 13 pairs; otherwise by the normal approximation with its
-/// correction for ties. Infinite differences have the highest ranks.
-pub fn wilcoxon(differences: &[f64]) -> f64 {
-    SignedRanks::of(differences).p()
-}
-
-/// The ranks of the differences other than 0 by their size; equal sizes share their mean rank.
-struct SignedRanks {
-    /// Twice each rank: a whole number.
-    doubled: Vec<usize>,
-    /// The sum of the doubled ranks of positive differences.
-    positive: usize,
-    /// The sum of `size³ - size` over groups of equal sizes.
-    tied: f64,
-    /// How many differences are 0.
-    zeros: usize,
-}
-
-impl SignedRanks {
-    fn of(differences: &[f64]) -> Self {
-        // Scores have far fewer digits: what differs by less is a tie that rounding hides.
-        let rounded = differences.iter().map(|d| (d * 1e12).round() / 1e12);
-        let mut values: Vec<f64> = rounded.filter(|d| *d != 0.0).collect();
-        values.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
-        let mut ranks = Self {
-            doubled: Vec::with_capacity(values.len()),
-            positive: 0,
-            tied: 0.0,
-            zeros: differences.len() - values.len(),
-        };
-        for group in values.chunk_by(|a, b| a.abs() == b.abs()) {
-            let doubled = 2 * ranks.doubled.len() + group.len() + 1;
-            ranks.positive += doubled * group.iter().filter(|d| **d > 0.0).count();
-            ranks.doubled.extend(group.iter().map(|_| doubled));
-            let size = group.len() as f64;
-            ranks.tied += size.powi(3) - size;
-        }
-        ranks
-    }
-
-    /// The sum of all doubled ranks.
-    fn sum(&self) -> usize {
-        self.doubled.iter().sum()
-    }
-
-    fn tendency(&self) -> f64 {
-        match self.sum() {
-            0 => 0.0,
-            sum => (self.positive as f64 - (sum - self.positive) as f64) / sum as f64,
-        }
-    }
-
-    fn p(&self) -> f64 {
-        if self.doubled.is_empty() {
-            return 1.0;
-        }
-        let most = match self.tied == 0.0 && self.zeros == 0 {
-            true => MOST_EXACT,
-            false => MOST_EXACT_WITH_TIES,
-        };
-        if self.doubled.len() + self.zeros <= most {
-            return self.exact();
-        }
-        let n = self.doubled.len() as f64;
-        let expected = n * (n + 1.0) / 4.0;
-        let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - self.tied / 48.0;
-        let z = (self.positive as f64 / 2.0 - expected).abs() / variance.sqrt();
-        statrs::function::erf::erfc(z / std::f64::consts::SQRT_2)
-    }
-
-    /// Of all choices of signs, the part whose positive ranks sum to something at least as far from the middle.
-    fn exact(&self) -> f64 {
-        let most = self.sum();
-        // Ways to reach each sum with the ranks so far.
-        let mut ways = vec![0.0; most + 1];
-        ways[0] = 1.0;
-        for &rank in &self.doubled {
-            for sum in (rank..=most).rev() {
-                ways[sum] += ways[sum - rank];
-            }
-        }
-        let lower = self.positive.min(most - self.positive);
-        let tail: f64 = ways[..=lower].iter().sum();
-        (2.0 * tail / 2_f64.powi(self.doubled.len() as i32)).min(1.0)
-    }
 }
 
 /// p of several tests, raised so that the chance of any false alarm among them stays what it was (Holm,

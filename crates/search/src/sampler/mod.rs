@@ -65,10 +65,12 @@ pub enum Outcome {
     Finished {
         /// The objective.
         loss: f64,
+        /// The second objective, where there are two.
+        second: Option<f64>,
     },
     /// It was stopped early.
     Pruned {
-        /// After this epoch.
+        /// After this epoch, or after this many of its runs.
         epoch: usize,
         /// The objective then, which may be NaN.
         loss: f64,

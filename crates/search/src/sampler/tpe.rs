@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::parzen::Parzen;
 use super::{Observation, Outcome, SamplingMethod, Stream, TrialSeed, draw_new, random};
 use crate::parameter::Parameter;
+use crate::pareto::{self, Point};
 use crate::space::{Assignment, Space};
 
 /// Tree-structured Parzen estimator: of some candidates, drawn where the best tenth of all trials lie,
@@ -11,11 +12,12 @@ use crate::space::{Assignment, Space};
 /// are modelled together; those behind a condition, given the trials that have them.
 ///
 /// Trials that were stopped early count as worse than those that finished, and the worse the earlier;
-/// those that failed, as bad ones.
+/// those that failed, as bad ones. With two objectives the best tenth are those that no other beats in both, or only few;
+/// of the last of them, those that together cover the widest range.
 ///
 /// Reference: Bergstra, Bardenet, Bengio and Kégl, Algorithms for Hyper-Parameter Optimization, NeurIPS
 /// 2011; details as in Optuna 5's `TPESampler(multivariate=True, group=True)` (Akiba et al., KDD 2019;
-/// Watanabe, arXiv:2304.11127).
+/// Watanabe, arXiv:2304.11127; Ozaki et al., Multiobjective Tree-Structured Parzen Estimator, JAIR 73, 2022).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tpe {
@@ -75,16 +77,16 @@ impl Tpe {
         seen: &'a [Observation<'a>],
         ended: usize,
     ) -> (Vec<&'a Observation<'a>>, Vec<&'a Observation<'a>>) {
-        let mut ranked: Vec<_> = seen
-            .iter()
-            .filter_map(|trial| Some((rank(&trial.outcome)?, trial)))
-            .collect();
-        ranked.sort_by(|((a, x), _), ((b, y), _)| a.cmp(b).then(x.total_cmp(y)));
-        let mut good: Vec<_> = ranked
-            .iter()
-            .take(ended.div_ceil(10).min(25))
-            .map(|(_, trial)| *trial)
-            .collect();
+        let count = ended.div_ceil(10).min(25);
+        let points = points(seen);
+        let mut good: Vec<_> = match points.is_empty() {
+            true => best_of(seen, count),
+            false => {
+                let losses: Vec<Point> = points.iter().map(|(point, _)| *point).collect();
+                let best = pareto::best(&losses, count).into_iter();
+                best.map(|index| points[index].1).collect()
+            }
+        };
         good.sort_by_key(|trial| trial.number);
         let counts = |trial: &&Observation<'_>| {
             (self.constant_liar || trial.outcome != Outcome::Running)
@@ -147,11 +149,34 @@ impl Tpe {
     }
 }
 
+/// The best trials by their loss.
+fn best_of<'a>(seen: &'a [Observation<'a>], count: usize) -> Vec<&'a Observation<'a>> {
+    let mut ranked: Vec<_> = seen
+        .iter()
+        .filter_map(|trial| Some((rank(&trial.outcome)?, trial)))
+        .collect();
+    ranked.sort_by(|((a, x), _), ((b, y), _)| a.cmp(b).then(x.total_cmp(y)));
+    let best = ranked.into_iter().take(count);
+    best.map(|(_, trial)| trial).collect()
+}
+
+/// The losses of the finished trials that have two.
+fn points<'a>(seen: &'a [Observation<'a>]) -> Vec<(Point, &'a Observation<'a>)> {
+    let point = |trial: &'a Observation<'a>| match trial.outcome {
+        Outcome::Finished {
+            loss,
+            second: Some(second),
+        } => Some(([loss, second], trial)),
+        _ => None,
+    };
+    seen.iter().filter_map(point).collect()
+}
+
 /// How good a trial that ran is, least first: finished ones by their loss, then those stopped early,
 /// the later the better, then by their loss. What is not a number comes last.
 fn rank(outcome: &Outcome) -> Option<(usize, f64)> {
     match *outcome {
-        Outcome::Finished { loss } => Some((0, loss)),
+        Outcome::Finished { loss, .. } => Some((0, loss)),
         Outcome::Pruned { epoch, loss } => Some((
             usize::MAX - epoch,
             if loss.is_nan() { f64::INFINITY } else { loss },

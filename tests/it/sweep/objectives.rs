@@ -46,7 +46,10 @@ fn table(folder: &Path, results: &str) -> Vec<BTreeMap<String, String>> {
 
 #[test]
 fn a_distance_of_a_structure_on_the_scans_own_grid_is_minimised() {
-    let folder = sweep_workplace(&yaml("seeds: [1, 2]\nobjective: hd95/brain"));
+    let folder = sweep_workplace(&yaml(
+        "seeds: [1, 2]\nobjective: hd95/brain\n\
+         set: {train.epochs: 10, train.steps_per_epoch: 6, model.unet.filters: 4}",
+    ));
     let folder = folder.path();
     with_structure(folder);
     sweep(folder, "results")

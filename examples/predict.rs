@@ -20,11 +20,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let scan = Inputs::scan(&path, None).read()?;
         // `predictor.predict(scan.case)` gives the mask and the probabilities without writing files.
         let files = PredictionFiles::of(&path, "predicted".as_ref(), predictor.structures());
-        let predicted = predictor.segment(scan, &files)?;
+        let segmented = predictor.segment(scan, &files)?;
+        segmented.write()?;
         println!(
             "{}: {:.0} mL in {}",
             path.display(),
-            volume_ml(&predicted.mask),
+            volume_ml(&segmented.predicted.mask),
             files.mask.display()
         );
     }

@@ -14,6 +14,8 @@ pub enum Scheme {
     HeNormal,
     /// Uniform with variance `2 / (fan in + fan out)`, Keras' default (Glorot & Bengio, 2010).
     GlorotUniform,
+    /// All 0, which takes no time: for weights that are replaced.
+    Zero,
 }
 
 /// Draws every convolution's weights, each from its own stream keyed by `seed` and the
@@ -91,6 +93,7 @@ impl Scheme {
         // output voxel sees half of the kernel's taps.
         let upsampled = shape[2..].iter().filter(|&&size| size > 1).count() as i32;
         match self {
+            Self::Zero => 0.0,
             Self::HeNormal if transposed => 2.0 / (first * taps / 2_f64.powi(upsampled)),
             Self::HeNormal => 2.0 / (second * taps),
             Self::GlorotUniform => 2.0 / ((first + second) * taps),
@@ -100,6 +103,7 @@ impl Scheme {
     /// Drawn in double precision on the host, so that every backend gets the same numbers.
     fn draw(self, variance: f64, count: usize, random: &mut impl Rng) -> Vec<f32> {
         let mut one: Box<dyn FnMut() -> f64> = match self {
+            Self::Zero => return vec![0.0; count],
             Self::HeNormal => Box::new(|| variance.sqrt() * standard_normal(random)),
             Self::GlorotUniform => {
                 let limit = (3.0 * variance).sqrt();

@@ -56,6 +56,17 @@ macro_rules! networks {
                     )),)+
                 }
             }
+
+            /// As [`Self::init_for`], with weights of 0 in the place of drawn ones: others are to be loaded.
+            pub fn blank_for<B: Backend>(&self, ends: Channels, device: &B::Device) -> Network<B> {
+                match self {
+                    $(Self::$member(model) => Network::$member(initialize(
+                        model.build(ends, device),
+                        0,
+                        Scheme::Zero,
+                    )),)+
+                }
+            }
         }
 
         impl<B: Kernels> Network<B> {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ndarray::Zip;
-
 use super::{PredictError, Predicted, Predictor};
 use crate::layout::PredictionFiles;
 use crate::preprocess::LoadedCase;
@@ -43,7 +41,7 @@ impl Predictor {
         let image = (files.brain.is_some()).then(|| scan.case.images.first().cloned());
         let mut predicted = self.predict(scan.case)?;
         let brain = image.flatten().map(|mut image| {
-            cut_out(&mut image, &predicted.mask);
+            image.clear_outside(&predicted.mask);
             let encoding = match scan.encoding.stored(0.0) {
                 0.0 => scan.encoding,
                 _ => {
@@ -127,15 +125,4 @@ impl Segmented {
         }
         Ok(())
     }
-}
-
-/// Sets the voxels of `image` outside `mask` to 0.
-pub fn cut_out(image: &mut Volume<f32>, mask: &Volume<u8>) {
-    Zip::from(&mut image.voxels)
-        .and(&mask.voxels)
-        .for_each(|voxel, inside| {
-            if *inside == 0 {
-                *voxel = 0.0;
-            }
-        });
 }

@@ -38,6 +38,11 @@ impl Cleaning<'_> {
         shape: [usize; 3],
         mask_of: impl Fn(usize) -> Array3<u8>,
     ) -> Array3<u8> {
+        if self.structures.is_mask() {
+            let mut mask = mask_of(0);
+            self.clean(0, &mut mask);
+            return mask;
+        }
         let mut classes = Array3::zeros(shape);
         for structure in 0..self.structures.count() {
             let class = self.structures.written(structure);

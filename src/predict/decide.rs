@@ -44,7 +44,7 @@ pub(super) fn decide(
         false => cleaning.of_masks(scan.shape, |structure| {
             let threshold = settings.structures[structure].threshold as f32;
             let probability = probabilities.smoothed(structure, settings.smooth_mm);
-            probability.voxels.mapv(|p| u8::from(p >= threshold))
+            probability.at_least(threshold)
         }),
     };
     let mask = Volume {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ndarray::Array3;
 
-pub use brain::{Segmented, cut_out};
+pub use brain::Segmented;
 pub use error::PredictError;
 pub use opinions::Uncertainty;
 pub use postprocess::{Choosing, Chosen, Sketch, Sketching, Step, choose};

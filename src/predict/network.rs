@@ -58,7 +58,8 @@ impl DeviceJob for Load<'_> {
     fn run<B: TrainingBackend>(self, devices: &[B::Device]) -> Self::Output {
         let device = &devices[0];
         let ends = self.experiment.channels();
-        let network = self.experiment.network::<B::InnerBackend>(device);
+        let model = &self.experiment.model;
+        let network = model.blank_for::<B::InnerBackend>(ends, device);
         Ok(Box::new(OnDevice::<B::InnerBackend> {
             network: weights::load(network, self.weights, device)?,
             device: device.clone(),

@@ -44,9 +44,10 @@ fn transposed<const N: usize>(
 ) -> Option<Array3<f32>> {
     let [nx, ny, nz] = header.shape;
     let (numbers, _) = bytes.as_chunks::<N>();
-    let mut voxels: Vec<f32> = Vec::new();
-    voxels.try_reserve_exact(nx * ny * nz).ok()?;
-    voxels.resize(nx * ny * nz, 0.0);
+    // Whether there is room. The system hands out zeros, which are made where they are first touched: below, by all
+    // threads.
+    Vec::<f32>::new().try_reserve_exact(nx * ny * nz).ok()?;
+    let mut voxels = vec![0.0; nx * ny * nz];
     voxels
         .par_chunks_mut(BLOCK * ny * nz)
         .enumerate()

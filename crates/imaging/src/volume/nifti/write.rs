@@ -100,16 +100,20 @@ fn write<T: Copy + Default + Into<f64>>(
     Ok(())
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// The voxels in the file's order (x fastest), some planes at a time.
 fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>> {
     let [nx, ny, nz] = volume.shape();
     let voxels = volume.voxels.as_standard_layout();
-    (0..nz).step_by(BLOCK).map(move |z0| {
-        let depth = BLOCK.min(nz - z0);
+    // Of each column a cache line at a time.
+    let deep = (LINE / size_of::<T>()).max(1);
+    (0..nz).step_by(deep).map(move |z0| {
+        let depth = deep.min(nz - z0);
         let columns = voxels.as_slice().unwrap_or_default();
         let mut planes = vec![T::default(); depth * ny * nx];
-        // A tile's rows fill whole cache lines.
-        let mut tile = [[T::default(); BLOCK]; BLOCK];
+        let mut tile = [[T::default(); BLOCK]; LINE];
         for y in 0..ny {
             for x0 in (0..nx).step_by(BLOCK) {
                 let width = BLOCK.min(nx - x0);

@@ -3,13 +3,14 @@
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
 #   benches/peers/run.sh step                               # training steps, against PyTorch on the CPU
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
+#   benches/peers/run.sh evaluate [--pairs 100]             # metrics of many masks, against MONAI; prints them
 # One of them trains nnU-Net alone, and leaves its results and a table in TARGET/hippocampus:
 #   HIPPOCAMPUS_ROOT=FOLDER benches/peers/run.sh hippocampus [--minutes 10 ...]    # options: hippocampus.py --help
 # Needs Python 3.11 or newer and, once, the network for the peers' packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing, step, augment or hippocampus}
+what=${1:?preprocessing, step, augment, evaluate or hippocampus}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -20,6 +21,10 @@ case $what in
   preprocessing)
     cargo build --release
     exec "$venv/bin/python" benches/peers/preprocessing.py "$target/release/calvaria" "$@"
+    ;;
+  evaluate)
+    cargo build --release
+    exec "$venv/bin/python" benches/peers/evaluate.py "$target/release/calvaria" "$@"
     ;;
   step | augment)
     bench=$([ "$what" = step ] && echo training_step || echo augment)

@@ -12,7 +12,8 @@ use crate::console::duration;
 use crate::device::{DeviceChoice, DeviceName, resolve_one};
 use crate::evaluate::volume_ml;
 use crate::layout::{
-    BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, WantedMaps, runs_below,
+    BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, SweepFolder,
+    WantedMaps, runs_below,
 };
 use crate::predict::{self, PredictError, Predictor, Segmented};
 use crate::preprocess::LoadedCase;
@@ -89,6 +90,13 @@ fn runs(folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
         if RunFolder::new(folder).config().is_file() {
             runs.push(folder.clone());
             continue;
+        }
+        if SweepFolder::new(folder).record().is_file() {
+            return Err(CliError::input(format!(
+                "{} is a sweep's folder, and its trials are of different settings. Name a trial's folder: {} has the best first.",
+                folder.display(),
+                SweepFolder::new(folder).table().display()
+            )));
         }
         let below = runs_below(folder, RunFolder::summary);
         if below.is_empty() {
@@ -371,6 +379,10 @@ fn write(
     let path = scan.path();
     let written = segmented.write();
     written.map_err(|error| CliError::work(format!("{}: {error}", path.display())))?;
+    for map in &scan.outdated {
+        let removed = std::fs::remove_file(map);
+        removed.map_err(|error| CliError::work(format!("{}: {error}", map.display())))?;
+    }
     let (structures, predicted) = (segmented.structures(), &segmented.predicted);
     let names = structures
         .names()
@@ -397,6 +409,9 @@ fn tell(scan: &Planned, rows: &[PredictionRow], progress: &str) {
     outln!("{}: {found}{progress}", scan.path().display());
     for file in scan.files.all() {
         outln!("  {}", file.display());
+    }
+    for map in &scan.outdated {
+        outln!("  removed {}, which was of another run", map.display());
     }
 }
 

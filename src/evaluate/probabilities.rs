@@ -25,6 +25,19 @@ pub fn probability_files(
     names: &[&str],
 ) -> Result<Vec<Vec<PathBuf>>, EvaluateError> {
     let labels = probability_labels(names);
+    // One for all structures would be each one's.
+    if names.len() > 1 && !of.is_dir() && !of.to_string_lossy().contains(STRUCTURE) {
+        return Err(EvaluateError::OneProbability {
+            file: of.to_owned(),
+            what: "structures",
+        });
+    }
+    if !is_pattern(of) && !of.exists() && !of.to_string_lossy().contains(STRUCTURE) {
+        return Err(EvaluateError::Pattern(format!(
+            "`{}` is neither a folder nor a file. Name one, or a pattern such as 'out/{{id}}_{{structure}}.nii.gz'",
+            of.display()
+        )));
+    }
     let mut all: Vec<Vec<PathBuf>> = vec![Vec::new(); pairs.len()];
     for (name, label) in names.iter().zip(&labels) {
         let text = of.to_string_lossy();

@@ -24,6 +24,17 @@ pub struct PredictionRow {
     pub result: String,
 }
 
+impl PredictionRow {
+    const COLUMNS: [&str; 6] = [
+        "scan",
+        "structure",
+        "volume_ml",
+        "doubt",
+        "remarks",
+        "result",
+    ];
+}
+
 /// How doubtful a scan is: as its most doubtful structure.
 pub fn doubt(rows: &[PredictionRow]) -> f64 {
     rows.iter().map(|row| row.doubt).fold(0.0, f64::max)
@@ -57,6 +68,16 @@ impl PredictionTable {
             )
         };
         let mut rows = csv::Reader::from_path(path).map_err(told)?;
+        let columns = rows.headers().map_err(told)?;
+        // It is written as a whole: what somebody has added would be lost.
+        if !columns.is_empty() && columns != PredictionRow::COLUMNS.as_slice() {
+            return Err(format!(
+                "{} has the columns {}, not {}, and would be replaced: move it, or choose another folder (--output).",
+                path.display(),
+                columns.iter().collect::<Vec<_>>().join(", "),
+                PredictionRow::COLUMNS.join(", ")
+            ));
+        }
         for row in rows.deserialize() {
             let row: PredictionRow = row.map_err(told)?;
             table.scans.entry(row.result.clone()).or_default().push(row);
@@ -113,6 +134,23 @@ mod tests {
             result: format!("out/{scan}"),
         };
         doubts.iter().enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn a_table_with_other_columns_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PredictionTable::NAME);
+        let mut table = PredictionTable::default();
+        table.put(rows("a", &[0.1]));
+        table.write(&path).unwrap();
+        assert_eq!(PredictionTable::read(&path).unwrap(), table);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rated = text.replace("remarks", "rating,remarks");
+        for other in [&rated, "foo,bar\n"] {
+            std::fs::write(&path, other).unwrap();
+            let why = PredictionTable::read(&path).unwrap_err();
+            assert!(why.contains("would be replaced"), "{why}");
+        }
     }
 
     #[test]

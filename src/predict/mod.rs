@@ -26,7 +26,7 @@ use crate::device::{DeviceChoice, DeviceName, resolve_one};
 use crate::experiment::{self, Choice, Experiment, Postprocess, Prediction};
 use crate::files::{FileError, read_bytes};
 use crate::layout::RunFolder;
-use crate::preprocess::{Applied, CaseVolumes, Pipeline};
+use crate::preprocess::{Applied, CaseVolumes, Inputs, Pipeline};
 use crate::train::Checkpoints;
 use crate::volume::{Grid, Structures, Volume};
 use crate::window::View;
@@ -94,8 +94,8 @@ fn is_blank(image: &Volume<f32>) -> bool {
 
 /// A number of what the runs in `folders` make of a scan: it changes with their settings, the post-processing that they
 /// have chosen and their weights, with how much
-/// of a scan they see at once, if that is not what they say, with the region that is given along with the scan, and with the
-/// program's version.
+/// of a scan they see at once, if that is not what they say, with the region that is given along with the scan, with the
+/// places of the scan's images in 4-D files, and with the program's version.
 ///
 /// # Errors
 ///
@@ -103,7 +103,7 @@ fn is_blank(image: &Volume<f32>) -> bool {
 pub fn fingerprint(
     folders: &[PathBuf],
     view: Option<&View>,
-    region: Option<&Path>,
+    scan: Option<&Inputs>,
 ) -> Result<u32, FileError> {
     let mut hash = crc32fast::Hasher::new();
     let mut files: Vec<PathBuf> = Vec::new();
@@ -112,9 +112,14 @@ pub fn fingerprint(
         files.extend([run.config(), Checkpoints::of(folder).best()]);
         files.extend(Some(run.postprocess()).filter(|path| path.exists()));
     }
-    files.extend(region.map(Path::to_owned));
+    files.extend(scan.and_then(|scan| scan.region).map(Path::to_owned));
     for file in files {
         hash.update(&read_bytes(&file)?);
+    }
+    for image in scan.iter().flat_map(|scan| scan.files()) {
+        if let Some(at) = image.volume {
+            hash.update(format!("{}@{at}", image.name).as_bytes());
+        }
     }
     hash.update(format!("{view:?} {}", env!("CARGO_PKG_VERSION")).as_bytes());
     Ok(hash.finalize())

@@ -43,8 +43,11 @@ impl Definition {
             .pruner
             .check_epochs(experiment.train.epochs)
             .map_err(|why| SweepError::Misuse(format!("pruner: {why}")))?;
+        // Structures may be declared by the data.
+        let described = experiment.described_if_there();
+        let described = described.map_err(|why| SweepError::Misuse(why.to_string()))?;
         for objective in sweep.objective.iter() {
-            check_objective(objective, &experiment)?;
+            check_objective(objective, &described)?;
         }
         let parts = runs(&sweep, &experiment)?;
         sweep

@@ -27,6 +27,15 @@ pub(super) struct Scan {
     pub(super) region: Option<PathBuf>,
 }
 
+impl Scan {
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            onto: self.onto.as_ref(),
+            ..Inputs::images(&self.images[..], self.region.as_deref())
+        }
+    }
+}
+
 /// The cases that each run was validated on.
 pub(super) fn of_validation(runs: &[PathBuf]) -> Result<Vec<Job>, CliError> {
     let of_run = |folder: &PathBuf| {
@@ -71,6 +80,8 @@ pub(super) struct Planned {
     pub(super) files: PredictionFiles,
     /// Whether they are there, unchanged, and made by the same runs.
     pub(super) is_done: bool,
+    /// Maps of the same scan that other runs have made and that are not made again: they would be taken for this result's.
+    pub(super) outdated: Vec<PathBuf>,
 }
 
 impl Planned {
@@ -115,28 +126,44 @@ pub(super) fn plan(
     let mut scan_of: HashMap<PathBuf, &Path> = HashMap::new();
     let mut planned: Vec<Planned> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
-        let maker = |region: Option<&Path>| {
-            let maker = predict::fingerprint(&job.runs, args.window.as_ref(), region);
+        let maker = |inputs: Option<&Inputs>| {
+            let maker = predict::fingerprint(&job.runs, args.window.as_ref(), inputs);
             maker.map_err(CliError::input)
         };
         let usual = maker(None)?;
         for one in &job.scans {
-            let maker = match &one.region {
-                Some(region) => maker(Some(region))?,
-                None => usual,
+            let in_files = one.images.iter().chain(&one.onto);
+            let is_usual =
+                one.region.is_none() && in_files.into_iter().all(|of| of.volume.is_none());
+            let maker = match is_usual {
+                true => usual,
+                false => maker(Some(&one.inputs()))?,
             };
-            let paths: Vec<&Path> = one.images.iter().map(|image| &*image.path).collect();
-            let scan = paths[0];
+            let inputs = one.inputs();
+            let paths: Vec<&Path> = inputs.files().map(|image| &*image.path).collect();
+            let scan = &*one.images[0].path;
             let folder = match (args.keep_folders, &shared) {
                 (true, Some(shared)) => args.output.join(below(scan, shared)),
                 _ => args.output.clone(),
             };
-            let files = match args.bids {
+            let named = |maps| match args.bids {
                 true => BidsDataset::new(&args.output)
                     .files(scan, structures, maps)
-                    .map_err(|why| CliError::input(format!("{why}.")))?,
-                false => PredictionFiles::with_maps(scan, &folder, structures, maps),
+                    .map_err(|why| CliError::input(format!("{why}."))),
+                false => Ok(PredictionFiles::with_maps(scan, &folder, structures, maps)),
             };
+            let files = named(maps)?;
+            let all = named(WantedMaps {
+                probabilities: true,
+                entropy: !args.bids,
+                disagreement: !args.bids,
+            })?;
+            let is_outdated = |file: &&Path| {
+                let made_by = check_output(file, &paths, false);
+                !files.all().any(|own| own == *file)
+                    && made_by.is_ok_and(|made_by| made_by.is_some_and(|of| of != maker))
+            };
+            let outdated = all.all().filter(is_outdated).map(Path::to_owned).collect();
             let mut is_done = true;
             for file in files.all() {
                 let made_by =
@@ -168,6 +195,7 @@ pub(super) fn plan(
                 maker,
                 files,
                 is_done,
+                outdated,
             });
         }
     }

@@ -16,6 +16,7 @@ pub use sketch::{Sketch, Sketching};
 use crate::experiment::Prediction;
 use crate::files::{FileError, read_text, write_json};
 use crate::layout::RunFolder;
+use crate::settings;
 
 /// The post-processing that a run has chosen: its postprocess.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,12 +59,18 @@ impl Chosen {
         if !path.exists() {
             return Ok(None);
         }
-        let read = serde_json::from_str(&read_text(&path)?);
-        read.map(Some).map_err(|error| FileError {
+        let read: Result<Self, std::io::Error> =
+            serde_json::from_str(&read_text(&path)?).map_err(Into::into);
+        // What was changed by hand must be what an experiment may say.
+        let checked = read.and_then(|chosen| {
+            let checked = settings::validate(&chosen.predict, |_| Vec::new());
+            checked.map(|()| chosen).map_err(std::io::Error::other)
+        });
+        checked.map(Some).map_err(|source| FileError {
             action: "understand",
             path,
             remedy: "Remove it, and run the experiment again: it is chosen anew.",
-            source: error.into(),
+            source,
         })
     }
 

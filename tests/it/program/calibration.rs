@@ -160,6 +160,14 @@ fn files_that_are_no_probabilities_are_refused_with_the_remedy() {
     let at = folder.path();
     let place = "out/b_label-back_desc-calvaria_probseg.nii.gz";
     write(&at.join(place), Array3::from_elem((11, 6, 10), 37.0));
+    // One file for two structures.
+    let pattern = "out/{id}_label-front_desc-calvaria_probseg.nii.gz";
+    evaluate(at, &["out", "labels", "--probabilities", pattern])
+        .failure()
+        .stderr(contains("{structure}"));
+    evaluate(at, &["out", "labels", "--probabilities", "nowhere"])
+        .failure()
+        .stderr(contains("nowhere"));
     let folders = ["out", "labels", "--probabilities", "out"];
     evaluate(at, &folders)
         .code(2)

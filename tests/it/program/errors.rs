@@ -242,4 +242,11 @@ fn a_folder_that_is_no_run() {
         .assert()
         .code(2)
         .stderr(contains("heads is not a run's folder"));
+    std::fs::write(folder.path().join("study.jsonl"), "").unwrap();
+    calvaria()
+        .current_dir(folder.path())
+        .args(["predict", "--run", ".", IMAGE])
+        .assert()
+        .code(2)
+        .stderr(contains("Name a trial's folder").and(contains("sweep.csv")));
 }

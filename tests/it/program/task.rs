@@ -216,6 +216,8 @@ fn the_images_of_a_scan_may_be_volumes_of_a_file() {
         map("bright=three.nii@2,dark=three.nii@0", "three"),
         expected
     );
+    let other = map("bright=three.nii@0,dark=three.nii@2", "three");
+    assert_ne!(other, expected, "other volumes are another scan");
     for wrong in ["three.nii", "bright=three.nii@3,dark=three.nii@0"] {
         let arguments = ["predict", "--run", "results/task/seed-7", wrong, "-o", "no"];
         run(at, &arguments)
@@ -278,6 +280,51 @@ fn an_image_is_learnt_on_the_grid_of_one_that_is_not_seen() {
     let bright = read_image(&at.join(format!("cases/{id}_0.nii"))).unwrap();
     assert_eq!(map("named").affine, bright.affine);
     assert_eq!(map("named"), map("validation"));
+    // Of another grid the result is another one.
+    let mut bright = bright;
+    bright.affine.0[0][3] += 2.0;
+    write_image(
+        &at.join(format!("cases/{id}_0.nii")),
+        &bright,
+        Dtype::Float32,
+    )
+    .unwrap();
+    let scan = format!("dark=cases/{id}_1.nii,bright=cases/{id}_0.nii");
+    predict(&scan, "named").failure().stderr(contains("exists"));
+    calvaria()
+        .current_dir(at)
+        .args(["predict", "--run", "results/task/seed-7", &scan])
+        .args(["-o", "named", "--overwrite"])
+        .assert()
+        .success();
+    assert_eq!(map("named").affine, bright.affine);
+}
+
+#[test]
+fn maps_of_another_view_do_not_stay_beside_a_new_result() {
+    let folder = workplace();
+    let at = folder.path();
+    let short = [
+        "run",
+        "task.yaml",
+        "--device",
+        "cpu",
+        "--set",
+        "train.epochs=1",
+    ];
+    run(at, &short).success();
+    let scan = "bright=cases/a_0.nii,dark=cases/a_1.nii";
+    let predict = ["predict", "--run", "results/task/seed-7", scan, "-o", "out"];
+    let map = at.join("out/a_0_label-left_desc-calvaria_probseg.nii.gz");
+    run(at, &[&predict[..], &["--probabilities"]].concat()).success();
+    assert!(map.exists());
+    run(at, &predict).success().stdout(contains("passed over"));
+    assert!(map.exists(), "the same runs have made it");
+    let window = ["--window", "{size: [8, 8, 8], overlap: 0}"];
+    run(at, &[&predict[..], &window].concat())
+        .success()
+        .stdout(contains("removed").and(contains("label-left")));
+    assert!(!map.exists());
 }
 
 #[test]

@@ -126,6 +126,18 @@ fn folds_choose_together_keep_it_and_predict_with_it() {
     )
     .failure()
     .stderr(contains("postprocess.json").and(contains("chosen anew")));
+    let chosen = fs::read_to_string(folds("toy")[0].postprocess()).unwrap();
+    let changed = regex::Regex::new(r#""threshold": [0-9.]+"#).unwrap();
+    let changed = changed.replace(&chosen, "\"threshold\": 7");
+    fs::write(folds("toy")[1].postprocess(), &*changed).unwrap();
+    let one = folds("toy")[1].path().display().to_string();
+    run(
+        folder,
+        "predict",
+        &["--run", &one, "--validation", "-o", "out"],
+    )
+    .failure()
+    .stderr(contains("threshold").and(contains("postprocess.json")));
 }
 
 /// The mean Dice of the predictions in `out`.

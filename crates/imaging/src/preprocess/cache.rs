@@ -125,8 +125,7 @@ impl Cache {
     /// When one cannot be read.
     pub fn digests(&self, inputs: &Inputs) -> Result<InputDigests, VolumeError> {
         let digest = |path| self.digests.of(path);
-        let onto = inputs.onto.filter(|onto| !inputs.images.contains(onto));
-        let mut images = (inputs.images.iter().chain(onto)).map(|image| digest(&image.path));
+        let mut images = inputs.files().map(|image| digest(&image.path));
         Ok(InputDigests {
             image: images.next().transpose()?.unwrap_or_default(),
             others: images.collect::<Result<_, _>>()?,

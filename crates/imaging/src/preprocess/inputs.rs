@@ -79,6 +79,12 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// The images, and last the one whose grid they take if it is none of them.
+    pub fn files(&self) -> impl Iterator<Item = &ImageFile> {
+        let onto = self.onto.filter(|onto| !self.images.contains(onto));
+        self.images.iter().chain(onto)
+    }
+
     /// The images' names, in their order.
     pub fn names(&self) -> Vec<String> {
         self.images.iter().map(|image| image.name.clone()).collect()

@@ -44,7 +44,7 @@ pub(super) fn place(inputs: &Inputs, scans: Vec<Scan>) -> Result<LoadedCase, Pre
         region,
     };
     reader.look_beyond(&case);
-    let files: Vec<&Path> = inputs.images.iter().map(|image| &*image.path).collect();
+    let files: Vec<&Path> = inputs.files().map(|image| &*image.path).collect();
     Ok(LoadedCase {
         case,
         encoding,

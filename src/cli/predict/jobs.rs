@@ -163,8 +163,9 @@ pub(super) fn plan(
                 !files.all().any(|own| own == *file)
                     && made_by.is_ok_and(|made_by| made_by.is_some_and(|of| of != maker))
             };
-            let outdated = all.all().filter(is_outdated).map(Path::to_owned).collect();
-            let mut is_done = true;
+            let outdated = all.all().filter(is_outdated).map(Path::to_owned);
+            let outdated: Vec<PathBuf> = outdated.collect();
+            let mut is_done = outdated.is_empty();
             for file in files.all() {
                 let made_by =
                     check_output(file, &paths, args.overwrite).map_err(CliError::input)?;

@@ -9,7 +9,7 @@ use crate::volume::{Structures, Volume};
 const BINS: usize = 15;
 /// A voxel with a lower probability that is not true says little: most of a scan is such.
 const LOW: f32 = 0.01;
-/// Files hold probabilities in steps, some of which are the edges of bins: rounding does not decide where they belong.
+/// Files hold probabilities in steps, and some steps are edges of bins. Rounding must not decide in which bin these lie.
 const ROUNDING: f64 = 1e-5;
 
 /// How often voxels are true, by their probability of belonging to a structure.
@@ -111,7 +111,7 @@ impl Calibration {
         self.squares += other.squares;
     }
 
-    /// Name and value of each score, all better when lower. Where there are no voxels they are 0.
+    /// Name and value of each score. Lower is better. Without voxels all are 0.
     ///
     /// - `ece`, the expected calibration error: the distance between mean probability and part of true voxels, mean over
     ///   15 bins of equal width, weighted by their voxels (Naeini et al., AAAI 2015);

@@ -25,18 +25,18 @@ pub fn probability_files(
     names: &[&str],
 ) -> Result<Vec<Vec<PathBuf>>, EvaluateError> {
     let labels = probability_labels(names);
+    if !is_pattern(of) && !of.exists() && !of.to_string_lossy().contains(STRUCTURE) {
+        return Err(EvaluateError::Pattern(format!(
+            "`{}` is neither a folder nor a file. Name one, or a pattern such as 'out/{{id}}_{{structure}}.nii.gz'",
+            of.display()
+        )));
+    }
     // One for all structures would be each one's.
     if names.len() > 1 && !of.is_dir() && !of.to_string_lossy().contains(STRUCTURE) {
         return Err(EvaluateError::OneProbability {
             file: of.to_owned(),
             what: "structures",
         });
-    }
-    if !is_pattern(of) && !of.exists() && !of.to_string_lossy().contains(STRUCTURE) {
-        return Err(EvaluateError::Pattern(format!(
-            "`{}` is neither a folder nor a file. Name one, or a pattern such as 'out/{{id}}_{{structure}}.nii.gz'",
-            of.display()
-        )));
     }
     let mut all: Vec<Vec<PathBuf>> = vec![Vec::new(); pairs.len()];
     for (name, label) in names.iter().zip(&labels) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{PredictError, Predicted, Predictor};
 use crate::layout::PredictionFiles;
 use crate::preprocess::LoadedCase;
-use crate::volume::nifti::{Dtype, Encoding, Origin, write_like};
+use crate::volume::nifti::{Dtype, Encoded, Encoding, Origin, write_like};
 use crate::volume::resample::{Interpolation, resample};
 use crate::volume::{Structures, Volume, VolumeError};
 
@@ -21,8 +21,10 @@ pub struct Segmented {
     /// What was found.
     pub predicted: Predicted,
     structures: Arc<Structures>,
-    /// The brain, where it is wanted, and how its voxels are stored.
-    brain: Option<(Volume<f32>, Encoding)>,
+    /// The file's mask, or map of labels.
+    map: Encoded,
+    /// The brain, where it is wanted.
+    brain: Option<Encoded>,
     origin: Origin,
     files: PredictionFiles,
 }
@@ -38,27 +40,36 @@ impl Predictor {
         scan: LoadedCase,
         files: &PredictionFiles,
     ) -> Result<Segmented, PredictError> {
-        let image = (files.brain.is_some()).then(|| scan.case.images.first().cloned());
-        let mut predicted = self.predict(scan.case)?;
-        let brain = image.flatten().map(|mut image| {
-            image.clear_outside(&predicted.mask);
-            let encoding = match scan.encoding.stored(0.0) {
-                0.0 => scan.encoding,
-                _ => {
-                    predicted.warnings.push(format!(
-                        "the scan's {} numbers with their scaling cannot hold 0, so its brain is written as float32",
-                        scan.encoding.dtype
-                    ));
-                    Encoding::from(Dtype::Float32)
-                }
+        let (stored, origin) = (scan.encoding, scan.origin);
+        let holds_0 = stored.stored(0.0) == 0.0;
+        // Of the raw image no more is kept than the brain's file needs.
+        let image = scan.case.images.first();
+        let brain = image.filter(|_| files.brain.is_some()).map(|image| {
+            let encoding = if holds_0 {
+                stored
+            } else {
+                Dtype::Float32.into()
             };
-            (image, encoding)
+            Encoded::of(image, encoding)
+        });
+        let mut predicted = self.predict(scan.case)?;
+        let map = encoded(&predicted.mask, &self.structures);
+        let brain = brain.map(|mut brain| {
+            if !holds_0 {
+                predicted.warnings.push(format!(
+                    "the scan's {} numbers with their scaling cannot hold 0, so its brain is written as float32",
+                    stored.dtype
+                ));
+            }
+            brain.clear_outside(&map);
+            brain
         });
         Ok(Segmented {
             predicted,
             structures: Arc::clone(&self.structures),
+            map,
             brain,
-            origin: scan.origin,
+            origin,
             files: files.clone(),
         })
     }
@@ -80,30 +91,15 @@ impl Segmented {
     /// When a file cannot be written.
     pub fn write(&self) -> Result<(), VolumeError> {
         // Packing takes the most time.
-        let (first, others) = rayon::join(|| self.write_mask(), || self.write_others());
+        let map = || self.map.write_like(&self.files.mask, &self.origin);
+        let (first, others) = rayon::join(map, || self.write_others());
         first.and(others)
-    }
-
-    fn write_mask(&self) -> Result<(), VolumeError> {
-        let (mask, path) = (&self.predicted.mask, &self.files.mask);
-        if self.structures.is_mask() {
-            return write_like(path, mask, Dtype::Uint8, &self.origin);
-        }
-        let dtype = match self.structures.largest_value() {
-            0..=255 => Dtype::Uint8,
-            _ => Dtype::Uint16,
-        };
-        let labels = Volume {
-            voxels: mask.voxels.mapv(|class| self.structures.value_of(class)),
-            affine: mask.affine,
-        };
-        write_like(path, &labels, dtype, &self.origin)
     }
 
     fn write_others(&self) -> Result<(), VolumeError> {
         let (predicted, files) = (&self.predicted, &self.files);
-        if let (Some(path), Some((brain, encoding))) = (&files.brain, &self.brain) {
-            write_like(path, brain, *encoding, &self.origin)?;
+        if let (Some(path), Some(brain)) = (&files.brain, &self.brain) {
+            brain.write_like(path, &self.origin)?;
         }
         for (structure, path) in files.probabilities.iter().enumerate() {
             let probability = predicted.probabilities.of(structure);
@@ -125,4 +121,20 @@ impl Segmented {
         }
         Ok(())
     }
+}
+
+/// A class map as its file holds it: of one mask as it is, of several structures as their labels.
+fn encoded(map: &Volume<u8>, structures: &Structures) -> Encoded {
+    if structures.is_mask() {
+        return Encoded::of(map, Dtype::Uint8);
+    }
+    let dtype = match structures.largest_value() {
+        0..=255 => Dtype::Uint8,
+        _ => Dtype::Uint16,
+    };
+    let labels = Volume {
+        voxels: map.voxels.mapv(|class| structures.value_of(class)),
+        affine: map.affine,
+    };
+    Encoded::of(&labels, dtype)
 }

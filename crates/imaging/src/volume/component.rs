@@ -128,13 +128,14 @@ impl Pieces {
             }
         }
         let mut voxels = vec![0; runs.len()];
-        let piece: Vec<usize> = (0..runs.len()).map(|run| root(&mut parent, run)).collect();
-        for (run, piece) in runs.iter().zip(&piece) {
-            voxels[*piece] += run.end - run.start;
+        for (at, run) in runs.iter().enumerate() {
+            let piece = root(&mut parent, at);
+            parent[at] = piece;
+            voxels[piece] += run.end - run.start;
         }
         Self {
             runs,
-            piece,
+            piece: parent,
             voxels,
         }
     }

@@ -15,7 +15,7 @@ mod structures;
 
 use std::path::PathBuf;
 
-use ndarray::{Array3, Zip};
+use ndarray::Array3;
 use rayon::prelude::*;
 use thiserror::Error;
 
@@ -78,22 +78,6 @@ impl Volume<f32> {
     /// Ones where the value is `least` or more, zeros elsewhere.
     pub fn at_least(&self, least: f32) -> Array3<u8> {
         self.voxels.mapv(|value| u8::from(value >= least))
-    }
-
-    /// Sets the voxels outside `mask` to 0.
-    ///
-    /// # Panics
-    ///
-    /// If the two have not the same shape.
-    pub fn clear_outside(&mut self, mask: &Volume<u8>) {
-        let clear = |value: &mut f32, inside: &u8| {
-            if *inside == 0 {
-                *value = 0.0;
-            }
-        };
-        Zip::from(&mut self.voxels)
-            .and(&mask.voxels)
-            .for_each(clear);
     }
 
     /// Whether no value is infinite or not a number.

@@ -4,7 +4,7 @@
 
 use multiversion::multiversion;
 
-use super::interpolate::{Around, Pairs, Place, around, cells, chunks, first, pairs, place};
+use super::interpolate::{Around, Pairs, Place, around, cell, cells, chunks, first, pairs, place};
 use super::lanes::LANES;
 
 /// Reads the classes at the positions `at`; background lies outside. There may be more positions than voxels to
@@ -29,13 +29,23 @@ pub(super) fn read_row(classes: &[u8], shape: [usize; 3], at: &[Vec<f32>; 3], ou
             }
             Place::Edge => {
                 for (lane, out) in out.iter_mut().enumerate() {
-                    *out = match around(classes, shape, [x[lane], y[lane], z[lane]], 0) {
-                        Some(Around { near, far, part }) => winner(near, far, part),
-                        None => 0,
+                    let at = [x[lane], y[lane], z[lane]];
+                    *out = match cell(shape, at) {
+                        Some((first, part)) => in_cell(&pairs, first, part),
+                        None => at_edge(classes, shape, at),
                     };
                 }
             }
         }
+    }
+}
+
+/// The class at a position that has background on some sides.
+#[inline(always)]
+fn at_edge(classes: &[u8], shape: [usize; 3], at: [f32; 3]) -> u8 {
+    match around(classes, shape, at, 0) {
+        Some(Around { near, far, part }) => winner(near, far, part),
+        None => 0,
     }
 }
 

@@ -16,12 +16,17 @@ pub(super) fn copy(source: &Source, lines: [Line; 3], target: Target) {
     let spans: [Span; 3] =
         std::array::from_fn(|a| Span::new(lines[a], source.shape[a], target.shape[a]));
     let whole = (0..3).all(|a| spans[a].at.len() == target.shape[a]);
-    for (image, target) in source.images.iter().zip(target.images) {
-        // Nothing enters from outside: its value is not needed.
-        let outside = if whole { 0.0 } else { air(image) };
-        copy_values(image, source.shape, &spans, target, [ny, nz], outside);
-    }
-    copy_values(source.mask, source.shape, &spans, target.mask, [ny, nz], 0);
+    let plane = [ny, nz];
+    let images = || {
+        let images = source.images.par_iter().zip(target.images);
+        images.for_each(|(image, target)| {
+            // Nothing enters from outside: its value is not needed.
+            let outside = if whole { 0.0 } else { air(image) };
+            copy_values(image, source.shape, &spans, target, plane, outside);
+        });
+    };
+    let mask = || copy_values(source.mask, source.shape, &spans, target.mask, plane, 0);
+    rayon::join(images, mask);
 }
 
 /// Fills `target`, whose planes are of `plane` voxels.

@@ -111,8 +111,16 @@ fn read_row(image: &Image, mask: &[u8], at: &[Vec<f32>; 3], values: &mut [f32], 
             Place::Edge => {
                 for (lane, (value, label)) in values.iter_mut().zip(labels).enumerate() {
                     let at = [x[lane], y[lane], z[lane]];
-                    *value = value_at_edge(image, at);
-                    *label = label_at_edge(mask, image.shape, at);
+                    match cell(image.shape, at) {
+                        Some((first, part)) => {
+                            *value = value_in_cell(&pairs, first, part);
+                            *label = label_in_cell(&mask_pairs, first, part);
+                        }
+                        None => {
+                            *value = value_at_edge(image, at);
+                            *label = label_at_edge(mask, image.shape, at);
+                        }
+                    }
                 }
             }
         }
@@ -135,7 +143,11 @@ fn read_image_row(image: &Image, at: &[Vec<f32>; 3], values: &mut [f32]) {
             }
             Place::Edge => {
                 for (lane, value) in values.iter_mut().enumerate() {
-                    *value = value_at_edge(image, [x[lane], y[lane], z[lane]]);
+                    let at = [x[lane], y[lane], z[lane]];
+                    *value = match cell(image.shape, at) {
+                        Some((first, part)) => value_in_cell(&pairs, first, part),
+                        None => value_at_edge(image, at),
+                    };
                 }
             }
         }
@@ -213,6 +225,21 @@ pub(super) fn cells(at: [&[f32; LANES]; 3]) -> ([[u32; LANES]; 3], [[f32; LANES]
 pub(super) fn first(cell: &[[u32; LANES]; 3], lane: usize, [_, ny, nz]: [usize; 3]) -> usize {
     let [x, y, z] = [cell[0][lane], cell[1][lane], cell[2][lane]];
     (x as usize * ny + y as usize) * nz + z as usize
+}
+
+/// The same of one position; `None` where it has not voxels on all sides.
+#[inline(always)]
+pub(super) fn cell(shape: [usize; 3], at: [f32; 3]) -> Option<(usize, [f32; 3])> {
+    let (mut first, mut part) = (0, [0.0; 3]);
+    for axis in 0..3 {
+        if !(at[axis] >= 0.0 && at[axis] < shape[axis] as f32 - 1.0) {
+            return None;
+        }
+        let whole;
+        (whole, part[axis]) = split(at[axis]);
+        first = first * shape[axis] + whole as usize;
+    }
+    Some((first, part))
 }
 
 /// The image and the mask at positions with a voxel on all sides.
@@ -325,7 +352,7 @@ pub(super) fn around<T: Copy>(
     Some(Around { near, far, part })
 }
 
-/// The image at a position that may have air on some sides.
+/// The image at a position that has air on some sides.
 #[inline(always)]
 fn value_at_edge(image: &Image, at: [f32; 3]) -> f32 {
     match around(image.values, image.shape, at, image.air) {

@@ -1,9 +1,11 @@
 //! N4's iteration: sharpen the histogram, fit a smooth field to what that moves, subtract it.
 
+use multiversion::multiversion;
 use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::N4;
+use super::lanes::{LANES, filled};
 use super::sharpen::{Bins, Sharpener};
 use super::spline::{Approximation, Lattice};
 
@@ -103,13 +105,7 @@ impl Fit {
             .corrected
             .par_chunks(plane)
             .zip(self.weights.par_chunks(plane))
-            .map(|(values, weights)| {
-                let inside = values
-                    .iter()
-                    .zip(weights)
-                    .filter(|(_, weight)| **weight > 0.0);
-                bins.histogram(inside.map(|(value, _)| *value))
-            })
+            .map(|(values, weights)| bins.histogram(values, weights))
             .collect();
         let mut histogram = vec![0.0; sharpener.bins()];
         for plane in planes {
@@ -119,9 +115,9 @@ impl Fit {
                 .for_each(|(sum, n)| *sum += n);
         }
         let sharpened = sharpener.sharpen(bins, &histogram);
-        approximation.add_fit(lattice, |i| {
-            let (value, weight) = (self.corrected[i], f64::from(self.weights[i]));
-            (weight > 0.0).then(|| weight * (value - sharpened.at(value)))
+        approximation.add_fit(lattice, |start, row| {
+            let voxels = start..start + row.len();
+            sharpened.residuals(&self.corrected[voxels.clone()], &self.weights[voxels], row);
         });
     }
 
@@ -141,18 +137,24 @@ impl Fit {
             .enumerate()
             .map(|(x, ((corrected, log), weights))| {
                 let mut change = Change::default();
-                lattice.visit_plane(&approximation.basis, x, |i, field| {
-                    if weights[i] > 0.0 {
-                        let new = log[i] - field;
-                        change.add(new - corrected[i], new);
-                        corrected[i] = new;
-                    }
+                let mut steps = vec![0.0; self.shape[2]];
+                lattice.visit_plane(&approximation.basis, x, |start, field| {
+                    let row = start..start + field.len();
+                    let (log, weights) = (&log[row.clone()], &weights[row.clone()]);
+                    subtract(
+                        field,
+                        log,
+                        weights,
+                        &mut corrected[row],
+                        &mut steps,
+                        &mut change,
+                    );
                 });
                 change
             })
             .collect();
         let total = planes.iter().fold(Change::default(), Change::plus);
-        self.range = total.range;
+        self.range = total.range();
         total.coefficient_of_variation()
     }
 }
@@ -164,52 +166,173 @@ fn widened(range: (f64, f64), value: f64) -> (f64, f64) {
     (range.0.min(value), range.1.max(value))
 }
 
-/// Statistics of one iteration's change.
+/// Takes the field from the voxels of a row that count, and counts how they change; `steps` is room for as many numbers.
+///
+/// No closures here and below: they would be compiled without this function's instruction set.
+#[multiversion(targets = "simd")]
+fn subtract(
+    field: &[f64],
+    log: &[f64],
+    weights: &[f32],
+    corrected: &mut [f64],
+    steps: &mut [f64],
+    change: &mut Change,
+) {
+    let (fields, logs, weights) = (field.as_chunks(), log.as_chunks(), weights.as_chunks());
+    let (corrected, rooms) = (corrected.as_chunks_mut(), steps.as_chunks_mut());
+    let whole = fields.0.iter().zip(logs.0).zip(weights.0);
+    let mut largest = [0.0; LANES];
+    for (((field, log), weights), (corrected, steps)) in
+        whole.zip(corrected.0.iter_mut().zip(rooms.0.iter_mut()))
+    {
+        *steps = change.subtract(field, log, weights, corrected, &mut largest);
+    }
+    // Filled up with voxels that do not count.
+    let (field, log, weights) = (filled(fields.1), filled(logs.1), filled(weights.1));
+    let mut rest = filled(corrected.1);
+    let last = change.subtract(&field, &log, &weights, &mut rest, &mut largest);
+    corrected.1.copy_from_slice(&rest[..corrected.1.len()]);
+    let mut most = 0.0_f64;
+    for step in largest {
+        most = most.max(step);
+    }
+    // As many terms of the exponential's series as a double has.
+    if most <= 1.0 / 64.0 {
+        change.count_all::<8>(rooms.0, &last);
+    } else if most <= 0.5 {
+        change.count_all::<15>(rooms.0, &last);
+    } else {
+        for steps in rooms.0.iter().chain([&last]) {
+            let mut excess = *steps;
+            for lane in &mut excess {
+                *lane = lane.exp() - 1.0;
+            }
+            change.count(&excess);
+        }
+    }
+}
+
+/// One over each number from 1 on.
+const fn parts<const N: usize>() -> [f64; N] {
+    let mut parts = [0.0; N];
+    let mut term = 1;
+    while term < N {
+        parts[term] = 1.0 / term as f64;
+        term += 1;
+    }
+    parts
+}
+
+/// The lower of two numbers. (Rust's `min` also sees to what is not a number, which takes longer.)
+#[inline(always)]
+fn lower(a: f64, b: f64) -> f64 {
+    if b < a { b } else { a }
+}
+
+/// `yes` or `no`, by their bits: of an `if` the compiler makes stores of some lanes alone, which take many times as long.
+#[inline(always)]
+fn choose(is_yes: bool, yes: f64, no: f64) -> f64 {
+    let mask = u64::from(is_yes).wrapping_neg();
+    f64::from_bits(yes.to_bits() & mask | no.to_bits() & !mask)
+}
+
+/// Statistics of one iteration's change, of every n-th voxel of the rows.
 struct Change {
-    voxels: f64,
+    voxels: [f64; LANES],
     // Of the ratios less 1, which they are near to: nothing is lost in the subtraction of the
     // squared mean.
-    sum: f64,
-    sum_of_squares: f64,
-    range: (f64, f64),
+    sum: [f64; LANES],
+    sum_of_squares: [f64; LANES],
+    lowest: [f64; LANES],
+    highest: [f64; LANES],
 }
 
 impl Default for Change {
     fn default() -> Self {
         Self {
-            voxels: 0.0,
-            sum: 0.0,
-            sum_of_squares: 0.0,
-            range: EMPTY,
+            voxels: [0.0; LANES],
+            sum: [0.0; LANES],
+            sum_of_squares: [0.0; LANES],
+            lowest: [EMPTY.0; LANES],
+            highest: [EMPTY.1; LANES],
         }
     }
 }
 
 impl Change {
-    /// Counts a voxel whose log intensity moved by `step` to `value`.
-    fn add(&mut self, step: f64, value: f64) {
-        let excess = step.exp() - 1.0;
-        self.voxels += 1.0;
-        self.sum += excess;
-        self.sum_of_squares += excess * excess;
-        self.range = widened(self.range, value);
+    /// Returns how far each voxel moves.
+    #[inline(always)]
+    fn subtract(
+        &mut self,
+        field: &[f64; LANES],
+        log: &[f64; LANES],
+        weights: &[f32; LANES],
+        corrected: &mut [f64; LANES],
+        largest: &mut [f64; LANES],
+    ) -> [f64; LANES] {
+        let mut steps = [0.0; LANES];
+        for lane in 0..LANES {
+            let new = log[lane] - field[lane];
+            let counts = weights[lane] > 0.0;
+            let value = choose(counts, new, corrected[lane]);
+            let step = value - corrected[lane];
+            steps[lane] = step;
+            corrected[lane] = value;
+            self.voxels[lane] += if counts { 1.0 } else { 0.0 };
+            self.lowest[lane] = lower(self.lowest[lane], choose(counts, new, EMPTY.0));
+            self.highest[lane] = -lower(-self.highest[lane], -choose(counts, new, EMPTY.1));
+            largest[lane] = -lower(-largest[lane], -step.abs());
+        }
+        steps
     }
 
-    fn plus(self, other: &Self) -> Self {
-        Self {
-            voxels: self.voxels + other.voxels,
-            sum: self.sum + other.sum,
-            sum_of_squares: self.sum_of_squares + other.sum_of_squares,
-            range: (
-                self.range.0.min(other.range.0),
-                self.range.1.max(other.range.1),
-            ),
+    /// Counts the exponentials of steps, less 1, by the first terms of their series.
+    #[inline(always)]
+    fn count_all<const TERMS: usize>(&mut self, steps: &[[f64; LANES]], last: &[f64; LANES]) {
+        let parts = const { parts::<TERMS>() };
+        for steps in steps.iter().chain([last]) {
+            let mut excess = [0.0; LANES];
+            for term in (1..TERMS).rev() {
+                for lane in 0..LANES {
+                    excess[lane] = steps[lane] * parts[term] * (1.0 + excess[lane]);
+                }
+            }
+            self.count(&excess);
         }
     }
 
+    #[inline(always)]
+    fn count(&mut self, excess: &[f64; LANES]) {
+        for lane in 0..LANES {
+            self.sum[lane] += excess[lane];
+            self.sum_of_squares[lane] += excess[lane] * excess[lane];
+        }
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        let sums = |a: [f64; LANES], b: [f64; LANES]| std::array::from_fn(|lane| a[lane] + b[lane]);
+        Self {
+            voxels: sums(self.voxels, other.voxels),
+            sum: sums(self.sum, other.sum),
+            sum_of_squares: sums(self.sum_of_squares, other.sum_of_squares),
+            lowest: std::array::from_fn(|lane| self.lowest[lane].min(other.lowest[lane])),
+            highest: std::array::from_fn(|lane| self.highest[lane].max(other.highest[lane])),
+        }
+    }
+
+    /// Lowest and highest corrected value.
+    fn range(&self) -> (f64, f64) {
+        let ends = self.lowest.iter().zip(self.highest);
+        ends.fold(EMPTY, |(low, high), (lowest, highest)| {
+            (low.min(*lowest), high.max(highest))
+        })
+    }
+
     fn coefficient_of_variation(&self) -> f64 {
-        let mean = self.sum / self.voxels;
-        let variance = (self.sum_of_squares - self.voxels * mean * mean) / (self.voxels - 1.0);
+        let lanes = [self.voxels, self.sum, self.sum_of_squares];
+        let [voxels, sum, squares] = lanes.map(|lanes| lanes.iter().sum::<f64>());
+        let mean = sum / voxels;
+        let variance = (squares - voxels * mean * mean) / (voxels - 1.0);
         variance.max(0.0).sqrt() / (1.0 + mean)
     }
 }

@@ -5,6 +5,7 @@
 //! fit is separable, which makes it tens of times as fast.
 
 mod fit;
+mod lanes;
 mod sharpen;
 mod spline;
 
@@ -16,8 +17,8 @@ use thiserror::Error;
 
 use super::{About, CaseStep, ChangesImage, Work, otsu};
 use crate::settings::{Fault, Faults, validate};
-use crate::volume::Volume;
 use crate::volume::resample::extremes;
+use crate::volume::{Volume, in_order};
 use fit::Fit;
 
 /// Divides an image by the smooth field that, taken away, makes its histogram sharpest.
@@ -205,10 +206,15 @@ fn offset(image: &Volume<f32>) -> f32 {
 
 impl ChangesImage for N4 {
     fn change(&self, image: &mut Volume<f32>, about: About) -> Result<(), String> {
-        let corrected = self.correct(image, about.region);
-        *image = corrected.map_err(|error| error.to_string())?.image;
-        Ok(())
+        let estimate = self.divide(image, about.region, None);
+        estimate.map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// How the field was found.
+struct Estimate {
+    iterations_run: Vec<usize>,
+    convergence: Vec<f64>,
 }
 
 impl N4 {
@@ -225,24 +231,49 @@ impl N4 {
         image: &Volume<f32>,
         region: Option<&Volume<f32>>,
     ) -> Result<Corrected, N4Error> {
-        validate(self, CaseStep::rules).map_err(N4Error::Settings)?;
-        match offset(image) {
-            0.0 => self.correct_from_zero(image, region),
-            offset => {
-                let mut above = image.clone();
-                above.change(|value| value - offset);
-                let mut corrected = self.correct_from_zero(&above, region)?;
-                corrected.image.change(|value| value + offset);
-                Ok(corrected)
-            }
-        }
+        let mut corrected = image.clone();
+        let mut log_bias = vec![0.0; image.voxels.len()];
+        let estimate = self.divide(&mut corrected, region, Some(&mut log_bias))?;
+        Ok(Corrected {
+            log_bias: Volume {
+                // Cannot fail: it was made with as many values as the image has voxels.
+                voxels: Array3::from_shape_vec(image.shape(), log_bias)
+                    .expect("one value per voxel"),
+                affine: image.affine,
+            },
+            image: corrected,
+            iterations_run: estimate.iterations_run,
+            convergence: estimate.convergence,
+        })
     }
 
-    fn correct_from_zero(
+    /// Divides `image` by its field, and writes the field into `log_bias`, in log intensity and C order, if that is wanted.
+    /// An image that cannot be corrected may have been changed.
+    fn divide(
         &self,
-        image: &Volume<f32>,
+        image: &mut Volume<f32>,
         region: Option<&Volume<f32>>,
-    ) -> Result<Corrected, N4Error> {
+        log_bias: Option<&mut [f32]>,
+    ) -> Result<Estimate, N4Error> {
+        validate(self, CaseStep::rules).map_err(N4Error::Settings)?;
+        let offset = offset(image);
+        if offset != 0.0 {
+            image.change(|value| value - offset);
+        }
+        let fit = self.fit(image, region)?;
+        let estimate = match self.spline_order {
+            2 => self.divide_by::<3>(image, fit, log_bias),
+            3 => self.divide_by::<4>(image, fit, log_bias),
+            _ => self.divide_by::<5>(image, fit, log_bias),
+        };
+        if offset != 0.0 {
+            image.change(|value| value + offset);
+        }
+        Ok(estimate)
+    }
+
+    /// What the field is fitted to.
+    fn fit(&self, image: &Volume<f32>, region: Option<&Volume<f32>>) -> Result<Fit, N4Error> {
         let shape = image.shape();
         if shape.iter().any(|n| n / 2 < self.shrink_factor) {
             return Err(N4Error::TooSmall {
@@ -250,10 +281,7 @@ impl N4 {
                 shrink_factor: self.shrink_factor,
             });
         }
-        let in_order = image.voxels.as_standard_layout();
-        // Cannot fail: the line above sees to it.
-        let voxels = in_order.as_slice().expect("standard layout");
-        if !voxels.par_iter().all(|voxel| voxel.is_finite()) {
+        if !image.is_finite() {
             return Err(N4Error::NotFinite);
         }
         let kept = shrunk(&image.voxels, self.shrink_factor);
@@ -263,7 +291,10 @@ impl N4 {
         };
         let weights = match self.mask {
             Mask::None => vec![1.0; kept.len()],
-            Mask::Otsu => above(otsu::threshold(voxels)),
+            Mask::Otsu => {
+                let in_order = image.voxels.as_standard_layout();
+                above(otsu::threshold(in_order.as_slice().unwrap_or_default()))
+            }
             Mask::Foreground => above(0.0),
             Mask::Region => {
                 let region = region.ok_or(N4Error::NoRegion)?;
@@ -283,48 +314,44 @@ impl N4 {
                 voxels: fit.voxels(),
             });
         }
-        Ok(match self.spline_order {
-            2 => self.divide::<3>(image, voxels, fit),
-            3 => self.divide::<4>(image, voxels, fit),
-            _ => self.divide::<5>(image, voxels, fit),
-        })
+        Ok(fit)
     }
 
-    /// Fits the field and divides `image` by it, whose `voxels` are given in C order.
-    fn divide<const REACH: usize>(
+    fn divide_by<const REACH: usize>(
         &self,
-        image: &Volume<f32>,
-        voxels: &[f32],
+        image: &mut Volume<f32>,
         fit: Fit,
-    ) -> Corrected {
+        log_bias: Option<&mut [f32]>,
+    ) -> Estimate {
         let fitted = fit.run::<REACH>(self);
         // The control points found on the shrunk grid are stretched over the whole one, as in ITK.
         let shape = image.shape();
         let basis = fitted.lattice.basis(shape);
-        let mut log_bias = vec![0.0; voxels.len()];
-        let mut corrected = vec![0.0; voxels.len()];
         let plane = shape[1] * shape[2];
-        (
-            voxels.par_chunks(plane),
-            log_bias.par_chunks_mut(plane),
-            corrected.par_chunks_mut(plane),
-        )
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(x, (voxels, log_bias, corrected))| {
-                fitted.lattice.visit_plane(&basis, x, |i, field| {
-                    log_bias[i] = field as f32;
-                    corrected[i] = voxels[i] / log_bias[i].exp();
-                });
+        let planes = in_order(&mut image.voxels).par_chunks_mut(plane);
+        let divide = |x: usize, voxels: &mut [f32], mut log_bias: Option<&mut [f32]>| {
+            fitted.lattice.visit_plane(&basis, x, |start, field| {
+                let row = start..start + field.len();
+                for (voxel, field) in voxels[row.clone()].iter_mut().zip(field) {
+                    *voxel /= (*field as f32).exp();
+                }
+                if let Some(log_bias) = &mut log_bias {
+                    for (log_bias, field) in log_bias[row].iter_mut().zip(field) {
+                        *log_bias = *field as f32;
+                    }
+                }
             });
-        let volume = |values| Volume {
-            // Cannot fail: both were made with as many values as the image has voxels.
-            voxels: Array3::from_shape_vec(shape, values).expect("one value per voxel"),
-            affine: image.affine,
         };
-        Corrected {
-            image: volume(corrected),
-            log_bias: volume(log_bias),
+        match log_bias {
+            None => planes
+                .enumerate()
+                .for_each(|(x, voxels)| divide(x, voxels, None)),
+            Some(log_bias) => {
+                let planes = planes.zip(log_bias.par_chunks_mut(plane)).enumerate();
+                planes.for_each(|(x, (voxels, log_bias))| divide(x, voxels, Some(log_bias)));
+            }
+        }
+        Estimate {
             iterations_run: fitted.iterations_run,
             convergence: fitted.convergence,
         }

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
+
+use super::lanes::{LANES, filled};
 
 /// Bins between a lowest and a highest value; the outermost bins are centred on these two.
 #[derive(Clone, Copy)]
@@ -23,25 +26,49 @@ impl Bins {
         }
     }
 
-    /// The last bin whose centre is not above `value`, and how far `value` is from it towards the
-    /// next, 0 to 1.
-    fn locate(&self, value: f64) -> (usize, f64) {
-        let position = (value - self.lowest) / self.width;
-        let bin = (position as usize).min(self.count - 1);
-        (bin, position - bin as f64)
+    /// For each value the last bin whose centre is not above it, and how far the value is from that towards the next, 0 to 1
+    /// for one within the range.
+    #[inline(always)]
+    fn locate(&self, values: &[f64; LANES]) -> ([u32; LANES], [f64; LANES]) {
+        let last = (self.count - 1) as u32;
+        let (mut bins, mut parts) = ([0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            let position = (values[lane] - self.lowest) / self.width;
+            bins[lane] = (position as u32).min(last);
+            parts[lane] = position - f64::from(bins[lane]);
+        }
+        (bins, parts)
     }
 
-    /// A histogram: each value is shared by the bins on its two sides. One entry more than there
+    /// A histogram: each value whose weight is above 0 is shared by the bins on its two sides. One entry more than there
     /// are bins, for the side that the last bin does not have.
-    pub(super) fn histogram(&self, values: impl Iterator<Item = f64>) -> Vec<f64> {
+    pub(super) fn histogram(&self, values: &[f64], weights: &[f32]) -> Vec<f64> {
         let mut counts = vec![0.0; self.count + 1];
-        for value in values {
-            let (bin, part) = self.locate(value);
-            counts[bin] += 1.0 - part;
-            counts[bin + 1] += part;
-        }
+        histogram(self, values, weights, &mut counts);
         counts
     }
+
+    #[inline(always)]
+    fn count(&self, values: &[f64; LANES], weights: &[f32; LANES], counts: &mut [f64]) {
+        let (bins, parts) = self.locate(values);
+        for lane in 0..LANES {
+            if weights[lane] > 0.0 {
+                let bin = bins[lane] as usize;
+                counts[bin] += 1.0 - parts[lane];
+                counts[bin + 1] += parts[lane];
+            }
+        }
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn histogram(bins: &Bins, values: &[f64], weights: &[f32], counts: &mut [f64]) {
+    let (values, weights) = (values.as_chunks(), weights.as_chunks());
+    for (values, weights) in values.0.iter().zip(weights.0) {
+        bins.count(values, weights, counts);
+    }
+    // Filled up with values that do not count.
+    bins.count(&filled(values.1), &filled(weights.1), counts);
 }
 
 /// For a log intensity, what it would be without the blur.
@@ -52,11 +79,36 @@ pub(super) struct Sharpened {
 }
 
 impl Sharpened {
-    /// The expected sharp value of `value`, linear between bins.
-    pub(super) fn at(&self, value: f64) -> f64 {
-        let (bin, part) = self.bins.locate(value);
-        self.values[bin] + (self.values[bin + 1] - self.values[bin]) * part
+    /// How far each of `values` lies above what it would be without the blur, which is linear between bins, times its
+    /// weight; 0 where that is 0.
+    pub(super) fn residuals(&self, values: &[f64], weights: &[f32], out: &mut [f64]) {
+        residuals(self, values, weights, out);
     }
+
+    #[inline(always)]
+    fn residuals_of(&self, values: &[f64; LANES], weights: &[f32; LANES]) -> [f64; LANES] {
+        let (bins, parts) = self.bins.locate(values);
+        // One length for both: so one check of an index does.
+        let last = self.bins.count - 1;
+        let (sharp, next) = (&self.values[..=last], &self.values[1..][..=last]);
+        let mut residuals = [0.0; LANES];
+        for lane in 0..LANES {
+            let bin = bins[lane] as usize;
+            let at = sharp[bin] + (next[bin] - sharp[bin]) * parts[lane];
+            residuals[lane] = f64::from(weights[lane]) * (values[lane] - at);
+        }
+        residuals
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn residuals(sharpened: &Sharpened, values: &[f64], weights: &[f32], out: &mut [f64]) {
+    let (values, weights, out) = (values.as_chunks(), weights.as_chunks(), out.as_chunks_mut());
+    for ((values, weights), out) in values.0.iter().zip(weights.0).zip(out.0) {
+        *out = sharpened.residuals_of(values, weights);
+    }
+    let rest = sharpened.residuals_of(&filled(values.1), &filled(weights.1));
+    out.1.copy_from_slice(&rest[..out.1.len()]);
 }
 
 /// Sharpens histograms with a given number of bins.
@@ -152,10 +204,17 @@ impl Sharpener {
 mod tests {
     use super::*;
 
+    /// What `value` would be without the blur.
+    fn at(sharpened: &Sharpened, value: f64) -> f64 {
+        let mut residual = [0.0];
+        sharpened.residuals(&[value], &[1.0], &mut residual);
+        value - residual[0]
+    }
+
     #[test]
     fn a_value_is_shared_by_the_two_bins_around_it() {
         let bins = Bins::new(10.0, 14.0, 5);
-        let counts = bins.histogram([10.0, 11.25, 14.0].into_iter());
+        let counts = bins.histogram(&[10.0, 11.25, 14.0, 12.0], &[1.0, 0.5, 1.0, 0.0]);
         assert_eq!(counts, [1.0, 0.75, 0.25, 0.0, 1.0, 0.0]);
     }
 
@@ -176,7 +235,7 @@ mod tests {
             (1.95, 2.0),
             (2.05, 2.0),
         ] {
-            let moved = sharpened.at(value);
+            let moved = at(&sharpened, value);
             assert!(
                 (moved - middle).abs() < 0.4 * (value - middle).abs() + 0.005,
                 "{value} {moved}"
@@ -190,7 +249,7 @@ mod tests {
         let sharpened =
             Sharpener::new(200, 0.15, 0.01).sharpen(Bins::new(0.0, 9.0, 200), &histogram);
         for i in 0..=900 {
-            let value = sharpened.at(f64::from(i) / 100.0);
+            let value = at(&sharpened, f64::from(i) / 100.0);
             assert!((-9.0..=18.0).contains(&value), "{value}");
         }
     }

@@ -8,6 +8,9 @@
 //! `REACH` is the number of control points that reach a sample along one axis: the spline's order
 //! plus 1.
 
+use std::ops::Range;
+
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 /// The weights of the control points `first..first + REACH` at one sample of one axis.
@@ -54,20 +57,68 @@ impl<const REACH: usize> Taps<REACH> {
             }
         }
     }
+}
 
-    /// [`Taps::gather`] of single values.
-    fn gather_one(&self, values: &[f64]) -> f64 {
-        let values = &values[self.first..self.first + REACH];
-        values.iter().zip(self.weights).map(|(v, w)| v * w).sum()
+/// The taps of the last axis, ordered for work on whole rows.
+struct Along<const REACH: usize> {
+    spans: Vec<Span>,
+    /// The weight of each tap at every sample.
+    weights: [Vec<f64>; REACH],
+}
+
+/// Samples that the same control points reach.
+struct Span {
+    /// The first of these control points.
+    first: usize,
+    samples: Range<usize>,
+}
+
+impl<const REACH: usize> Along<REACH> {
+    fn new(taps: &[Taps<REACH>]) -> Self {
+        let mut spans: Vec<Span> = Vec::new();
+        for (sample, taps) in taps.iter().enumerate() {
+            match spans.last_mut() {
+                Some(span) if span.first == taps.first => span.samples.end = sample + 1,
+                _ => spans.push(Span {
+                    first: taps.first,
+                    samples: sample..sample + 1,
+                }),
+            }
+        }
+        let weights =
+            std::array::from_fn(|tap| taps.iter().map(|taps| taps.weights[tap]).collect());
+        Self { spans, weights }
     }
+}
 
-    /// [`Taps::scatter`] of a single value.
-    fn scatter_one(&self, value: f64, values: &mut [f64]) {
-        let values = &mut values[self.first..self.first + REACH];
-        values
-            .iter_mut()
-            .zip(self.weights)
-            .for_each(|(v, w)| *v += w * value);
+/// The field at the samples of a row, of its control points.
+#[multiversion(targets = "simd")]
+fn gather_row<const REACH: usize>(along: &Along<REACH>, points: &[f64], out: &mut [f64]) {
+    for Span { first, samples } in &along.spans {
+        let out = &mut out[samples.clone()];
+        out.fill(0.0);
+        for (tap, weights) in along.weights.iter().enumerate() {
+            let (point, weights) = (points[first + tap], &weights[samples.clone()]);
+            for (out, weight) in out.iter_mut().zip(weights) {
+                *out += point * weight;
+            }
+        }
+    }
+}
+
+/// Adds the samples of a row, weighted, to its control points: the transpose of [`gather_row`].
+#[multiversion(targets = "simd")]
+fn scatter_row<const REACH: usize>(along: &Along<REACH>, values: &[f64], points: &mut [f64]) {
+    for Span { first, samples } in &along.spans {
+        let mut sums = [0.0; REACH];
+        sums.copy_from_slice(&points[*first..first + REACH]);
+        for at in samples.clone() {
+            let value = values[at];
+            for (sum, weights) in sums.iter_mut().zip(&along.weights) {
+                *sum += weights[at] * value;
+            }
+        }
+        points[*first..first + REACH].copy_from_slice(&sums);
     }
 }
 
@@ -75,6 +126,7 @@ impl<const REACH: usize> Taps<REACH> {
 pub(super) struct Basis<const REACH: usize> {
     control_points: usize,
     axes: [Vec<Taps<REACH>>; 3],
+    along: Along<REACH>,
 }
 
 impl<const REACH: usize> Basis<REACH> {
@@ -88,9 +140,15 @@ impl<const REACH: usize> Basis<REACH> {
             let first = (position as usize).min(spans - 1);
             Taps::new(first, position - first as f64)
         };
+        let axes = shape.map(|n| (0..n).map(|sample| taps(sample, n - 1)).collect());
+        Self::of(control_points, axes)
+    }
+
+    fn of(control_points: usize, axes: [Vec<Taps<REACH>>; 3]) -> Self {
         Self {
             control_points,
-            axes: shape.map(|n| (0..n).map(|sample| taps(sample, n - 1)).collect()),
+            along: Along::new(&axes[2]),
+            axes,
         }
     }
 
@@ -100,34 +158,30 @@ impl<const REACH: usize> Basis<REACH> {
             first: taps.first,
             weights: f(&taps.weights),
         };
-        Self {
-            control_points: self.control_points,
-            axes: self
-                .axes
-                .each_ref()
-                .map(|axis| axis.iter().map(map).collect()),
-        }
+        let axes = self.axes.each_ref();
+        Self::of(
+            self.control_points,
+            axes.map(|axis| axis.iter().map(map).collect()),
+        )
     }
 
     /// Sums over all samples, for each control point, its weight times the sample's value.
-    /// `value` takes the sample's index in C order and gives nothing where it does not count.
+    /// `fill` is given the index of a row's first sample in C order, and the row to be filled with its values: 0 for a
+    /// sample that does not count.
     ///
     /// Each plane is summed by itself and the planes in their order, so the result does not
     /// depend on the number of threads.
-    fn sum(&self, value: impl Fn(usize) -> Option<f64> + Sync) -> Vec<f64> {
+    fn sum(&self, fill: impl Fn(usize, &mut [f64]) + Sync) -> Vec<f64> {
         let n = self.control_points;
         let [xs, ys, zs] = &self.axes;
         let sum_plane = |x: usize| {
             let mut plane = vec![0.0; n * n];
             let mut row = vec![0.0; n];
+            let mut values = vec![0.0; zs.len()];
             for (y, y_taps) in ys.iter().enumerate() {
-                let start = (x * ys.len() + y) * zs.len();
+                fill((x * ys.len() + y) * zs.len(), &mut values);
                 row.fill(0.0);
-                for (z, z_taps) in zs.iter().enumerate() {
-                    if let Some(value) = value(start + z) {
-                        z_taps.scatter_one(value, &mut row);
-                    }
-                }
+                scatter_row(&self.along, &values, &mut row);
                 y_taps.scatter(&row, &mut plane);
             }
             plane
@@ -179,24 +233,24 @@ impl<const REACH: usize> Lattice<REACH> {
         Self { size, points }
     }
 
-    /// Hands `visit` the field at each sample of plane `x` of the basis' grid, with the sample's
-    /// index in the plane.
+    /// Hands `visit` the field along each row of plane `x` of the basis' grid, with the index of the row's first sample in
+    /// the plane.
     pub(super) fn visit_plane(
         &self,
         basis: &Basis<REACH>,
         x: usize,
-        mut visit: impl FnMut(usize, f64),
+        mut visit: impl FnMut(usize, &[f64]),
     ) {
         let [xs, ys, zs] = &basis.axes;
         let mut plane = vec![0.0; self.size.pow(2)];
         let mut row = vec![0.0; self.size];
+        let mut field = vec![0.0; zs.len()];
         xs[x].gather(&self.points, &mut plane);
         for (y, y_taps) in ys.iter().enumerate() {
             row.fill(0.0);
             y_taps.gather(&plane, &mut row);
-            for (z, z_taps) in zs.iter().enumerate() {
-                visit(y * zs.len() + z, z_taps.gather_one(&row));
-            }
+            gather_row(&basis.along, &row, &mut field);
+            visit(y * zs.len(), &field);
         }
     }
 }
@@ -241,19 +295,22 @@ impl<const REACH: usize> Approximation<REACH> {
         Self {
             basis,
             numerator,
-            denominator: squares
-                .sum(|i| Some(f64::from(weights[i])).filter(|weight| *weight > 0.0)),
+            denominator: squares.sum(|start, row| {
+                for (value, weight) in row.iter_mut().zip(&weights[start..]) {
+                    *value = f64::from(*weight);
+                }
+            }),
         }
     }
 
-    /// Adds to `lattice` the field fitted to `value`, which gives the sample's value times its
-    /// weight, or nothing where it does not count. Control points that no sample reaches stay as they are.
+    /// Adds to `lattice` the field fitted to the values with which `fill` fills a row, each times its weight: see
+    /// [`Basis::sum`]. Control points that no sample reaches stay as they are.
     pub(super) fn add_fit(
         &self,
         lattice: &mut Lattice<REACH>,
-        value: impl Fn(usize) -> Option<f64> + Sync,
+        fill: impl Fn(usize, &mut [f64]) + Sync,
     ) {
-        let numerator = self.numerator.sum(value);
+        let numerator = self.numerator.sum(fill);
         let fit = numerator.iter().zip(&self.denominator);
         for (point, (numerator, denominator)) in lattice.points.iter_mut().zip(fit) {
             if *denominator > 0.0 {
@@ -271,7 +328,7 @@ mod tests {
         let basis = lattice.basis(shape);
         let mut field = Vec::new();
         for x in 0..shape[0] {
-            lattice.visit_plane(&basis, x, |_, value| field.push(value));
+            lattice.visit_plane(&basis, x, |_, row| field.extend(row));
         }
         field
     }
@@ -379,8 +436,10 @@ mod tests {
             }
         }
         let mut lattice = Lattice::<4>::zero(5);
-        Approximation::new(lattice.basis(shape), &weights).add_fit(&mut lattice, |i| {
-            value(i).map(|value| value * f64::from(weights[i]))
+        Approximation::new(lattice.basis(shape), &weights).add_fit(&mut lattice, |start, row| {
+            for (out, i) in row.iter_mut().zip(start..) {
+                *out = value(i).map_or(0.0, |value| value * f64::from(weights[i]));
+            }
         });
         for (point, (numerator, denominator)) in lattice.points.iter().zip(sums) {
             let expected = if denominator > 0.0 {

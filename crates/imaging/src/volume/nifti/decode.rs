@@ -34,7 +34,7 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Option<Array3<f32>> {
 
 /// Voxels along an edge of the tiles in which the order of axes is reversed: a tile's rows fill whole
 /// cache lines.
-pub(super) const BLOCK: usize = 16;
+const BLOCK: usize = 16;
 
 /// From the file's order (x fastest) to the array's (z fastest).
 fn transposed<const N: usize>(
@@ -55,9 +55,10 @@ fn transposed<const N: usize>(
             let x0 = block * BLOCK;
             let width = BLOCK.min(nx - x0);
             let mut tile = [[0.0; BLOCK]; BLOCK];
-            for y in 0..ny {
-                for z0 in (0..nz).step_by(BLOCK) {
-                    let depth = BLOCK.min(nz - z0);
+            // One tile behind the other along y: so memory is read and written in few places at once.
+            for z0 in (0..nz).step_by(BLOCK) {
+                let depth = BLOCK.min(nz - z0);
+                for y in 0..ny {
                     for z in 0..depth {
                         let row = &numbers[((z0 + z) * ny + y) * nx + x0..][..width];
                         for (column, stored) in tile.iter_mut().zip(row) {

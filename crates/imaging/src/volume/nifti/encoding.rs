@@ -144,9 +144,8 @@ impl Encoding {
         }
     }
 
-    /// The bytes that store `values`. A cast from float to integer keeps within the integer's range.
-    pub(super) fn bytes<T: Copy + Into<f64>>(&self, values: &[T]) -> Vec<u8> {
-        let mut bytes = vec![0; values.len() * self.dtype.size()];
+    /// Puts the numbers that store `values` into `bytes`. A cast from float to integer keeps within the integer's range.
+    pub(super) fn put<T: Copy + Into<f64>>(&self, values: &[T], bytes: &mut [u8]) {
         let stored = |value: &T| ((*value).into() - self.inter) / self.slope;
         macro_rules! put {
             ($number:ty, $rounded:expr) => {
@@ -179,6 +178,5 @@ impl Encoding {
             Dtype::Float32 => put!(f32, |value: f64| value as f32),
             Dtype::Float64 => put!(f64, |value: f64| value),
         }
-        bytes
     }
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 pub use self::encoding::{Dtype, Encoding};
 pub use self::forms::{Forms, Placement};
 use self::read::{read, read_some};
-pub use self::write::Stored;
+pub use self::write::{Encoded, Stored};
 use super::{MaskRule, Volume, VolumeError};
 
 /// A scan as its file has it.
@@ -57,6 +57,9 @@ impl Scan {
     ///
     /// When a voxel is infinite or not a number.
     pub fn into_image(self, path: &Path) -> Result<Volume<f32>, VolumeError> {
+        if self.volume.is_finite() {
+            return Ok(self.volume);
+        }
         let mut voxels = self.volume.voxels.indexed_iter();
         if let Some((index, value)) = voxels.find(|(_, value)| !value.is_finite()) {
             return Err(malformed(
@@ -192,7 +195,7 @@ pub fn write_image(
     encoding: impl Into<Encoding>,
 ) -> Result<(), VolumeError> {
     let forms = Forms::of(&volume.grid());
-    f32::write(path, volume, &encoding.into(), &forms, None)
+    Encoded::of(volume, encoding).write(path, &forms, None)
 }
 
 /// Writes a mask as bytes, otherwise as [`write_image`].
@@ -202,7 +205,7 @@ pub fn write_image(
 /// As [`write_image`].
 pub fn write_mask(path: &Path, volume: &Volume<u8>) -> Result<(), VolumeError> {
     let forms = Forms::of(&volume.grid());
-    u8::write(path, volume, &Dtype::Uint8.into(), &forms, None)
+    Encoded::of(volume, Dtype::Uint8).write(path, &forms, None)
 }
 
 /// What a result takes over from its scan.
@@ -240,12 +243,7 @@ pub fn write_like<T: Stored>(
     encoding: impl Into<Encoding>,
     scan: &Origin,
 ) -> Result<(), VolumeError> {
-    let forms = scan.forms.moved_to(&volume.grid());
-    let source = mark::Source {
-        scan: scan.checksum,
-        maker: scan.maker,
-    };
-    T::write(path, volume, &encoding.into(), &forms, Some(source))
+    Encoded::of(volume, encoding).write_like(path, scan)
 }
 
 fn malformed(path: &Path, why: impl Into<String>) -> VolumeError {

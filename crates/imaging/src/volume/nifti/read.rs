@@ -52,9 +52,8 @@ pub(super) fn read_some(
         return Err(unsupported(
             path,
             format!(
-                "it holds {holds}, but its volume number {} is asked for. Check that it is the right file, and that \
-                 the data's source names as many images as the file has",
-                missing + 1
+                "it holds {holds}, but volume {missing} is asked for (they are counted from 0). Check that it is the right \
+                 file, and that no more images are asked for than it has"
             ),
         ));
     }
@@ -185,7 +184,7 @@ impl Voxels {
         };
         let which = match self.header.volumes {
             1 => String::new(),
-            _ => format!(" of its volume number {}", self.at + 1),
+            _ => format!(" of volume {} (they are counted from 0)", self.at),
         };
         malformed(
             &self.path,

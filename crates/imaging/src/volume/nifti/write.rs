@@ -1,19 +1,20 @@
 //! Writing.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use crc32fast::Hasher;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nifti::NiftiType;
+use rayon::prelude::*;
 
-use super::decode::BLOCK;
 use super::forms::Forms;
 use super::header::SHORTEST;
-use super::{Dtype, Encoding, mark, unsupported};
+use super::{Dtype, Encoding, Origin, mark, unsupported};
 use crate::files::write_atomic;
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Grid, Volume, VolumeError};
 
 /// The header, and four bytes that mark whether extensions follow.
 pub(super) const FIRST_VOXEL: usize = SHORTEST + 4;
@@ -30,30 +31,18 @@ pub(super) fn check_name(path: &Path) -> Result<bool, VolumeError> {
 }
 
 /// Numbers that voxels can be when they are written.
-pub trait Stored: Copy + Default + Into<f64> {
-    /// What [`write`] does. A method, not a generic function, so that it is compiled here, for speed, and not where it is
-    /// called.
+pub trait Stored: Copy + Default + Into<f64> + Send + Sync {
+    /// What [`Encoded::of`] does. A method, not a generic function, so that it is compiled here, for speed, and not where
+    /// it is called.
     #[doc(hidden)]
-    fn write(
-        path: &Path,
-        volume: &Volume<Self>,
-        encoding: &Encoding,
-        forms: &Forms,
-        source: Option<mark::Source>,
-    ) -> Result<(), VolumeError>;
+    fn encode(volume: &Volume<Self>, encoding: &Encoding) -> Encoded;
 }
 
 macro_rules! stored {
     ($($number:ty),+) => {
         $(impl Stored for $number {
-            fn write(
-                path: &Path,
-                volume: &Volume<Self>,
-                encoding: &Encoding,
-                forms: &Forms,
-                source: Option<mark::Source>,
-            ) -> Result<(), VolumeError> {
-                write(path, volume, encoding, forms, source)
+            fn encode(volume: &Volume<Self>, encoding: &Encoding) -> Encoded {
+                encode(volume, encoding)
             }
         })+
     };
@@ -61,75 +50,149 @@ macro_rules! stored {
 
 stored!(u8, u16, f32);
 
-fn write<T: Copy + Default + Into<f64>>(
-    path: &Path,
-    volume: &Volume<T>,
-    encoding: &Encoding,
-    forms: &Forms,
-    source: Option<mark::Source>,
-) -> Result<(), VolumeError> {
-    let gzipped = check_name(path)?;
-    let shape = volume.shape();
-    if shape.iter().any(|n| !(1..=i16::MAX as usize).contains(n)) {
-        let why =
-            format!("{shape:?} voxels do not fit NIfTI-1, which takes 1 to 32767 along an axis");
-        return Err(unsupported(path, why));
+/// A volume as the bytes that a file has for it.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The numbers in the file's order: x fastest.
+    bytes: Vec<u8>,
+    grid: Grid,
+    encoding: Encoding,
+}
+
+impl Encoded {
+    /// What a file with this encoding holds of `volume`.
+    pub fn of<T: Stored>(volume: &Volume<T>, encoding: impl Into<Encoding>) -> Self {
+        T::encode(volume, &encoding.into())
     }
-    let encoding = encoding.in_single_precision();
-    let mut content = Hasher::new();
-    for planes in planes(volume) {
-        content.update(&encoding.bytes(&planes));
-    }
-    let mut header = header_bytes(shape, &encoding, forms);
-    mark::put(&mut header, content, source);
-    let stream = |out: &mut dyn Write| -> io::Result<()> {
-        out.write_all(&header)?;
-        for planes in planes(volume) {
-            out.write_all(&encoding.bytes(&planes))?;
+
+    /// Gives every voxel outside of `mask`, whose bytes are not 0 inside, the intensity 0, or what the encoding has for it.
+    ///
+    /// # Panics
+    ///
+    /// If the two have not the same shape, or the mask is not of bytes.
+    pub fn clear_outside(&mut self, mask: &Self) {
+        assert_eq!(self.grid.shape, mask.grid.shape, "one shape");
+        assert_eq!(mask.encoding.dtype, Dtype::Uint8, "a mask of bytes");
+        let mut zero = [0; 8];
+        let size = self.encoding.dtype.size();
+        self.encoding.put(&[0.0_f32], &mut zero[..size]);
+        match size {
+            1 => self.clear::<1>(mask, zero),
+            2 => self.clear::<2>(mask, zero),
+            4 => self.clear::<4>(mask, zero),
+            _ => self.clear::<8>(mask, zero),
         }
+    }
+
+    /// Puts the first `SIZE` bytes of `zero` in place of the numbers, each of as many, outside of a mask.
+    fn clear<const SIZE: usize>(&mut self, mask: &Self, zero: [u8; 8]) {
+        let mut outside = [0; SIZE];
+        outside.copy_from_slice(&zero[..SIZE]);
+        let (numbers, _) = self.bytes.as_chunks_mut::<SIZE>();
+        let numbers = numbers.par_iter_mut().zip(&mask.bytes);
+        numbers.with_min_len(1 << 12).for_each(|(number, inside)| {
+            if *inside == 0 {
+                *number = outside;
+            }
+        });
+    }
+
+    /// Writes it as [`write_like`](super::write_like) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_image`](super::write_image).
+    pub fn write_like(&self, path: &Path, scan: &Origin) -> Result<(), VolumeError> {
+        let forms = scan.forms.moved_to(&self.grid);
+        let source = mark::Source {
+            scan: scan.checksum,
+            maker: scan.maker,
+        };
+        self.write(path, &forms, Some(source))
+    }
+
+    /// Writes it to `path`: see [`write_image`](super::write_image).
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        forms: &Forms,
+        source: Option<mark::Source>,
+    ) -> Result<(), VolumeError> {
+        let gzipped = check_name(path)?;
+        let shape = self.grid.shape;
+        if shape.iter().any(|n| !(1..=i16::MAX as usize).contains(n)) {
+            let why = format!(
+                "{shape:?} voxels do not fit NIfTI-1, which takes 1 to 32767 along an axis"
+            );
+            return Err(unsupported(path, why));
+        }
+        let mut content = Hasher::new();
+        content.update(&self.bytes);
+        let mut header = header_bytes(shape, &self.encoding, forms);
+        mark::put(&mut header, content, source);
+        let stream = |out: &mut dyn Write| -> io::Result<()> {
+            out.write_all(&header)?;
+            out.write_all(&self.bytes)
+        };
+        write_atomic(path, |out| {
+            if !gzipped {
+                return stream(out);
+            }
+            let mut packed = GzEncoder::new(out, Compression::fast());
+            stream(&mut packed)?;
+            packed.finish().map(drop)
+        })?;
         Ok(())
-    };
-    write_atomic(path, |out| {
-        if !gzipped {
-            return stream(out);
-        }
-        let mut packed = GzEncoder::new(out, Compression::fast());
-        stream(&mut packed)?;
-        packed.finish().map(drop)
-    })?;
-    Ok(())
+    }
 }
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// The voxels in the file's order (x fastest), some planes at a time.
-fn planes<T: Copy + Default>(volume: &Volume<T>) -> impl Iterator<Item = Vec<T>> {
+fn encode<T: Stored>(volume: &Volume<T>, encoding: &Encoding) -> Encoded {
+    let encoding = encoding.in_single_precision();
     let [nx, ny, nz] = volume.shape();
     let voxels = volume.voxels.as_standard_layout();
+    let columns = voxels.as_slice().unwrap_or_default();
+    let mut bytes = vec![0; columns.len() * encoding.dtype.size()];
     // Of each column a cache line at a time.
     let deep = (LINE / size_of::<T>()).max(1);
-    (0..nz).step_by(deep).map(move |z0| {
-        let depth = deep.min(nz - z0);
-        let columns = voxels.as_slice().unwrap_or_default();
-        let mut planes = vec![T::default(); depth * ny * nx];
-        let mut tile = [[T::default(); BLOCK]; LINE];
+    let slabs = bytes.par_chunks_mut((deep * ny * nx * encoding.dtype.size()).max(1));
+    slabs.enumerate().for_each(|(slab, bytes)| {
+        let z0 = slab * deep;
+        let planes = planes(columns, [nx, ny, nz], z0..nz.min(z0 + deep));
+        encoding.put(&planes, bytes);
+    });
+    Encoded {
+        bytes,
+        grid: volume.grid(),
+        encoding,
+    }
+}
+
+/// The voxels of the planes `zs` in the file's order, of columns along z; no more planes than fill a cache line.
+fn planes<T: Stored>(columns: &[T], [nx, ny, nz]: [usize; 3], zs: Range<usize>) -> Vec<T> {
+    let depth = zs.len();
+    let mut planes = vec![T::default(); depth * ny * nx];
+    // In tiles whose rows and columns are cache lines, one behind the other along y: so memory is read and written in few
+    // places at once.
+    let mut tile = [[T::default(); LINE]; LINE];
+    let edge = (LINE / size_of::<T>()).max(1);
+    for x0 in (0..nx).step_by(edge) {
+        let width = edge.min(nx - x0);
         for y in 0..ny {
-            for x0 in (0..nx).step_by(BLOCK) {
-                let width = BLOCK.min(nx - x0);
-                for x in 0..width {
-                    let column = &columns[((x0 + x) * ny + y) * nz + z0..][..depth];
-                    for (row, value) in tile.iter_mut().zip(column) {
-                        row[x] = *value;
-                    }
-                }
-                for (z, row) in tile.iter().take(depth).enumerate() {
-                    planes[(z * ny + y) * nx + x0..][..width].copy_from_slice(&row[..width]);
+            for x in 0..width {
+                let column = &columns[((x0 + x) * ny + y) * nz + zs.start..][..depth];
+                for (row, value) in tile.iter_mut().zip(column) {
+                    row[x] = *value;
                 }
             }
+            for (z, row) in tile.iter().take(depth).enumerate() {
+                planes[(z * ny + y) * nx + x0..][..width].copy_from_slice(&row[..width]);
+            }
         }
-        planes
-    })
+    }
+    planes
 }
 
 impl Dtype {

@@ -291,7 +291,7 @@ fn open(
 
 /// What is kept besides each scan's images.
 struct Record {
-    /// The table of all scans, and its file; one scan is told on the screen alone.
+    /// The table of all scans, and its file; one scan is told on the screen alone where there is no table yet.
     table: Option<(PathBuf, PredictionTable)>,
     dataset: Option<BidsDataset>,
 }
@@ -299,7 +299,8 @@ struct Record {
 impl Record {
     fn open(args: &Args, scans: usize) -> Result<Self, CliError> {
         let path = args.output.join(PredictionTable::NAME);
-        let table = (scans > 1 || args.qc.is_some()).then(|| PredictionTable::read(&path));
+        let is_kept = scans > 1 || args.qc.is_some() || path.exists();
+        let table = is_kept.then(|| PredictionTable::read(&path));
         let table = table.transpose().map_err(CliError::input)?;
         let dataset = args.bids.then(|| BidsDataset::new(&args.output));
         if let Some(dataset) = &dataset {
@@ -342,7 +343,8 @@ impl Record {
         let Some(dataset) = &self.dataset else {
             return Ok(());
         };
-        let images: Vec<&Path> = scan.images.iter().map(|image| &*image.path).collect();
+        let inputs = scan.inputs();
+        let images: Vec<&Path> = inputs.files().map(|image| &*image.path).collect();
         let written = dataset.describe(&scan.files, &images, runs, structures);
         written.map_err(CliError::work)
     }

@@ -128,7 +128,10 @@ pub enum EvaluateError {
     /// A file of probabilities is named where there are several masks or structures.
     #[error(
         "{} is one file, and there are several {what}. Give the folder of the probabilities, or a pattern such as \
-         'out/{{id}}_probseg.nii.gz' or 'out/{{id}}_{{structure}}.nii.gz'.", file.display()
+         'out/{{id}}_{pattern}.nii.gz'.", file.display(), pattern = match *what {
+            "masks" => "probseg",
+            _ => "{structure}",
+        }
     )]
     OneProbability {
         /// The file.

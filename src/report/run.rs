@@ -157,10 +157,14 @@ pub(super) fn postprocessing(chosen: Chosen) -> (String, Table) {
         1 => "this run".to_owned(),
         count => format!("{count} runs together"),
     };
+    let (cases, their) = match chosen.cases {
+        1 => ("the one validation case".to_owned(), "its"),
+        count => (format!("the {count} validation cases"), "their"),
+    };
     let note = format!(
-        "Chosen by the {} validation cases of {runs}, so their scores with it are a little optimistic. Mean Dice on the \
-         scans' own grids: {:.4} before, {:.4} after; {} changes were tried.",
-        chosen.cases, chosen.dice_before, chosen.dice_after, chosen.tried
+        "Chosen by {cases} of {runs}, so {their} scores with it are a little optimistic. Mean Dice on the scans' own grids: {:.4} \
+         before, {:.4} after; {} changes were tried.",
+        chosen.dice_before, chosen.dice_after, chosen.tried
     );
     let step = |step: &Step| {
         let dice = [format!("{:.4}", step.dice), format!("{:+.4}", step.gain)];

@@ -29,6 +29,7 @@ pub use reports::write_reports;
 pub use summary::{
     PostprocessGain, RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs,
 };
+pub use unchanged::check_scans;
 
 use crate::console::{Console, Verbosity};
 use crate::device::{DeviceChoice, DeviceName, check_precision, resolve};

@@ -96,8 +96,12 @@ fn choose_by(
         1 => "the run".to_owned(),
         count => format!("{count} runs"),
     };
+    let those = match cases {
+        1 => "the one validation case".to_owned(),
+        count => format!("the {count} validation cases"),
+    };
     console.say(&format!(
-        "\nChoosing the post-processing by {cases} validation cases of {by}."
+        "\nChoosing the post-processing by {those} of {by}."
     ));
     let settings = &runs[0].experiment.predict;
     let structures = runs[0].experiment.structures();

@@ -11,12 +11,16 @@ use crate::dataset::Case;
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
+use crate::preprocess::PreprocessError;
+use crate::preprocess::cache::{Cache, InputDigests};
 use crate::settings::from_yaml;
 
 const OWN: &str = "Put the data back as they were, use --force to start over, or give this experiment another `name`.";
 const SIBLINGS: &str = "All folds and seeds of an experiment are made from the same data: put the data back as they \
                         were, run all of them again in one command with --force, or give this experiment another \
                         `name`.";
+
+const SCANS: &str = "Put the data back as they were, or name the scans instead of --validation.";
 
 /// Checks that the planned runs and those beside them were made from the data of now, `inputs`, as far as they are
 /// begun; those that are to start over need not be.
@@ -69,6 +73,38 @@ pub(super) fn check_fixed(
         fixed.check(&experiment.data, (&run.variant, &run.fold), inputs)?;
     }
     Ok(())
+}
+
+/// Checks that the scans of `cases` hold what they held when the run in `folder` was made, as far as that is recorded.
+///
+/// # Errors
+///
+/// When one differs or cannot be read.
+pub fn check_scans(folder: &Path, cases: &[&Case]) -> Result<(), RunError> {
+    let Some(mut was) = RunData::recorded(&RunFolder::new(folder)) else {
+        return Ok(());
+    };
+    // Nothing is stored in it.
+    let cache = Cache::new(folder.join("cache"));
+    let mut inputs = CaseDigests::new();
+    for case in cases {
+        if let Some(recorded) = was.inputs.get(&case.id) {
+            let now = cache
+                .digests(&case.inputs())
+                .map_err(PreprocessError::from)?;
+            let mask = recorded.mask.clone();
+            inputs.insert(case.id.clone(), InputDigests { mask, ..now });
+        }
+    }
+    (was.fold, was.inputs) = (
+        None,
+        inputs
+            .keys()
+            .filter_map(|id| was.inputs.remove_entry(id))
+            .collect(),
+    );
+    let is = RunData { fold: None, inputs };
+    Ok(DataChanges::between(&was, &is).refuse(folder, SCANS)?)
 }
 
 /// What another run of the experiment was made from, and what it would be made from now; none if that is not known,

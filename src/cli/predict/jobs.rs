@@ -10,6 +10,7 @@ use crate::files::read_text;
 use crate::layout::{BidsDataset, PredictionFiles, RunFolder, WantedMaps};
 use crate::predict;
 use crate::preprocess::{ImageFile, Inputs, LoadedCase};
+use crate::run::check_scans;
 use crate::volume::Structures;
 use crate::volume::nifti::check_output;
 
@@ -46,23 +47,25 @@ pub(super) fn of_validation(runs: &[PathBuf]) -> Result<Vec<Job>, CliError> {
         let text = read_text(&path).map_err(CliError::input)?;
         let fold: Fold = serde_json::from_str(&text)
             .map_err(|why| CliError::input(format!("{}: {why}", path.display())))?;
-        let scans = fold.validation.iter().map(|id| {
+        let validation = fold.validation.iter().map(|id| {
             let case = cases.iter().find(|case| case.id == *id);
-            let case = case.ok_or_else(|| {
+            case.ok_or_else(|| {
                 CliError::input(format!(
                     "{} was validated on the case {id}, which its data no longer have. Put it back, or name the scans.",
                     folder.display()
                 ))
-            })?;
-            Ok(Scan {
-                images: case.images.clone(),
-                onto: case.onto.clone(),
-                region: case.region.clone(),
             })
+        });
+        let validation = validation.collect::<Result<Vec<_>, CliError>>()?;
+        check_scans(folder, &validation).map_err(CliError::input)?;
+        let scans = validation.into_iter().map(|case| Scan {
+            images: case.images.clone(),
+            onto: case.onto.clone(),
+            region: case.region.clone(),
         });
         Ok(Job {
             runs: vec![folder.clone()],
-            scans: scans.collect::<Result<_, CliError>>()?,
+            scans: scans.collect(),
         })
     };
     runs.iter().map(of_run).collect()
@@ -90,12 +93,15 @@ impl Planned {
         &self.images[0].path
     }
 
-    pub(super) fn read(&self) -> Result<LoadedCase, CliError> {
-        let inputs = Inputs {
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
             onto: self.onto.as_ref(),
             ..Inputs::images(&self.images[..], self.region.as_deref())
-        };
-        inputs.read().map_err(CliError::input)
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<LoadedCase, CliError> {
+        self.inputs().read().map_err(CliError::input)
     }
 }
 

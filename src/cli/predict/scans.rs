@@ -39,7 +39,7 @@ fn of_one(argument: &Path, name: &str) -> Result<Vec<Vec<ImageFile>>, CliError> 
     let path = named
         .filter(|_| !argument.exists())
         .map_or(argument, Path::new);
-    let (path, volume) = place(path);
+    let (path, volume) = place(path)?;
     let image = |path| ImageFile {
         volume,
         ..ImageFile::new(name, path)
@@ -70,12 +70,18 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 /// A file and the place of one of its volumes, as in `scan.nii.gz@1`.
-fn place(path: &Path) -> (&Path, Option<usize>) {
+fn place(path: &Path) -> Result<(&Path, Option<usize>), CliError> {
     let parts = path.to_str().and_then(|text| text.rsplit_once('@'));
-    let named = parts.and_then(|(file, at)| Some((Path::new(file), at.parse().ok()?)));
-    match named {
-        Some((file, at)) if !path.exists() => (file, Some(at)),
-        _ => (path, None),
+    let Some((file, at)) = parts.filter(|_| !path.exists()) else {
+        return Ok((path, None));
+    };
+    match at.parse() {
+        Ok(at) => Ok((Path::new(file), Some(at))),
+        Err(_) if Path::new(file).exists() => Err(CliError::input(format!(
+            "{}: after the @ stands the place of a volume in {file}, a whole number from 0 on",
+            path.display()
+        ))),
+        Err(_) => Ok((path, None)),
     }
 }
 
@@ -117,7 +123,7 @@ fn volumes(path: PathBuf, names: &[String]) -> Result<Vec<ImageFile>, CliError> 
     {
         let named: Vec<String> = names.iter().map(|name| format!("{name}=FILE")).collect();
         return Err(CliError::input(format!(
-            "{} holds {}, and the run sees {wanted} images. Write a scan as {}, where a volume of a 4-D file is \
+            "{} holds {}, and a scan of this run has {wanted}. Write a scan as {}, where a volume of a 4-D file is \
              FILE@PLACE, from FILE@0 on",
             path.display(),
             match count {
@@ -170,7 +176,7 @@ fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
             (None, None) => {
                 let count = names.len();
                 return Err(refuse(format!(
-                    "the run sees {count} images, and this names one file"
+                    "a scan of this run has {count} images, and this names one file"
                 )));
             }
         }
@@ -179,7 +185,7 @@ fn images(scan: &Path, names: &[String]) -> Result<Vec<ImageFile>, CliError> {
         let mut files = found.iter().filter(|(of, _)| of == name);
         match (files.next(), files.next()) {
             (Some((_, path)), None) if !path.is_empty() => {
-                let (path, volume) = place(Path::new(path));
+                let (path, volume) = place(Path::new(path))?;
                 Ok(ImageFile {
                     volume,
                     ..ImageFile::new(name, path)

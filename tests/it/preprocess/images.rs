@@ -119,12 +119,12 @@ fn a_file_of_several_volumes_is_no_image_and_one_of_a_single_volume_has_no_secon
     );
     let second = refused(image("t2", fixture("t1.nii.gz"), Some(1)));
     assert!(
-        second.contains("t1.nii.gz") && second.contains("volume number 2 is asked for"),
+        second.contains("t1.nii.gz") && second.contains("volume 1 is asked for"),
         "{second}"
     );
     let fourth = refused(image("t2", fixture("four.nii.gz"), Some(3)));
     assert!(
-        fourth.contains("it holds 3 volumes, but its volume number 4"),
+        fourth.contains("it holds 3 volumes, but volume 3 is asked for"),
         "{fourth}"
     );
     let first = Inputs::images(vec![image("t1", fixture("t1.nii.gz"), Some(0))], None);
@@ -152,10 +152,7 @@ fn a_file_that_ends_within_a_volume_is_incomplete_and_the_volume_is_named() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.contains(&format!(
-            "ends after {} bytes of its volume number 2",
-            volume - 7
-        )),
+        message.contains(&format!("ends after {} bytes of volume 1", volume - 7)),
         "{message}"
     );
 }

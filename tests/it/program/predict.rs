@@ -195,6 +195,11 @@ fn scans_that_are_done_are_passed_over() {
     let page = fs::read_to_string(at.join("look/index.html")).unwrap();
     let pictures = fs::read_dir(at.join("look/pictures")).unwrap().count();
     assert_eq!((page.matches("pictures/000").count(), pictures), (3, 3));
+    // One more, by itself, is added to the table.
+    fs::copy(at.join("raw/a.nii.gz"), at.join("raw/d.nii.gz")).unwrap();
+    told(&["raw/d.nii.gz"]);
+    let table = fs::read_to_string(at.join("out/calvaria-predictions.csv")).unwrap();
+    assert_eq!(table.matches("raw/d.nii.gz").count(), 1, "{table}");
     // A window that leaves gaps, or has no size, is refused before any work.
     for (wrong, says) in [
         ("{size: [8, 8, 8], overlap: -1}", "overlap"),
@@ -280,6 +285,21 @@ fn a_whole_cross_validation_is_predicted_and_scores_as_its_runs_did() {
             assert_eq!(value, &of_run[score], "{score} of {}", of_run["case"]);
         }
     }
+    // What another scan now bears the name of, a network may have trained on; a mask that is drawn anew changes nothing.
+    let file = |case: usize, end: &str| {
+        let id = &scored[case]["case"];
+        at.join(format!("heads/{id}/{id}_{end}.nii.gz"))
+    };
+    let (scan, mask) = (file(0, "T1w"), file(0, "T1w_brainmask"));
+    let kept = [&scan, &mask].map(|path| fs::read(path).unwrap());
+    fs::copy(file(1, "T1w"), &scan).unwrap();
+    program(&predict)
+        .code(2)
+        .stderr(contains("1 case changed in the scan").and(contains("name the scans")));
+    fs::write(&scan, &kept[0]).unwrap();
+    fs::copy(file(1, "T1w_brainmask"), &mask).unwrap();
+    program(&predict).success();
+    fs::write(&mask, &kept[1]).unwrap();
     // A case that two seeds were validated on would have two predictions.
     program(&[&run[..], &["--seeds", "7,8"]].concat()).success();
     program(&predict).code(2).stderr(contains("of one seed"));

@@ -224,6 +224,11 @@ fn the_images_of_a_scan_may_be_volumes_of_a_file() {
             .code(2)
             .stderr(contains("three.nii").and(contains("3 volumes")));
     }
+    let wrong = "bright=three.nii@-1,dark=three.nii@0";
+    let arguments = ["predict", "--run", "results/task/seed-7", wrong, "-o", "no"];
+    run(at, &arguments)
+        .code(2)
+        .stderr(contains("three.nii@-1").and(contains("from 0 on")));
 }
 
 #[test]

@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis, Slice, Zip, s};
+use ndarray::{Array3, ArrayView3, Axis, Slice, Zip, s};
 
 use crate::statistics::percentile_of_distances;
-use crate::volume::distance::squared_distance;
+use crate::volume::distance::squared_distances_at;
 
 /// Added to a tolerance, in mm: whether a voxel of 1 mm is within 1 mm is not for the rounding of a
 /// header's float32 to decide.
@@ -52,9 +52,8 @@ impl SurfaceDistances {
             || surface(truth.slice(within)),
         );
         let directed = |from: &Array3<bool>, to: &Array3<bool>| {
-            let squared = squared_distance(to.view(), spacing);
-            let on_surface = from.iter().zip(&squared).filter(|(is, _)| **is);
-            on_surface.map(|(_, squared)| squared.sqrt()).collect()
+            let squared = squared_distances_at(from.view(), to.view(), spacing);
+            squared.into_iter().map(f64::sqrt).collect()
         };
         Self {
             from_prediction: directed(&prediction, &truth),
@@ -96,13 +95,21 @@ impl SurfaceDistances {
 
 /// The smallest box that holds the mask; none where it is empty.
 fn extent(mask: ArrayView3<'_, u8>) -> Option<[Range<usize>; 3]> {
-    let along = |axis| {
-        let used = |plane: ArrayView2<'_, u8>| plane.iter().any(|&label| label != 0);
-        let first = mask.axis_iter(Axis(axis)).position(used)?;
-        let last = mask.axis_iter(Axis(axis)).rposition(used)?;
-        Some(first..last + 1)
-    };
-    Some([along(0)?, along(1)?, along(2)?])
+    let mut found: Option<[Range<usize>; 3]> = None;
+    for (x, plane) in mask.outer_iter().enumerate() {
+        for (y, row) in plane.outer_iter().enumerate() {
+            let used = |label: &u8| *label != 0;
+            let ends = match row.as_slice() {
+                // Rows are mostly all background, which is seen at once.
+                Some(row) if row.iter().fold(0, |all, label| all | label) == 0 => None,
+                _ => row.iter().position(used).zip(row.iter().rposition(used)),
+            };
+            if let Some((first, last)) = ends {
+                found = union(found, Some([x..x + 1, y..y + 1, first..last + 1]));
+            }
+        }
+    }
+    found
 }
 
 /// The smallest box that holds both.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Stored;
+
 /// The type of a number in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
@@ -145,26 +147,40 @@ impl Encoding {
     }
 
     /// Puts the numbers that store `values` into `bytes`. A cast from float to integer keeps within the integer's range.
-    pub(super) fn put<T: Copy + Into<f64>>(&self, values: &[T], bytes: &mut [u8]) {
-        let stored = |value: &T| ((*value).into() - self.inter) / self.slope;
+    pub(super) fn put<T: Stored>(&self, values: &[T], bytes: &mut [u8]) {
+        let is_plain = self.slope == 1.0 && self.inter == 0.0;
+        if is_plain
+            && self.dtype == Dtype::Uint8
+            && let Some(values) = T::as_bytes(values)
+        {
+            bytes.copy_from_slice(values);
+            return;
+        }
+        let stored = |value: T| match is_plain {
+            true => value.into(),
+            false => (value.into() - self.inter) / self.slope,
+        };
         macro_rules! put {
-            ($number:ty, $rounded:expr) => {
+            ($number:ty, $of:expr) => {
                 for (place, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
-                    let number: $number = $rounded(stored(value));
+                    let number: $number = $of(stored(*value));
                     *place = number.to_le_bytes();
                 }
             };
         }
+        // Mostly numbers are whole; rounding takes longer.
         macro_rules! whole {
-            ($number:ty) => {
-                put!($number, |value: f64| {
-                    // Mostly it is whole; rounding takes longer.
-                    match value as $number {
-                        number if number as f64 == value => number,
-                        _ => value.round() as $number,
-                    }
-                })
-            };
+            ($number:ty) => {{
+                let is_whole = |value: &T| stored(*value) == (stored(*value) as $number) as f64;
+                let mut are_whole = true;
+                for value in values {
+                    are_whole &= is_whole(value);
+                }
+                match are_whole {
+                    true => put!($number, |value: f64| value as $number),
+                    false => put!($number, |value: f64| value.round() as $number),
+                }
+            }};
         }
         match self.dtype {
             Dtype::Uint8 => whole!(u8),

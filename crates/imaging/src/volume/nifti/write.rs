@@ -1,7 +1,6 @@
 //! Writing.
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::Path;
 
 use crc32fast::Hasher;
@@ -32,6 +31,10 @@ pub(super) fn check_name(path: &Path) -> Result<bool, VolumeError> {
 
 /// Numbers that voxels can be when they are written.
 pub trait Stored: Copy + Default + Into<f64> + Send + Sync {
+    /// The values as bytes, if that is what they are.
+    #[doc(hidden)]
+    fn as_bytes(values: &[Self]) -> Option<&[u8]>;
+
     /// What [`Encoded::of`] does. A method, not a generic function, so that it is compiled here, for speed, and not where
     /// it is called.
     #[doc(hidden)]
@@ -39,8 +42,12 @@ pub trait Stored: Copy + Default + Into<f64> + Send + Sync {
 }
 
 macro_rules! stored {
-    ($($number:ty),+) => {
+    ($($number:ty: $as_bytes:expr),+) => {
         $(impl Stored for $number {
+            fn as_bytes(values: &[Self]) -> Option<&[u8]> {
+                $as_bytes(values)
+            }
+
             fn encode(volume: &Volume<Self>, encoding: &Encoding) -> Encoded {
                 encode(volume, encoding)
             }
@@ -48,7 +55,7 @@ macro_rules! stored {
     };
 }
 
-stored!(u8, u16, f32);
+stored!(u8: Some, u16: |_| None, f32: |_| None);
 
 /// A volume as the bytes that a file has for it.
 #[derive(Clone, Debug)]
@@ -151,17 +158,16 @@ const LINE: usize = 64;
 
 fn encode<T: Stored>(volume: &Volume<T>, encoding: &Encoding) -> Encoded {
     let encoding = encoding.in_single_precision();
-    let [nx, ny, nz] = volume.shape();
+    let shape = volume.shape();
     let voxels = volume.voxels.as_standard_layout();
     let columns = voxels.as_slice().unwrap_or_default();
-    let mut bytes = vec![0; columns.len() * encoding.dtype.size()];
-    // Of each column a cache line at a time.
+    let size = encoding.dtype.size();
+    let mut bytes = vec![0; columns.len() * size];
+    // As many planes at once as the voxels of a cache line.
     let deep = (LINE / size_of::<T>()).max(1);
-    let slabs = bytes.par_chunks_mut((deep * ny * nx * encoding.dtype.size()).max(1));
+    let slabs = bytes.par_chunks_mut((deep * shape[0] * shape[1] * size).max(1));
     slabs.enumerate().for_each(|(slab, bytes)| {
-        let z0 = slab * deep;
-        let planes = planes(columns, [nx, ny, nz], z0..nz.min(z0 + deep));
-        encoding.put(&planes, bytes);
+        encode_slab(columns, shape, slab * deep, &encoding, bytes);
     });
     Encoded {
         bytes,
@@ -170,29 +176,36 @@ fn encode<T: Stored>(volume: &Volume<T>, encoding: &Encoding) -> Encoded {
     }
 }
 
-/// The voxels of the planes `zs` in the file's order, of columns along z; no more planes than fill a cache line.
-fn planes<T: Stored>(columns: &[T], [nx, ny, nz]: [usize; 3], zs: Range<usize>) -> Vec<T> {
-    let depth = zs.len();
-    let mut planes = vec![T::default(); depth * ny * nx];
-    // In tiles whose rows and columns are cache lines, one behind the other along y: so memory is read and written in few
-    // places at once.
-    let mut tile = [[T::default(); LINE]; LINE];
+/// Fills `bytes` with the planes from `z0` on, of voxels that lie in columns along z.
+///
+/// In tiles whose rows and columns are cache lines, one behind the other along y: so memory is read and written in few places
+/// at once.
+fn encode_slab<T: Stored>(
+    columns: &[T],
+    [nx, ny, nz]: [usize; 3],
+    z0: usize,
+    encoding: &Encoding,
+    bytes: &mut [u8],
+) {
+    let size = encoding.dtype.size();
     let edge = (LINE / size_of::<T>()).max(1);
+    let depth = edge.min(nz - z0);
+    let mut tile = [[T::default(); LINE]; LINE];
     for x0 in (0..nx).step_by(edge) {
         let width = edge.min(nx - x0);
         for y in 0..ny {
             for x in 0..width {
-                let column = &columns[((x0 + x) * ny + y) * nz + zs.start..][..depth];
+                let column = &columns[((x0 + x) * ny + y) * nz + z0..][..depth];
                 for (row, value) in tile.iter_mut().zip(column) {
                     row[x] = *value;
                 }
             }
             for (z, row) in tile.iter().take(depth).enumerate() {
-                planes[(z * ny + y) * nx + x0..][..width].copy_from_slice(&row[..width]);
+                let place = &mut bytes[((z * ny + y) * nx + x0) * size..][..width * size];
+                encoding.put(&row[..width], place);
             }
         }
     }
-    planes
 }
 
 impl Dtype {

@@ -2,25 +2,23 @@
 
 mod jobs;
 mod qc;
+mod record;
 mod scans;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::CliError;
 use crate::console::duration;
 use crate::device::{DeviceChoice, DeviceName, resolve_one};
 use crate::evaluate::volume_ml;
-use crate::layout::{
-    BidsDataset, PredictionFiles, PredictionRow, PredictionTable, RunFolder, SweepFolder,
-    WantedMaps, runs_below,
-};
+use crate::layout::{PredictionRow, RunFolder, SweepFolder, WantedMaps, runs_below};
 use crate::predict::{self, PredictError, Predictor, Segmented};
 use crate::preprocess::LoadedCase;
 use crate::settings;
-use crate::volume::Structures;
 use crate::window::View;
 use jobs::{Job, Planned, Scan, plan};
+use record::Record;
 
 /// Segment raw scans with a trained run.
 ///
@@ -287,67 +285,6 @@ fn open(
         predictor.tell_uncertainty();
     }
     Ok(predictor)
-}
-
-/// What is kept besides each scan's images.
-struct Record {
-    /// The table of all scans, and its file; one scan is told on the screen alone where there is no table yet.
-    table: Option<(PathBuf, PredictionTable)>,
-    dataset: Option<BidsDataset>,
-}
-
-impl Record {
-    fn open(args: &Args, scans: usize) -> Result<Self, CliError> {
-        let path = args.output.join(PredictionTable::NAME);
-        let is_kept = scans > 1 || args.qc.is_some() || path.exists();
-        let table = is_kept.then(|| PredictionTable::read(&path));
-        let table = table.transpose().map_err(CliError::input)?;
-        let dataset = args.bids.then(|| BidsDataset::new(&args.output));
-        if let Some(dataset) = &dataset {
-            dataset.begin().map_err(CliError::input)?;
-        }
-        Ok(Self {
-            table: table.map(|table| (path, table)),
-            dataset,
-        })
-    }
-
-    /// Whether what belongs into the table about a scan is there.
-    fn has(&self, files: &PredictionFiles) -> bool {
-        let table = self.table.as_ref();
-        table.is_none_or(|(_, table)| table.has(&files.mask.display().to_string()))
-    }
-
-    fn put(&mut self, rows: Vec<PredictionRow>) -> Result<(), CliError> {
-        let Some((path, table)) = &mut self.table else {
-            return Ok(());
-        };
-        table.put(rows);
-        table.write(path).map_err(CliError::work)
-    }
-
-    /// Writes the page that shows all scans, if it is wanted.
-    fn show(&self, args: &Args, structures: &Structures) -> Result<(), CliError> {
-        match (&args.qc, &self.table) {
-            (Some(folder), Some((_, table))) => qc::write(folder, table, structures),
-            _ => Ok(()),
-        }
-    }
-
-    fn describe(
-        &self,
-        scan: &Planned,
-        runs: &[PathBuf],
-        structures: &Structures,
-    ) -> Result<(), CliError> {
-        let Some(dataset) = &self.dataset else {
-            return Ok(());
-        };
-        let inputs = scan.inputs();
-        let images: Vec<&Path> = inputs.files().map(|image| &*image.path).collect();
-        let written = dataset.describe(&scan.files, &images, runs, structures);
-        written.map_err(CliError::work)
-    }
 }
 
 /// Segments a scan that was read. The remarks are what is doubtful about it.

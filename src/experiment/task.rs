@@ -90,11 +90,12 @@ impl Experiment {
     ///
     /// # Errors
     ///
-    /// As [`Experiment::described`], where nothing else tells what is to be found.
+    /// As [`Experiment::described`], where nothing else tells what is to be found, or what the data say is contradicted.
     pub fn described_if_there(&self) -> Result<Self, DatasetError> {
+        use DatasetError::{Description, NoImageOfName};
         self.described().or_else(|why| match self.try_structures() {
-            Ok(_) => Ok(self.clone()),
-            Err(_) => Err(why),
+            Ok(_) if !matches!(why, Description(_) | NoImageOfName { .. }) => Ok(self.clone()),
+            _ => Err(why),
         })
     }
 
@@ -428,6 +429,23 @@ mod tests {
                 .names(),
             ["whole"]
         );
+    }
+
+    #[test]
+    fn what_the_data_contradict_is_told_though_it_could_be_without_them() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/data/hippocampus");
+        for (wrong, says) in [
+            (
+                "predict: {fill_holes: [anteriorr]}",
+                "did you mean anterior?",
+            ),
+            ("images: [t1]", "t1"),
+        ] {
+            let yaml = format!("{{name: t, data: {{decathlon: {{root: {root}}}}}, {wrong}}}");
+            let experiment: Experiment = serde_yaml::from_str(&yaml).unwrap();
+            let why = experiment.described_if_there().unwrap_err().to_string();
+            assert!(why.contains(says), "{why}");
+        }
     }
 
     #[test]

@@ -303,9 +303,9 @@ impl Change {
 
     #[inline(always)]
     fn count(&mut self, excess: &[f64; LANES]) {
-        for lane in 0..LANES {
-            self.sum[lane] += excess[lane];
-            self.sum_of_squares[lane] += excess[lane] * excess[lane];
+        for (lane, excess) in excess.iter().enumerate() {
+            self.sum[lane] += excess;
+            self.sum_of_squares[lane] += excess * excess;
         }
     }
 

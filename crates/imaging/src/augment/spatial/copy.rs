@@ -2,43 +2,48 @@
 
 use std::ops::Range;
 
+use ndarray::Array3;
 use rayon::prelude::*;
 
+use super::air;
 use super::map::Line;
-use super::{Source, Target, air};
+use crate::augment::Sample;
 
-/// Fills `target` with the voxels of `source` that `lines` name along each axis, and with air.
-pub(super) fn copy(source: &Source, lines: [Line; 3], target: Target) {
-    let [nx, ny, nz] = target.shape;
-    if nx * ny * nz == 0 {
-        return;
-    }
-    let spans: [Span; 3] =
-        std::array::from_fn(|a| Span::new(lines[a], source.shape[a], target.shape[a]));
-    let whole = (0..3).all(|a| spans[a].at.len() == target.shape[a]);
-    let plane = [ny, nz];
+/// Puts in the place of `sample`'s images and mask arrays of `shape` with the voxels that `lines` name along each axis, and with
+/// air.
+pub(super) fn copy(sample: &mut Sample, lines: [Line; 3], shape: [usize; 3]) {
+    let before = sample.shape();
+    let spans: [Span; 3] = std::array::from_fn(|a| Span::new(lines[a], before[a], shape[a]));
+    let whole = (0..3).all(|a| spans[a].at.len() == shape[a]);
+    let Sample { images, mask, .. } = sample;
+    // One image after the other: what is filled next is the memory that was read last.
     let images = || {
-        let images = source.images.par_iter().zip(target.images);
-        images.for_each(|(image, target)| {
+        for image in images {
             // Nothing enters from outside: its value is not needed.
-            let outside = if whole { 0.0 } else { air(image) };
-            copy_values(image, source.shape, &spans, target, plane, outside);
-        });
+            let outside = |values: &[f32]| if whole { 0.0 } else { air(values) };
+            *image = copied(image, &spans, shape, outside);
+        }
     };
-    let mask = || copy_values(source.mask, source.shape, &spans, target.mask, plane, 0);
-    rayon::join(images, mask);
+    rayon::join(images, || *mask = copied(mask, &spans, shape, |_| 0));
 }
 
-/// Fills `target`, whose planes are of `plane` voxels.
-fn copy_values<T: Copy + Send + Sync>(
-    source: &[T],
-    shape: [usize; 3],
+/// An array of `shape` with voxels of `source`, and what lies `outside` of it.
+fn copied<T: Copy + Default + Send + Sync>(
+    source: &Array3<T>,
     spans: &[Span; 3],
-    target: &mut [T],
-    [ny, nz]: [usize; 2],
-    outside: T,
-) {
-    let planes = target.par_chunks_mut(ny * nz).enumerate();
+    shape: [usize; 3],
+    outside: impl Fn(&[T]) -> T,
+) -> Array3<T> {
+    let mut copied = Array3::from_elem(shape, T::default());
+    // Values are read in the order of the indices, however they lie in memory.
+    let source = source.as_standard_layout();
+    let (_, before_y, before_z) = source.dim();
+    let [_, ny, nz] = shape;
+    let (Some(source), Some(target)) = (source.as_slice(), copied.as_slice_mut()) else {
+        return copied;
+    };
+    let outside = outside(source);
+    let planes = target.par_chunks_mut((ny * nz).max(1)).enumerate();
     planes.for_each(|(x, plane)| {
         for (y, row) in plane.chunks_exact_mut(nz).enumerate() {
             let from = spans[0].source(x).zip(spans[1].source(y));
@@ -46,10 +51,11 @@ fn copy_values<T: Copy + Send + Sync>(
                 row.fill(outside);
                 continue;
             };
-            let start = (from_x * shape[1] + from_y) * shape[2];
-            spans[2].copy(&source[start..start + shape[2]], row, outside);
+            let start = (from_x * before_y + from_y) * before_z;
+            spans[2].copy(&source[start..start + before_z], row, outside);
         }
     });
+    copied
 }
 
 /// The part of an axis that is filled from the source.

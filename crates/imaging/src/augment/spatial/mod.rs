@@ -50,6 +50,14 @@ pub(super) fn resample<'a>(
 
 /// Reads all images and the mask where `map` leads.
 fn move_voxels(map: &Map, sample: &mut Sample) {
+    match map.whole_voxels() {
+        Some(lines) => copy::copy(sample, lines, map.grid().shape),
+        None => interpolate_all(map, sample),
+    }
+    sample.affine = map.grid().affine;
+}
+
+fn interpolate_all(map: &Map, sample: &mut Sample) {
     // Values are read in the order of the indices, however they lie in memory.
     let images: Vec<_> = sample
         .images
@@ -67,13 +75,10 @@ fn move_voxels(map: &Map, sample: &mut Sample) {
         is_binary: sample.structures.is_mask(),
         shape: sample.shape(),
     };
-    let grid = map.grid().clone();
-    let mut moved_images: Vec<Array3<f32>> = source
-        .images
-        .iter()
-        .map(|_| Array3::zeros(grid.shape))
-        .collect();
-    let mut moved_mask = Array3::zeros(grid.shape);
+    let shape = map.grid().shape;
+    let images = source.images.iter();
+    let mut moved_images: Vec<Array3<f32>> = images.map(|_| Array3::zeros(shape)).collect();
+    let mut moved_mask = Array3::zeros(shape);
     let slices: Option<Vec<&mut [f32]>> = moved_images
         .iter_mut()
         .map(|image| image.as_slice_mut())
@@ -82,16 +87,12 @@ fn move_voxels(map: &Map, sample: &mut Sample) {
         let target = Target {
             images,
             mask,
-            shape: grid.shape,
+            shape,
         };
-        match map.whole_voxels() {
-            Some(lines) => copy::copy(&source, lines, target),
-            None => interpolate::interpolate(&source, map, target),
-        }
+        interpolate::interpolate(&source, map, target);
     }
     sample.images = moved_images;
     sample.mask = moved_mask;
-    sample.affine = grid.affine;
 }
 
 /// Images and mask before, in the order of the indices.

@@ -113,13 +113,17 @@ impl Nearby {
         })
     }
 
-    /// Whether it takes less time to look around each of these voxels than to transform all.
+    /// Whether it takes less time to look around each of these voxels than to transform all: by a sample of them.
     fn is_quick(&self, voxels: &[usize]) -> bool {
-        let sample = voxels.iter().step_by((voxels.len() / Self::SAMPLE).max(1));
-        let (count, looked) = sample.fold((0, 0), |(count, looked), voxel| {
-            (count + 1, looked + self.look(*voxel).1)
-        });
-        looked * voxels.len() <= Self::WORTH * self.steps.len() * count
+        let step = (voxels.len() / Self::SAMPLE).max(1);
+        let sample = voxels.iter().step_by(step);
+        let mut left = Self::WORTH * self.steps.len() * sample.len() / voxels.len().max(1);
+        sample.into_iter().all(|voxel| {
+            let (_, looked) = self.look(*voxel);
+            let is_enough = looked <= left;
+            left = left.saturating_sub(looked);
+            is_enough
+        })
     }
 
     /// The squared distance of a voxel to the nearest foreground, and how many voxels were looked at.

@@ -26,7 +26,7 @@ use record::Record;
 /// the scan's own type of numbers. Of a run that finds several structures it writes their labels instead,
 /// NAME_desc-calvaria_dseg.nii.gz. NAME is that of the scan's first image. A scan that cannot be segmented does not
 /// stop the others. Of several scans calvaria-predictions.csv has volumes and doubts, the most doubtful first: a doubt is
-/// what is missing of the Dice that the probabilities promise, from 0 to 1.
+/// what is missing of the Dice that the probabilities promise, from 0 to 1. A single scan joins such a table if it is there.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The run's folder, such as results/quickstart/seed-42; several runs (--run A --run B), or an experiment's folder

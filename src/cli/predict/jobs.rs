@@ -21,6 +21,7 @@ pub(super) struct Job {
 }
 
 /// A scan to segment.
+#[derive(Clone)]
 pub(super) struct Scan {
     pub(super) images: Vec<ImageFile>,
     /// The image onto whose grid all are moved where they lie on different ones.
@@ -29,7 +30,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    fn inputs(&self) -> Inputs<'_> {
+    pub(super) fn inputs(&self) -> Inputs<'_> {
         Inputs {
             onto: self.onto.as_ref(),
             ..Inputs::images(&self.images[..], self.region.as_deref())
@@ -75,9 +76,7 @@ pub(super) fn of_validation(runs: &[PathBuf]) -> Result<Vec<Job>, CliError> {
 pub(super) struct Planned {
     /// The place of its job.
     pub(super) job: usize,
-    pub(super) images: Vec<ImageFile>,
-    pub(super) onto: Option<ImageFile>,
-    pub(super) region: Option<PathBuf>,
+    pub(super) scan: Scan,
     /// A number of the runs, their settings and the region.
     pub(super) maker: u32,
     pub(super) files: PredictionFiles,
@@ -90,18 +89,11 @@ pub(super) struct Planned {
 impl Planned {
     /// The file of the first image, by which messages call the scan.
     pub(super) fn path(&self) -> &Path {
-        &self.images[0].path
-    }
-
-    pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs {
-            onto: self.onto.as_ref(),
-            ..Inputs::images(&self.images[..], self.region.as_deref())
-        }
+        &self.scan.images[0].path
     }
 
     pub(super) fn read(&self) -> Result<LoadedCase, CliError> {
-        self.inputs().read().map_err(CliError::input)
+        self.scan.inputs().read().map_err(CliError::input)
     }
 }
 
@@ -196,9 +188,7 @@ pub(super) fn plan(
             }
             planned.push(Planned {
                 job: at,
-                images: one.images.clone(),
-                onto: one.onto.clone(),
-                region: one.region.clone(),
+                scan: one.clone(),
                 maker,
                 files,
                 is_done,

@@ -10,7 +10,7 @@ use crate::volume::Structures;
 
 /// What is kept besides each scan's images.
 pub(super) struct Record {
-    /// The table of all scans, and its file; one scan is told on the screen alone where there is no table yet.
+    /// The table of all scans, and its file. A single scan begins no table, but joins one that is there.
     pub(super) table: Option<(PathBuf, PredictionTable)>,
     dataset: Option<BidsDataset>,
 }
@@ -62,7 +62,7 @@ impl Record {
         let Some(dataset) = &self.dataset else {
             return Ok(());
         };
-        let inputs = scan.inputs();
+        let inputs = scan.scan.inputs();
         let images: Vec<&Path> = inputs.files().map(|image| &*image.path).collect();
         let written = dataset.describe(&scan.files, &images, runs, structures);
         written.map_err(CliError::work)

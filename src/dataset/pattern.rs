@@ -165,6 +165,11 @@ pub(crate) fn files_matching(text: &Path) -> Result<Vec<(String, PathBuf)>, Stri
         None => (".", &text[..]),
     };
     let pattern = Pattern::of(rest)?;
+    if !Path::new(folder).is_dir() {
+        return Err(format!(
+            "`{text}` looks in {folder}, and there is no such folder"
+        ));
+    }
     let mut found = Vec::new();
     for path in files_in(Path::new(folder))? {
         let inside = path.strip_prefix(folder).unwrap_or(&path).to_owned();

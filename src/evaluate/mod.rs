@@ -75,6 +75,9 @@ pub enum EvaluateError {
     /// A folder cannot be read.
     #[error("{0}.")]
     Folder(String),
+    /// Nothing has this path.
+    #[error("{} is not there. Name a file, a folder, or a pattern such as 'out/{{id}}_mask.nii.gz'.", .0.display())]
+    NotThere(PathBuf),
     /// A pattern of paths is wrong.
     #[error("the pattern {0}.")]
     Pattern(String),

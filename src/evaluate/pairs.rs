@@ -123,6 +123,7 @@ pub(super) fn is_pattern(path: &Path) -> bool {
 fn masks(of: &Path) -> Result<Vec<Named>, EvaluateError> {
     let found = match is_pattern(of) {
         true => of_pattern(of)?,
+        false if !of.exists() => return Err(EvaluateError::NotThere(of.to_owned())),
         false => of_folder(of)?,
     };
     let mut known: BTreeMap<&str, &Path> = BTreeMap::new();

@@ -26,10 +26,7 @@ pub fn probability_files(
 ) -> Result<Vec<Vec<PathBuf>>, EvaluateError> {
     let labels = probability_labels(names);
     if !is_pattern(of) && !of.exists() && !of.to_string_lossy().contains(STRUCTURE) {
-        return Err(EvaluateError::Pattern(format!(
-            "`{}` is neither a folder nor a file. Name one, or a pattern such as 'out/{{id}}_{{structure}}.nii.gz'",
-            of.display()
-        )));
+        return Err(EvaluateError::NotThere(of.to_owned()));
     }
     // One for all structures would be each one's.
     if names.len() > 1 && !of.is_dir() && !of.to_string_lossy().contains(STRUCTURE) {

@@ -155,6 +155,17 @@ impl Experiment {
         faults
     }
 
+    /// This experiment with what follows its training taken from `other`: how cases are segmented, scored and shown.
+    /// The network does not depend on it.
+    pub fn scored_as(self, other: &Self) -> Self {
+        Self {
+            predict: other.predict.clone(),
+            evaluate: other.evaluate.clone(),
+            report: other.report.clone(),
+            ..self
+        }
+    }
+
     /// Whether cases must be of one shape: whole ones in one batch.
     pub fn needs_one_shape(&self) -> bool {
         let fixed = self.augment.transforms().any(Transform::fixes_shape);

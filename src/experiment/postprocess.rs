@@ -44,6 +44,8 @@ impl Amount {
 pub struct Postprocess {
     /// Standard deviation of the Gaussian that the probabilities are smoothed with on the scan's grid, in mm; 0 for none.
     pub smooth_mm: f64,
+    /// Whether only the largest piece of all structures together is kept; then each structure is cleaned.
+    pub largest_foreground: bool,
     /// The structures, in their order.
     pub structures: Vec<StructurePostprocess>,
 }
@@ -75,6 +77,7 @@ impl Prediction {
         };
         Postprocess {
             smooth_mm: self.smooth_mm.unwrap_or(0.0),
+            largest_foreground: self.largest_foreground,
             structures: structures.names().into_iter().map(of_structure).collect(),
         }
     }
@@ -120,6 +123,7 @@ impl Prediction {
             threshold,
             thresholds: (!thresholds.is_empty()).then_some(thresholds),
             smooth_mm: (of.smooth_mm > 0.0).then_some(of.smooth_mm),
+            largest_foreground: of.largest_foreground,
             largest_component: Some(which(|of| of.largest_component)),
             fill_holes: (fill_holes != Which::All(false)).then_some(fill_holes),
             minimum_ml: match (least.is_empty(), structures.is_mask()) {
@@ -153,7 +157,7 @@ mod tests {
             ),
             (
                 &regions,
-                "{thresholds: {b: 0.3}, largest_component: [a], fill_holes: [b], minimum_ml: {b: 0.5}}",
+                "{thresholds: {b: 0.3}, largest_foreground: true, largest_component: [a], fill_holes: [b], minimum_ml: {b: 0.5}}",
             ),
             (
                 &regions,

@@ -27,6 +27,9 @@ pub struct Prediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0), extend("default" = null))]
     pub smooth_mm: Option<f64>,
+    /// Keep only the largest connected piece of all structures together, before each of them is looked at.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub largest_foreground: bool,
     /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,
     /// and not of several structures.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +43,7 @@ pub struct Prediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = null))]
     pub minimum_ml: Option<Amount>,
-    /// With `auto`, smoothing, thresholds, largest pieces, smallest sizes and holes are chosen by the validation cases
+    /// With `auto`, smoothing, thresholds, pieces, smallest sizes and holes are chosen by the validation cases
     /// once all folds and seeds are trained: one step at a time what raises the Dice on the scans' own grids, beginning
     /// with these settings. The run keeps the choice in its postprocess.json.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +155,7 @@ impl Default for Prediction {
             threshold: 0.5,
             thresholds: None,
             smooth_mm: None,
+            largest_foreground: false,
             largest_component: None,
             fill_holes: None,
             minimum_ml: None,
@@ -194,6 +198,10 @@ impl Prediction {
                 let fits = *threshold > 0.0 && *threshold < 1.0;
                 faults.extend(named("thresholds", name, structures, fits, message));
             }
+        }
+        if structures.is_mask() && self.largest_foreground {
+            let message = "largest_foreground is of several structures: of one mask there is `largest_component`";
+            faults.push(Fault::new("largest_foreground", message));
         }
         if let Some(Amount::Of(least)) = &self.minimum_ml {
             for (name, ml) in least.iter() {

@@ -31,7 +31,7 @@ pub(super) fn decide(
         probabilities.maps = vec![moved];
     }
     let cleaning = Cleaning {
-        steps: &settings.structures,
+        settings,
         structures,
         voxel_ml: scan.voxel_volume_ml(),
     };

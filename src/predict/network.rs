@@ -137,6 +137,13 @@ impl MemoryNeed {
 /// Edges of the windows that are tried where a whole scan does not fit into memory.
 const EDGES: [usize; 7] = [256, 224, 192, 160, 128, 96, 64];
 
+/// The largest window over a scan of this shape that `fits`, smaller than the scan.
+fn largest_window(shape: [usize; 3], fits: impl Fn([usize; 3]) -> bool) -> Option<[usize; 3]> {
+    let smaller = EDGES.map(|edge| shape.map(|voxels| voxels.min(edge)));
+    let mut smaller = smaller.into_iter().filter(|size| *size != shape);
+    smaller.find(|size| fits(*size))
+}
+
 impl<B: Kernels> OnDevice<B> {
     /// The windows over a scan of this shape; `None` if it is seen as a whole.
     fn windows(&self, shape: [usize; 3]) -> Result<Option<Windows>, PredictError> {
@@ -152,9 +159,7 @@ impl<B: Kernels> OnDevice<B> {
         let Err(too_large) = fits(shape) else {
             return Ok(None);
         };
-        let smaller = EDGES.map(|edge| shape.map(|voxels| voxels.min(edge)));
-        let mut smaller = smaller.into_iter().filter(|size| *size != shape);
-        match smaller.find(|size| fits(*size).is_ok()) {
+        match largest_window(shape, |size| fits(size).is_ok()) {
             Some(size) if self.view == View::Named(NamedView::Auto) => {
                 Ok(Some(Windows::over(shape, &Window::of(size))))
             }
@@ -302,5 +307,26 @@ mod tests {
         assert!(need.check([128; 3], [128; 3], Some(1_000)).is_err());
         // Of a larger scan less is seen at once.
         need.check([128; 3], [64; 3], Some(1_000)).unwrap();
+    }
+
+    #[test]
+    fn of_a_scan_that_does_not_fit_the_largest_window_is_taken_that_fits() {
+        let shape = [512, 300, 120];
+        let within = |available| {
+            let need = MemoryNeed {
+                bytes_per_voxel: 400.0,
+                channels: 2,
+                held: AtomicU64::new(0),
+            };
+            let fits = |size| need.check(shape, size, Some(available)).is_ok();
+            largest_window(shape, fits)
+        };
+        // The scan itself takes 24 bytes for each of 18.4 million voxels, and a window 500 a voxel.
+        assert_eq!(within(400_000_000), None);
+        assert_eq!(within(1_000_000_000), Some([96, 96, 96]));
+        assert_eq!(within(1_450_000_000), Some([128, 128, 120]));
+        assert_eq!(within(5_000_000_000), Some([256, 256, 120]));
+        // A scan that is no larger than the smallest one has none.
+        assert_eq!(largest_window([64, 50, 64], |_| true), None);
     }
 }

@@ -36,9 +36,14 @@ pub enum RunError {
     /// The network cannot take these cases, or the run's folder holds another run.
     #[error("{0}")]
     Setup(String),
-    /// The user asked to stop while the cases were prepared.
-    #[error("stopped while preparing; prepared cases are kept; the same command resumes.")]
-    Interrupted,
+    /// The user asked to stop before or after training.
+    #[error("stopped while {doing}; {kept}; the same command resumes.")]
+    Interrupted {
+        /// What was being done.
+        doing: &'static str,
+        /// What is not done again.
+        kept: &'static str,
+    },
     /// Training failed or was interrupted.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -58,7 +63,7 @@ impl RunError {
     pub fn is_interruption(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted | Self::Train(TrainError::Interrupted { .. })
+            Self::Interrupted { .. } | Self::Train(TrainError::Interrupted { .. })
         )
     }
 

@@ -168,7 +168,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
         summaries.push(run.complete(&prepared, options, &devices)?);
         data.push(prepared);
     }
-    postprocess::complete(&runs, &data, &mut summaries, devices[0], console)?;
+    postprocess::complete(&runs, &data, &mut summaries, devices[0], options)?;
     if runs.len() > 1 {
         write_experiment(&home, experiment, &summaries)?;
     }

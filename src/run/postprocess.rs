@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::single::Run;
-use super::{PostprocessGain, PreparedData, RunError, RunSummary};
-use crate::console::Console;
+use super::{Options, PostprocessGain, PreparedData, RunError, RunSummary};
 use crate::device::DeviceName;
 use crate::evaluate::{EvaluateError, read_native};
 use crate::experiment::{Choice, Experiment, Postprocess};
@@ -15,6 +14,12 @@ use crate::statistics::mean;
 use crate::train::Checkpoints;
 use crate::volume::Structures;
 
+/// The user asked to stop while it was chosen.
+const STOPPED: RunError = RunError::Interrupted {
+    doing: "choosing the post-processing",
+    kept: "the networks are trained",
+};
+
 /// Chooses the post-processing of finished runs by all their validation cases together, where their experiment says so,
 /// and scores the runs with it. What was chosen by these runs, or by these and others, stays.
 pub(super) fn complete(
@@ -22,13 +27,14 @@ pub(super) fn complete(
     data: &[Arc<PreparedData>],
     summaries: &mut [RunSummary],
     device: DeviceName,
-    console: &Console,
+    options: &Options,
 ) -> Result<(), RunError> {
+    let console = &options.console;
     let wanted = |run: &Run| run.experiment.predict.postprocess == Some(Choice::Auto);
     if !runs.iter().all(wanted) || is_chosen(runs)? {
         return Ok(());
     }
-    let chosen = choose_by(runs, data, device, console)?;
+    let chosen = choose_by(runs, data, device, options)?;
     let lines = chosen.lines();
     lines
         .iter()
@@ -40,7 +46,7 @@ pub(super) fn complete(
             ..run.experiment.clone()
         };
         data.check_unchanged(&run.fold.validation)?;
-        let scored = run.score(&experiment, data, device)?;
+        let scored = run.score(&experiment, data, device, &options.interrupter)?;
         let native_iou_without = match &summary.postprocess {
             Some(gain) => gain.native_iou_without,
             None => summary.native_iou,
@@ -89,7 +95,7 @@ fn choose_by(
     runs: &[Run],
     data: &[Arc<PreparedData>],
     device: DeviceName,
-    console: &Console,
+    options: &Options,
 ) -> Result<Chosen, RunError> {
     let cases: usize = runs.iter().map(|run| run.fold.validation.len()).sum();
     let by = match runs.len() {
@@ -100,7 +106,7 @@ fn choose_by(
         1 => "the one validation case".to_owned(),
         count => format!("the {count} validation cases"),
     };
-    console.say(&format!(
+    options.console.say(&format!(
         "\nChoosing the post-processing by {those} of {by}."
     ));
     let settings = &runs[0].experiment.predict;
@@ -108,12 +114,14 @@ fn choose_by(
     let start = settings.postprocess_of(&structures);
     let mut sketching: Option<Sketching> = None;
     let mut sketches = Vec::new();
+    let is_stopped = || options.interrupter.should_stop();
     for (run, data) in runs.iter().zip(data) {
         sketch(
             run,
             data,
             device,
             (&start, &structures),
+            &is_stopped,
             &mut sketching,
             &mut sketches,
         )?;
@@ -128,7 +136,7 @@ fn choose_by(
         steps,
         tried,
         dice: [dice_before, dice_after],
-    } = choose(&sketches, &start, &sketching, &structures);
+    } = choose(&sketches, &start, &sketching, &structures, &is_stopped).ok_or(STOPPED)?;
     Ok(Chosen {
         predict: settings.with_postprocess(&chosen, &structures),
         steps,
@@ -146,12 +154,16 @@ fn sketch(
     data: &PreparedData,
     device: DeviceName,
     (start, structures): (&Postprocess, &Structures),
+    is_stopped: &dyn Fn() -> bool,
     sketching: &mut Option<Sketching>,
     sketches: &mut Vec<Sketch>,
 ) -> Result<(), RunError> {
     let best = Checkpoints::of(&run.folder).best();
     let predictor = Predictor::new(&run.experiment, &best, device)?;
     for (case, files) in data.cases(&run.fold.validation) {
+        if is_stopped() {
+            return Err(STOPPED);
+        }
         let prepared = files.load_images().map_err(EvaluateError::from)?;
         let (image, truth) = read_native(case)?;
         drop(image);

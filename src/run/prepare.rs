@@ -315,7 +315,10 @@ impl<'a> Preparation<'a> {
         let results: Option<Result<Vec<T>, _>> = results.into_iter().collect();
         match results {
             Some(results) => Ok(results?),
-            None => Err(RunError::Interrupted),
+            None => Err(RunError::Interrupted {
+                doing: "preparing",
+                kept: "prepared cases are kept",
+            }),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
 use crate::report::{self, Finished};
-use crate::settings::from_yaml;
+use crate::settings::{differences, from_yaml, listed};
 
 pub(super) fn write_experiment(
     home: &Path,
@@ -60,10 +60,29 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
         [first, rest @ ..] => {
             let same = rest.iter().all(|other| other.name == first.name);
             if same && !rest.is_empty() {
+                check_scoring(&runs, &experiments)?;
                 write_experiment(folder, first, &summaries)?;
                 written.push(RunFolder::new(folder).report());
             }
         }
     }
     Ok(written)
+}
+
+/// Checks that runs were scored in one way, so that their scores have a mean.
+fn check_scoring(runs: &[RunFolder], experiments: &[Experiment]) -> Result<(), RunError> {
+    for (run, other) in runs.iter().zip(experiments).skip(1) {
+        let first = &experiments[0];
+        let differ = differences(first, &first.clone().scored_as(other));
+        if !differ.is_empty() {
+            return Err(RunError::Setup(format!(
+                "{} was scored with other settings than {}: {}. Run the experiment again, with all folds and seeds: its \
+                 runs are scored again, not trained.",
+                run.path().display(),
+                runs[0].path().display(),
+                listed(&differ)
+            )));
+        }
+    }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use burn_train::Interrupter;
+
 use super::single::Run;
 use super::{PreparedData, RunError, TtaGain};
 use crate::dataset::Case;
@@ -33,15 +35,16 @@ impl Run {
         experiment: &Experiment,
         data: &PreparedData,
         device: DeviceName,
+        interrupter: &Interrupter,
     ) -> Result<Scored, RunError> {
         let best = Checkpoints::of(&self.folder).best();
         let predictor = Predictor::new(experiment, &best, device)?;
         let cases = data.cases(&self.fold.validation);
         let scoring = Instant::now();
-        let (scores, masks) = score_cases(&predictor, &cases, &experiment.evaluate)?;
+        let (scores, masks) = score_cases(&predictor, &cases, &experiment.evaluate, interrupter)?;
         let time = scoring.elapsed();
         self.files().write_cases(&scores)?;
-        let tta = Self::tta_gain(experiment, &best, device, &cases, time)?;
+        let tta = Self::tta_gain(experiment, &best, device, &cases, (time, interrupter))?;
         let highlights = highlights(&cases, &scores, &masks)?;
         report::draw_run(&self.folder, experiment, &scores, &highlights)?;
         Ok(Scored { scores, tta })
@@ -53,7 +56,7 @@ impl Run {
         weights: &Path,
         device: DeviceName,
         cases: &[(&Case, &CachedCase)],
-        time: Duration,
+        (time, interrupter): (Duration, &Interrupter),
     ) -> Result<Option<TtaGain>, RunError> {
         if experiment.predict.tta.is_none() {
             return Ok(None);
@@ -62,7 +65,7 @@ impl Run {
         plain.predict.tta = None;
         let predictor = Predictor::new(&plain, weights, device)?;
         let scoring = Instant::now();
-        let (scores, _) = score_cases(&predictor, cases, &experiment.evaluate)?;
+        let (scores, _) = score_cases(&predictor, cases, &experiment.evaluate, interrupter)?;
         let times = time.as_secs_f64() / scoring.elapsed().as_secs_f64();
         let ious: Vec<f64> = scores.iter().map(CaseScores::iou).collect();
         Ok(Some(TtaGain {
@@ -77,9 +80,16 @@ fn score_cases(
     predictor: &Predictor,
     cases: &[(&Case, &CachedCase)],
     settings: &Evaluation,
+    interrupter: &Interrupter,
 ) -> Result<(Vec<CaseScores>, Vec<PackedMask>), RunError> {
     let (mut scores, mut masks) = (Vec::new(), Vec::new());
     for (case, files) in cases {
+        if interrupter.should_stop() {
+            return Err(RunError::Interrupted {
+                doing: "scoring",
+                kept: "the network is trained",
+            });
+        }
         let prepared = files.load_images().map_err(EvaluateError::from)?;
         let (scored, mask) = evaluate_case(predictor, case, &prepared, settings)?;
         scores.push(scored);

@@ -63,7 +63,8 @@ impl Run {
             .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
     }
 
-    /// A run resumes only with the settings it was started with, or for more epochs.
+    /// A run resumes only with the settings it was started with, or for more epochs. How it segments and scores may
+    /// change, because the network does not depend on it.
     pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
         let config = self.files().config();
         if !config.exists() {
@@ -84,12 +85,23 @@ impl Run {
             // What is to be learnt is compared when it is learnt.
             stored.preprocess = self.experiment.preprocess.clone();
         }
+        if stored == self.experiment {
+            return Ok(());
+        }
+        let stored = stored.scored_as(&self.experiment);
         let Some(epochs) = self.only_epochs_differ(stored.clone()) else {
             return Err(RunError::Setup(format!(
                 "{folder} holds a run with other settings: {}. {remedy}",
                 listed(&differences(&stored, &self.experiment))
             )));
         };
+        if self.files().summary().exists() && !Checkpoints::of(&self.folder).resumable() {
+            return Err(RunError::Setup(format!(
+                "{folder} holds a finished run without {}, so it can neither be scored again nor made longer. Put the \
+                 file back, use --force to start over, or give this experiment another `name`.",
+                self.files().last_state().display()
+            )));
+        }
         let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);
         if wanted == epochs {
             return Ok(());
@@ -142,14 +154,14 @@ impl Run {
         (stored == self.experiment).then_some(epochs)
     }
 
-    /// Whether the run is finished: a summary of as many epochs as are wanted, or one that ended early.
-    fn is_finished(&self) -> Result<bool, RunError> {
+    /// The experiment that the run has finished, if it has: there is a summary of as many epochs as were wanted, or of
+    /// one that ended early.
+    fn finished(&self) -> Result<Option<Experiment>, RunError> {
         let config = self.files().config();
         if !self.files().summary().exists() || !config.exists() {
-            return Ok(false);
+            return Ok(None);
         }
-        let stored: Option<Experiment> = from_yaml(&read_text(&config)?).ok();
-        Ok(stored.as_ref() == Some(&self.experiment))
+        Ok(from_yaml(&read_text(&config)?).ok())
     }
 
     /// Trains, scores and reports what is not done yet.
@@ -165,14 +177,24 @@ impl Run {
         if options.force {
             self.clear()?;
         }
-        if self.is_finished()? {
+        let finished = self.finished()?;
+        if finished.as_ref() == Some(&self.experiment) {
             console.say(&format!(
                 "{} is finished; --force runs it again.",
                 self.folder.display()
             ));
             return Ok(RunSummary::read(&summary_file)?);
         }
-        // A finished run that is to be longer is an unfinished one again, and its choices were those of another network.
+        if let Some(stored) =
+            finished.filter(|of| of.clone().scored_as(&self.experiment) == self.experiment)
+        {
+            console.say(&format!(
+                "{} is trained, and is scored again: {}.",
+                self.folder.display(),
+                listed(&differences(&stored, &self.experiment))
+            ));
+        }
+        // A finished run that is to be longer or scored again is an unfinished one, and its choices were made otherwise.
         for file in [&summary_file, &self.files().postprocess()] {
             remove(file)?;
         }
@@ -224,7 +246,7 @@ impl Run {
         };
         let progress = train::train(&self.experiment, input, devices)?;
         data.check_unchanged(&self.fold.validation)?;
-        let scored = self.score(&self.experiment, data, devices[0])?;
+        let scored = self.score(&self.experiment, data, devices[0], &options.interrupter)?;
         console.say(&format!(
             "Scored {} validation cases on their own grids.",
             scored.scores.len()

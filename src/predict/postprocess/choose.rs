@@ -27,20 +27,26 @@ pub struct Choosing {
 }
 
 /// Begins with the settings `start`, and tries one change after the other, in the order in which they are carried out:
-/// the smoothing, then of each structure the threshold, the largest piece, the smallest size, the holes. The best value of
+/// the smoothing, of each structure the threshold, the largest piece of all together, then of each structure the largest
+/// piece, the smallest size, the holes. The best value of
 /// each is kept if it raises the Dice by at least 0.001, and lowers that of no structure: means over the cases, on
-/// their own grids.
+/// their own grids. None if it `is_stopped` before the end.
 pub fn choose(
     sketches: &[Sketch],
     start: &Postprocess,
     sketching: &Sketching,
     structures: &Structures,
-) -> Choosing {
-    let mut chooser = Chooser::new(sketches, start, sketching, structures);
+    is_stopped: &dyn Fn() -> bool,
+) -> Option<Choosing> {
+    let mut chooser = Chooser::new(sketches, start, sketching, structures, is_stopped);
     let smoothing = sketching.smooth_mm.iter().skip(1);
     let smoothing = smoothing.map(|std| smoothed(start, *std)).collect();
     chooser.take_best(smoothing, structures.count());
-    for changes_of in [thresholds, largest, sizes, holes] {
+    for (at, changes_of) in [thresholds, largest, sizes, holes].into_iter().enumerate() {
+        if at == 1 && structures.count() > 1 {
+            let change = foreground(&chooser.chosen.settings);
+            chooser.take_best(vec![change], structures.count());
+        }
         for (structure, name) in structures.names().into_iter().enumerate() {
             let about = About {
                 sketches,
@@ -62,7 +68,7 @@ pub fn choose(
             chooser.take_best(changes, 1);
         }
     }
-    chooser.chosen
+    (!is_stopped()).then_some(chooser.chosen)
 }
 
 struct Chooser<'a> {
@@ -72,6 +78,7 @@ struct Chooser<'a> {
     chosen: Choosing,
     /// The Dice of each structure with what is chosen so far, mean over the cases.
     dice: Vec<f64>,
+    is_stopped: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Chooser<'a> {
@@ -80,6 +87,7 @@ impl<'a> Chooser<'a> {
         start: &Postprocess,
         sketching: &'a Sketching,
         structures: &'a Structures,
+        is_stopped: &'a dyn Fn() -> bool,
     ) -> Self {
         let mut new = Self {
             sketches,
@@ -92,6 +100,7 @@ impl<'a> Chooser<'a> {
                 dice: [0.0; 2],
             },
             dice: Vec::new(),
+            is_stopped,
         };
         new.dice = new.dice_with(start);
         new.chosen.dice = [mean(&new.dice); 2];
@@ -113,6 +122,9 @@ impl<'a> Chooser<'a> {
     fn take_best(&mut self, changes: Vec<(String, Postprocess)>, structures: usize) {
         let mut best: Option<(f64, String, Postprocess, Vec<f64>)> = None;
         for (what, settings) in changes {
+            if (self.is_stopped)() {
+                return;
+            }
             let after = self.dice_with(&settings);
             self.chosen.tried += 1;
             let mut pairs = after.iter().zip(&self.dice);
@@ -146,6 +158,18 @@ fn smoothed(start: &Postprocess, std: f64) -> (String, Postprocess) {
         ..start.clone()
     };
     (what, settings)
+}
+
+fn foreground(now: &Postprocess) -> (String, Postprocess) {
+    let what = match now.largest_foreground {
+        true => "all pieces of the structures together, not the largest alone",
+        false => "the largest piece of all structures together",
+    };
+    let settings = Postprocess {
+        largest_foreground: !now.largest_foreground,
+        ..now.clone()
+    };
+    (what.to_owned(), settings)
 }
 
 /// What the changes to a structure depend on.

@@ -124,7 +124,7 @@ impl Sketch {
         let maps = &self.maps[smoothing];
         let truth = self.truth.unpack();
         let cleaning = Cleaning {
-            steps: &settings.structures,
+            settings,
             structures,
             voxel_ml: self.voxel_ml,
         };

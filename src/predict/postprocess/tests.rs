@@ -47,6 +47,7 @@ fn said(structures: &Structures, values: &[f32]) -> Vec<Volume<f32>> {
 fn start(structures: &Structures, of: StructurePostprocess) -> Postprocess {
     Postprocess {
         smooth_mm: 0.0,
+        largest_foreground: false,
         structures: vec![of; structures.count()],
     }
 }
@@ -78,6 +79,7 @@ proptest! {
         truth in prop::collection::vec(prop_oneof![8 => Just(0_u8), 1 => 1_u8..3], 7 * 6 * 8),
         task in 0_usize..3,
         smoothing in 0_usize..4,
+        foreground in any::<bool>(),
         each in prop::collection::vec((0_usize..5, any::<bool>(), 0_usize..4, any::<bool>()), 2),
     ) {
         let structures = Arc::new(tasks()[task].clone());
@@ -92,6 +94,7 @@ proptest! {
         let (_, probabilities) = whole(&channels, &truth, &structures, &settings);
         let sketch = Sketch::of(&probabilities, &truth, &sketching);
         settings.smooth_mm = sketching.smooth_mm[smoothing];
+        settings.largest_foreground = foreground && !structures.is_mask();
         for (at, (of, (threshold, largest, voxels, holes))) in
             settings.structures.iter_mut().zip(each).enumerate()
         {
@@ -120,7 +123,14 @@ fn chosen(
         Sketch::of(&probabilities, truth, &sketching)
     });
     let sketches: Vec<Sketch> = sketches.collect();
-    choose(&sketches, from, &sketching, &structures)
+    // Nothing is chosen by half.
+    let tries = std::cell::Cell::new(0);
+    let stops_soon = || {
+        tries.set(tries.get() + 1);
+        tries.get() > 2
+    };
+    assert!(choose(&sketches, from, &sketching, &structures, &stops_soon).is_none());
+    choose(&sketches, from, &sketching, &structures, &|| false).unwrap()
 }
 
 #[test]
@@ -171,6 +181,55 @@ fn pieces_that_are_wrong_are_left_out_of_the_structure_that_has_them() {
     );
     let what: Vec<&str> = done.steps.iter().map(|step| step.what.as_str()).collect();
     assert_eq!(what, ["all pieces of b, not the largest alone"]);
+}
+
+#[test]
+fn the_largest_piece_of_all_together_is_kept_where_crumbs_of_each_are_wrong() {
+    // A block of `a` and `b` side by side, and a crumb of each; a true piece of `b` is larger than that beside `a`.
+    let class = |x: usize, y: usize, z: usize, crumbs: [u8; 2]| match (x, y, z) {
+        (0..=2, 0..=3, 0..=3) => 1,
+        (3, 0..=1, 0..=1) => 2,
+        (6, 5, 7) => crumbs[0],
+        (6, 0..=2, 5..=6) => crumbs[1],
+        _ => 0,
+    };
+    let map = |crumbs| {
+        volume(Array3::from_shape_fn(SHAPE, |(x, y, z)| {
+            class(x, y, z, crumbs)
+        }))
+    };
+    let (truth, predicted) = (map([0, 0]), map([1, 2]));
+    let [_, labels, regions] = tasks();
+    for (structures, channels) in [
+        (
+            labels,
+            vec![[0], [1], [2]].into_iter().map(Vec::from).collect(),
+        ),
+        (regions, vec![vec![1, 2], vec![2]]),
+    ] {
+        let channels: Vec<Vec<u8>> = channels;
+        let of = |classes: &Vec<u8>| {
+            let inside = |class: u8| f32::from(u8::from(classes.contains(&class)));
+            volume(predicted.voxels.mapv(inside))
+        };
+        let channels: Vec<Volume<f32>> = channels.iter().map(of).collect();
+        let case = (channels, truth.clone());
+        let from = start(&structures, PLAIN);
+        let done = chosen(structures.clone(), std::slice::from_ref(&case), &from);
+        let what: Vec<&str> = done.steps.iter().map(|step| step.what.as_str()).collect();
+        assert_eq!(what, ["the largest piece of all structures together"]);
+        assert_eq!(done.dice[1], 1.0);
+        // Each by itself would keep the crumb of `b`.
+        let each = StructurePostprocess {
+            largest_component: true,
+            ..PLAIN
+        };
+        let structures = Arc::new(structures);
+        let (alone, _) = whole(&case.0, &case.1, &structures, &start(&structures, each));
+        assert!(alone[1] < 0.5, "{alone:?}");
+        let again = chosen((*structures).clone(), &[case], &done.settings);
+        assert!(again.steps.is_empty());
+    }
 }
 
 fn done_labels() -> Structures {

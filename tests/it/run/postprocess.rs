@@ -21,8 +21,11 @@ const SETTINGS: [&str; 4] = [
 
 fn run(folder: &Path, command: &str, more: &[&str]) -> Assert {
     let mut all = calvaria();
-    all.current_dir(folder).args([command]);
-    all.args(more).args(["--device", "cpu"]).assert()
+    all.current_dir(folder).arg(command).args(more);
+    if command != "report" {
+        all.args(["--device", "cpu"]);
+    }
+    all.assert()
 }
 
 fn experiment(folder: &Path, settings: &[&str], more: &[&str]) -> Assert {
@@ -177,4 +180,59 @@ fn a_longer_run_chooses_anew_and_labels_choose_by_structure() {
     let then = Chosen::read(&home).unwrap().unwrap();
     assert!(then.dice_before != first.dice_before);
     assert!((dice(&home.read_cases().unwrap()) - then.dice_after).abs() < 1e-9);
+}
+
+#[test]
+fn a_trained_run_is_scored_again_as_its_experiment_says_now() {
+    let folder = toy_workplace(4);
+    let folder = folder.path();
+    let mut plain = SETTINGS.to_vec();
+    plain.push("predict.postprocess=null");
+    experiment(folder, &plain, &["-q"]).success();
+    let homes = ["fold-0", "fold-1"]
+        .map(|fold| RunFolder::new(folder.join("results/toy/seed-7").join(fold)));
+    let trained = || {
+        homes
+            .clone()
+            .map(|run| [run.best_weights(), run.metrics()].map(|file| fs::read(file).unwrap()))
+    };
+    let (before, cases) = (trained(), homes[0].read_cases().unwrap());
+    let again = experiment(folder, &SETTINGS, &[]).success();
+    again.stderr(
+        contains("fold-1 is trained, and is scored again: predict.postprocess was null, is auto.")
+            .and(contains("Choosing the post-processing")),
+    );
+    assert_eq!(trained(), before);
+    let chosen = Chosen::read(&homes[0]).unwrap().unwrap();
+    // As if it had been asked for from the beginning.
+    let mut anew = SETTINGS.to_vec();
+    anew.push("name=anew");
+    experiment(folder, &anew, &["-q"]).success();
+    let of = RunFolder::new(folder.join("results/anew/seed-7/fold-0"));
+    assert_eq!(Chosen::read(&of).unwrap().unwrap(), chosen);
+    // Another threshold gives other masks, and the choice is gone; the first one gives the first masks.
+    let other = [
+        SETTINGS[0],
+        SETTINGS[1],
+        "predict={threshold: 0.9, largest_component: false}",
+        SETTINGS[3],
+    ];
+    experiment(folder, &other, &["--folds", "0", "-q"]).success();
+    assert!(Chosen::read(&homes[0]).unwrap().is_none());
+    assert!(homes[0].read_cases().unwrap() != cases);
+    // Folds that are scored in two ways have no mean.
+    run(folder, "report", &["results/toy"]).failure().stderr(
+        contains("was scored with other settings than").and(contains("predict.threshold was 0.9")),
+    );
+    experiment(folder, &plain, &["-q"]).success();
+    assert_eq!(homes[0].read_cases().unwrap(), cases);
+    assert_eq!(trained(), before);
+    run(folder, "report", &["results/toy"]).success();
+    // Without its state the run would have to be trained anew.
+    fs::remove_file(homes[0].last_state()).unwrap();
+    experiment(folder, &plain, &["-q"]).success();
+    experiment(folder, &other, &["-q"])
+        .code(2)
+        .stderr(contains("last.state").and(contains("--force")));
+    assert_eq!(homes[0].read_cases().unwrap(), cases);
 }

@@ -4,71 +4,112 @@
 //! their values in every image. Each value is computed alone, so the result has the same bits at any number of
 //! threads.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
+use ndarray::{Array3, ArrayBase, Data, Ix3};
 use rayon::prelude::*;
 
 use super::lanes::{LANES, split};
 use super::map::Map;
 use super::sampling_map::{Row, SamplingMap};
-use super::{Source, Target, air, classes};
+use super::{air, classes};
+use crate::augment::Sample;
 
-/// Fills `target` with what `source` holds where `map` leads; air outside.
-pub(super) fn interpolate(source: &Source, map: &Map, target: Target) {
-    let [nx, ny, nz] = target.shape;
-    if nx * ny * nz == 0 {
-        return;
-    }
-    let sampling_map = SamplingMap::new(map, target.shape);
-    let images: Vec<Image> = source
-        .images
-        .iter()
-        .map(|image| Image::new(image, source.shape))
-        .collect();
-    let planes = planes(target, [nx, ny * nz]);
-    planes.into_par_iter().enumerate().for_each_init(
-        || Row::new(nz),
-        |row, (x, mut plane)| {
-            sampling_map.start_plane(x, row);
-            for y in 0..ny {
-                sampling_map.fill_row(x, y, row);
-                let voxels = y * nz..(y + 1) * nz;
-                let mask = &mut plane.mask[voxels.clone()];
-                let mut rows = images.iter().zip(&mut plane.images);
-                if source.is_binary
-                    && let Some((image, out)) = rows.next()
-                {
-                    read_row(image, source.mask, &row.at, &mut out[voxels.clone()], mask);
-                } else {
-                    classes::read_row(source.mask, source.shape, &row.at, mask);
-                }
-                for (image, out) in rows {
-                    read_image_row(image, &row.at, &mut out[voxels.clone()]);
-                }
-            }
-        },
-    );
-}
-
-/// A plane of the target across x.
-struct Plane<'a> {
-    images: Vec<&'a mut [f32]>,
-    mask: &'a mut [u8],
-}
-
-/// The `count` planes of `voxels` voxels that the target consists of.
-fn planes(target: Target, [count, voxels]: [usize; 2]) -> Vec<Plane> {
-    let masks = target.mask.chunks_exact_mut(voxels);
-    let plane = |mask| Plane {
-        images: Vec::with_capacity(target.images.len()),
-        mask,
+/// Puts in the place of `sample`'s images and mask what they hold where `map` leads; air outside.
+pub(super) fn interpolate(sample: &mut Sample, map: &Map) {
+    let to = To {
+        sampling_map: &SamplingMap::new(map, map.grid().shape),
+        shape: map.grid().shape,
     };
-    let mut planes: Vec<Plane> = masks.take(count).map(plane).collect();
-    for image in target.images {
-        for (plane, image) in planes.iter_mut().zip(image.chunks_exact_mut(voxels)) {
-            plane.images.push(image);
-        }
+    let Sample {
+        images,
+        mask,
+        structures,
+        ..
+    } = sample;
+    let Some((first, others)) = images.split_first_mut() else {
+        unreachable!("a sample has an image");
+    };
+    (*first, *mask) = to.image_and_mask(first, mask, structures.is_mask());
+    // One image after the other: what is read together lies close together in memory, and what is filled next is the memory
+    // that was read last.
+    for image in others {
+        *image = to.image(image);
     }
-    planes
+}
+
+/// Where voxels go to.
+struct To<'a> {
+    sampling_map: &'a SamplingMap<'a>,
+    shape: [usize; 3],
+}
+
+impl To<'_> {
+    /// A moved image, and the mask with it. The mask is of 0 and 1 if it `is_binary`, else of classes.
+    fn image_and_mask(
+        &self,
+        image: &Array3<f32>,
+        mask: &Array3<u8>,
+        is_binary: bool,
+    ) -> (Array3<f32>, Array3<u8>) {
+        let mut moved = (Array3::zeros(self.shape), Array3::zeros(self.shape));
+        // Values are read in the order of the indices, however they lie in memory.
+        let (image, mask) = (image.as_standard_layout(), mask.as_standard_layout());
+        let (Some(image), Some(mask)) = (Image::new(&image), mask.as_slice()) else {
+            return moved;
+        };
+        let (values, labels) = (self.planes(&mut moved.0), self.planes(&mut moved.1));
+        let planes = values.into_iter().zip(labels).collect();
+        self.fill(planes, |at, voxels, (values, labels)| {
+            let (values, labels) = (&mut values[voxels.clone()], &mut labels[voxels]);
+            if is_binary {
+                read_row(&image, mask, at, values, labels);
+            } else {
+                read_image_row(&image, at, values);
+                classes::read_row(mask, image.shape, at, labels);
+            }
+        });
+        moved
+    }
+
+    /// A moved image.
+    fn image(&self, image: &Array3<f32>) -> Array3<f32> {
+        let mut moved = Array3::zeros(self.shape);
+        let image = image.as_standard_layout();
+        if let Some(image) = Image::new(&image) {
+            self.fill(self.planes(&mut moved), |at, voxels, plane| {
+                read_image_row(&image, at, &mut plane[voxels]);
+            });
+        }
+        moved
+    }
+
+    /// The planes across x.
+    fn planes<'m, T>(&self, moved: &'m mut Array3<T>) -> Vec<&'m mut [T]> {
+        let [_, ny, nz] = self.shape;
+        let voxels = moved.as_slice_mut().unwrap_or_default();
+        voxels.chunks_exact_mut((ny * nz).max(1)).collect()
+    }
+
+    /// Calls `read` for each row of each plane, with the positions that its voxels have in the source.
+    fn fill<P: Send>(
+        &self,
+        planes: Vec<P>,
+        read: impl Fn(&[Vec<f32>; 3], Range<usize>, &mut P) + Sync,
+    ) {
+        let [_, ny, nz] = self.shape;
+        planes.into_par_iter().enumerate().for_each_init(
+            || Row::new(nz),
+            |row, (x, mut plane)| {
+                self.sampling_map.start_plane(x, row);
+                for y in 0..ny {
+                    self.sampling_map.fill_row(x, y, row);
+                    read(&row.at, y * nz..(y + 1) * nz, &mut plane);
+                }
+            },
+        );
+    }
 }
 
 /// An image, and what lies outside it.
@@ -79,12 +120,15 @@ struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    fn new(values: &'a [f32], shape: [usize; 3]) -> Self {
-        Self {
+    /// None of an image that does not lie in the order of its indices.
+    fn new(image: &'a ArrayBase<impl Data<Elem = f32>, Ix3>) -> Option<Self> {
+        let (nx, ny, nz) = image.dim();
+        let values = image.as_slice()?;
+        Some(Self {
             values,
-            shape,
+            shape: [nx, ny, nz],
             air: air(values),
-        }
+        })
     }
 }
 

@@ -12,7 +12,6 @@ mod map;
 mod sampling_map;
 
 use multiversion::multiversion;
-use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::Sample;
@@ -52,56 +51,9 @@ pub(super) fn resample<'a>(
 fn move_voxels(map: &Map, sample: &mut Sample) {
     match map.whole_voxels() {
         Some(lines) => copy::copy(sample, lines, map.grid().shape),
-        None => interpolate_all(map, sample),
+        None => interpolate::interpolate(sample, map),
     }
     sample.affine = map.grid().affine;
-}
-
-fn interpolate_all(map: &Map, sample: &mut Sample) {
-    // Values are read in the order of the indices, however they lie in memory.
-    let images: Vec<_> = sample
-        .images
-        .iter()
-        .map(|image| image.as_standard_layout())
-        .collect();
-    let mask = sample.mask.as_standard_layout();
-    let slices: Option<Vec<&[f32]>> = images.iter().map(|image| image.as_slice()).collect();
-    let (Some(images), Some(mask)) = (slices, mask.as_slice()) else {
-        return;
-    };
-    let source = Source {
-        images,
-        mask,
-        is_binary: sample.structures.is_mask(),
-        shape: sample.shape(),
-    };
-    let shape = map.grid().shape;
-    let images = source.images.iter();
-    let mut moved_images: Vec<Array3<f32>> = images.map(|_| Array3::zeros(shape)).collect();
-    let mut moved_mask = Array3::zeros(shape);
-    let slices: Option<Vec<&mut [f32]>> = moved_images
-        .iter_mut()
-        .map(|image| image.as_slice_mut())
-        .collect();
-    if let (Some(images), Some(mask)) = (slices, moved_mask.as_slice_mut()) {
-        let target = Target {
-            images,
-            mask,
-            shape,
-        };
-        interpolate::interpolate(&source, map, target);
-    }
-    sample.images = moved_images;
-    sample.mask = moved_mask;
-}
-
-/// Images and mask before, in the order of the indices.
-struct Source<'a> {
-    images: Vec<&'a [f32]>,
-    mask: &'a [u8],
-    /// Whether the mask is of 0 and 1, not of classes.
-    is_binary: bool,
-    shape: [usize; 3],
 }
 
 /// What lies outside an image: its lowest value.
@@ -124,11 +76,4 @@ fn lowest(values: &[f32]) -> f32 {
         .chain(rest)
         .copied()
         .fold(f32::INFINITY, f32::min)
-}
-
-/// Images and mask to be written, in the order of the indices.
-struct Target<'a> {
-    images: Vec<&'a mut [f32]>,
-    mask: &'a mut [u8],
-    shape: [usize; 3],
 }

@@ -223,8 +223,9 @@ fn unknown(metric: &str) -> String {
         .map(|name| name.replace("NAME", structure.unwrap_or_default()))
         .collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let hint =
-        nearest(metric, &all).map_or_else(String::new, |name| format!(" Did you mean `{name}`?"));
+    // `dice/` lacks the structure's name, and is as near to itself as can be.
+    let hint = nearest(metric, &all).filter(|name| *name != metric);
+    let hint = hint.map_or_else(String::new, |name| format!(" Did you mean `{name}`?"));
     let of = if structure.is_some() {
         " of a structure"
     } else {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::in_words;
+use super::scan::in_words;
 use crate::cli::CliError;
 use crate::layout::{PredictionRow, PredictionTable, doubt};
 use crate::plot::Mosaic;

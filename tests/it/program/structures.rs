@@ -150,6 +150,22 @@ fn evaluate_scores_folders_as_it_scores_their_pairs() {
             .ends_with("labels/d.nii.gz")
     );
 
+    // What is not there is told as such, with what may stand there.
+    for (pair, what) in [
+        (
+            ["out", "nowhere"],
+            "nowhere is not there. Name a file, a folder",
+        ),
+        (
+            ["nowhere/{id}_dseg.nii.gz", "labels"],
+            "`nowhere/{id}_dseg.nii.gz` looks in nowhere, and there is no such folder",
+        ),
+    ] {
+        run(at, "evaluate", &[&pair, &labels[..]].concat())
+            .code(2)
+            .stderr(contains(what));
+    }
+
     // A file that is no map of labels does not stop the others.
     fs::write(at.join("labels/b.nii.gz"), "no scan").unwrap();
     run(at, "evaluate", &[&["out", "labels"], &labels[..]].concat())

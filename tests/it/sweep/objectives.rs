@@ -250,6 +250,10 @@ fn what_cannot_be_optimised_or_pruned_is_refused_with_a_remedy() {
     refused("objective: true_volume_ml", &["which is not a metric"]);
     refused("objective: time/brain", &["not a metric of a structure"]);
     refused(
+        "objective: dice/",
+        &["which is not a metric of a structure. Allowed: "],
+    );
+    refused(
         "objective: {metric: dice, epoch: last}",
         &["(objective.epoch)", "the best epoch's weights"],
     );

@@ -4,8 +4,8 @@
 
 use multiversion::multiversion;
 
-use super::interpolate::{Around, Pairs, Place, around, cell, cells, chunks, first, pairs, place};
 use super::lanes::LANES;
+use super::trilinear::{Around, Pairs, Place, around, cell, cells, chunks, first, pairs, place};
 
 /// Reads the classes at the positions `at`; background lies outside. There may be more positions than voxels to
 /// fill.

@@ -10,6 +10,7 @@ mod lanes;
 mod lattice;
 mod map;
 mod sampling_map;
+mod trilinear;
 
 use multiversion::multiversion;
 use rayon::prelude::*;

@@ -317,6 +317,7 @@ impl Args {
         settings: &Evaluation,
         quiet: bool,
     ) -> Result<Vec<Result<ScoredFiles, EvaluateError>>, CliError> {
+        self.check_outputs(pairs)?;
         let [prediction, truth] = self.rules(pairs)?;
         let probabilities = match &self.probabilities {
             Some(of) => {
@@ -346,6 +347,26 @@ impl Args {
             Ok(scored)
         });
         Ok(scored.collect())
+    }
+
+    /// Checks that no mask would be replaced by a table.
+    fn check_outputs(&self, pairs: &[MaskPair]) -> Result<(), CliError> {
+        let place = |path: &Path| path.canonicalize().ok();
+        for (flag, path) in [("--csv", &self.csv), ("--json", &self.json)] {
+            let Some(written) = path.as_deref().and_then(place) else {
+                continue;
+            };
+            let mut masks = pairs
+                .iter()
+                .flat_map(|pair| [&pair.prediction, &pair.truth]);
+            if let Some(mask) = masks.find(|mask| place(mask).as_ref() == Some(&written)) {
+                return Err(CliError::input(format!(
+                    "{flag} would replace the mask {}. Choose another file.",
+                    mask.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Writes the files that are asked for.

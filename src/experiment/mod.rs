@@ -166,6 +166,15 @@ impl Experiment {
         }
     }
 
+    /// How `other` segments and scores otherwise than this one, one `key was …, is …` each.
+    pub fn scoring_differences(&self, other: &Self) -> Vec<String> {
+        let scored = Self {
+            report: self.report.clone(),
+            ..self.clone().scored_as(other)
+        };
+        settings::differences(self, &scored)
+    }
+
     /// Whether cases must be of one shape: whole ones in one batch.
     pub fn needs_one_shape(&self) -> bool {
         let fixed = self.augment.transforms().any(Transform::fixes_shape);

@@ -27,7 +27,8 @@ pub struct Prediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0), extend("default" = null))]
     pub smooth_mm: Option<f64>,
-    /// Keep only the largest connected piece of all structures together, before each of them is looked at.
+    /// Keep only the largest connected piece of all structures together, before each of them is looked at. Voxels are
+    /// connected by their faces, here and below.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub largest_foreground: bool,
     /// Keep only the largest connected piece: of every structure, or of those in a list. By default of a mask,

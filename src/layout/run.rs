@@ -56,6 +56,11 @@ impl RunFolder {
         self.0.join("summary.json")
     }
 
+    /// The result of a trained run while it is scored again: what its training gave.
+    pub fn trained(&self) -> PathBuf {
+        self.0.join("trained.json")
+    }
+
     /// The post-processing that the run has chosen by its validation cases, where it was to choose one.
     pub fn postprocess(&self) -> PathBuf {
         self.0.join("postprocess.json")
@@ -107,13 +112,14 @@ impl RunFolder {
     }
 
     /// Every file and folder that a run writes, but for the lock; its config.yaml, which makes it a run, is the last.
-    pub fn all(&self) -> [PathBuf; 12] {
+    pub fn all(&self) -> [PathBuf; 13] {
         [
             self.split(),
             self.environment(),
             self.metrics(),
             self.cases(),
             self.summary(),
+            self.trained(),
             self.postprocess(),
             self.report(),
             self.log(),

@@ -143,6 +143,9 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     }
     let mut summaries = Vec::new();
     let mut data: Vec<Arc<PreparedData>> = Vec::new();
+    let page = RunFolder::new(&home).report();
+    let is_outdated =
+        runs.len() == 1 && runs[0].folder != home && page.exists() && !runs[0].is_done()?;
     for (at, run) in runs.iter().enumerate() {
         let pipeline = &run.experiment.preprocess;
         let before = runs[..at].last();
@@ -171,6 +174,13 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     postprocess::complete(&runs, &data, &mut summaries, devices[0], options)?;
     if runs.len() > 1 {
         write_experiment(&home, experiment, &summaries)?;
+    }
+    if is_outdated {
+        console.say(&format!(
+            "note: {} does not show this run as it is now. `calvaria report {}` writes it anew.",
+            page.display(),
+            home.display()
+        ));
     }
     Ok(summaries)
 }

@@ -7,10 +7,8 @@ use super::{Options, PostprocessGain, PreparedData, RunError, RunSummary};
 use crate::device::DeviceName;
 use crate::evaluate::{EvaluateError, read_native};
 use crate::experiment::{Choice, Experiment, Postprocess};
-use crate::layout::CaseScores;
 use crate::predict::{Choosing, Chosen, Predictor, Sketch, Sketching, choose};
 use crate::report;
-use crate::statistics::mean;
 use crate::train::Checkpoints;
 use crate::volume::Structures;
 
@@ -51,16 +49,11 @@ pub(super) fn complete(
             Some(gain) => gain.native_iou_without,
             None => summary.native_iou,
         };
-        let ious: Vec<f64> = scored.scores.iter().map(CaseScores::iou).collect();
-        *summary = RunSummary {
-            native_iou: mean(&ious),
-            tta: scored.tta,
-            postprocess: Some(PostprocessGain {
-                native_iou_without,
-                steps: chosen.steps.iter().map(|step| step.what.clone()).collect(),
-            }),
-            ..summary.clone().with_structures(&scored.scores)
+        let gain = PostprocessGain {
+            native_iou_without,
+            steps: chosen.steps.iter().map(|step| step.what.clone()).collect(),
         };
+        *summary = summary.clone().scored(&scored, Some(gain));
         // The choice comes last: a run without it is scored again.
         summary.write(&run.files().summary())?;
         chosen.write(&run.files())?;

@@ -6,8 +6,9 @@ use super::{RunError, RunSummary, mean_over_runs};
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
+use crate::predict::Chosen;
 use crate::report::{self, Finished};
-use crate::settings::{differences, from_yaml, listed};
+use crate::settings::{from_yaml, listed};
 
 pub(super) fn write_experiment(
     home: &Path,
@@ -72,8 +73,12 @@ pub fn write_reports(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 /// Checks that runs were scored in one way, so that their scores have a mean.
 fn check_scoring(runs: &[RunFolder], experiments: &[Experiment]) -> Result<(), RunError> {
     for (run, other) in runs.iter().zip(experiments).skip(1) {
-        let first = &experiments[0];
-        let differ = differences(first, &first.clone().scored_as(other));
+        let mut differ = experiments[0].scoring_differences(other);
+        let chosen = [&runs[0], run].map(|run| Ok(Chosen::read(run)?.map(|of| of.predict)));
+        let [first, second]: [Result<_, RunError>; 2] = chosen;
+        if first? != second? {
+            differ.push("they have not chosen the same post-processing".into());
+        }
         if !differ.is_empty() {
             return Err(RunError::Setup(format!(
                 "{} was scored with other settings than {}: {}. Run the experiment again, with all folds and seeds: its \

@@ -4,13 +4,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::score::Scored;
 use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
-use crate::console::duration;
+use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
 use crate::files::{FileError, lock, read_text, write_atomic, write_json};
 use crate::layout::RunFolder;
+use crate::predict::Predictor;
 use crate::report;
 use crate::settings::{differences, from_yaml, listed, to_yaml};
 use crate::train::{self, Checkpoints, TrainInput};
@@ -63,6 +65,13 @@ impl Run {
             .map_err(|error| RunError::Setup(format!("the experiment cannot be written: {error}")))
     }
 
+    /// Whether its experiment is finished.
+    pub(super) fn is_done(&self) -> Result<bool, RunError> {
+        let trained = self.trained()?;
+        Ok(self.files().summary().exists()
+            && trained.is_some_and(|(stored, _)| stored == self.experiment))
+    }
+
     /// A run resumes only with the settings it was started with, or for more epochs. How it segments and scores may
     /// change, because the network does not depend on it.
     pub(super) fn check_folder(&self, options: &Options) -> Result<(), RunError> {
@@ -95,16 +104,16 @@ impl Run {
                 listed(&differences(&stored, &self.experiment))
             )));
         };
-        if self.files().summary().exists() && !Checkpoints::of(&self.folder).resumable() {
-            return Err(RunError::Setup(format!(
-                "{folder} holds a finished run without {}, so it can neither be scored again nor made longer. Put the \
-                 file back, use --force to start over, or give this experiment another `name`.",
-                self.files().last_state().display()
-            )));
-        }
         let (wanted, schedule) = (self.experiment.train.epochs, &self.experiment.schedule);
         if wanted == epochs {
             return Ok(());
+        }
+        if self.trained()?.is_some() && !Checkpoints::of(&self.folder).resumable() {
+            return Err(RunError::Setup(format!(
+                "{folder} holds a finished run without {}, so it cannot be made longer. Put the file back, use --force to \
+                 start over, or give this experiment another `name`.",
+                self.files().last_state().display()
+            )));
         }
         let remedy = "Use --force to start over, or give this experiment another `name`.";
         if wanted < epochs {
@@ -154,14 +163,53 @@ impl Run {
         (stored == self.experiment).then_some(epochs)
     }
 
-    /// The experiment that the run has finished, if it has: there is a summary of as many epochs as were wanted, or of
-    /// one that ended early.
-    fn finished(&self) -> Result<Option<Experiment>, RunError> {
-        let config = self.files().config();
-        if !self.files().summary().exists() || !config.exists() {
+    /// What the run has trained, if its training is finished, and its result: of as many epochs as were wanted, or of
+    /// fewer if it ended early.
+    fn trained(&self) -> Result<Option<(Experiment, RunSummary)>, RunError> {
+        let files = self.files();
+        let results = [files.summary(), files.trained()];
+        let Some(result) = results.iter().find(|path| path.exists()) else {
+            return Ok(None);
+        };
+        if !files.config().exists() {
             return Ok(None);
         }
-        Ok(from_yaml(&read_text(&config)?).ok())
+        let Ok(stored) = from_yaml(&read_text(&files.config())?) else {
+            return Ok(None);
+        };
+        Ok(Some((stored, RunSummary::read(result)?)))
+    }
+
+    /// Puts aside what is scored anew, and tells it; the result of the training stays.
+    fn begin_scoring(
+        &self,
+        stored: &Experiment,
+        summary: &RunSummary,
+        device: DeviceName,
+        console: &Console,
+    ) -> Result<String, RunError> {
+        let (files, folder) = (self.files(), self.folder.display());
+        // Before anything is put aside.
+        let best = Checkpoints::of(&self.folder).best();
+        Predictor::new(&self.experiment, &best, device).map_err(|why| {
+            RunError::Setup(format!(
+                "{folder} is trained, but cannot be scored again: {why} Put the file back, or use --force to train again."
+            ))
+        })?;
+        let told = match differences(stored, &self.experiment) {
+            differ if differ.is_empty() => format!("{folder} is trained, and is scored again."),
+            differ => format!(
+                "{folder} is trained, and is scored again: {}.",
+                listed(&differ)
+            ),
+        };
+        console.say(&told);
+        summary.write(&files.trained())?;
+        // What was chosen was chosen otherwise.
+        for file in [files.summary(), files.postprocess(), files.cases()] {
+            remove(&file)?;
+        }
+        Ok(told)
     }
 
     /// Trains, scores and reports what is not done yet.
@@ -177,27 +225,32 @@ impl Run {
         if options.force {
             self.clear()?;
         }
-        let finished = self.finished()?;
-        if finished.as_ref() == Some(&self.experiment) {
+        let is_ours =
+            |stored: &Experiment| stored.clone().scored_as(&self.experiment) == self.experiment;
+        let trained = self.trained()?.filter(|(stored, _)| is_ours(stored));
+        if let Some((stored, summary)) = &trained
+            && *stored == self.experiment
+            && summary_file.exists()
+        {
             console.say(&format!(
                 "{} is finished; --force runs it again.",
                 self.folder.display()
             ));
-            return Ok(RunSummary::read(&summary_file)?);
+            return Ok(summary.clone());
         }
-        if let Some(stored) =
-            finished.filter(|of| of.clone().scored_as(&self.experiment) == self.experiment)
-        {
-            console.say(&format!(
-                "{} is trained, and is scored again: {}.",
-                self.folder.display(),
-                listed(&differences(&stored, &self.experiment))
-            ));
-        }
-        // A finished run that is to be longer or scored again is an unfinished one, and its choices were made otherwise.
-        for file in [&summary_file, &self.files().postprocess()] {
-            remove(file)?;
-        }
+        let told = match &trained {
+            Some((stored, summary)) => {
+                Some(self.begin_scoring(stored, summary, devices[0], console)?)
+            }
+            None => {
+                // A finished run that is to be longer is an unfinished one again, and its choices were those of another network.
+                let files = self.files();
+                for file in [files.summary(), files.trained(), files.postprocess()] {
+                    remove(&file)?;
+                }
+                None
+            }
+        };
         let config = self.config_text()?;
         write_atomic(&self.files().config(), |out| {
             out.write_all(config.as_bytes())
@@ -214,15 +267,36 @@ impl Run {
         for line in data.warnings(self.fold.train.iter().chain(&self.fold.validation)) {
             console.log(&line);
         }
-        let done = self.train_and_score(data, options, devices);
+        if let Some(told) = told {
+            console.log(&told);
+        }
+        let done = match trained {
+            Some((_, summary)) => self.score_again(summary, data, options, devices[0]),
+            None => self.train_and_score(data, options, devices),
+        };
         // A session that failed is recorded as well, unless that cannot be written either.
         let noted = environment.write(&environment_file);
         let summary = done?;
         noted?;
         report::write_run(&self.folder, &self.experiment, &summary.rows())?;
         summary.write(&summary_file)?;
+        remove(&self.files().trained())?;
         console.end_log();
         Ok(summary)
+    }
+
+    /// The result of a trained run with the scores that it has as its experiment says now.
+    fn score_again(
+        &self,
+        trained: RunSummary,
+        data: &PreparedData,
+        options: &Options,
+        device: DeviceName,
+    ) -> Result<RunSummary, RunError> {
+        data.check_unchanged(&self.fold.validation)?;
+        let scored = self.score(&self.experiment, data, device, &options.interrupter)?;
+        options.console.say(&told_of(&scored));
+        Ok(trained.scored(&scored, None))
     }
 
     fn train_and_score(
@@ -247,10 +321,7 @@ impl Run {
         let progress = train::train(&self.experiment, input, devices)?;
         data.check_unchanged(&self.fold.validation)?;
         let scored = self.score(&self.experiment, data, devices[0], &options.interrupter)?;
-        console.say(&format!(
-            "Scored {} validation cases on their own grids.",
-            scored.scores.len()
-        ));
+        console.say(&told_of(&scored));
         let summary = RunSummary {
             tta: scored.tta,
             ..RunSummary::new(
@@ -272,6 +343,14 @@ impl Run {
     fn clear(&self) -> Result<(), FileError> {
         self.files().all().iter().try_for_each(|path| remove(path))
     }
+}
+
+/// That cases were scored.
+fn told_of(scored: &Scored) -> String {
+    format!(
+        "Scored {} validation cases on their own grids.",
+        scored.scores.len()
+    )
 }
 
 /// Removes a file or a folder, if it is there.

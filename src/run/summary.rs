@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::score::Scored;
 use crate::console::duration;
 use crate::files::{FileError, read_text, write_json};
 use crate::layout::CaseScores;
@@ -118,10 +119,15 @@ impl RunSummary {
         }
     }
 
-    /// The same run with other scores of its structures.
-    pub(super) fn with_structures(self, cases: &[CaseScores]) -> Self {
+    /// The same training with other scores.
+    pub(super) fn scored(self, of: &Scored, postprocess: Option<PostprocessGain>) -> Self {
+        let ious: Vec<f64> = of.scores.iter().map(CaseScores::iou).collect();
         Self {
-            structures: StructureSummary::all(cases),
+            native_iou: mean(&ious),
+            cases: ious.len(),
+            structures: StructureSummary::all(&of.scores),
+            tta: of.tta,
+            postprocess,
             ..self
         }
     }

@@ -15,6 +15,8 @@ pub use wanted::Wanted;
 use crate::layout::TableError;
 use crate::statistics::holm;
 
+/// The score that depends on a tolerance.
+const NSD: &str = "nsd";
 /// The score that shows whether two runs were scored against the same masks.
 const TRUTH: &str = "true_volume_ml";
 
@@ -34,6 +36,40 @@ pub enum CompareError {
     /// A table of scores cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A run is not finished.
+    #[error("{} is not finished: its scores are not those of its settings. Run its experiment again, and then compare.", run.display())]
+    Unfinished {
+        /// The run.
+        run: PathBuf,
+    },
+    /// Runs of one experiment were scored in different ways.
+    #[error(
+        "{} was scored with other settings than {}: {differences}. Run the experiment again, with all folds and seeds: its \
+         runs are scored again, not trained.", second.display(), first.display()
+    )]
+    Scoring {
+        /// A run.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// What differs.
+        differences: String,
+    },
+    /// Two experiments count surfaces as one at different distances.
+    #[error(
+        "nsd is up to {first_mm} mm in {first} and up to {second_mm} mm in {second} (evaluate.nsd_tolerance). Run one of them again \
+         with the other's setting: it is scored again, not trained."
+    )]
+    Tolerance {
+        /// One experiment.
+        first: String,
+        /// Its tolerance.
+        first_mm: f64,
+        /// The other.
+        second: String,
+        /// Its tolerance.
+        second_mm: f64,
+    },
     /// A metric is in neither table.
     #[error("{run} has no metric `{metric}`. It has: {}.", known.join(", "))]
     Metric {
@@ -124,6 +160,9 @@ pub fn compare(
     for second in others {
         check_cases(first, second)?;
         for one in wanted {
+            if one.metric.name == NSD {
+                check_tolerance(first, second)?;
+            }
             comparisons.push(Comparison::of(first, second, one, seed)?);
         }
     }
@@ -132,6 +171,20 @@ pub fn compare(
         comparison.p = p;
     }
     Ok(comparisons)
+}
+
+fn check_tolerance(first: &Scores, second: &Scores) -> Result<(), CompareError> {
+    match [first, second].map(|one| one.nsd_tolerance) {
+        [Some(first_mm), Some(second_mm)] if first_mm != second_mm => {
+            Err(CompareError::Tolerance {
+                first: first.name.clone(),
+                first_mm,
+                second: second.name.clone(),
+                second_mm,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_cases(first: &Scores, second: &Scores) -> Result<(), CompareError> {

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::CompareError;
+use crate::experiment::Experiment;
+use crate::files::read_text;
 use crate::layout::{RunFolder, runs_below};
 use crate::metric::METRICS;
+use crate::settings::{from_yaml, listed};
 use crate::statistics::mean;
 
 /// An experiment's scores: for each case and metric the mean over all runs that validated it.
@@ -17,6 +20,8 @@ pub struct Scores {
     pub cases: BTreeMap<String, BTreeMap<String, f64>>,
     /// The structures that were scored, in order; none of one mask.
     pub structures: Vec<String>,
+    /// Up to which distance in mm two surfaces agree, as far as it is known.
+    pub(super) nsd_tolerance: Option<f64>,
     /// The SHA-256 of the masks that each case was scored against, as far as they are known.
     masks: BTreeMap<String, BTreeSet<String>>,
 }
@@ -26,7 +31,7 @@ impl Scores {
     ///
     /// # Errors
     ///
-    /// When there are none, or a table is damaged.
+    /// When there are none, a table is damaged, a run is not finished, or runs were scored in different ways.
     pub fn read(folder: &Path) -> Result<Self, CompareError> {
         let runs = runs_below(folder, RunFolder::cases);
         if runs.is_empty() {
@@ -34,6 +39,13 @@ impl Scores {
                 path: folder.into(),
             });
         }
+        let begun = runs_below(folder, RunFolder::trained);
+        if let Some(run) = begun.into_iter().find(|run| !run.summary().exists()) {
+            return Err(CompareError::Unfinished {
+                run: run.path().to_owned(),
+            });
+        }
+        let nsd_tolerance = check_scoring(&runs)?;
         let mut sums: BTreeMap<String, BTreeMap<String, (f64, f64)>> = BTreeMap::new();
         let mut masks: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut structures: Vec<String> = Vec::new();
@@ -69,6 +81,7 @@ impl Scores {
             name: folder.display().to_string(),
             cases: sums.into_iter().map(|(case, s)| (case, mean(s))).collect(),
             structures,
+            nsd_tolerance,
             masks,
         })
     }
@@ -227,4 +240,37 @@ pub fn in_common(experiments: Vec<Scores>) -> Result<Common, CompareError> {
         experiments: restricted,
         left_out,
     })
+}
+/// Checks that runs are finished and were scored in one way, as far as they say so; and up to which distance in mm two
+/// surfaces agree.
+fn check_scoring(runs: &[RunFolder]) -> Result<Option<f64>, CompareError> {
+    let mut first: Option<(&RunFolder, Experiment)> = None;
+    for run in runs {
+        // A table of scores may have been copied alone.
+        let Ok(config) = read_text(&run.config()) else {
+            continue;
+        };
+        if !run.summary().exists() {
+            return Err(CompareError::Unfinished {
+                run: run.path().to_owned(),
+            });
+        }
+        let Ok(experiment) = from_yaml::<Experiment>(&config) else {
+            continue;
+        };
+        match &first {
+            None => first = Some((run, experiment)),
+            Some((of, as_first)) => {
+                let differences = as_first.scoring_differences(&experiment);
+                if !differences.is_empty() {
+                    return Err(CompareError::Scoring {
+                        first: of.path().to_owned(),
+                        second: run.path().to_owned(),
+                        differences: listed(&differences),
+                    });
+                }
+            }
+        }
+    }
+    Ok(first.map(|(_, experiment)| experiment.evaluate.nsd_tolerance))
 }

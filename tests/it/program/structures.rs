@@ -150,6 +150,26 @@ fn evaluate_scores_folders_as_it_scores_their_pairs() {
             .ends_with("labels/d.nii.gz")
     );
 
+    // A mask is not replaced by a table.
+    let mask = fs::read(at.join("labels/a.nii.gz")).unwrap();
+    for flag in ["--csv", "--json"] {
+        run(
+            at,
+            "evaluate",
+            &[
+                &["out", "labels"],
+                &labels[..],
+                &[flag, "labels/../labels/a.nii.gz"],
+            ]
+            .concat(),
+        )
+        .code(2)
+        .stderr(contains(format!(
+            "{flag} would replace the mask labels/a.nii.gz"
+        )));
+        assert_eq!(fs::read(at.join("labels/a.nii.gz")).unwrap(), mask);
+    }
+
     // What is not there is told as such, with what may stand there.
     for (pair, what) in [
         (

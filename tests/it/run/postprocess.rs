@@ -22,7 +22,7 @@ const SETTINGS: [&str; 4] = [
 fn run(folder: &Path, command: &str, more: &[&str]) -> Assert {
     let mut all = calvaria();
     all.current_dir(folder).arg(command).args(more);
-    if command != "report" {
+    if !["report", "compare"].contains(&command) {
         all.args(["--device", "cpu"]);
     }
     all.assert()
@@ -228,11 +228,62 @@ fn a_trained_run_is_scored_again_as_its_experiment_says_now() {
     assert_eq!(homes[0].read_cases().unwrap(), cases);
     assert_eq!(trained(), before);
     run(folder, "report", &["results/toy"]).success();
-    // Without its state the run would have to be trained anew.
-    fs::remove_file(homes[0].last_state()).unwrap();
-    experiment(folder, &plain, &["-q"]).success();
-    experiment(folder, &other, &["-q"])
+    // Its time is that of the training, and the log tells what was done.
+    let log = fs::read_to_string(homes[0].log()).unwrap();
+    assert!(
+        log.contains("is trained, and is scored again: predict."),
+        "{log}"
+    );
+    // Without its weights nothing can be scored, and nothing is lost.
+    let kept = [homes[0].summary(), homes[0].config(), homes[0].cases()];
+    let held = || kept.clone().map(|file| fs::read(file).unwrap());
+    let (before, weights) = (held(), homes[0].best_weights());
+    fs::rename(&weights, folder.join("aside")).unwrap();
+    experiment(folder, &other, &["--folds", "0", "-q"])
         .code(2)
-        .stderr(contains("last.state").and(contains("--force")));
-    assert_eq!(homes[0].read_cases().unwrap(), cases);
+        .stderr(contains("cannot be scored again").and(contains("best.safetensors")));
+    assert_eq!(held(), before);
+    fs::rename(folder.join("aside"), &weights).unwrap();
+    // Without its state it can be scored, also after an interruption, but not be made longer.
+    fs::remove_file(homes[0].last_state()).unwrap();
+    fs::rename(homes[0].summary(), homes[0].trained()).unwrap();
+    fs::remove_file(homes[0].cases()).unwrap();
+    run(folder, "compare", &["results/anew", "results/toy"])
+        .code(2)
+        .stderr(contains("fold-0 is not finished"));
+    experiment(folder, &plain, &["--folds", "0"])
+        .success()
+        .stderr(
+            contains("is scored again").and(contains("toy/report.html does not show this run")),
+        );
+    assert_eq!(held(), before);
+    assert!(!homes[0].trained().exists());
+    let mut longer = plain.clone();
+    longer.extend(["train.epochs=3"]);
+    experiment(folder, &longer, &["-q"])
+        .code(2)
+        .stderr(contains("last.state").and(contains("cannot be made longer")));
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn scores_of_two_ways_to_score_are_not_compared() {
+    let folder = toy_workplace(4);
+    let folder = folder.path();
+    let plain = ["split={kfold: {k: 2}}", "train.epochs=1"];
+    experiment(folder, &plain, &["-q"]).success();
+    let wider = [plain[0], plain[1], "name=wider", "evaluate.nsd_tolerance=9"];
+    experiment(folder, &wider, &["-q"]).success();
+    let compare = |metrics: &str| {
+        let runs = ["results/toy", "results/wider", "--metrics", metrics];
+        run(folder, "compare", &runs)
+    };
+    compare("iou").success();
+    compare("iou,nsd").code(2).stderr(contains("up to 9 mm"));
+    let other = [plain[0], plain[1], "predict.threshold=0.9"];
+    experiment(folder, &other, &["--folds", "1", "-q"]).success();
+    compare("iou").code(2).stderr(
+        contains("fold-1 was scored with other settings")
+            .and(contains("predict.threshold was 0.5, is 0.9")),
+    );
 }

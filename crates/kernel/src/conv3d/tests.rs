@@ -65,14 +65,22 @@ fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// Output, input gradient and weight gradient.
-fn all(isa: Isa, shape: &ConvShape) -> [Vec<f32>; 3] {
+/// Output, input gradient and weight gradient, directly and, if it can be, by Winograd's way.
+fn all(isa: Isa, shape: &ConvShape) -> Vec<[Vec<f32>; 3]> {
     let [x, w, g, b] = tensors(shape);
-    [
+    let mut ways = vec![[
         correlate::forward(isa, shape, &x, &w, Some(&b)),
         correlate::input_gradient(isa, shape, &g, &w, None),
         weight_gradient::weight_gradient(isa, shape, &x, &g),
-    ]
+    ]];
+    if winograd::applies(shape) {
+        ways.push([
+            winograd::forward(isa, shape, &x, &w, Some(&b)),
+            winograd::input_gradient(isa, shape, &g, &w, None),
+            winograd::weight_gradient::weight_gradient(isa, shape, &x, &g),
+        ]);
+    }
+    ways
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -98,10 +106,11 @@ fn check(shape: &ConvShape) {
         dw[k] += f64::from(g[o]) * f64::from(x[i]);
     });
     for isa in Isa::available() {
-        let [fy, fdx, fdw] = all(isa, shape);
-        assert_close(&fy, &y, 1e-5, "forward");
-        assert_close(&fdx, &dx, 1e-5, "input gradient");
-        assert_close(&fdw, &dw, 1e-5, "weight gradient");
+        for [fy, fdx, fdw] in all(isa, shape) {
+            assert_close(&fy, &y, 1e-5, "forward");
+            assert_close(&fdx, &dx, 1e-5, "input gradient");
+            assert_close(&fdw, &dw, 1e-5, "weight gradient");
+        }
     }
     let mut db = vec![0.0; shape.out_channels];
     for (i, g) in g.iter().enumerate() {
@@ -130,10 +139,11 @@ fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
         .install(run)
 }
 
-fn bits(values: &[Vec<f32>; 3]) -> [Vec<u32>; 3] {
+fn bits(ways: &[[Vec<f32>; 3]]) -> Vec<Vec<u32>> {
+    let values = ways.iter().flatten();
     values
-        .each_ref()
         .map(|v| v.iter().map(|v| v.to_bits()).collect())
+        .collect()
 }
 
 /// A shape with the given kernel, stride and padding on all axes.
@@ -277,10 +287,14 @@ fn infinities_do_not_outlive_their_call() {
                     let bad = vec![f32::INFINITY; big.input_len()];
                     for isa in Isa::available() {
                         weight_gradient::weight_gradient(isa, &big, &bad, &bad);
+                        winograd::weight_gradient::weight_gradient(isa, &big, &bad, &bad);
                         if input[0] >= ksp[0].saturating_sub(2 * ksp[2]) {
                             let shape = cubic(1, channels, input, ksp);
                             let clean = all(isa, &shape);
-                            assert!(clean.iter().flatten().all(|v| v.is_finite()), "{shape:?}");
+                            assert!(
+                                clean.iter().flatten().flatten().all(|v| v.is_finite()),
+                                "{shape:?}"
+                            );
                         }
                     }
                 }
@@ -295,11 +309,11 @@ fn infinities_do_not_outlive_their_call() {
 fn instruction_sets_agree() {
     for ksp in [[3, 1, 1], [3, 2, 1], [1, 1, 0], [2, 2, 0]] {
         let shape = cubic(1, [31, 43], [9, 17, 35], ksp);
-        let want = all(Isa::Portable, &shape).map(|v| v.into_iter().map(f64::from).collect());
-        let want: [Vec<f64>; 3] = want;
+        let want = all(Isa::Portable, &shape);
         for isa in Isa::available() {
-            for (got, want) in all(isa, &shape).iter().zip(&want) {
-                assert_close(got, want, 1e-5, "instruction set");
+            for (got, want) in all(isa, &shape).iter().flatten().zip(want.iter().flatten()) {
+                let want: Vec<f64> = want.iter().copied().map(f64::from).collect();
+                assert_close(got, &want, 1e-5, "instruction set");
             }
         }
     }

@@ -239,6 +239,64 @@ fn usual_shapes_agree_with_the_definition() {
     }
 }
 
+/// Tiles that stick out, rows shorter than a vector, widths and weights that are cut up.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn winograd_agrees_with_the_definition_at_every_edge() {
+    let usual = [[1, 1], [3, 5], [8, 8], [9, 17], [35, 12]];
+    let inputs = [
+        [1, 1, 1],
+        [1, 5, 7],
+        [4, 4, 4],
+        [9, 1, 15],
+        [3, 4, 1],
+        [8, 8, 16],
+        [5, 9, 17],
+        [2, 3, 33],
+    ];
+    for channels in usual {
+        for input in inputs {
+            check(&cubic(2, channels, input, [3, 1, 1]));
+        }
+    }
+    check(&cubic(1, [40, 2], [2, 3, 700], [3, 1, 1]));
+    check(&cubic(1, [2, 40], [2, 3, 700], [3, 1, 1]));
+    check(&cubic(1, [300, 100], [4, 4, 4], [3, 1, 1]));
+}
+
+/// As many products in a sum as a network has at most.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn long_sums_keep_their_precision() {
+    for (channels, input) in [
+        ([512, 4], [8, 8, 8]),
+        ([4, 512], [8, 8, 8]),
+        ([2, 2], [64; 3]),
+    ] {
+        check(&cubic(1, channels, input, [3, 1, 1]));
+    }
+}
+
+#[test]
+fn winograd_is_for_volumes_that_are_not_tiny() {
+    let pays = |input| winograd::pays(&cubic(1, [16, 16], input, [3, 1, 1]));
+    for input in [
+        [48, 64, 80],
+        [24, 32, 40],
+        [12, 16, 20],
+        [6, 8, 10],
+        [8, 8, 8],
+    ] {
+        assert!(pays(input), "{input:?}");
+    }
+    // Tiles that are half empty, and weights that take longer to transform than to use.
+    for input in [[1, 64, 80], [2, 2, 80], [3, 4, 5], [4, 4, 4], [1, 1, 1]] {
+        assert!(!pays(input), "{input:?}");
+    }
+    let few = |channels| winograd::weight_gradient::pays(&cubic(1, channels, [48; 3], [3, 1, 1]));
+    assert!(few([8, 8]) && few([16, 32]) && !few([1, 16]) && !few([16, 2]));
+}
+
 #[test]
 fn small_shapes_agree_with_the_definition() {
     for ksp in [

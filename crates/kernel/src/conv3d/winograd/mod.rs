@@ -22,7 +22,7 @@ use std::ops::Range;
 use transforms::{POINTS, TILE, transform_output, transform_weights};
 
 /// Transformed values of the input in a block, which stay in the L2 cache.
-const BLOCK_BUDGET: usize = 160 * 1024;
+const BLOCK_BUDGET: usize = 320 * 1024;
 /// Transformed weights that are kept at a time.
 const WEIGHT_BUDGET: usize = 1 << 20;
 /// Tasks that a big enough problem is cut into at least.

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Transformed values of input and gradient in a block, which stay in the L2 cache.
-const BLOCK_BUDGET: usize = 128 * 1024;
+const BLOCK_BUDGET: usize = 384 * 1024;
 /// Tasks that a big enough problem is cut into at least.
 const TASKS: usize = 32;
 /// Values in all partial sums together.

@@ -31,6 +31,8 @@ const TASKS: usize = 32;
 const SHARE: usize = 32;
 /// Source channels whose weights are transformed together.
 const WEIGHT_CHANNELS: usize = 16;
+/// Blocks of a tensor for each of which the weights are transformed again.
+const FEW_BLOCKS: usize = 2;
 
 /// Whether a convolution can be computed this way.
 pub(super) fn applies(shape: &ConvShape) -> bool {
@@ -63,7 +65,7 @@ pub(super) fn forward(
         batch: shape.batch,
         source_channels: shape.in_channels,
         channels: shape.out_channels,
-        grid: Grid::new(shape.input, shape.in_channels, BLOCK_BUDGET),
+        way: Way::new(shape, shape.in_channels),
         weight,
         source_stride: 27,
         channel_stride: shape.in_channels * 27,
@@ -92,7 +94,7 @@ pub(super) fn input_gradient(
         batch: shape.batch,
         source_channels: shape.out_channels,
         channels: shape.in_channels,
-        grid: Grid::new(shape.input, shape.out_channels, BLOCK_BUDGET),
+        way: Way::new(shape, shape.out_channels),
         weight,
         source_stride: shape.in_channels * 27,
         channel_stride: 27,
@@ -102,6 +104,33 @@ pub(super) fn input_gradient(
     .run(output_grad)
 }
 
+/// In which order the work is done.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    grid: Grid,
+    /// Whether the weights are transformed once, for all blocks. A small volume with many channels
+    /// has few blocks and many weights: there each task transforms what it needs of both, some
+    /// source channels at a time, which takes little memory and leaves no core without work.
+    shared: bool,
+}
+
+impl Way {
+    fn new(shape: &ConvShape, source_channels: usize) -> Way {
+        let parts = Grid::new(shape.input, WEIGHT_CHANNELS + SHARE, BLOCK_BUDGET);
+        if shape.batch * parts.len() <= FEW_BLOCKS {
+            Way {
+                grid: parts,
+                shared: false,
+            }
+        } else {
+            Way {
+                grid: Grid::new(shape.input, source_channels, BLOCK_BUDGET),
+                shared: true,
+            }
+        }
+    }
+}
+
 /// A correlation with a kernel of 3x3x3 of a source tensor into a destination tensor.
 struct Winograd<'a> {
     isa: Isa,
@@ -109,7 +138,7 @@ struct Winograd<'a> {
     source_channels: usize,
     /// Channels of the destination.
     channels: usize,
-    grid: Grid,
+    way: Way,
     weight: &'a [f32],
     /// Distance in `weight` of two source channels.
     source_stride: usize,
@@ -125,41 +154,70 @@ impl Winograd<'_> {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.channels, "length of the bias");
         }
-        let blocks = self.batch * self.grid.len();
-        // Few blocks leave the channels to share out.
-        let widest = widest_group(self.isa);
-        let shares = TASKS.div_ceil(blocks);
-        let share = self.channels.div_ceil(shares).next_multiple_of(SHARE);
-        let kept = (WEIGHT_BUDGET / self.transformed_len(widest)).max(1) * widest;
-        let share = share.min(kept);
-        let volume: usize = self.grid.size().iter().product();
+        let grid = &self.way.grid;
+        let blocks = self.batch * grid.len();
+        let volume: usize = grid.size().iter().product();
+        let length = source.len() / self.batch;
+        let task =
+            |output: &SharedOutput, block: usize, channels: Range<usize>, weights: &[f32]| {
+                let n = block / grid.len();
+                let task = Task {
+                    plan: self,
+                    output,
+                    first_channel: n * self.channels,
+                    block: grid.get(block % grid.len()),
+                };
+                let source = &source[n * length..][..length];
+                if self.way.shared {
+                    task.run(source, channels, weights);
+                } else {
+                    task.run_in_parts(source, channels);
+                }
+            };
         let fill = |output: &SharedOutput| {
-            for first in (0..self.channels).step_by(kept / share * share) {
-                let last = self.channels.min(first + kept / share * share);
-                let weights = self.transform_weights(first..last);
+            let [kept, share] = self.shares(blocks);
+            for first in (0..self.channels).step_by(kept) {
+                let last = self.channels.min(first + kept);
+                let weights = if self.way.shared {
+                    self.transform_weights(first..last)
+                } else {
+                    Vec::new()
+                };
                 let shares = (last - first).div_ceil(share);
                 (0..blocks * shares)
                     .into_par_iter()
                     .with_max_len(1)
-                    .for_each(|task| {
-                        let (block, at) = (task / shares, task % shares * share);
-                        let (n, block) = (block / self.grid.len(), block % self.grid.len());
-                        let length = source.len() / self.batch;
+                    .for_each(|i| {
+                        let at = i % shares * share;
+                        let weights = &weights[self.weights_before(at).min(weights.len())..];
                         let channels = first + at..last.min(first + at + share);
-                        Task {
-                            plan: self,
-                            weights: &weights[at / widest * self.transformed_len(widest)..],
-                            output,
-                            first_channel: n * self.channels,
-                            block: self.grid.get(block),
-                        }
-                        .run(&source[n * length..][..length], channels);
+                        task(output, i / shares, channels, weights);
                     });
             }
         };
         // SAFETY: the blocks cover every position once, and each channel of a block belongs to
         // one task.
         unsafe { SharedOutput::collect(self.batch * self.channels * volume, fill) }
+    }
+
+    /// Channels whose weights are kept at a time, and those of a task.
+    fn shares(&self, blocks: usize) -> [usize; 2] {
+        if !self.way.shared {
+            let share = self.channels.next_multiple_of(widest_group(self.isa));
+            return [self.channels, share.min(SHARE)];
+        }
+        let widest = widest_group(self.isa);
+        let kept = (WEIGHT_BUDGET / self.weights_before(widest)).max(1) * widest;
+        // Few blocks leave the channels to share out.
+        let share = self.channels.div_ceil(TASKS.div_ceil(blocks));
+        let share = share.next_multiple_of(SHARE).min(kept);
+        [kept / share * share, share]
+    }
+
+    /// Transformed weights of some whole groups of channels.
+    fn weights_before(&self, channels: usize) -> usize {
+        let widest = widest_group(self.isa);
+        channels / widest * self.transformed_len(widest)
     }
 
     /// Distance of two points in the weights of a group of channels.
@@ -188,17 +246,27 @@ impl Winograd<'_> {
             .enumerate()
             .for_each(|(i, weights)| {
                 let first = channels.start + i * widest;
-                self.transform_group(first..channels.end.min(first + widest), weights);
+                let group = first..channels.end.min(first + widest);
+                let stride = self.point_len(channel_group(self.isa, group.len()));
+                self.transform_group(group, 0..self.source_channels, weights, stride);
             });
         weights
     }
 
-    fn transform_group(&self, channels: Range<usize>, to: &mut [f32]) {
+    /// The weights of a group of channels for some source channels, as in [`Self::transform_weights`], the
+    /// points `stride` apart.
+    fn transform_group(
+        &self,
+        channels: Range<usize>,
+        sources: Range<usize>,
+        to: &mut [f32],
+        stride: usize,
+    ) {
         let group = channel_group(self.isa, channels.len());
-        let stride = self.point_len(group);
         let mut taps = [0.0; 9 * WEIGHT_CHANNELS * 3 * 8];
-        for first in (0..self.source_channels).step_by(WEIGHT_CHANNELS) {
-            let sources = first..self.source_channels.min(first + WEIGHT_CHANNELS);
+        let start = sources.start;
+        for first in sources.clone().step_by(WEIGHT_CHANNELS) {
+            let sources = first..sources.end.min(first + WEIGHT_CHANNELS);
             let len = (sources.len() * 3 * group).next_multiple_of(MAX_LANES);
             taps.fill(0.0);
             for (c, channel) in channels.clone().enumerate() {
@@ -217,7 +285,7 @@ impl Winograd<'_> {
                     }
                 }
             }
-            let to = &mut to[first * 3 * group..];
+            let to = &mut to[(first - start) * 3 * group..];
             transform_weights(self.isa, &taps, len, to, stride);
         }
     }
@@ -226,8 +294,6 @@ impl Winograd<'_> {
 /// Some destination channels of one block.
 struct Task<'a> {
     plan: &'a Winograd<'a>,
-    /// The transformed weights of the channels.
-    weights: &'a [f32],
     output: &'a SharedOutput<'a>,
     /// Index of the volume's channel 0 among the channels of the destination tensor.
     first_channel: usize,
@@ -235,9 +301,10 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn run(&self, source: &[f32], channels: Range<usize>) {
+    /// With the transformed weights of the channels.
+    fn run(&self, source: &[f32], channels: Range<usize>, mut weights: &[f32]) {
         let plan = self.plan;
-        let grid = &plan.grid;
+        let grid = &plan.way.grid;
         let (line, stride) = (grid.line(), grid.stride());
         let point = grid.point(plan.source_channels);
         let widest = widest_group(plan.isa);
@@ -251,7 +318,6 @@ impl Task<'_> {
         ];
         with_scratch(lengths, |[block, sums, rows, scratch]| {
             grid.gather_input(plan.isa, source, &self.block, block, scratch);
-            let mut weights = self.weights;
             let mut channel = channels.start;
             while channel < channels.end {
                 let left = channels.end - channel;
@@ -264,6 +330,7 @@ impl Task<'_> {
                         channels: plan.source_channels,
                         group,
                         line,
+                        add: false,
                     };
                     multiply(plan.isa, &product, &mut sums[p * sums_point..], stride);
                 }
@@ -276,9 +343,59 @@ impl Task<'_> {
         });
     }
 
+    /// Some source channels at a time, whose weights are transformed here.
+    fn run_in_parts(&self, source: &[f32], channels: Range<usize>) {
+        let plan = self.plan;
+        let grid = &plan.way.grid;
+        let (line, stride) = (grid.line(), grid.stride());
+        let widest = widest_group(plan.isa);
+        let sums_point = grid.point(channels.len().next_multiple_of(widest));
+        let part = plan.source_channels.min(WEIGHT_CHANNELS);
+        let row = self.block.columns.len().max(MAX_LANES);
+        let volume: usize = grid.size().iter().product();
+        let lengths = [
+            POINTS * grid.point(part),
+            POINTS * spread(part * 3 * widest),
+            POINTS * sums_point,
+            TILE * TILE * row,
+            grid.scratch(),
+        ];
+        with_scratch(lengths, |[block, weights, sums, rows, scratch]| {
+            for first in (0..plan.source_channels).step_by(part) {
+                let sources = first..plan.source_channels.min(first + part);
+                let source = &source[first * volume..sources.end * volume];
+                grid.gather_input(plan.isa, source, &self.block, block, scratch);
+                let point = grid.point(sources.len());
+                for at in (0..channels.len()).step_by(widest) {
+                    let of_group =
+                        channels.start + at..channels.end.min(channels.start + at + widest);
+                    let group = channel_group(plan.isa, of_group.len());
+                    let weights_point = spread(sources.len() * 3 * group);
+                    plan.transform_group(of_group, sources.clone(), weights, weights_point);
+                    for p in 0..POINTS {
+                        let product = Product {
+                            source: &block[p * point..],
+                            stride,
+                            weights: &weights[p * weights_point..],
+                            channels: sources.len(),
+                            group,
+                            line,
+                            add: first > 0,
+                        };
+                        let sums = &mut sums[p * sums_point + at * stride..];
+                        multiply(plan.isa, &product, sums, stride);
+                    }
+                }
+            }
+            for (c, channel) in channels.enumerate() {
+                self.scatter(channel, &sums[c * stride..], sums_point, rows);
+            }
+        });
+    }
+
     /// Transforms the sums of a channel back and writes them to the destination.
     fn scatter(&self, channel: usize, sums: &[f32], point: usize, rows: &mut [f32]) {
-        let grid = &self.plan.grid;
+        let grid = &self.plan.way.grid;
         let [depth, height, width] = grid.size();
         let Block { tiles, columns } = &self.block;
         let bias = self.plan.bias.map_or(0.0, |bias| bias[channel]);
@@ -294,9 +411,10 @@ impl Task<'_> {
                 (z < depth && y < height).then_some(to)
             };
             // Rows that are outside, or too short for a vector, go to the scratch memory.
+            let scratch = rows[..TILE * TILE * len].as_mut_ptr();
             let to: [*mut f32; TILE * TILE] = std::array::from_fn(|i| match position(i) {
                 Some(to) if wide => self.output.part(to, len),
-                _ => rows[i * len..][..len].as_mut_ptr(),
+                _ => scratch.wrapping_add(i * len),
             });
             // SAFETY: all rows have `len` values, and no other block or share of channels has
             // these positions.

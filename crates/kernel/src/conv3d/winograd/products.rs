@@ -32,6 +32,8 @@ pub(super) struct Product<'a> {
     pub(super) group: usize,
     /// Number of positions, a multiple of `MAX_LANES`.
     pub(super) line: usize,
+    /// Whether the products are added to what the sums are.
+    pub(super) add: bool,
 }
 
 /// For each position and each channel of the group, adds up source times weight over all source channels and
@@ -131,6 +133,14 @@ unsafe fn tile<V: Simd, const C: usize, const N: usize>(
     // there are `C` weights for each of its taps, and that the sums have room.
     unsafe {
         let mut acc = [[V::splat(0.0); N]; C];
+        let sums = sums.as_mut_ptr().add(at);
+        if product.add {
+            for c in 0..C {
+                for n in 0..N {
+                    acc[c][n] = V::load(sums.add(c * stride + n * V::LANES));
+                }
+            }
+        }
         let mut source = product.source.as_ptr().add(at);
         let mut weights = product.weights.as_ptr();
         for _ in 0..product.channels {
@@ -152,7 +162,7 @@ unsafe fn tile<V: Simd, const C: usize, const N: usize>(
         }
         for c in 0..C {
             for n in 0..N {
-                acc[c][n].store(sums.as_mut_ptr().add(c * stride + at + n * V::LANES));
+                acc[c][n].store(sums.add(c * stride + n * V::LANES));
             }
         }
     }

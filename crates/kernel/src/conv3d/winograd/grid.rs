@@ -105,7 +105,7 @@ impl Grid {
 
     /// Length of the scratch memory that gathering takes.
     pub(super) fn scratch(&self) -> usize {
-        (POINTS * MAX_LANES).max(self.width + 2)
+        POINTS * MAX_LANES + self.width + 2
     }
 
     /// Fills `values`, which is `[point][channel][position]`, with the transformed input of a
@@ -127,12 +127,14 @@ impl Grid {
         let inside = columns.start.saturating_sub(1)..width.min(columns.end + 1);
         let before = usize::from(columns.start == 0);
         let after = columns.end == width;
+        let (narrow, zeros) = scratch.split_at_mut(POINTS * MAX_LANES);
+        zeros.fill(0.0);
         for (c, volume) in source.chunks_exact(depth * height * width).enumerate() {
             for (r, tile) in block.tiles.clone().enumerate() {
                 let [z, y] = self.first(tile);
                 self.fetch(source, c + 1, z..z + SPAN, y..y + SPAN, 1);
                 let to = &mut values[c * self.stride() + r * self.pitch..];
-                self.with_rows(volume, [z, y], 1, inside.clone(), scratch, |rows| {
+                self.with_rows(volume, [z, y], 1, inside.clone(), (narrow, zeros), |rows| {
                     transform_input(isa, rows, &mut to[before..], point);
                 });
                 for to in to.chunks_mut(point).take(POINTS) {
@@ -160,13 +162,15 @@ impl Grid {
         let [depth, height, width] = self.size;
         let channels = source.len() / (depth * height * width);
         let point = self.point(channels);
+        let (narrow, zeros) = scratch.split_at_mut(POINTS * MAX_LANES);
+        zeros.fill(0.0);
         for (c, volume) in source.chunks_exact(depth * height * width).enumerate() {
             for (r, tile) in block.tiles.clone().enumerate() {
                 let [z, y] = self.first(tile);
                 self.fetch(source, c + 1, z..z + TILE, y..y + TILE, 0);
                 let to = &mut values[c * self.stride() + r * self.pitch..];
                 let columns = block.columns.clone();
-                self.with_rows(volume, [z, y], 0, columns, scratch, |rows| {
+                self.with_rows(volume, [z, y], 0, columns, (narrow, zeros), |rows| {
                     transform_gradient(isa, rows, to, point);
                 });
             }
@@ -182,7 +186,7 @@ impl Grid {
         first: [usize; 2],
         before: usize,
         columns: Range<usize>,
-        scratch: &mut [f32],
+        (narrow, zeros): (&mut [f32], &[f32]),
         task: impl FnOnce(&[&[f32]; N]),
     ) {
         let [depth, height, width] = self.size;
@@ -194,18 +198,17 @@ impl Grid {
             inside.then(|| &volume[(z * height + y) * width..][columns.clone()])
         };
         if columns.len() < MAX_LANES {
-            for (i, to) in scratch.chunks_exact_mut(MAX_LANES).take(N).enumerate() {
+            for (i, to) in narrow.chunks_exact_mut(MAX_LANES).take(N).enumerate() {
                 to.fill(0.0);
                 if let Some(row) = row(i) {
                     to[..row.len()].copy_from_slice(row);
                 }
             }
-            let rows = std::array::from_fn(|i| &scratch[i * MAX_LANES..][..MAX_LANES]);
-            task(&rows);
+            task(&std::array::from_fn(|i| {
+                &narrow[i * MAX_LANES..][..MAX_LANES]
+            }));
         } else {
-            let zeros = &mut scratch[..columns.len()];
-            zeros.fill(0.0);
-            let zeros = &*zeros;
+            let zeros = &zeros[..columns.len()];
             task(&std::array::from_fn(|i| row(i).unwrap_or(zeros)));
         }
     }

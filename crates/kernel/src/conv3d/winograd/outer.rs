@@ -65,6 +65,8 @@ pub(super) struct Outer<'a> {
     pub(super) width: usize,
     /// Distance of two rows, in positions.
     pub(super) pitch: usize,
+    /// Whether the products are added to what the sums are.
+    pub(super) add: bool,
 }
 
 impl Outer<'_> {
@@ -74,8 +76,8 @@ impl Outer<'_> {
     }
 }
 
-/// Adds to `sums`, which is `[output channel][tap along the width][input channel]`, gradient times
-/// input over all positions. What lies between the products of two output channels is arbitrary.
+/// For `sums`, which is `[output channel][tap along the width][input channel]`, adds up gradient
+/// times input over all positions. What lies between the products of two output channels is arbitrary.
 pub(super) fn accumulate(isa: Isa, outer: &Outer, sums: &mut [f32]) {
     let &Outer {
         inputs,
@@ -217,7 +219,10 @@ unsafe fn tile<V: Simd, const C: usize, const N: usize>(
             for n in 0..N {
                 let sum = sums.as_mut_ptr();
                 let sum = sum.add((channel + c) * stride + at + n * V::LANES);
-                acc[c][n].add(V::load(sum)).store(sum);
+                if outer.add {
+                    acc[c][n] = acc[c][n].add(V::load(sum));
+                }
+                acc[c][n].store(sum);
             }
         }
     }

@@ -126,8 +126,9 @@ impl Plan<'_> {
         with_scratch(
             lengths,
             |[input, gradient, x, g, sums, scratch, taps, row]| {
-                sums.fill(0.0);
+                let first = blocks.start;
                 for block in blocks {
+                    let add = block > first;
                     let (n, block) = (block / grid.len(), grid.get(block % grid.len()));
                     let source = &self.input[(n * shape.in_channels + inputs.start) * volume..];
                     let source = &source[..inputs.len() * volume];
@@ -149,6 +150,7 @@ impl Plan<'_> {
                             rows: block.tiles.len(),
                             width: block.columns.len(),
                             pitch: grid.pitch(),
+                            add,
                         };
                         accumulate(isa, &outer, &mut sums[p * sums_point..]);
                     }

@@ -16,13 +16,13 @@ use super::ConvShape;
 use super::shared::{SharedOutput, with_scratch};
 use super::simd::{Isa, MAX_LANES};
 use grid::{Block, Grid, spread};
-use products::{Product, channel_group, multiply, widest_group};
+use products::{Product, WIDEST_GROUP, channel_group, multiply, widest_group};
 use rayon::prelude::*;
 use std::ops::Range;
 use transforms::{POINTS, TILE, transform_output, transform_weights};
 
-/// Transformed values of the input in a block, which stay in the L2 cache.
-const BLOCK_BUDGET: usize = 320 * 1024;
+/// Transformed values of a block, before and after they are multiplied: what stays near the core.
+const BLOCK_BUDGET: usize = 400 * 1024;
 /// Transformed weights that are kept at a time.
 const WEIGHT_BUDGET: usize = 1 << 20;
 /// Tasks that a big enough problem is cut into at least.
@@ -124,7 +124,7 @@ impl Way {
             }
         } else {
             Way {
-                grid: Grid::new(shape.input, source_channels, BLOCK_BUDGET),
+                grid: Grid::new(shape.input, source_channels + WIDEST_GROUP, BLOCK_BUDGET),
                 shared: true,
             }
         }
@@ -263,7 +263,7 @@ impl Winograd<'_> {
         stride: usize,
     ) {
         let group = channel_group(self.isa, channels.len());
-        let mut taps = [0.0; 9 * WEIGHT_CHANNELS * 3 * 8];
+        let mut taps = [0.0; 9 * WEIGHT_CHANNELS * 3 * WIDEST_GROUP];
         let start = sources.start;
         for first in sources.clone().step_by(WEIGHT_CHANNELS) {
             let sources = first..sources.end.min(first + WEIGHT_CHANNELS);

@@ -10,11 +10,14 @@ pub(super) fn channel_group(isa: Isa, left: usize) -> usize {
     left.next_power_of_two().min(widest_group(isa))
 }
 
+/// The most of them with any instructions.
+pub(super) const WIDEST_GROUP: usize = 8;
+
 /// The most of them.
 pub(super) fn widest_group(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => 8,
+        Isa::Avx512 => WIDEST_GROUP,
         _ => 4,
     }
 }

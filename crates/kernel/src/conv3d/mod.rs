@@ -2,7 +2,8 @@
 //!
 //! All tensors are contiguous: inputs and outputs `[batch, channels, depth, height, width]`,
 //! weights `[out_channels, in_channels, depth, height, width]`. Results are the same bit for bit
-//! for any number of threads, because the shape alone decides how the work is cut up.
+//! for any number of threads, because the shape alone decides how the work is cut up, and whether
+//! a convolution is computed directly or in fewer products ([`winograd`]).
 
 mod block;
 mod correlate;

@@ -5,6 +5,10 @@
 //! neural networks", 2016), the plain sum along the width: what would take 9 x 16 products for
 //! 4x4 rows takes 36. Rows stay whole, so that vectors run along them as in
 //! [`super::correlate`], and no channel count wastes lanes.
+//!
+//! Rounding errors, of the largest value of a result, are below 4e-6 up to 128 channels and below
+//! 8e-6 with 512, about twice those of the direct sum. A value that is not finite spreads over all of its tiles
+//! instead of over its neighbours.
 
 mod grid;
 mod outer;

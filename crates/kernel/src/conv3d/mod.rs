@@ -2,7 +2,8 @@
 //!
 //! All tensors are contiguous: inputs and outputs `[batch, channels, depth, height, width]`,
 //! weights `[out_channels, in_channels, depth, height, width]`. Results are the same bit for bit
-//! for any number of threads, because the shape alone decides how the work is cut up.
+//! for any number of threads, because the shape alone decides how the work is cut up, and whether
+//! a convolution is computed directly or in fewer products ([`winograd`]).
 
 mod block;
 mod correlate;
@@ -13,6 +14,7 @@ mod simd;
 mod tests;
 mod weight_gradient;
 mod weight_gradient_kernel;
+mod winograd;
 
 use rayon::prelude::*;
 use simd::Isa;
@@ -89,7 +91,7 @@ impl ConvShape {
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
 pub fn forward(shape: &ConvShape, input: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    correlate::forward(Isa::detect(), shape, input, weight, bias)
+    forward_with(Isa::detect(), shape, input, weight, bias)
 }
 
 /// The gradient with respect to the input, given that with respect to the output.
@@ -97,7 +99,7 @@ pub fn forward(shape: &ConvShape, input: &[f32], weight: &[f32], bias: Option<&[
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
 pub fn input_gradient(shape: &ConvShape, output_grad: &[f32], weight: &[f32]) -> Vec<f32> {
-    correlate::input_gradient(Isa::detect(), shape, output_grad, weight, None)
+    input_gradient_with(Isa::detect(), shape, output_grad, weight, None)
 }
 
 /// The gradient with respect to the weights, given that with respect to the output.
@@ -105,7 +107,7 @@ pub fn input_gradient(shape: &ConvShape, output_grad: &[f32], weight: &[f32]) ->
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
 pub fn weight_gradient(shape: &ConvShape, input: &[f32], output_grad: &[f32]) -> Vec<f32> {
-    weight_gradient::weight_gradient(Isa::detect(), shape, input, output_grad)
+    weight_gradient_with(Isa::detect(), shape, input, output_grad)
 }
 
 /// The gradient with respect to the bias: the sum of `output_grad` over each output channel.
@@ -129,7 +131,48 @@ pub(crate) fn input_gradient_with_bias(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    correlate::input_gradient(Isa::detect(), shape, output_grad, weight, bias)
+    input_gradient_with(Isa::detect(), shape, output_grad, weight, bias)
+}
+
+fn forward_with(
+    isa: Isa,
+    shape: &ConvShape,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    if winograd::pays(shape) {
+        winograd::forward(isa, shape, input, weight, bias)
+    } else {
+        correlate::forward(isa, shape, input, weight, bias)
+    }
+}
+
+fn input_gradient_with(
+    isa: Isa,
+    shape: &ConvShape,
+    output_grad: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    if winograd::pays(shape) {
+        winograd::input_gradient(isa, shape, output_grad, weight, bias)
+    } else {
+        correlate::input_gradient(isa, shape, output_grad, weight, bias)
+    }
+}
+
+fn weight_gradient_with(
+    isa: Isa,
+    shape: &ConvShape,
+    input: &[f32],
+    output_grad: &[f32],
+) -> Vec<f32> {
+    if winograd::weight_gradient::pays(shape) {
+        winograd::weight_gradient::weight_gradient(isa, shape, input, output_grad)
+    } else {
+        weight_gradient::weight_gradient(isa, shape, input, output_grad)
+    }
 }
 
 /// The sum over each channel of a `[batch, channels, volume]` tensor.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// A vector in which parallel tasks write disjoint parts, each value exactly once.
+/// A vector in which parallel tasks write disjoint parts, every value of it.
 ///
 /// The values start uninitialised, so that a big result is touched once only.
 pub(crate) struct SharedOutput<'a> {
@@ -44,18 +44,25 @@ impl SharedOutput<'_> {
     /// Panics where a position is outside the vector.
     #[inline]
     pub(crate) unsafe fn write(&self, first: usize, values: &[f32]) {
-        let end = first.checked_add(values.len());
+        let to = self.part(first, values.len());
+        // SAFETY: the positions are inside the vector and written by no other task (the caller
+        // vouches).
+        unsafe { to.copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+    }
+
+    /// Where the `len` values from position `first` on are to be written; they may be
+    /// uninitialised.
+    ///
+    /// # Panics
+    /// Panics where a position is outside the vector.
+    #[inline]
+    pub(crate) fn part(&self, first: usize, len: usize) -> *mut f32 {
+        let end = first.checked_add(len);
         assert!(
             end.is_some_and(|end| end <= self.len),
             "write outside the output"
         );
-        // SAFETY: the positions are inside the vector (asserted above) and written by no other task (the caller
-        // vouches).
-        unsafe {
-            self.start
-                .add(first)
-                .copy_from_nonoverlapping(values.as_ptr(), values.len())
-        };
+        self.start.wrapping_add(first)
     }
 }
 
@@ -97,23 +104,28 @@ thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `task` with this thread's scratch memory: one slice of arbitrary values for each length.
+/// Runs `task` with this thread's scratch memory: one slice of arbitrary values for each length,
+/// at the beginning of a line of the cache.
 ///
 /// The memory stays with the thread, so that it is paged in once and not once per task.
 pub(crate) fn with_scratch<const N: usize, R>(
     lengths: [usize; N],
     task: impl FnOnce([&mut [f32]; N]) -> R,
 ) -> R {
+    /// Values in a line of the cache: vectors that begin with one touch no other.
+    const LINE: usize = 16;
     SCRATCH.with_borrow_mut(|scratch| {
-        let total = lengths.iter().sum();
+        let lengths = lengths.map(|len| (len, len.next_multiple_of(LINE)));
+        let total = lengths.iter().map(|(_, room)| room).sum::<usize>() + LINE;
         if scratch.len() < total {
             scratch.resize(total, 0.0);
         }
-        let mut rest = scratch.as_mut_slice();
-        task(lengths.map(|len| {
-            let (part, tail) = std::mem::take(&mut rest).split_at_mut(len);
+        let skip = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
+        let mut rest = &mut scratch[skip.min(LINE)..];
+        task(lengths.map(|(len, room)| {
+            let (part, tail) = std::mem::take(&mut rest).split_at_mut(room);
             rest = tail;
-            part
+            &mut part[..len]
         }))
     })
 }

@@ -14,8 +14,18 @@ pub(crate) trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// Writes the lanes to `to`, at any alignment.
     unsafe fn store(self, to: *mut f32);
+    /// `self + other`, lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self - other`, lane by lane.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// `self * factor`, lane by lane.
+    unsafe fn mul(self, factor: Self) -> Self;
     /// `self * factor + addend`, lane by lane.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// Writes the columns of a square of `LANES` x `LANES` values (the first ones of the first
+    /// `LANES` of `rows`) to `to`, `stride` apart, one after the other: where they overlap, the later one
+    /// stays.
+    unsafe fn transpose(rows: &[*const f32; MAX_LANES], to: *mut f32, stride: usize);
     /// The sum of the lanes.
     unsafe fn sum(self) -> f32;
     /// The sum of the lanes of each of four vectors.
@@ -101,9 +111,38 @@ impl Isa {
     }
 }
 
+/// Calls a generic function for an instruction set, in a function that is compiled for it.
+macro_rules! dispatch {
+    ($isa:expr, $function:ident($($argument:ident: $type:ty),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn avx512($($argument: $type),*) {
+            // SAFETY: as for this function.
+            unsafe { $function::<std::arch::x86_64::__m512>($($argument),*) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2($($argument: $type),*) {
+            // SAFETY: as for this function.
+            unsafe { $function::<std::arch::x86_64::__m256>($($argument),*) }
+        }
+        match $isa {
+            // SAFETY: this variant exists on a CPU with AVX-512F only; lengths are asserted above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512($($argument),*) },
+            // SAFETY: this variant exists on a CPU with AVX2 and FMA only; lengths as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2($($argument),*) },
+            // SAFETY: plain Rust needs no special CPU; lengths as above.
+            Isa::Portable => unsafe { $function::<[f32; 4]>($($argument),*) },
+        }
+    }};
+}
+pub(crate) use dispatch;
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Simd;
+    use super::{MAX_LANES, Simd};
     use std::arch::x86_64::*;
 
     impl Simd for __m512 {
@@ -124,9 +163,61 @@ mod x86 {
             unsafe { _mm512_storeu_ps(to, self) }
         }
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has checked for AVX-512F.
+            unsafe { _mm512_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller has checked for AVX-512F.
+            unsafe { _mm512_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: the caller has checked for AVX-512F.
+            unsafe { _mm512_mul_ps(self, factor) }
+        }
+        #[inline(always)]
         unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
             // SAFETY: the caller has checked for AVX-512F.
             unsafe { _mm512_fmadd_ps(self, factor, addend) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(rows: &[*const f32; MAX_LANES], to: *mut f32, stride: usize) {
+            // SAFETY: the caller has checked for AVX-512F and vouches for the rows and `to`.
+            unsafe {
+                // Squares of 4x4 in each quarter of the vectors, then the quarters.
+                let mut v = [_mm512_setzero_ps(); 16];
+                for i in 0..4 {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|j| _mm512_loadu_ps(rows[i * 4 + j]));
+                    let pair = |lo: __m512, hi: __m512| {
+                        let (lo, hi) = (_mm512_castps_pd(lo), _mm512_castps_pd(hi));
+                        [
+                            _mm512_castpd_ps(_mm512_unpacklo_pd(lo, hi)),
+                            _mm512_castpd_ps(_mm512_unpackhi_pd(lo, hi)),
+                        ]
+                    };
+                    let low = pair(_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                    let high = pair(_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                    [v[i * 4], v[i * 4 + 1]] = low;
+                    [v[i * 4 + 2], v[i * 4 + 3]] = high;
+                }
+                let mut columns = v;
+                for j in 0..4 {
+                    let [a, b, c, d] = [v[j], v[4 + j], v[8 + j], v[12 + j]];
+                    let ab = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+                    let cd = _mm512_shuffle_f32x4::<0b01_00_01_00>(c, d);
+                    columns[j] = _mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd);
+                    columns[4 + j] = _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd);
+                    let ab = _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b);
+                    let cd = _mm512_shuffle_f32x4::<0b11_10_11_10>(c, d);
+                    columns[8 + j] = _mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd);
+                    columns[12 + j] = _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd);
+                }
+                for (j, column) in columns.into_iter().enumerate() {
+                    _mm512_storeu_ps(to.add(j * stride), column);
+                }
+            }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
@@ -176,9 +267,49 @@ mod x86 {
             unsafe { _mm256_storeu_ps(to, self) }
         }
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has checked for AVX2 and FMA.
+            unsafe { _mm256_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller has checked for AVX2 and FMA.
+            unsafe { _mm256_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: the caller has checked for AVX2 and FMA.
+            unsafe { _mm256_mul_ps(self, factor) }
+        }
+        #[inline(always)]
         unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
             // SAFETY: the caller has checked for AVX2 and FMA.
             unsafe { _mm256_fmadd_ps(self, factor, addend) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(rows: &[*const f32; MAX_LANES], to: *mut f32, stride: usize) {
+            // SAFETY: the caller has checked for AVX2 and FMA and vouches for the rows and `to`.
+            unsafe {
+                // Squares of 4x4 in each half of the vectors, then the halves.
+                let mut v = [_mm256_setzero_ps(); 8];
+                for i in 0..2 {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|j| _mm256_loadu_ps(rows[i * 4 + j]));
+                    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                    v[i * 4] = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+                    v[i * 4 + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+                    let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                    v[i * 4 + 2] = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+                    v[i * 4 + 3] = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+                }
+                for j in 0..4 {
+                    let low = _mm256_permute2f128_ps::<0x20>(v[j], v[4 + j]);
+                    _mm256_storeu_ps(to.add(j * stride), low);
+                }
+                for j in 0..4 {
+                    let high = _mm256_permute2f128_ps::<0x31>(v[j], v[4 + j]);
+                    _mm256_storeu_ps(to.add((4 + j) * stride), high);
+                }
+            }
         }
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
@@ -213,6 +344,18 @@ impl Simd for [f32; 4] {
         unsafe { to.cast::<[f32; 4]>().write_unaligned(self) }
     }
     #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] + other[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] - other[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(self, factor: Self) -> Self {
+        std::array::from_fn(|i| self[i] * factor[i])
+    }
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         let mut out = addend;
         for i in 0..4 {
@@ -224,6 +367,16 @@ impl Simd for [f32; 4] {
             };
         }
         out
+    }
+    #[inline(always)]
+    unsafe fn transpose(rows: &[*const f32; MAX_LANES], to: *mut f32, stride: usize) {
+        for j in 0..4 {
+            // SAFETY: the caller vouches for the rows and `to`.
+            unsafe {
+                let column = [0, 1, 2, 3].map(|i| *rows[i].add(j));
+                column.store(to.add(j * stride));
+            }
+        }
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {

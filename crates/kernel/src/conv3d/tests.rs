@@ -65,14 +65,22 @@ fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// Output, input gradient and weight gradient.
-fn all(isa: Isa, shape: &ConvShape) -> [Vec<f32>; 3] {
+/// Output, input gradient and weight gradient, directly and, if it can be, by Winograd's way.
+fn all(isa: Isa, shape: &ConvShape) -> Vec<[Vec<f32>; 3]> {
     let [x, w, g, b] = tensors(shape);
-    [
+    let mut ways = vec![[
         correlate::forward(isa, shape, &x, &w, Some(&b)),
         correlate::input_gradient(isa, shape, &g, &w, None),
         weight_gradient::weight_gradient(isa, shape, &x, &g),
-    ]
+    ]];
+    if winograd::applies(shape) {
+        ways.push([
+            winograd::forward(isa, shape, &x, &w, Some(&b)),
+            winograd::input_gradient(isa, shape, &g, &w, None),
+            winograd::weight_gradient::weight_gradient(isa, shape, &x, &g),
+        ]);
+    }
+    ways
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -98,10 +106,11 @@ fn check(shape: &ConvShape) {
         dw[k] += f64::from(g[o]) * f64::from(x[i]);
     });
     for isa in Isa::available() {
-        let [fy, fdx, fdw] = all(isa, shape);
-        assert_close(&fy, &y, 1e-5, "forward");
-        assert_close(&fdx, &dx, 1e-5, "input gradient");
-        assert_close(&fdw, &dw, 1e-5, "weight gradient");
+        for [fy, fdx, fdw] in all(isa, shape) {
+            assert_close(&fy, &y, 1e-5, "forward");
+            assert_close(&fdx, &dx, 1e-5, "input gradient");
+            assert_close(&fdw, &dw, 1e-5, "weight gradient");
+        }
     }
     let mut db = vec![0.0; shape.out_channels];
     for (i, g) in g.iter().enumerate() {
@@ -130,10 +139,11 @@ fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
         .install(run)
 }
 
-fn bits(values: &[Vec<f32>; 3]) -> [Vec<u32>; 3] {
+fn bits(ways: &[[Vec<f32>; 3]]) -> Vec<Vec<u32>> {
+    let values = ways.iter().flatten();
     values
-        .each_ref()
         .map(|v| v.iter().map(|v| v.to_bits()).collect())
+        .collect()
 }
 
 /// A shape with the given kernel, stride and padding on all axes.
@@ -229,6 +239,64 @@ fn usual_shapes_agree_with_the_definition() {
     }
 }
 
+/// Tiles that stick out, rows shorter than a vector, widths and weights that are cut up.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn winograd_agrees_with_the_definition_at_every_edge() {
+    let usual = [[1, 1], [3, 5], [8, 8], [9, 17], [35, 12]];
+    let inputs = [
+        [1, 1, 1],
+        [1, 5, 7],
+        [4, 4, 4],
+        [9, 1, 15],
+        [3, 4, 1],
+        [8, 8, 16],
+        [5, 9, 17],
+        [2, 3, 33],
+    ];
+    for channels in usual {
+        for input in inputs {
+            check(&cubic(2, channels, input, [3, 1, 1]));
+        }
+    }
+    check(&cubic(1, [40, 2], [2, 3, 700], [3, 1, 1]));
+    check(&cubic(1, [2, 40], [2, 3, 700], [3, 1, 1]));
+    check(&cubic(1, [300, 100], [4, 4, 4], [3, 1, 1]));
+}
+
+/// As many products in a sum as a network has at most.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn long_sums_keep_their_precision() {
+    for (channels, input) in [
+        ([512, 4], [8, 8, 8]),
+        ([4, 512], [8, 8, 8]),
+        ([2, 2], [64; 3]),
+    ] {
+        check(&cubic(1, channels, input, [3, 1, 1]));
+    }
+}
+
+#[test]
+fn winograd_is_for_volumes_that_are_not_tiny() {
+    let pays = |input| winograd::pays(&cubic(1, [16, 16], input, [3, 1, 1]));
+    for input in [
+        [48, 64, 80],
+        [24, 32, 40],
+        [12, 16, 20],
+        [6, 8, 10],
+        [8, 8, 8],
+    ] {
+        assert!(pays(input), "{input:?}");
+    }
+    // Tiles that are half empty, and weights that take longer to transform than to use.
+    for input in [[1, 64, 80], [2, 2, 80], [3, 4, 5], [4, 4, 4], [1, 1, 1]] {
+        assert!(!pays(input), "{input:?}");
+    }
+    let few = |channels| winograd::weight_gradient::pays(&cubic(1, channels, [48; 3], [3, 1, 1]));
+    assert!(few([8, 8]) && few([16, 32]) && !few([1, 16]) && !few([16, 2]));
+}
+
 #[test]
 fn small_shapes_agree_with_the_definition() {
     for ksp in [
@@ -277,10 +345,14 @@ fn infinities_do_not_outlive_their_call() {
                     let bad = vec![f32::INFINITY; big.input_len()];
                     for isa in Isa::available() {
                         weight_gradient::weight_gradient(isa, &big, &bad, &bad);
+                        winograd::weight_gradient::weight_gradient(isa, &big, &bad, &bad);
                         if input[0] >= ksp[0].saturating_sub(2 * ksp[2]) {
                             let shape = cubic(1, channels, input, ksp);
                             let clean = all(isa, &shape);
-                            assert!(clean.iter().flatten().all(|v| v.is_finite()), "{shape:?}");
+                            assert!(
+                                clean.iter().flatten().flatten().all(|v| v.is_finite()),
+                                "{shape:?}"
+                            );
                         }
                     }
                 }
@@ -295,11 +367,11 @@ fn infinities_do_not_outlive_their_call() {
 fn instruction_sets_agree() {
     for ksp in [[3, 1, 1], [3, 2, 1], [1, 1, 0], [2, 2, 0]] {
         let shape = cubic(1, [31, 43], [9, 17, 35], ksp);
-        let want = all(Isa::Portable, &shape).map(|v| v.into_iter().map(f64::from).collect());
-        let want: [Vec<f64>; 3] = want;
+        let want = all(Isa::Portable, &shape);
         for isa in Isa::available() {
-            for (got, want) in all(isa, &shape).iter().zip(&want) {
-                assert_close(got, want, 1e-5, "instruction set");
+            for (got, want) in all(isa, &shape).iter().flatten().zip(want.iter().flatten()) {
+                let want: Vec<f64> = want.iter().copied().map(f64::from).collect();
+                assert_close(got, &want, 1e-5, "instruction set");
             }
         }
     }

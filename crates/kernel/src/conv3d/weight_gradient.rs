@@ -92,21 +92,26 @@ pub(super) fn weight_gradient(
     };
     // SAFETY: the tasks cover every part and every input channel once.
     let partial = unsafe { SharedOutput::collect(parts * len, fill) };
-    if parts > 1 {
-        let mut total = partial[..len].to_vec();
-        total
-            .par_chunks_mut(1 << 12)
-            .enumerate()
-            .for_each(|(i, total)| {
-                for part in partial.chunks_exact(len).skip(1) {
-                    for (total, value) in total.iter_mut().zip(&part[i << 12..]) {
-                        *total += value;
-                    }
-                }
-            });
-        return total;
+    add_parts(partial, len)
+}
+
+/// The sum of parts of `len` values.
+pub(super) fn add_parts(parts: Vec<f32>, len: usize) -> Vec<f32> {
+    if parts.len() == len {
+        return parts;
     }
-    partial
+    let mut total = parts[..len].to_vec();
+    total
+        .par_chunks_mut(1 << 12)
+        .enumerate()
+        .for_each(|(i, total)| {
+            for part in parts.chunks_exact(len).skip(1) {
+                for (total, value) in total.iter_mut().zip(&part[i << 12..]) {
+                    *total += value;
+                }
+            }
+        });
+    total
 }
 
 /// Where each tap of each channel begins in a block.

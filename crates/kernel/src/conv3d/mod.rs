@@ -7,13 +7,13 @@
 
 mod block;
 mod correlate;
-mod correlate_kernel;
-mod shared;
-mod simd;
+pub(crate) mod correlate_kernel;
+pub(crate) mod shared;
+pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
-mod weight_gradient_kernel;
+pub(crate) mod weight_gradient_kernel;
 mod winograd;
 
 use rayon::prelude::*;

@@ -380,23 +380,36 @@ fn instruction_sets_agree() {
 #[test]
 #[cfg_attr(miri, ignore)]
 fn transposed_convolution_agrees_with_the_definition() {
-    for (kernel, padding, out_padding) in [(2, 0, 0), (3, 1, 1), (3, 1, 0), (4, 1, 1)] {
+    let overlapping = [(3, 1, 1), (3, 1, 0), (4, 1, 1), (2, 1, 0)]
+        .map(|(kernel, padding, out_padding)| ([kernel; 3], [2; 3], padding, out_padding));
+    // As large as the stride, such as those of a U-Net.
+    let apart = [[2; 3], [1, 2, 2], [3; 3], [1, 1, 3], [2, 1, 4], [1; 3]]
+        .map(|kernel| (kernel, kernel, 0, 0));
+    for (kernel, stride, padding, out_padding) in overlapping.into_iter().chain(apart) {
         let shape = ConvTransposeShape {
             batch: 2,
             in_channels: 9,
             out_channels: 5,
             input: [3, 4, 7],
-            kernel: [kernel; 3],
-            stride: [2; 3],
+            kernel,
+            stride,
             padding: [padding; 3],
             out_padding: [out_padding; 3],
         };
         let output = shape.output();
-        assert_eq!(
-            output,
-            [3, 4, 7].map(|n| (n - 1) * 2 + kernel + out_padding - 2 * padding)
-        );
-        let convolution = cubic(2, [5, 9], output, [kernel, 2, padding]);
+        let expected: [usize; 3] = std::array::from_fn(|i| {
+            ([3, 4, 7][i] - 1) * stride[i] + kernel[i] + out_padding - 2 * padding
+        });
+        assert_eq!(output, expected);
+        let convolution = ConvShape {
+            batch: 2,
+            in_channels: 5,
+            out_channels: 9,
+            input: output,
+            kernel,
+            stride,
+            padding: [padding; 3],
+        };
         let [g, w, x, _] = tensors(&convolution);
         let bias = noise(5, 5);
         let volume: usize = output.iter().product();

@@ -6,7 +6,7 @@
 use super::simd::{Isa, MAX_LANES, Simd};
 
 /// Output channels that the kernels handle together, for `left` channels to go.
-pub(super) fn channel_group(left: usize) -> usize {
+pub(crate) fn channel_group(left: usize) -> usize {
     match left {
         4.. => 4,
         2.. => 2,
@@ -15,25 +15,25 @@ pub(super) fn channel_group(left: usize) -> usize {
 }
 
 /// What [`accumulate`] reads.
-pub(super) struct Args<'a> {
-    pub(super) block: &'a [f32],
+pub(crate) struct Args<'a> {
+    pub(crate) block: &'a [f32],
     /// Distance of two planes in the block.
-    pub(super) plane: usize,
+    pub(crate) plane: usize,
     /// Where each product finds its input in the block.
-    pub(super) offsets: &'a [u32],
-    pub(super) lines: &'a [f32],
+    pub(crate) offsets: &'a [u32],
+    pub(crate) lines: &'a [f32],
     /// Distance of two planes in the lines.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Distance of two channels in the lines.
-    pub(super) channel: usize,
-    pub(super) planes: usize,
+    pub(crate) channel: usize,
+    pub(crate) planes: usize,
     /// Positions in each plane, a multiple of `MAX_LANES`.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 /// Adds to `sums`, which is `[channels of the group][products]`, the sum over all positions of
 /// gradient times input.
-pub(super) fn accumulate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
+pub(crate) fn accumulate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
     let last = args.offsets.iter().max().map_or(0, |&last| last as usize);
     assert!(args.length.is_multiple_of(MAX_LANES) && args.planes > 0);
     assert!(last + (args.planes - 1) * args.plane + args.length <= args.block.len());

@@ -549,3 +549,35 @@ fn a_validation_loss_that_is_not_finite_stops_the_run_in_the_last_epoch_too() {
         );
     }
 }
+
+#[test]
+fn fast_convolutions_give_the_same_numbers_on_any_number_of_threads_and_are_told() {
+    let folder = toy_workplace(4);
+    let run = |results: &str, convolutions: &str, threads: &str| {
+        calvaria()
+            .current_dir(folder.path())
+            .env("CALVARIA_CONVOLUTIONS", convolutions)
+            .env("RAYON_NUM_THREADS", threads)
+            .args([
+                "run",
+                "toy.yaml",
+                "--device",
+                "cpu",
+                "-q",
+                "--results",
+                results,
+            ])
+            .args(["--set", "train.epochs=1"])
+            .assert()
+            .success();
+        let home = RunFolder::new(folder.path().join(results).join("toy/seed-7"));
+        let environment = fs::read_to_string(home.environment()).unwrap();
+        let is_told = environment.contains("fast convolutions");
+        (fs::read(home.last_weights()).unwrap(), is_told)
+    };
+    let (fast, is_told) = run("one", "fast", "1");
+    assert!(is_told);
+    assert_eq!(run("two", "fast", "2"), (fast.clone(), true));
+    let (direct, is_told) = run("direct", "direct", "2");
+    assert!(direct != fast && !is_told);
+}

@@ -6,7 +6,7 @@
 use super::simd::{Isa, MAX_LANES, Simd};
 
 /// Destination channels that the kernels handle together, for `left` channels to go.
-pub(crate) fn channel_group(isa: Isa, left: usize) -> usize {
+pub(super) fn channel_group(isa: Isa, left: usize) -> usize {
     let most = match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => 8,
@@ -16,25 +16,25 @@ pub(crate) fn channel_group(isa: Isa, left: usize) -> usize {
 }
 
 /// What [`correlate`] reads.
-pub(crate) struct Args<'a> {
-    pub(crate) block: &'a [f32],
+pub(super) struct Args<'a> {
+    pub(super) block: &'a [f32],
     /// Where each product finds its source in the block.
-    pub(crate) offsets: &'a [u32],
+    pub(super) offsets: &'a [u32],
     /// Where each product finds its weight in a row.
-    pub(crate) weights: &'a [u32],
+    pub(super) weights: &'a [u32],
     /// The largest of the offsets and of the weights.
-    pub(crate) last: [usize; 2],
+    pub(super) last: [usize; 2],
     /// The weights of each channel of the group.
-    pub(crate) rows: [&'a [f32]; 8],
+    pub(super) rows: [&'a [f32]; 8],
     /// The bias of each channel of the group.
-    pub(crate) bias: [f32; 8],
+    pub(super) bias: [f32; 8],
     /// Number of positions, a multiple of `MAX_LANES`.
-    pub(crate) line: usize,
+    pub(super) line: usize,
 }
 
 /// For each position and each of `group` channels, adds up `block[position + offset] * weight`
 /// over all products; writes channel after channel to `sums`.
-pub(crate) fn correlate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
+pub(super) fn correlate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
     let [offset, weight] = args.last;
     assert!(args.offsets.len() == args.weights.len());
     assert!(args.line.is_multiple_of(MAX_LANES) && offset + args.line <= args.block.len());

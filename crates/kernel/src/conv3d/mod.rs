@@ -7,21 +7,39 @@
 
 mod block;
 mod correlate;
-pub(crate) mod correlate_kernel;
-pub(crate) mod shared;
-pub(crate) mod simd;
+mod correlate_kernel;
+mod shared;
+mod simd;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
-pub(crate) mod weight_gradient_kernel;
+mod weight_gradient_kernel;
 mod winograd;
+
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use simd::Isa;
 
-/// The instructions that are used.
+/// The instructions that are used, and whether convolutions are [fast](is_fast).
 pub(super) fn instruction_set() -> &'static str {
-    Isa::detect().name()
+    match (Isa::detect(), is_fast()) {
+        (isa, false) => isa.name(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, true) => "avx512, fast convolutions",
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, true) => "avx2, fast convolutions",
+        (Isa::Portable, true) => "portable, fast convolutions",
+    }
+}
+
+/// Whether convolutions may take ways that round more: where `CALVARIA_CONVOLUTIONS` is `fast`.
+///
+/// A step then takes about half the time, and a result differs from the usual one by up to twice its rounding error.
+/// That is little for a result, but training magnifies it, so that stored results do not hold.
+fn is_fast() -> bool {
+    static FAST: OnceLock<bool> = OnceLock::new();
+    *FAST.get_or_init(|| std::env::var("CALVARIA_CONVOLUTIONS").is_ok_and(|asked| asked == "fast"))
 }
 
 /// Geometry of a 3-D convolution.
@@ -141,7 +159,7 @@ fn forward_with(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    if winograd::pays(shape) {
+    if is_fast() && winograd::pays(shape) {
         winograd::forward(isa, shape, input, weight, bias)
     } else {
         correlate::forward(isa, shape, input, weight, bias)
@@ -155,7 +173,7 @@ fn input_gradient_with(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    if winograd::pays(shape) {
+    if is_fast() && winograd::pays(shape) {
         winograd::input_gradient(isa, shape, output_grad, weight, bias)
     } else {
         correlate::input_gradient(isa, shape, output_grad, weight, bias)
@@ -168,7 +186,7 @@ fn weight_gradient_with(
     input: &[f32],
     output_grad: &[f32],
 ) -> Vec<f32> {
-    if winograd::weight_gradient::pays(shape) {
+    if is_fast() && winograd::weight_gradient::pays(shape) {
         winograd::weight_gradient::weight_gradient(isa, shape, input, output_grad)
     } else {
         weight_gradient::weight_gradient(isa, shape, input, output_grad)

@@ -6,7 +6,7 @@
 use super::simd::{Isa, MAX_LANES, Simd};
 
 /// Output channels that the kernels handle together, for `left` channels to go.
-pub(crate) fn channel_group(left: usize) -> usize {
+pub(super) fn channel_group(left: usize) -> usize {
     match left {
         4.. => 4,
         2.. => 2,
@@ -15,25 +15,25 @@ pub(crate) fn channel_group(left: usize) -> usize {
 }
 
 /// What [`accumulate`] reads.
-pub(crate) struct Args<'a> {
-    pub(crate) block: &'a [f32],
+pub(super) struct Args<'a> {
+    pub(super) block: &'a [f32],
     /// Distance of two planes in the block.
-    pub(crate) plane: usize,
+    pub(super) plane: usize,
     /// Where each product finds its input in the block.
-    pub(crate) offsets: &'a [u32],
-    pub(crate) lines: &'a [f32],
+    pub(super) offsets: &'a [u32],
+    pub(super) lines: &'a [f32],
     /// Distance of two planes in the lines.
-    pub(crate) line: usize,
+    pub(super) line: usize,
     /// Distance of two channels in the lines.
-    pub(crate) channel: usize,
-    pub(crate) planes: usize,
+    pub(super) channel: usize,
+    pub(super) planes: usize,
     /// Positions in each plane, a multiple of `MAX_LANES`.
-    pub(crate) length: usize,
+    pub(super) length: usize,
 }
 
 /// Adds to `sums`, which is `[channels of the group][products]`, the sum over all positions of
 /// gradient times input.
-pub(crate) fn accumulate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
+pub(super) fn accumulate(isa: Isa, group: usize, args: &Args, sums: &mut [f32]) {
     let last = args.offsets.iter().max().map_or(0, |&last| last as usize);
     assert!(args.length.is_multiple_of(MAX_LANES) && args.planes > 0);
     assert!(last + (args.planes - 1) * args.plane + args.length <= args.block.len());

@@ -3,11 +3,7 @@
 //! Tensors are contiguous: inputs and outputs `[batch, channels, depth, height, width]`, weights
 //! `[in_channels, out_channels, depth, height, width]`.
 
-mod apart;
-
-use super::conv3d::simd::Isa;
 use super::conv3d::{self, ConvShape};
-use apart::Apart;
 
 /// Geometry of a 3-D transposed convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +69,6 @@ pub fn forward(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    if let Some(apart) = Apart::of(shape, Isa::detect()) {
-        return apart.forward(input, weight, bias);
-    }
     conv3d::input_gradient_with_bias(&shape.convolution(), input, weight, bias)
 }
 
@@ -84,9 +77,6 @@ pub fn forward(
 /// # Panics
 /// Panics if the length of a slice does not fit the shape.
 pub fn input_gradient(shape: &ConvTransposeShape, output_grad: &[f32], weight: &[f32]) -> Vec<f32> {
-    if let Some(apart) = Apart::of(shape, Isa::detect()) {
-        return apart.input_gradient(output_grad, weight);
-    }
     conv3d::forward(&shape.convolution(), output_grad, weight, None)
 }
 
@@ -95,9 +85,6 @@ pub fn input_gradient(shape: &ConvTransposeShape, output_grad: &[f32], weight: &
 /// # Panics
 /// Panics if the length of a slice does not fit the shape.
 pub fn weight_gradient(shape: &ConvTransposeShape, input: &[f32], output_grad: &[f32]) -> Vec<f32> {
-    if let Some(apart) = Apart::of(shape, Isa::detect()) {
-        return apart.weight_gradient(input, output_grad);
-    }
     conv3d::weight_gradient(&shape.convolution(), output_grad, input)
 }
 

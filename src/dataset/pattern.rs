@@ -167,7 +167,7 @@ pub(crate) fn files_matching(text: &Path) -> Result<Vec<(String, PathBuf)>, Stri
     let pattern = Pattern::of(rest)?;
     if !Path::new(folder).is_dir() {
         return Err(format!(
-            "`{text}` looks in {folder}, and there is no such folder"
+            "`{text}` is of the folder {folder}, which does not exist"
         ));
     }
     let mut found = Vec::new();

@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(within(1_000_000_000), Some([96, 96, 96]));
         assert_eq!(within(1_450_000_000), Some([128, 128, 120]));
         assert_eq!(within(5_000_000_000), Some([256, 256, 120]));
-        // A scan that is no larger than the smallest one has none.
+        // A scan that fits into the smallest window needs none.
         assert_eq!(largest_window([64, 50, 64], |_| true), None);
     }
 }

@@ -178,7 +178,7 @@ fn evaluate_scores_folders_as_it_scores_their_pairs() {
         ),
         (
             ["nowhere/{id}_dseg.nii.gz", "labels"],
-            "`nowhere/{id}_dseg.nii.gz` looks in nowhere, and there is no such folder",
+            "`nowhere/{id}_dseg.nii.gz` is of the folder nowhere, which does not exist",
         ),
     ] {
         run(at, "evaluate", &[&pair, &labels[..]].concat())

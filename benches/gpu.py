@@ -44,7 +44,7 @@ def run(device, command, **options):
     if process.returncode != 0:
         return {"failed": (err.strip().splitlines() or ["?"])[-1]}
     result = json.loads(out.strip().splitlines()[-1])
-    return {**result, "memory": peak[0] or result.get("peak_mib")}
+    return {**result, "memory": result.get("peak_mib") if device == "cpu" else peak[0]}
 
 
 def ours(program, device, model, size, batch, precision, starts):
@@ -61,8 +61,8 @@ def ours(program, device, model, size, batch, precision, starts):
 
 
 def theirs(device, model, size, batch, precision):
-    return run(device, [sys.executable, os.path.join(HERE, "peers", "torch_gpu.py"), model, str(batch), *map(str, size),
-                "--device", device, "--precision", precision, "--steps", str(STEPS)])
+    return run(device, [sys.executable, os.path.join(HERE, "peers", "torch_step.py"), model, str(batch), *map(str, size),
+                "--device", device, "--precision", precision, "--steps", str(STEPS), "--channels-last"])
 
 
 def cell(result, *keys):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares calvaria with its Python peers on this machine and writes the tables into benches/README.md:
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
-#   benches/peers/run.sh step                               # training steps, against PyTorch on the CPU
+#   benches/peers/run.sh step [--before PROGRAM]            # training steps, against PyTorch on the CPU
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
 #   benches/peers/run.sh evaluate [--pairs 100]             # metrics of many masks, against MONAI; prints them
 # One of them trains nnU-Net alone, and leaves its results and a table in TARGET/hippocampus:
@@ -22,15 +22,14 @@ case $what in
     cargo build --release
     exec "$venv/bin/python" benches/peers/preprocessing.py "$target/release/calvaria" "$@"
     ;;
-  evaluate)
+  evaluate | step)
     cargo build --release
-    exec "$venv/bin/python" benches/peers/evaluate.py "$target/release/calvaria" "$@"
+    exec "$venv/bin/python" "benches/peers/$what.py" "$target/release/calvaria" "$@"
     ;;
-  step | augment)
-    bench=$([ "$what" = step ] && echo training_step || echo augment)
-    program=$(cargo bench --bench "$bench" --no-run --message-format=json |
-      sed -n 's/.*"executable":"\([^"]*'"$bench"'[^"]*\)".*/\1/p')
-    exec "$venv/bin/python" "benches/peers/$what.py" "$program"
+  augment)
+    program=$(cargo bench --bench augment --no-run --message-format=json |
+      sed -n 's/.*"executable":"\([^"]*augment[^"]*\)".*/\1/p')
+    exec "$venv/bin/python" benches/peers/augment.py "$program"
     ;;
   hippocampus)
     root=${HIPPOCAMPUS_ROOT:?the folder of the hippocampus cases, with images/ and labels/}

@@ -17,6 +17,7 @@ mod parallel;
 mod pool;
 mod precision;
 pub mod reference;
+mod shared;
 mod softmax;
 mod upsample;
 

@@ -116,7 +116,7 @@ pub(super) fn scale_and_shift(
     line: impl Fn(usize) -> (f32, f32) + Sync,
     slope: f32,
 ) -> Vec<f32> {
-    collect(x.len(), extent.voxels, |map, start, out| {
+    collect(x.len(), extent.voxels, 1, |map, start, out| {
         let (scale, shift) = line(map);
         let x = &x[map * extent.voxels + start..][..out.len()];
         activated_line(x, scale, shift, slope, out);
@@ -161,7 +161,7 @@ pub(super) fn backward(
             means[set][1] += product * weight / size;
         }
     }
-    let input = collect(x.len(), extent.voxels, |map, start, out| {
+    let input = collect(x.len(), extent.voxels, 1, |map, start, out| {
         let of_set = means[extent.set(sets, map)].map(|mean| mean as f32);
         let first = map * extent.voxels + start;
         let (x, gradient) = (&x[first..][..out.len()], &gradient[first..][..out.len()]);

@@ -1,6 +1,8 @@
 //! Pooling of 2x2x2 voxels: the largest or the mean. An odd last plane is dropped.
 
-use super::parallel::collect_maps;
+use multiversion::multiversion;
+
+use super::parallel::collect;
 
 /// Depth, height and width after pooling.
 pub(super) fn pooled(shape: [usize; 3]) -> [usize; 3] {
@@ -9,14 +11,7 @@ pub(super) fn pooled(shape: [usize; 3]) -> [usize; 3] {
 
 /// The largest value of each block of `maps` volumes of `shape`.
 pub(super) fn max_forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
-    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
-    collect_maps(maps * small, small, |map, out| {
-        let x = &x[map * large..][..large];
-        for_blocks(shape, |at, block| {
-            let values = block.map(|i| x[i]);
-            out[at] = values.into_iter().fold(values[0], larger);
-        });
-    })
+    reduce(x, maps, shape, max_row)
 }
 
 /// The gradient of [`max_forward`]: each block's goes to the first of its largest values.
@@ -26,64 +21,144 @@ pub(super) fn max_backward(
     maps: usize,
     shape: [usize; 3],
 ) -> Vec<f32> {
-    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
-    collect_maps(maps * large, large, |map, out| {
-        let (x, gradient) = (
-            &x[map * large..][..large],
-            &gradient[map * small..][..small],
-        );
-        for_blocks(shape, |at, block| {
-            let first = block[0];
-            let largest = |best: usize, i: usize| if x[i] > x[best] { i } else { best };
-            out[block.into_iter().fold(first, largest)] = gradient[at];
-        });
+    spread(gradient, maps, shape, |first, gradient, out| {
+        max_row_backward(rows(&x[first..], shape), gradient, out);
     })
 }
 
 /// The mean of each block.
 pub(super) fn avg_forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
-    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
-    collect_maps(maps * small, small, |map, out| {
-        let x = &x[map * large..][..large];
-        for_blocks(shape, |at, block| {
-            out[at] = block.map(|i| x[i]).iter().sum::<f32>() / 8.0;
-        });
-    })
+    reduce(x, maps, shape, avg_row)
 }
 
 /// The gradient of [`avg_forward`].
 pub(super) fn avg_backward(gradient: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
-    let [small, large] = [pooled(shape), shape].map(|shape| shape.iter().product::<usize>());
-    collect_maps(maps * large, large, |map, out| {
-        let gradient = &gradient[map * small..][..small];
-        for_blocks(shape, |at, block| {
-            block.into_iter().for_each(|i| out[i] = gradient[at] / 8.0);
-        });
+    spread(gradient, maps, shape, |_, gradient, out| {
+        avg_row_backward(gradient, out);
     })
 }
 
-/// The larger value, or the one that is not a number.
-fn larger(a: f32, b: f32) -> f32 {
-    if b > a || b.is_nan() { b } else { a }
+/// Two neighbours along the width of each block of a row of blocks, in the order of their rows.
+type Pairs<'a> = [&'a [[f32; 2]]; 4];
+
+/// A new tensor of a value for each block, which `of` makes of a row of blocks.
+fn reduce(
+    x: &[f32],
+    maps: usize,
+    shape: [usize; 3],
+    of: impl Fn(Pairs, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let [small_depth, small_height, small_width] = pooled(shape);
+    let plane = small_height * small_width;
+    let small = small_depth * plane;
+    let large: usize = shape.iter().product();
+    collect(maps * small, small, plane.max(1), |map, start, out| {
+        for (i, out) in out.chunks_exact_mut(small_width.max(1)).enumerate() {
+            let row = start / small_width + i;
+            let first = map * large + first_of(row, shape);
+            of(rows(&x[first..], shape), out);
+        }
+    })
 }
 
-/// Calls `of` for each block with its index and those of its eight values.
-fn for_blocks(shape: [usize; 3], mut of: impl FnMut(usize, [usize; 8])) {
+/// A new tensor of what `of` makes of the gradient of a row of blocks, given where the row begins.
+fn spread(
+    gradient: &[f32],
+    maps: usize,
+    shape: [usize; 3],
+    of: impl Fn(usize, &[f32], [&mut [[f32; 2]]; 4]) + Sync,
+) -> Vec<f32> {
     let [_, height, width] = shape;
     let [small_depth, small_height, small_width] = pooled(shape);
-    let mut at = 0;
-    for z in 0..small_depth {
-        for y in 0..small_height {
-            let first = (2 * z * height + 2 * y) * width;
-            let corners = [0, width, height * width, (height + 1) * width];
-            for x in 0..small_width {
-                let corner = corners.map(|corner| first + corner + 2 * x);
-                let [a, b, c, d] = corner;
-                of(at, [a, a + 1, b, b + 1, c, c + 1, d, d + 1]);
-                at += 1;
+    let large: usize = shape.iter().product();
+    let slab = 2 * height * width;
+    collect(maps * large, large, slab.max(1), |map, start, out| {
+        // An odd last plane, and an odd last row, keep their zeros.
+        for (i, out) in out.chunks_exact_mut(slab.max(1)).enumerate() {
+            let z = start / slab + i;
+            let (upper, lower) = out.split_at_mut(slab / 2);
+            let pairs_of_rows = upper.chunks_exact_mut(2 * width);
+            let pairs_of_rows = pairs_of_rows.zip(lower.chunks_exact_mut(2 * width));
+            for (y, (upper, lower)) in pairs_of_rows.enumerate() {
+                let row = z * small_height + y;
+                let at = (map * small_depth * small_height + row) * small_width;
+                let (a, b) = upper.split_at_mut(width);
+                let (c, d) = lower.split_at_mut(width);
+                let out = [a, b, c, d].map(|row| row.as_chunks_mut::<2>().0);
+                let first = map * large + first_of(row, shape);
+                of(first, &gradient[at..][..small_width], out);
             }
         }
+    })
+}
+
+/// Where, in a volume, a row of blocks begins.
+fn first_of(row: usize, [_, height, width]: [usize; 3]) -> usize {
+    let (z, y) = (row / (height / 2), row % (height / 2));
+    (2 * z * height + 2 * y) * width
+}
+
+/// The four rows of a row of blocks that begins with `values`.
+fn rows(values: &[f32], [_, height, width]: [usize; 3]) -> Pairs<'_> {
+    let corners = [0, width, height * width, (height + 1) * width];
+    corners.map(|corner| values[corner..][..width].as_chunks::<2>().0)
+}
+
+// The loops over values, compiled for several instruction sets.
+
+#[multiversion(targets = "simd")]
+fn max_row(rows: Pairs, out: &mut [f32]) {
+    let [a, b, c, d] = rows.map(|row| &row[..out.len()]);
+    for (i, out) in out.iter_mut().enumerate() {
+        let block = [a[i], b[i], c[i], d[i]];
+        let values = block.as_flattened();
+        *out = values.iter().copied().fold(values[0], larger);
     }
+}
+
+#[multiversion(targets = "simd")]
+fn max_row_backward(rows: Pairs, gradient: &[f32], out: [&mut [[f32; 2]]; 4]) {
+    let [a, b, c, d] = rows.map(|row| &row[..gradient.len()]);
+    let [out_a, out_b, out_c, out_d] = out.map(|row| &mut row[..gradient.len()]);
+    for (i, gradient) in gradient.iter().enumerate() {
+        let block = [a[i], b[i], c[i], d[i]];
+        let values = block.as_flattened();
+        let (mut best, mut at) = (values[0], 0);
+        for (k, value) in values.iter().enumerate().skip(1) {
+            if *value > best {
+                (best, at) = (*value, k as u32);
+            }
+        }
+        let of = |k: u32| if at == k { *gradient } else { 0.0 };
+        out_a[i] = [of(0), of(1)];
+        out_b[i] = [of(2), of(3)];
+        out_c[i] = [of(4), of(5)];
+        out_d[i] = [of(6), of(7)];
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn avg_row(rows: Pairs, out: &mut [f32]) {
+    let [a, b, c, d] = rows.map(|row| &row[..out.len()]);
+    for (i, out) in out.iter_mut().enumerate() {
+        let block = [a[i], b[i], c[i], d[i]];
+        *out = block.as_flattened().iter().sum::<f32>() / 8.0;
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn avg_row_backward(gradient: &[f32], out: [&mut [[f32; 2]]; 4]) {
+    for row in out {
+        for (out, gradient) in row.iter_mut().zip(gradient) {
+            *out = [*gradient / 8.0; 2];
+        }
+    }
+}
+
+/// The larger value, or the one that is not a number.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Trilinear upsampling: each axis doubled by linear interpolation between voxel centres; beyond the
 //! outermost centres the outermost value holds (PyTorch's `trilinear` with `align_corners=False`).
 
-use super::parallel::collect_maps;
+use super::parallel::collect;
 
 /// `maps` volumes of `shape`, doubled along every axis.
 pub(super) fn forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
     let [depth, height, width] = shape;
     let small = depth * height * width;
-    collect_maps(maps * 8 * small, 8 * small, |map, out| {
+    collect(maps * 8 * small, 8 * small, 8 * small, |map, _, out| {
         let x = &x[map * small..][..small];
         // The last axis first, while the volume is small.
         let mut wide = vec![0.0; 2 * small];
@@ -22,7 +22,7 @@ pub(super) fn forward(x: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
 pub(super) fn backward(gradient: &[f32], maps: usize, shape: [usize; 3]) -> Vec<f32> {
     let [depth, height, width] = shape;
     let small = depth * height * width;
-    collect_maps(maps * small, small, |map, out| {
+    collect(maps * small, small, small, |map, _, out| {
         let gradient = &gradient[map * 8 * small..][..8 * small];
         let mut high = vec![0.0; 4 * small];
         halve_axis(gradient, &mut high, [1, depth, 4 * height * width]);

@@ -551,7 +551,7 @@ fn a_validation_loss_that_is_not_finite_stops_the_run_in_the_last_epoch_too() {
 }
 
 #[test]
-fn fast_convolutions_give_the_same_numbers_on_any_number_of_threads_and_are_told() {
+fn convolutions_give_the_same_numbers_on_any_number_of_threads_and_direct_ones_are_told() {
     let folder = toy_workplace(4);
     let run = |results: &str, convolutions: &str, threads: &str| {
         calvaria()
@@ -572,12 +572,12 @@ fn fast_convolutions_give_the_same_numbers_on_any_number_of_threads_and_are_told
             .success();
         let home = RunFolder::new(folder.path().join(results).join("toy/seed-7"));
         let environment = fs::read_to_string(home.environment()).unwrap();
-        let is_told = environment.contains("fast convolutions");
+        let is_told = environment.contains("direct convolutions");
         (fs::read(home.last_weights()).unwrap(), is_told)
     };
-    let (fast, is_told) = run("one", "fast", "1");
-    assert!(is_told);
-    assert_eq!(run("two", "fast", "2"), (fast.clone(), true));
+    let (usual, is_told) = run("one", "", "1");
+    assert!(!is_told);
+    assert_eq!(run("two", "", "2"), (usual.clone(), false));
     let (direct, is_told) = run("direct", "direct", "2");
-    assert!(direct != fast && !is_told);
+    assert!(direct != usual && is_told);
 }

@@ -8,8 +8,8 @@
 use super::ConvShape;
 use super::block::{Axis, Layout, Tiling, product};
 use super::correlate_kernel::{Args, channel_group, correlate};
-use super::shared::{SharedOutput, with_scratch};
 use super::simd::{Isa, MAX_LANES};
+use crate::shared::{SharedOutput, with_scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 

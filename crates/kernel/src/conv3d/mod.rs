@@ -8,7 +8,7 @@
 mod block;
 mod correlate;
 mod correlate_kernel;
-mod shared;
+
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -21,25 +21,24 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use simd::Isa;
 
-/// The instructions that are used, and whether convolutions are [fast](is_fast).
+/// The instructions that are used, and whether convolutions are [direct](is_direct).
 pub(super) fn instruction_set() -> &'static str {
-    match (Isa::detect(), is_fast()) {
+    match (Isa::detect(), is_direct()) {
         (isa, false) => isa.name(),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, true) => "avx512, fast convolutions",
+        (Isa::Avx512, true) => "avx512, direct convolutions",
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, true) => "avx2, fast convolutions",
-        (Isa::Portable, true) => "portable, fast convolutions",
+        (Isa::Avx2, true) => "avx2, direct convolutions",
+        (Isa::Portable, true) => "portable, direct convolutions",
     }
 }
 
-/// Whether convolutions may take ways that round more: where `CALVARIA_CONVOLUTIONS` is `fast`.
-///
-/// A step then takes about half the time, and a result differs from the usual one by up to twice its rounding error.
-/// That is little for a result, but training magnifies it, so that stored results do not hold.
-fn is_fast() -> bool {
-    static FAST: OnceLock<bool> = OnceLock::new();
-    *FAST.get_or_init(|| std::env::var("CALVARIA_CONVOLUTIONS").is_ok_and(|asked| asked == "fast"))
+/// Whether all convolutions are plain sums: where `CALVARIA_CONVOLUTIONS` is `direct`, to repeat older results. A step
+/// then takes about twice as long.
+fn is_direct() -> bool {
+    static DIRECT: OnceLock<bool> = OnceLock::new();
+    let asked = || std::env::var("CALVARIA_CONVOLUTIONS").is_ok_and(|asked| asked == "direct");
+    *DIRECT.get_or_init(asked)
 }
 
 /// Geometry of a 3-D convolution.
@@ -159,10 +158,10 @@ fn forward_with(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    if is_fast() && winograd::pays(shape) {
-        winograd::forward(isa, shape, input, weight, bias)
-    } else {
+    if is_direct() || !winograd::pays(shape) {
         correlate::forward(isa, shape, input, weight, bias)
+    } else {
+        winograd::forward(isa, shape, input, weight, bias)
     }
 }
 
@@ -173,10 +172,10 @@ fn input_gradient_with(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    if is_fast() && winograd::pays(shape) {
-        winograd::input_gradient(isa, shape, output_grad, weight, bias)
-    } else {
+    if is_direct() || !winograd::pays(shape) {
         correlate::input_gradient(isa, shape, output_grad, weight, bias)
+    } else {
+        winograd::input_gradient(isa, shape, output_grad, weight, bias)
     }
 }
 
@@ -186,10 +185,10 @@ fn weight_gradient_with(
     input: &[f32],
     output_grad: &[f32],
 ) -> Vec<f32> {
-    if is_fast() && winograd::weight_gradient::pays(shape) {
-        winograd::weight_gradient::weight_gradient(isa, shape, input, output_grad)
-    } else {
+    if is_direct() || !winograd::weight_gradient::pays(shape) {
         weight_gradient::weight_gradient(isa, shape, input, output_grad)
+    } else {
+        winograd::weight_gradient::weight_gradient(isa, shape, input, output_grad)
     }
 }
 

@@ -8,9 +8,9 @@
 use super::ConvShape;
 use super::block::{Layout, Tiling, product};
 use super::correlate::source_axis;
-use super::shared::{SharedOutput, with_scratch};
 use super::simd::{Isa, MAX_LANES, prefetch};
 use super::weight_gradient_kernel::{Args, accumulate, channel_group};
+use crate::shared::{SharedOutput, with_scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -17,8 +17,8 @@ mod transforms;
 pub(super) mod weight_gradient;
 
 use super::ConvShape;
-use super::shared::{SharedOutput, with_scratch};
 use super::simd::{Isa, MAX_LANES};
+use crate::shared::{SharedOutput, with_scratch};
 use grid::{Block, Grid, spread};
 use products::{Product, WIDEST_GROUP, channel_group, multiply, widest_group};
 use rayon::prelude::*;
@@ -26,13 +26,15 @@ use std::ops::Range;
 use transforms::{POINTS, TILE, transform_output, transform_weights};
 
 /// Transformed values of a block, before and after they are multiplied: what stays near the core.
-const BLOCK_BUDGET: usize = 400 * 1024;
+const BLOCK_BUDGET: usize = 320 * 1024;
 /// Transformed weights that are kept at a time.
 const WEIGHT_BUDGET: usize = 1 << 20;
 /// Tasks that a big enough problem is cut into at least.
 const TASKS: usize = 32;
 /// Channels of the destination that are worth transforming the input again.
 const SHARE: usize = 32;
+/// Source channels that are transformed together.
+const PART: usize = 32;
 /// Source channels whose weights are transformed together.
 const WEIGHT_CHANNELS: usize = 16;
 /// Blocks of a tensor for each of which the weights are transformed again.
@@ -69,7 +71,7 @@ pub(super) fn forward(
         batch: shape.batch,
         source_channels: shape.in_channels,
         channels: shape.out_channels,
-        way: Way::new(shape, shape.in_channels),
+        way: Way::new(shape, [shape.in_channels, shape.out_channels]),
         weight,
         source_stride: 27,
         channel_stride: shape.in_channels * 27,
@@ -98,7 +100,7 @@ pub(super) fn input_gradient(
         batch: shape.batch,
         source_channels: shape.out_channels,
         channels: shape.in_channels,
-        way: Way::new(shape, shape.out_channels),
+        way: Way::new(shape, [shape.out_channels, shape.in_channels]),
         weight,
         source_stride: shape.in_channels * 27,
         channel_stride: 27,
@@ -119,7 +121,7 @@ struct Way {
 }
 
 impl Way {
-    fn new(shape: &ConvShape, source_channels: usize) -> Way {
+    fn new(shape: &ConvShape, [source_channels, channels]: [usize; 2]) -> Way {
         let parts = Grid::new(shape.input, WEIGHT_CHANNELS + SHARE, BLOCK_BUDGET);
         if shape.batch * parts.len() <= FEW_BLOCKS {
             Way {
@@ -128,10 +130,19 @@ impl Way {
             }
         } else {
             Way {
-                grid: Grid::new(shape.input, source_channels + WIDEST_GROUP, BLOCK_BUDGET),
+                grid: Grid::new(
+                    shape.input,
+                    source_channels.min(PART) + channels.min(SHARE),
+                    BLOCK_BUDGET,
+                ),
                 shared: true,
             }
         }
+    }
+
+    /// Source channels that a task takes at a time.
+    fn part(&self) -> usize {
+        if self.shared { PART } else { WEIGHT_CHANNELS }
     }
 }
 
@@ -172,11 +183,7 @@ impl Winograd<'_> {
                     block: grid.get(block % grid.len()),
                 };
                 let source = &source[n * length..][..length];
-                if self.way.shared {
-                    task.run(source, channels, weights);
-                } else {
-                    task.run_in_parts(source, channels);
-                }
+                task.run(source, channels, weights);
             };
         let fill = |output: &SharedOutput| {
             let [kept, share] = self.shares(blocks);
@@ -214,7 +221,7 @@ impl Winograd<'_> {
         let kept = (WEIGHT_BUDGET / self.weights_before(widest)).max(1) * widest;
         // Few blocks leave the channels to share out.
         let share = self.channels.div_ceil(TASKS.div_ceil(blocks));
-        let share = share.next_multiple_of(SHARE).min(kept);
+        let share = share.next_multiple_of(widest).min(SHARE).min(kept);
         [kept / share * share, share]
     }
 
@@ -305,89 +312,68 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// With the transformed weights of the channels.
-    fn run(&self, source: &[f32], channels: Range<usize>, mut weights: &[f32]) {
-        let plan = self.plan;
-        let grid = &plan.way.grid;
-        let (line, stride) = (grid.line(), grid.stride());
-        let point = grid.point(plan.source_channels);
-        let widest = widest_group(plan.isa);
-        let sums_point = grid.point(widest);
-        let row = self.block.columns.len().max(MAX_LANES);
-        let lengths = [
-            POINTS * point,
-            POINTS * sums_point,
-            TILE * TILE * row,
-            grid.scratch(),
-        ];
-        with_scratch(lengths, |[block, sums, rows, scratch]| {
-            grid.gather_input(plan.isa, source, &self.block, block, scratch);
-            let mut channel = channels.start;
-            while channel < channels.end {
-                let left = channels.end - channel;
-                let group = channel_group(plan.isa, left);
-                for p in 0..POINTS {
-                    let product = Product {
-                        source: &block[p * point..],
-                        stride,
-                        weights: &weights[p * plan.point_len(group)..],
-                        channels: plan.source_channels,
-                        group,
-                        line,
-                        add: false,
-                    };
-                    multiply(plan.isa, &product, &mut sums[p * sums_point..], stride);
-                }
-                for c in 0..group.min(left) {
-                    self.scatter(channel + c, &sums[c * stride..], sums_point, rows);
-                }
-                weights = &weights[plan.transformed_len(group).min(weights.len())..];
-                channel += group;
-            }
-        });
-    }
-
-    /// Some source channels at a time, whose weights are transformed here.
-    fn run_in_parts(&self, source: &[f32], channels: Range<usize>) {
+    /// `shared` are the transformed weights of the channels, where all tasks share them.
+    fn run(&self, source: &[f32], channels: Range<usize>, shared: &[f32]) {
         let plan = self.plan;
         let grid = &plan.way.grid;
         let (line, stride) = (grid.line(), grid.stride());
         let widest = widest_group(plan.isa);
         let sums_point = grid.point(channels.len().next_multiple_of(widest));
-        let part = plan.source_channels.min(WEIGHT_CHANNELS);
+        let part = plan.source_channels.min(plan.way.part());
         let row = self.block.columns.len().max(MAX_LANES);
         let volume: usize = grid.size().iter().product();
+        let own = if plan.way.shared {
+            0
+        } else {
+            POINTS * spread(part * 3 * widest)
+        };
         let lengths = [
             POINTS * grid.point(part),
-            POINTS * spread(part * 3 * widest),
+            own,
             POINTS * sums_point,
             TILE * TILE * row,
             grid.scratch(),
         ];
-        with_scratch(lengths, |[block, weights, sums, rows, scratch]| {
+        with_scratch(lengths, |[block, own, sums, rows, scratch]| {
             for first in (0..plan.source_channels).step_by(part) {
                 let sources = first..plan.source_channels.min(first + part);
-                let source = &source[first * volume..sources.end * volume];
-                grid.gather_input(plan.isa, source, &self.block, block, scratch);
+                let of_part = &source[first * volume..sources.end * volume];
+                grid.gather_input(plan.isa, of_part, &self.block, block, scratch);
                 let point = grid.point(sources.len());
-                for at in (0..channels.len()).step_by(widest) {
-                    let of_group =
-                        channels.start + at..channels.end.min(channels.start + at + widest);
-                    let group = channel_group(plan.isa, of_group.len());
-                    let weights_point = spread(sources.len() * 3 * group);
-                    plan.transform_group(of_group, sources.clone(), weights, weights_point);
+                let groups = (0..channels.len()).step_by(widest);
+                let of_group = |at: usize| at..channels.len().min(at + widest);
+                let mut add_up = |p: usize, at: usize, weights: &[f32]| {
+                    let product = Product {
+                        source: &block[p * point..],
+                        stride,
+                        weights,
+                        channels: sources.len(),
+                        group: channel_group(plan.isa, of_group(at).len()),
+                        line,
+                        add: first > 0,
+                    };
+                    let sums = &mut sums[p * sums_point + at * stride..];
+                    multiply(plan.isa, &product, sums, stride);
+                };
+                if plan.way.shared {
+                    // A point's source stays in the L1 cache for all groups.
                     for p in 0..POINTS {
-                        let product = Product {
-                            source: &block[p * point..],
-                            stride,
-                            weights: &weights[p * weights_point..],
-                            channels: sources.len(),
-                            group,
-                            line,
-                            add: first > 0,
-                        };
-                        let sums = &mut sums[p * sums_point + at * stride..];
-                        multiply(plan.isa, &product, sums, stride);
+                        for at in groups.clone() {
+                            let group = channel_group(plan.isa, of_group(at).len());
+                            let of_point = plan.weights_before(at) + p * plan.point_len(group);
+                            add_up(p, at, &shared[of_point + first * 3 * group..]);
+                        }
+                    }
+                } else {
+                    for at in groups {
+                        let of_group = of_group(at);
+                        let group = channel_group(plan.isa, of_group.len());
+                        let of_group = channels.start + at..channels.start + of_group.end;
+                        let point = spread(sources.len() * 3 * group);
+                        plan.transform_group(of_group, sources.clone(), own, point);
+                        for p in 0..POINTS {
+                            add_up(p, at, &own[p * point..]);
+                        }
                     }
                 }
             }
@@ -420,6 +406,10 @@ impl Task<'_> {
                 Some(to) if wide => self.output.part(to, len),
                 _ => scratch.wrapping_add(i * len),
             });
+            // The rows of the next channel, to be there when they are written.
+            for to in (0..TILE * TILE).filter_map(position) {
+                self.output.fetch(to + depth * height * width, len);
+            }
             // SAFETY: all rows have `len` values, and no other block or share of channels has
             // these positions.
             unsafe { transform_output(self.plan.isa, sums, point, bias, len, &to) };

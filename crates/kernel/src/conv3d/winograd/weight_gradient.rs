@@ -5,17 +5,17 @@
 //! tiles, and what comes out takes the way of the weights back.
 
 use super::super::ConvShape;
-use super::super::shared::{SharedOutput, with_scratch};
 use super::super::simd::{Isa, MAX_LANES};
 use super::super::weight_gradient::add_parts;
 use super::grid::{Grid, spread};
 use super::outer::{Outer, accumulate, transpose};
 use super::transforms::{POINTS, transform_weight_gradient};
+use crate::shared::{SharedOutput, with_scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Transformed values of input and gradient in a block, which stay in the L2 cache.
-const BLOCK_BUDGET: usize = 384 * 1024;
+const BLOCK_BUDGET: usize = 256 * 1024;
 /// Tasks that a big enough problem is cut into at least.
 const TASKS: usize = 32;
 /// Values in all partial sums together.

@@ -116,24 +116,41 @@ fn max_row(rows: Pairs, out: &mut [f32]) {
     }
 }
 
+/// Blocks that are handled together.
+const LANES: usize = 16;
+
 #[multiversion(targets = "simd")]
-fn max_row_backward(rows: Pairs, gradient: &[f32], out: [&mut [[f32; 2]]; 4]) {
-    let [a, b, c, d] = rows.map(|row| &row[..gradient.len()]);
-    let [out_a, out_b, out_c, out_d] = out.map(|row| &mut row[..gradient.len()]);
-    for (i, gradient) in gradient.iter().enumerate() {
-        let block = [a[i], b[i], c[i], d[i]];
-        let values = block.as_flattened();
-        let (mut best, mut at) = (values[0], 0);
-        for (k, value) in values.iter().enumerate().skip(1) {
-            if *value > best {
-                (best, at) = (*value, k as u32);
+fn max_row_backward(rows: Pairs, gradient: &[f32], mut out: [&mut [[f32; 2]]; 4]) {
+    for first in (0..gradient.len()).step_by(LANES) {
+        let count = LANES.min(gradient.len() - first);
+        // The eight values of each block, lane by lane.
+        let mut values = [[0.0f32; LANES]; 8];
+        for (row, values) in rows.iter().zip(values.as_chunks_mut::<2>().0) {
+            for (lane, [a, b]) in row[first..][..count].iter().enumerate() {
+                (values[0][lane], values[1][lane]) = (*a, *b);
             }
         }
-        let of = |k: u32| if at == k { *gradient } else { 0.0 };
-        out_a[i] = [of(0), of(1)];
-        out_b[i] = [of(2), of(3)];
-        out_c[i] = [of(4), of(5)];
-        out_d[i] = [of(6), of(7)];
+        let (mut best, mut at) = (values[0], [0u32; LANES]);
+        for (k, values) in values.iter().enumerate().skip(1) {
+            for lane in 0..LANES {
+                let is_larger = values[lane] > best[lane];
+                best[lane] = if is_larger { values[lane] } else { best[lane] };
+                at[lane] = if is_larger { k as u32 } else { at[lane] };
+            }
+        }
+        let gradient = &gradient[first..][..count];
+        for (k, row) in out.iter_mut().enumerate() {
+            let row = &mut row[first..][..count];
+            for ((out, at), gradient) in row.iter_mut().zip(&at).zip(gradient) {
+                *out = [0, 1].map(|i| {
+                    if *at == 2 * k as u32 + i {
+                        *gradient
+                    } else {
+                        0.0
+                    }
+                });
+            }
+        }
     }
 }
 
@@ -203,6 +220,42 @@ mod tests {
         let gradients = max_pool3d(tied.clone()).sum().backward();
         let sum: f32 = tied.grad(&gradients).unwrap().sum().into_scalar();
         assert_eq!(sum, 8.0);
+    }
+
+    #[test]
+    fn odd_ends_and_ties_get_what_the_definition_says() {
+        let (maps, shape) = (3, [5, 7, 71]);
+        let large = 5 * 7 * 71;
+        // Few different values, so that many blocks have several largest ones.
+        let x: Vec<f32> = (0..maps * large).map(|i| (i * 7919 % 13) as f32).collect();
+        let pooled = super::max_forward(&x, maps, shape);
+        let gradient: Vec<f32> = (0..pooled.len()).map(|i| 1.0 + i as f32).collect();
+        let mut expected = vec![0.0; x.len()];
+        for map in 0..maps {
+            for (at, (d, h, w)) in indices([2, 3, 35]).enumerate() {
+                let at = map * 2 * 3 * 35 + at;
+                let block = indices([2, 2, 2])
+                    .map(|(i, j, k)| map * large + ((2 * d + i) * 7 + 2 * h + j) * 71 + 2 * w + k);
+                let first = block.reduce(|best, i| if x[i] > x[best] { i } else { best });
+                assert_eq!(first.map(|i| x[i]), Some(pooled[at]));
+                expected[first.unwrap()] = gradient[at];
+            }
+        }
+        assert!(super::max_backward(&x, &gradient, maps, shape) == expected);
+        let means = super::avg_forward(&x, maps, shape);
+        assert_eq!(
+            means[1],
+            [2, 3, 73, 74, 499, 500, 570, 571]
+                .map(|i| x[i])
+                .iter()
+                .sum::<f32>()
+                / 8.0
+        );
+        let spread = super::avg_backward(&gradient, maps, shape);
+        assert_eq!(
+            (spread[2], spread[571], spread[70], spread[4 * 497]),
+            (0.25, 0.25, 0.0, 0.0)
+        );
     }
 
     fn indices(shape: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize)> {

@@ -269,8 +269,8 @@ pub(super) fn around<T: Copy>(
         for corner in 0..4 {
             let voxel = [cell[0] + x, cell[1] + corner / 2, cell[2] + corner % 2];
             let mut inside = true;
-            for axis in 0..3 {
-                inside &= 0 <= voxel[axis] && voxel[axis] < layout.shape[axis] as i32;
+            for (at, end) in voxel.iter().zip(layout.shape) {
+                inside &= 0 <= *at && *at < end as i32;
             }
             if inside {
                 let [i, j, k] = [voxel[0] as usize, voxel[1] as usize, voxel[2] as usize];

@@ -3,6 +3,7 @@
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
 #   benches/peers/run.sh step [--before PROGRAM]            # training steps, against PyTorch on the CPU
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
+#   benches/peers/run.sh loader [BEFORE]                    # patches a second, against TorchIO; BEFORE: an older loader bench
 #   benches/peers/run.sh evaluate [--pairs 100]             # metrics of many masks, against MONAI; prints them
 # One of them trains nnU-Net alone, and leaves its results and a table in TARGET/hippocampus:
 #   HIPPOCAMPUS_ROOT=FOLDER benches/peers/run.sh hippocampus [--minutes 10 ...]    # options: hippocampus.py --help
@@ -10,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing, step, augment, evaluate or hippocampus}
+what=${1:?preprocessing, step, augment, loader, evaluate or hippocampus}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -26,10 +27,10 @@ case $what in
     cargo build --release
     exec "$venv/bin/python" "benches/peers/$what.py" "$target/release/calvaria" "$@"
     ;;
-  augment)
-    program=$(cargo bench --bench augment --no-run --message-format=json |
-      sed -n 's/.*"executable":"\([^"]*augment[^"]*\)".*/\1/p')
-    exec "$venv/bin/python" benches/peers/augment.py "$program"
+  augment | loader)
+    program=$(cargo bench --bench "$what" --no-run --message-format=json |
+      sed -n 's/.*"executable":"\([^"]*'"$what"'[^"]*\)".*/\1/p')
+    exec "$venv/bin/python" "benches/peers/$what.py" "$program" "$@"
     ;;
   hippocampus)
     root=${HIPPOCAMPUS_ROOT:?the folder of the hippocampus cases, with images/ and labels/}

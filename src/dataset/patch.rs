@@ -1,11 +1,11 @@
 //! Pieces of cases to train on.
 
-use ndarray::ArrayView3;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::preprocess::cache::VoxelOf;
 use crate::settings::Fault;
 use crate::volume::Structures;
 
@@ -48,19 +48,25 @@ impl Patch {
         Vec::new()
     }
 
-    /// Draws a patch's first voxel. A patch stays inside the case along every axis that is long enough,
-    /// and lies about its middle along the others.
+    /// Draws a patch's first voxel in a case of this shape, whose classes have so many voxels; `find` tells where one of
+    /// them lies. A patch stays inside the case along every axis that is long enough, and lies about its middle along the
+    /// others.
     ///
     /// Of several `structures`, as in nnU-Net 2.8, first one that the case has is drawn, each equally likely, and then
     /// a voxel of it. Where voxels may be ignored, every patch is centred on one that is not, whatever its class.
-    pub fn draw(
+    ///
+    /// # Errors
+    ///
+    /// Those of `find`.
+    pub fn draw<E>(
         &self,
-        mask: ArrayView3<'_, u8>,
+        shape: [usize; 3],
+        counts: &[u64; 256],
         structures: &Structures,
         rng: &mut ChaCha8Rng,
-    ) -> [isize; 3] {
-        let (x, y, z) = mask.dim();
-        let room = |axis: usize| [x, y, z][axis] as isize - self.size[axis] as isize;
+        find: impl FnOnce(&VoxelOf) -> Result<Option<[usize; 3]>, E>,
+    ) -> Result<[isize; 3], E> {
+        let room = |axis: usize| shape[axis] as isize - self.size[axis] as isize;
         let inside = |axis: usize, start: isize| {
             let room = room(axis);
             if room < 0 {
@@ -74,41 +80,46 @@ impl Patch {
         let anywhere =
             [0, 1, 2].map(|axis| rng.random_range(0..=room(axis).max(0) as i64) as isize);
         let which: f64 = rng.random();
-        let centre = match structures.is_mask() {
-            true => nth_foreground(mask, which).filter(|_| on_mask),
+        let classes = match structures.is_mask() {
+            true => on_mask.then(foreground),
             false => {
                 let structure = on_mask.then(|| rng.random());
-                centre(mask, structures, structure, which)
+                centres(counts, structures, structure)
             }
         };
-        let start = match centre {
-            Some(centre) => [0, 1, 2].map(|axis| centre[axis] - self.size[axis] as isize / 2),
+        let centre = classes.map(|classes| find(&voxel_of(classes, counts, which)));
+        let start = match centre.transpose()?.flatten() {
+            Some(centre) => {
+                [0, 1, 2].map(|axis| centre[axis] as isize - self.size[axis] as isize / 2)
+            }
             None => anywhere,
         };
-        [0, 1, 2].map(|axis| inside(axis, start[axis]))
+        Ok([0, 1, 2].map(|axis| inside(axis, start[axis])))
     }
 }
 
-/// The voxel of the mask at `part` (0 to below 1) of all its voxels.
-fn nth_foreground(mask: ArrayView3<'_, u8>, part: f64) -> Option<[isize; 3]> {
-    let count = mask.iter().filter(|&&label| label != 0).count();
-    let mut foreground = mask.indexed_iter().filter(|(_, label)| **label != 0);
-    let ((x, y, z), _) = foreground.nth((part * count as f64) as usize)?;
-    Some([x as isize, y as isize, z as isize])
+/// All classes but the background.
+fn foreground() -> [bool; 256] {
+    std::array::from_fn(|class| class > 0)
 }
 
-/// The voxel at `part` of those that a patch may be centred on: those of the structure at the part `structure` of
-/// those that the case has, or any that are not ignored. `None` where any place will do.
-fn centre(
-    classes: ArrayView3<'_, u8>,
+/// The voxel at `part` (0 to below 1) of all of these classes.
+fn voxel_of(classes: [bool; 256], counts: &[u64; 256], part: f64) -> VoxelOf {
+    let of_classes = counts.iter().zip(classes).filter(|(_, wanted)| *wanted);
+    let count: u64 = of_classes.map(|(count, _)| count).sum();
+    VoxelOf {
+        classes,
+        nth: (part * count as f64) as u64,
+    }
+}
+
+/// The classes that a patch may be centred on: those of the structure at the part `structure` of those that the case
+/// has, or any that are not ignored. `None` where any place will do.
+fn centres(
+    counts: &[u64; 256],
     structures: &Structures,
     structure: Option<f64>,
-    part: f64,
-) -> Option<[isize; 3]> {
-    if structure.is_none() && !structures.has_ignored() {
-        return None;
-    }
-    let counts = Structures::count_voxels(classes);
+) -> Option<[bool; 256]> {
     let is_there = |class: &u8| counts[usize::from(*class)] > 0;
     let of_structure = |structure: usize| -> Vec<u8> {
         let classes = 1..Structures::IGNORED;
@@ -123,16 +134,7 @@ fn centre(
         None if structures.has_ignored() => (0..Structures::IGNORED).filter(is_there).collect(),
         None => return None,
     };
-    let mut is_wanted = [false; 256];
-    wanted
-        .iter()
-        .for_each(|class| is_wanted[usize::from(*class)] = true);
-    let count: u64 = wanted.iter().map(|class| counts[usize::from(*class)]).sum();
-    let mut found = classes
-        .indexed_iter()
-        .filter(|(_, class)| is_wanted[usize::from(**class)]);
-    let ((x, y, z), _) = found.nth((part * count as f64) as usize)?;
-    Some([x as isize, y as isize, z as isize])
+    Some(std::array::from_fn(|class| wanted.contains(&(class as u8))))
 }
 
 #[cfg(test)]
@@ -141,6 +143,7 @@ mod tests {
     use crate::random;
     use crate::volume::{Named, Undeclared};
     use ndarray::Array3;
+    use std::convert::Infallible;
 
     fn patch(foreground: f64) -> Patch {
         Patch {
@@ -163,7 +166,16 @@ mod tests {
         index: u64,
     ) -> [isize; 3] {
         let mut stream = random::stream(1, &["test"], &[index]);
-        patch.draw(mask.view(), structures, &mut stream)
+        let (x, y, z) = mask.dim();
+        let counts = Structures::count_voxels(mask);
+        let find = |voxel: &VoxelOf| {
+            let wanted = |class: u8| voxel.classes[usize::from(class)];
+            let mut found = mask.indexed_iter().filter(|(_, class)| wanted(**class));
+            let found = found.nth(voxel.nth as usize);
+            Ok::<_, Infallible>(found.map(|((x, y, z), _)| [x, y, z]))
+        };
+        let start = patch.draw([x, y, z], &counts, structures, &mut stream, find);
+        start.unwrap()
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod dataset {
     mod masks;
     mod nfbs;
     mod pairs;
+    mod pieces;
     mod results;
     mod several;
     mod table;
@@ -51,6 +52,7 @@ mod preprocess {
     mod intensity;
     mod n4;
     mod onto;
+    mod pieces;
 }
 mod program {
     mod calibration;
@@ -110,6 +112,7 @@ mod sweep {
 mod tensorboard;
 mod volume {
     mod forms;
+    mod pieces;
     mod reading;
     mod resampling;
     mod smoothing;

@@ -2,7 +2,7 @@
 
 use super::draws::Draw;
 use super::{Sampling, TrainingCase};
-use crate::augment::{self, mix_batch};
+use crate::augment::mix_batch;
 use crate::preprocess::PreprocessError;
 
 /// A batch, or why there is none.
@@ -34,11 +34,9 @@ pub(super) fn assemble(
     let mut all_drawn = Vec::new();
     for patches in draws.chunk_by(|a, b| a.case == b.case) {
         let case = &cases[patches[0].case];
-        let whole = case.load()?;
+        let mut open = case.open()?;
         for draw in patches {
-            let mut sample = whole.clone();
-            let drawn = sampling.draw(case, &sample, epoch, draw.draw_index);
-            augment::apply(&drawn, &mut sample);
+            let (sample, drawn) = open.sample(sampling, epoch, draw.draw_index)?;
             batch.shape = sample.shape();
             batch.images_per_case = sample.images.len();
             for image in &sample.images {

@@ -84,7 +84,8 @@ pub enum Order {
 pub type Failure = Arc<Mutex<Option<PreprocessError>>>;
 
 /// A [`DataLoader`] whose batches depend on the seed and the epoch alone: neither on the number of
-/// workers nor on what was drawn before. At most two batches per worker wait in memory.
+/// workers nor on what was drawn before. At most two batches per worker wait in memory, and of a case only what a sample is
+/// made from is read, so memory does not grow with the number of cases.
 pub struct BatchLoader<B: Backend> {
     cases: Arc<Vec<TrainingCase>>,
     sampling: Sampling,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::augment::Drawn;
-use crate::preprocess::cache::Cache;
+use crate::preprocess::cache::{Cache, PiecewiseCase};
 use crate::preprocess::{ImageFile, Inputs, Pipeline};
 
 use crate::dataset::Case;
@@ -35,7 +35,7 @@ fn cases(folder: &std::path::Path, count: usize) -> Vec<TrainingCase> {
             let files = cache.prepare(&inputs, &Pipeline::default()).unwrap().files;
             TrainingCase {
                 id,
-                files,
+                files: PiecewiseCase::new(files),
                 images: ["image".to_owned()].into(),
                 structures: Arc::default(),
             }
@@ -136,7 +136,7 @@ fn a_pass_shows_every_case_once() {
 fn a_case_that_vanishes_ends_the_epoch_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let cases = cases(folder.path(), 1);
-    std::fs::remove_file(&cases[0].files.images[0]).unwrap();
+    std::fs::remove_file(&cases[0].files.files().images[0]).unwrap();
     let failure = Failure::default();
     let loader = BatchLoader::<Flex>::new(
         cases,

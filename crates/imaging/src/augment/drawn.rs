@@ -3,8 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::spatial::{self, Spatial};
-use super::{Augmentation, Drawn, Sample, Sharing, chance};
+use super::spatial::{self, Frame, Spatial};
+use super::{Augmentation, Drawn, Piece, Sample, Sharing, chance};
+use crate::volume::{Grid, Region};
 
 /// Declares [`Drawn`], and how each member of [`Transform`](super::Transform) becomes one.
 macro_rules! drawn {
@@ -158,7 +159,35 @@ impl DrawnOn {
 /// given, then what changes intensities, in the order given (see the module's conventions). A
 /// [`CropParams`](super::CropParams) at the end limits the work to its own voxels.
 pub fn apply(drawn: &[DrawnOn], sample: &mut Sample) {
-    spatial::resample(drawn.iter().filter_map(|one| one.drawn.spatial()), sample);
+    let frame = Frame::whole(sample.grid());
+    apply_in(drawn, sample, &frame);
+}
+
+/// The voxels of a sample on `grid` that [`apply`] looks at.
+pub fn reach(drawn: &[DrawnOn], grid: &Grid) -> Region {
+    spatial::reach(drawn.iter().filter_map(|one| one.drawn.spatial()), grid)
+}
+
+/// What [`apply`] makes, to the last bit, of the sample that `piece` is of, if it holds the sample's [`reach`].
+pub fn apply_to_piece(drawn: &[DrawnOn], piece: Piece) -> Sample {
+    let Piece {
+        mut sample,
+        start,
+        grid,
+        lowest,
+    } = piece;
+    let frame = Frame {
+        grid,
+        start,
+        lowest: Some(&lowest),
+    };
+    apply_in(drawn, &mut sample, &frame);
+    sample
+}
+
+fn apply_in(drawn: &[DrawnOn], sample: &mut Sample, frame: &Frame) {
+    let spatial = drawn.iter().filter_map(|one| one.drawn.spatial());
+    spatial::resample(spatial, sample, frame);
     for one in drawn.iter().filter(|one| one.drawn.spatial().is_none()) {
         one.change(sample);
     }

@@ -33,6 +33,8 @@ mod math;
 #[cfg(test)]
 mod one_image;
 mod per_axis;
+#[cfg(test)]
+mod pieces;
 mod ranges;
 mod rigid;
 #[cfg(test)]
@@ -53,7 +55,7 @@ use crate::settings::{Fault, within};
 use crate::volume::{self, Grid, Structures};
 use spatial::Spatial;
 
-pub use drawn::{DrawnOn, apply};
+pub use drawn::{DrawnOn, apply, apply_to_piece, reach};
 pub use list::Augmentations;
 pub use per_axis::PerAxis;
 pub use sharing::Sharing;
@@ -101,6 +103,19 @@ impl Sample {
             affine: self.affine,
         }
     }
+}
+
+/// A sample of which only a part is in memory.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The part.
+    pub sample: Sample,
+    /// The part's first voxel.
+    pub start: [usize; 3],
+    /// The grid of the whole.
+    pub grid: Grid,
+    /// The lowest value of each whole image.
+    pub lowest: Vec<f32>,
 }
 
 /// What every transform does: the contract of a member of [`Transform`].

@@ -4,6 +4,7 @@ mod case;
 mod digests;
 mod entry;
 mod in_use;
+mod pieces;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,7 @@ use in_use::InUse;
 
 pub use case::{CachedCase, Record};
 pub use entry::{Entry, Pruned, is_cached_case};
+pub use pieces::{OpenCase, PiecewiseCase, VoxelOf};
 
 use super::{Applied, ImageFile, Inputs, LoadedCase, Pipeline, PreprocessError, StepTime};
 use crate::files::{FileError, create_folder, hex};

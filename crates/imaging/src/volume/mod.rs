@@ -10,6 +10,7 @@ mod mask;
 pub mod nifti;
 pub mod orientation;
 mod packed;
+mod region;
 pub mod resample;
 mod structures;
 
@@ -26,6 +27,7 @@ pub(crate) use gaussian::{blur, in_order};
 pub use grid::Grid;
 pub use mask::{Marked, MaskRule, NotMask};
 pub use packed::PackedMask;
+pub use region::Region;
 pub use structures::{LabelMap, Named, Structures, StructuresError, Undeclared};
 
 /// A 3-D array of voxels and the affine from voxel index to world position (mm, RAS+).

@@ -4,6 +4,7 @@
 
 use multiversion::multiversion;
 
+use super::frame::Layout;
 use super::lanes::LANES;
 use super::trilinear::{Around, Pairs, Place, around, cell, cells, chunks, first, pairs, place};
 
@@ -12,27 +13,27 @@ use super::trilinear::{Around, Pairs, Place, around, cell, cells, chunks, first,
 ///
 /// No closures here: they would be compiled without this function's instruction set.
 #[multiversion(targets = "simd")]
-pub(super) fn read_row(classes: &[u8], shape: [usize; 3], at: &[Vec<f32>; 3], out: &mut [u8]) {
+pub(super) fn read_row(classes: &[u8], layout: &Layout, at: &[Vec<f32>; 3], out: &mut [u8]) {
     let (xs, ys, zs) = (chunks(&at[0]), chunks(&at[1]), chunks(&at[2]));
-    let pairs = pairs(classes, shape);
+    let pairs = pairs(classes, layout);
     let out = out.chunks_mut(LANES);
     for (((x, y), z), out) in xs.iter().zip(ys).zip(zs).zip(out) {
         let at = [x, y, z];
-        match place(shape, at) {
+        match place(layout, at) {
             Place::Outside => out.fill(0),
             Place::Inside => {
                 let (cell, part) = cells(at);
                 for (lane, out) in out.iter_mut().enumerate() {
-                    let first = first(&cell, lane, shape);
+                    let first = first(&cell, lane, layout);
                     *out = in_cell(&pairs, first, [part[0][lane], part[1][lane], part[2][lane]]);
                 }
             }
             Place::Edge => {
                 for (lane, out) in out.iter_mut().enumerate() {
                     let at = [x[lane], y[lane], z[lane]];
-                    *out = match cell(shape, at) {
+                    *out = match cell(layout, at) {
                         Some((first, part)) => in_cell(&pairs, first, part),
-                        None => at_edge(classes, shape, at),
+                        None => at_edge(classes, layout, at),
                     };
                 }
             }
@@ -42,8 +43,8 @@ pub(super) fn read_row(classes: &[u8], shape: [usize; 3], at: &[Vec<f32>; 3], ou
 
 /// The class at a position that has background on some sides.
 #[inline(always)]
-fn at_edge(classes: &[u8], shape: [usize; 3], at: [f32; 3]) -> u8 {
-    match around(classes, shape, at, 0) {
+fn at_edge(classes: &[u8], layout: &Layout, at: [f32; 3]) -> u8 {
+    match around(classes, layout, at, 0) {
         Some(Around { near, far, part }) => winner(near, far, part),
         None => 0,
     }

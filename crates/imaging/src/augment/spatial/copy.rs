@@ -5,22 +5,28 @@ use std::ops::Range;
 use ndarray::Array3;
 use rayon::prelude::*;
 
-use super::air;
+use super::Frame;
 use super::map::Line;
 use crate::augment::Sample;
 
 /// Puts in the place of `sample`'s images and mask arrays of `shape` with the voxels that `lines` name along each axis, and with
 /// air.
-pub(super) fn copy(sample: &mut Sample, lines: [Line; 3], shape: [usize; 3]) {
+pub(super) fn copy(sample: &mut Sample, frame: &Frame, lines: [Line; 3], shape: [usize; 3]) {
     let before = sample.shape();
-    let spans: [Span; 3] = std::array::from_fn(|a| Span::new(lines[a], before[a], shape[a]));
+    let spans: [Span; 3] = std::array::from_fn(|a| {
+        let line = lines[a].from(frame.start[a]);
+        Span::new(line, before[a], shape[a])
+    });
     let whole = (0..3).all(|a| spans[a].at.len() == shape[a]);
     let Sample { images, mask, .. } = sample;
     // One image after the other: what is filled next is the memory that was read last.
     let images = || {
-        for image in images {
+        for (place, image) in images.iter_mut().enumerate() {
             // Nothing enters from outside: its value is not needed.
-            let outside = |values: &[f32]| if whole { 0.0 } else { air(values) };
+            let outside = |values: &[f32]| match whole {
+                true => 0.0,
+                false => frame.air(place, values),
+            };
             *image = copied(image, &spans, shape, outside);
         }
     };

@@ -5,18 +5,21 @@
 
 use std::ops::Range;
 
-use ndarray::Array3;
+use ndarray::{Array3, CowArray, Ix3};
 use rayon::prelude::*;
 
 use super::classes;
+use super::frame::{Frame, Layout};
 use super::map::Map;
 use super::sampling_map::{Row, SamplingMap};
 use super::trilinear::{Image, read_image_row, read_row};
 use crate::augment::Sample;
 
 /// Puts in the place of `sample`'s images and mask what they hold where `map` leads; air outside.
-pub(super) fn interpolate(sample: &mut Sample, map: &Map) {
+pub(super) fn interpolate(sample: &mut Sample, frame: &Frame, map: &Map) {
     let to = To {
+        frame,
+        layout: frame.layout(sample.shape()),
         sampling_map: &SamplingMap::new(map, map.grid().shape),
         shape: map.grid().shape,
     };
@@ -32,13 +35,15 @@ pub(super) fn interpolate(sample: &mut Sample, map: &Map) {
     (*first, *mask) = to.image_and_mask(first, mask, structures.is_mask());
     // One image after the other: what is read together lies close together in memory, and what is filled next is the memory
     // that was read last.
-    for image in others {
-        *image = to.image(image);
+    for (place, image) in (1..).zip(others) {
+        *image = to.image(place, image);
     }
 }
 
 /// Where voxels go to.
 struct To<'a> {
+    frame: &'a Frame<'a>,
+    layout: Layout,
     sampling_map: &'a SamplingMap<'a>,
     shape: [usize; 3],
 }
@@ -54,7 +59,7 @@ impl To<'_> {
         let mut moved = (Array3::zeros(self.shape), Array3::zeros(self.shape));
         // Values are read in the order of the indices, however they lie in memory.
         let (image, mask) = (image.as_standard_layout(), mask.as_standard_layout());
-        let (Some(image), Some(mask)) = (Image::new(&image), mask.as_slice()) else {
+        let (Some(image), Some(mask)) = (self.source(0, &image), mask.as_slice()) else {
             return moved;
         };
         let (values, labels) = (self.planes(&mut moved.0), self.planes(&mut moved.1));
@@ -65,22 +70,32 @@ impl To<'_> {
                 read_row(&image, mask, at, values, labels);
             } else {
                 read_image_row(&image, at, values);
-                classes::read_row(mask, image.shape, at, labels);
+                classes::read_row(mask, &self.layout, at, labels);
             }
         });
         moved
     }
 
-    /// A moved image.
-    fn image(&self, image: &Array3<f32>) -> Array3<f32> {
+    /// The moved image at `place`.
+    fn image(&self, place: usize, image: &Array3<f32>) -> Array3<f32> {
         let mut moved = Array3::zeros(self.shape);
         let image = image.as_standard_layout();
-        if let Some(image) = Image::new(&image) {
+        if let Some(image) = self.source(place, &image) {
             self.fill(self.planes(&mut moved), |at, voxels, plane| {
                 read_image_row(&image, at, &mut plane[voxels]);
             });
         }
         moved
+    }
+
+    /// The image at `place`; `None` if it does not lie in the order of its indices.
+    fn source<'i>(&'i self, place: usize, image: &'i CowArray<'_, f32, Ix3>) -> Option<Image<'i>> {
+        let values = image.as_slice()?;
+        Some(Image {
+            values,
+            layout: &self.layout,
+            air: self.frame.air(place, values),
+        })
     }
 
     /// The planes across x.

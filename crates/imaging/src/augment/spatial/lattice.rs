@@ -55,6 +55,19 @@ impl Lattice {
         split(at)
     }
 
+    /// The smallest and the largest displacement that there may be anywhere, along each axis: a displacement is a mean of
+    /// control points.
+    pub(super) fn range(&self) -> [[f32; 3]; 2] {
+        let mut range = [[0.0f32; 3]; 2];
+        for point in &self.points {
+            for axis in 0..3 {
+                range[0][axis] = range[0][axis].min(point[axis]);
+                range[1][axis] = range[1][axis].max(point[axis]);
+            }
+        }
+        range
+    }
+
     /// Adds the displacement at each of the positions `at` to `offset`.
     pub(super) fn add(&self, at: &[Vec<f32>; 3], offset: &mut [Vec<f32>; 3]) {
         add(self, at, offset);

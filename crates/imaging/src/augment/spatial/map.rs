@@ -1,7 +1,7 @@
 //! From the voxels of a moved sample back to where they come from.
 
 use super::Lattice;
-use crate::volume::{Affine, Grid};
+use crate::volume::{Affine, Grid, Region};
 
 /// The grid of the moved sample, and the map from its voxels to positions in the sample before, in voxels.
 pub struct Map {
@@ -64,6 +64,26 @@ impl Map {
         self.steps.is_empty()
     }
 
+    /// The voxels of the sample before, `shape` of them along each axis, that are looked at: a box that holds them all,
+    /// and one more on each side for what is rounded.
+    pub(super) fn reach(&self, shape: [usize; 3]) -> Region {
+        let mut corners = Corners::of(self.grid.shape);
+        for step in self.steps.iter().rev() {
+            match step {
+                Step::Affine(affine) => corners = corners.moved(affine),
+                Step::Elastic(lattice) => corners = corners.widened(lattice.range()),
+            }
+        }
+        // The voxels around a position are two. What lies wholly outside comes from nowhere, but no box is empty.
+        let start =
+            [0, 1, 2].map(|a| ((corners.low[a] - 1.0) as usize).min(shape[a].saturating_sub(1)));
+        let end = [0, 1, 2].map(|a| ((corners.high[a] + 3.0) as usize).min(shape[a]));
+        Region {
+            start,
+            shape: [0, 1, 2].map(|a| end[a].saturating_sub(start[a]).max(1)),
+        }
+    }
+
     /// Where the voxels along each axis come from, if all come from voxels along the same axis.
     pub(super) fn whole_voxels(&self) -> Option<[Line; 3]> {
         let affine = match &self.steps[..] {
@@ -96,4 +116,53 @@ pub(super) struct Line {
     pub(super) mirrored: bool,
     /// Where the first comes from.
     pub(super) first: isize,
+}
+
+impl Line {
+    /// The same, as counted from voxel `start` on.
+    pub(super) fn from(self, start: usize) -> Self {
+        let first = self.first.saturating_sub(start as isize);
+        Self { first, ..self }
+    }
+}
+
+/// Positions between two corners.
+#[derive(Clone, Copy)]
+struct Corners {
+    low: [f64; 3],
+    high: [f64; 3],
+}
+
+impl Corners {
+    /// The positions of a grid's voxels.
+    fn of(shape: [usize; 3]) -> Self {
+        Self {
+            low: [0.0; 3],
+            high: shape.map(|n| n as f64 - 1.0),
+        }
+    }
+
+    /// The box around where `affine` leads.
+    fn moved(self, affine: &Affine) -> Self {
+        let mut moved = Self {
+            low: [0, 1, 2].map(|row| affine.0[row][3]),
+            high: [0, 1, 2].map(|row| affine.0[row][3]),
+        };
+        for row in 0..3 {
+            for axis in 0..3 {
+                let ends = [self.low[axis], self.high[axis]].map(|at| affine.0[row][axis] * at);
+                moved.low[row] += ends[0].min(ends[1]);
+                moved.high[row] += ends[0].max(ends[1]);
+            }
+        }
+        moved
+    }
+
+    /// The box around what is displaced by something from `least` to `most`.
+    fn widened(self, [least, most]: [[f32; 3]; 2]) -> Self {
+        Self {
+            low: [0, 1, 2].map(|axis| self.low[axis] + f64::from(least[axis])),
+            high: [0, 1, 2].map(|axis| self.high[axis] + f64::from(most[axis])),
+        }
+    }
 }

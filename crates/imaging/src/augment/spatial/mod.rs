@@ -5,6 +5,7 @@
 
 mod classes;
 mod copy;
+mod frame;
 mod interpolate;
 mod lanes;
 mod lattice;
@@ -12,12 +13,10 @@ mod map;
 mod sampling_map;
 mod trilinear;
 
-use multiversion::multiversion;
-use rayon::prelude::*;
-
 use super::Sample;
-use crate::volume::Structures;
+use crate::volume::{Grid, Region, Structures};
 
+pub(super) use frame::Frame;
 pub(super) use lattice::Lattice;
 pub use map::Map;
 
@@ -32,49 +31,38 @@ pub trait Spatial {
     }
 }
 
-/// Changes `sample` by all of `changes`, the first one first.
+/// Changes `sample`, which holds what `frame` says, by all of `changes`, the first one first.
 pub(super) fn resample<'a>(
     changes: impl Iterator<Item = &'a dyn Spatial> + Clone,
     sample: &mut Sample,
+    frame: &Frame,
 ) {
-    let mut map = Map::new(sample.grid());
-    changes.clone().for_each(|change| change.compose(&mut map));
+    let map = composed(changes.clone(), frame.grid.clone());
     if map.is_identity() {
         return;
     }
-    move_voxels(&map, sample);
+    move_voxels(&map, sample, frame);
     for table in changes.filter_map(|change| change.relabel(&sample.structures)) {
         sample.mask.mapv_inplace(|class| table[usize::from(class)]);
     }
 }
 
+/// The voxels of a sample on `grid` that [`resample`] looks at.
+pub(super) fn reach<'a>(changes: impl Iterator<Item = &'a dyn Spatial>, grid: &Grid) -> Region {
+    composed(changes, grid.clone()).reach(grid.shape)
+}
+
+fn composed<'a>(changes: impl Iterator<Item = &'a dyn Spatial>, grid: Grid) -> Map {
+    let mut map = Map::new(grid);
+    changes.for_each(|change| change.compose(&mut map));
+    map
+}
+
 /// Reads all images and the mask where `map` leads.
-fn move_voxels(map: &Map, sample: &mut Sample) {
+fn move_voxels(map: &Map, sample: &mut Sample, frame: &Frame) {
     match map.whole_voxels() {
-        Some(lines) => copy::copy(sample, lines, map.grid().shape),
-        None => interpolate::interpolate(sample, map),
+        Some(lines) => copy::copy(sample, frame, lines, map.grid().shape),
+        None => interpolate::interpolate(sample, frame, map),
     }
     sample.affine = map.grid().affine;
-}
-
-/// What lies outside an image: its lowest value.
-fn air(image: &[f32]) -> f32 {
-    let parts = image.par_chunks(1 << 16).map(lowest);
-    parts.reduce(|| f32::INFINITY, f32::min)
-}
-
-#[multiversion(targets = "simd")]
-fn lowest(values: &[f32]) -> f32 {
-    let mut lanes = [f32::INFINITY; 16];
-    let (lines, rest) = values.as_chunks::<16>();
-    for line in lines {
-        for (lane, value) in lanes.iter_mut().zip(line) {
-            *lane = if value < lane { *value } else { *lane };
-        }
-    }
-    lanes
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::INFINITY, f32::min)
 }

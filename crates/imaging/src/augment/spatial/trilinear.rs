@@ -1,29 +1,15 @@
 //! Reading an image, and a mask of 0 and 1, between voxels.
 
 use multiversion::multiversion;
-use ndarray::{ArrayBase, Data, Ix3};
 
-use super::air;
+use super::frame::Layout;
 use super::lanes::{LANES, split};
 
 /// An image, and what lies outside it.
 pub(super) struct Image<'a> {
-    values: &'a [f32],
-    pub(super) shape: [usize; 3],
-    air: f32,
-}
-
-impl<'a> Image<'a> {
-    /// None of an image that does not lie in the order of its indices.
-    pub(super) fn new(image: &'a ArrayBase<impl Data<Elem = f32>, Ix3>) -> Option<Self> {
-        let (nx, ny, nz) = image.dim();
-        let values = image.as_slice()?;
-        Some(Self {
-            values,
-            shape: [nx, ny, nz],
-            air: air(values),
-        })
-    }
+    pub(super) values: &'a [f32],
+    pub(super) layout: &'a Layout,
+    pub(super) air: f32,
 }
 
 /// Reads an image and a mask of 0 and 1 at the positions `at`. There may be more positions than voxels to fill.
@@ -38,31 +24,31 @@ pub(super) fn read_row(
     labels: &mut [u8],
 ) {
     let (xs, ys, zs) = (chunks(&at[0]), chunks(&at[1]), chunks(&at[2]));
-    let (pairs, mask_pairs) = (pairs(image.values, image.shape), pairs(mask, image.shape));
+    let (pairs, mask_pairs) = (pairs(image.values, image.layout), pairs(mask, image.layout));
     let out = values.chunks_mut(LANES).zip(labels.chunks_mut(LANES));
     for (((x, y), z), (values, labels)) in xs.iter().zip(ys).zip(zs).zip(out) {
         let at = [x, y, z];
-        match place(image.shape, at) {
+        match place(image.layout, at) {
             Place::Outside => {
                 values.fill(image.air);
                 labels.fill(0);
             }
             Place::Inside => {
-                let (read, read_labels) = read_inside(&pairs, &mask_pairs, image.shape, at);
+                let (read, read_labels) = read_inside(&pairs, &mask_pairs, image.layout, at);
                 values.copy_from_slice(&read[..values.len()]);
                 labels.copy_from_slice(&read_labels[..labels.len()]);
             }
             Place::Edge => {
                 for (lane, (value, label)) in values.iter_mut().zip(labels).enumerate() {
                     let at = [x[lane], y[lane], z[lane]];
-                    match cell(image.shape, at) {
+                    match cell(image.layout, at) {
                         Some((first, part)) => {
                             *value = value_in_cell(&pairs, first, part);
                             *label = label_in_cell(&mask_pairs, first, part);
                         }
                         None => {
                             *value = value_at_edge(image, at);
-                            *label = label_at_edge(mask, image.shape, at);
+                            *label = label_at_edge(mask, image.layout, at);
                         }
                     }
                 }
@@ -75,20 +61,20 @@ pub(super) fn read_row(
 #[multiversion(targets = "simd")]
 pub(super) fn read_image_row(image: &Image, at: &[Vec<f32>; 3], values: &mut [f32]) {
     let (xs, ys, zs) = (chunks(&at[0]), chunks(&at[1]), chunks(&at[2]));
-    let pairs = pairs(image.values, image.shape);
+    let pairs = pairs(image.values, image.layout);
     let out = values.chunks_mut(LANES);
     for (((x, y), z), values) in xs.iter().zip(ys).zip(zs).zip(out) {
         let at = [x, y, z];
-        match place(image.shape, at) {
+        match place(image.layout, at) {
             Place::Outside => values.fill(image.air),
             Place::Inside => {
-                let read = read_image_inside(&pairs, image.shape, at);
+                let read = read_image_inside(&pairs, image.layout, at);
                 values.copy_from_slice(&read[..values.len()]);
             }
             Place::Edge => {
                 for (lane, value) in values.iter_mut().enumerate() {
                     let at = [x[lane], y[lane], z[lane]];
-                    *value = match cell(image.shape, at) {
+                    *value = match cell(image.layout, at) {
                         Some((first, part)) => value_in_cell(&pairs, first, part),
                         None => value_at_edge(image, at),
                     };
@@ -105,22 +91,26 @@ pub(super) fn chunks(values: &[f32]) -> &[[f32; LANES]] {
 
 /// Where positions lie.
 pub(super) enum Place {
-    /// All with voxels on all sides.
+    /// All with voxels on all sides, which are held.
     Inside,
     /// All with none on any.
     Outside,
-    /// Anything else.
+    /// Anything else. Positions behind the last voxel to fill may lie where none are held.
     Edge,
 }
 
 #[inline(always)]
-pub(super) fn place(shape: [usize; 3], at: [&[f32; LANES]; 3]) -> Place {
+pub(super) fn place(layout: &Layout, at: [&[f32; LANES]; 3]) -> Place {
     let (mut inside, mut outside) = ([true; LANES], [false; LANES]);
     for axis in 0..3 {
-        let end = shape[axis] as f32;
+        let (low, high, end) = (
+            layout.low[axis],
+            layout.high[axis],
+            layout.shape[axis] as f32,
+        );
         for lane in 0..LANES {
             let at = at[axis][lane];
-            inside[lane] &= (at >= 0.0) & (at < end - 1.0);
+            inside[lane] &= (at >= low) & (at < high);
             outside[lane] |= (at <= -1.0) | (at >= end);
         }
     }
@@ -138,7 +128,8 @@ pub(super) fn place(shape: [usize; 3], at: [&[f32; LANES]; 3]) -> Place {
 pub(super) type Pairs<'a, T> = [&'a [T]; 4];
 
 #[inline(always)]
-pub(super) fn pairs<T>(values: &[T], [_, ny, nz]: [usize; 3]) -> Pairs<'_, T> {
+pub(super) fn pairs<'a, T>(values: &'a [T], layout: &Layout) -> Pairs<'a, T> {
+    let [_, ny, nz] = layout.held;
     // A source of a single plane or row has no position with voxels on all sides.
     let reach = (ny * nz + nz).min(values.len());
     let len = values.len() - reach;
@@ -166,24 +157,24 @@ pub(super) fn cells(at: [&[f32; LANES]; 3]) -> ([[u32; LANES]; 3], [[f32; LANES]
 
 /// The position in memory of the first of the voxels around the position of a lane.
 #[inline(always)]
-pub(super) fn first(cell: &[[u32; LANES]; 3], lane: usize, [_, ny, nz]: [usize; 3]) -> usize {
+pub(super) fn first(cell: &[[u32; LANES]; 3], lane: usize, layout: &Layout) -> usize {
     let [x, y, z] = [cell[0][lane], cell[1][lane], cell[2][lane]];
-    (x as usize * ny + y as usize) * nz + z as usize
+    layout.index([x as usize, y as usize, z as usize])
 }
 
 /// The same of one position; `None` where it has not voxels on all sides.
 #[inline(always)]
-pub(super) fn cell(shape: [usize; 3], at: [f32; 3]) -> Option<(usize, [f32; 3])> {
-    let (mut first, mut part) = (0, [0.0; 3]);
+pub(super) fn cell(layout: &Layout, at: [f32; 3]) -> Option<(usize, [f32; 3])> {
+    let (mut first, mut part) = ([0; 3], [0.0; 3]);
     for axis in 0..3 {
-        if !(at[axis] >= 0.0 && at[axis] < shape[axis] as f32 - 1.0) {
+        if !(at[axis] >= 0.0 && at[axis] < layout.shape[axis] as f32 - 1.0) {
             return None;
         }
         let whole;
         (whole, part[axis]) = split(at[axis]);
-        first = first * shape[axis] + whole as usize;
+        first[axis] = whole as usize;
     }
-    Some((first, part))
+    Some((layout.index(first), part))
 }
 
 /// The image and the mask at positions with a voxel on all sides.
@@ -191,13 +182,13 @@ pub(super) fn cell(shape: [usize; 3], at: [f32; 3]) -> Option<(usize, [f32; 3])>
 fn read_inside(
     pairs: &Pairs<f32>,
     mask_pairs: &Pairs<u8>,
-    shape: [usize; 3],
+    layout: &Layout,
     at: [&[f32; LANES]; 3],
 ) -> ([f32; LANES], [u8; LANES]) {
     let (cell, part) = cells(at);
     let (mut values, mut labels) = ([0.0; LANES], [0; LANES]);
     for lane in 0..LANES {
-        let first = first(&cell, lane, shape);
+        let first = first(&cell, lane, layout);
         let part = [part[0][lane], part[1][lane], part[2][lane]];
         values[lane] = value_in_cell(pairs, first, part);
         labels[lane] = label_in_cell(mask_pairs, first, part);
@@ -207,15 +198,11 @@ fn read_inside(
 
 /// The image at positions with a voxel on all sides.
 #[inline(always)]
-fn read_image_inside(
-    pairs: &Pairs<f32>,
-    shape: [usize; 3],
-    at: [&[f32; LANES]; 3],
-) -> [f32; LANES] {
+fn read_image_inside(pairs: &Pairs<f32>, layout: &Layout, at: [&[f32; LANES]; 3]) -> [f32; LANES] {
     let (cell, part) = cells(at);
     let mut values = [0.0; LANES];
     for lane in 0..LANES {
-        let first = first(&cell, lane, shape);
+        let first = first(&cell, lane, layout);
         let part = [part[0][lane], part[1][lane], part[2][lane]];
         values[lane] = value_in_cell(pairs, first, part);
     }
@@ -264,13 +251,13 @@ pub(super) struct Around<T> {
 #[inline(always)]
 pub(super) fn around<T: Copy>(
     values: &[T],
-    shape: [usize; 3],
+    layout: &Layout,
     at: [f32; 3],
     outside: T,
 ) -> Option<Around<T>> {
     let (mut cell, mut part) = ([0; 3], [0.0; 3]);
     for axis in 0..3 {
-        if at[axis] <= -1.0 || at[axis] >= shape[axis] as f32 {
+        if at[axis] <= -1.0 || at[axis] >= layout.shape[axis] as f32 {
             return None;
         }
         // Above -1, so that cutting off rounds down.
@@ -281,14 +268,13 @@ pub(super) fn around<T: Copy>(
     for x in 0..2 {
         for corner in 0..4 {
             let voxel = [cell[0] + x, cell[1] + corner / 2, cell[2] + corner % 2];
-            let mut index = 0;
             let mut inside = true;
-            for axis in 0..3 {
-                inside &= 0 <= voxel[axis] && voxel[axis] < shape[axis] as i32;
-                index = index * shape[axis] as isize + voxel[axis] as isize;
+            for (at, end) in voxel.iter().zip(layout.shape) {
+                inside &= 0 <= *at && *at < end as i32;
             }
             if inside {
-                found[x as usize][corner as usize] = values[index as usize];
+                let [i, j, k] = [voxel[0] as usize, voxel[1] as usize, voxel[2] as usize];
+                found[x as usize][corner as usize] = values[layout.index([i, j, k])];
             }
         }
     }
@@ -299,7 +285,7 @@ pub(super) fn around<T: Copy>(
 /// The image at a position that has air on some sides.
 #[inline(always)]
 fn value_at_edge(image: &Image, at: [f32; 3]) -> f32 {
-    match around(image.values, image.shape, at, image.air) {
+    match around(image.values, image.layout, at, image.air) {
         Some(around) => between(around.near, around.far, around.part),
         None => image.air,
     }
@@ -307,8 +293,8 @@ fn value_at_edge(image: &Image, at: [f32; 3]) -> f32 {
 
 /// The mask at such a position.
 #[inline(always)]
-fn label_at_edge(mask: &[u8], shape: [usize; 3], at: [f32; 3]) -> u8 {
-    let Some(Around { near, far, part }) = around(mask, shape, at, 0) else {
+fn label_at_edge(mask: &[u8], layout: &Layout, at: [f32; 3]) -> u8 {
+    let Some(Around { near, far, part }) = around(mask, layout, at, 0) else {
         return 0;
     };
     let [near, far] = [near, far].map(|[a, b, c, d]| [[a, b], [c, d]]);

@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,11 @@ use crate::volume::VolumeError;
 pub(super) struct Digests(Arc<Mutex<HashMap<PathBuf, (Stamp, String)>>>);
 
 /// What shows that a file was written.
-type Stamp = (u64, SystemTime);
+pub(super) type Stamp = (u64, SystemTime);
+
+/// A file that was written this short a time ago may be written again without a change of its stamp: file systems note
+/// times in steps.
+const STEP: Duration = Duration::from_secs(2);
 
 impl Digests {
     /// The hex SHA-256 of a file.
@@ -38,8 +42,11 @@ impl Digests {
     }
 }
 
-fn stamp_of(about: &Metadata) -> Option<Stamp> {
-    Some((about.len(), about.modified().ok()?))
+/// A file's stamp; `None` if that does not show that it stays as it is.
+pub(super) fn stamp_of(about: &Metadata) -> Option<Stamp> {
+    let written = about.modified().ok()?;
+    let age = SystemTime::now().duration_since(written).ok()?;
+    (age > STEP).then_some((about.len(), written))
 }
 
 /// The hex SHA-256 of a file, read now.

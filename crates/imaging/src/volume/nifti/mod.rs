@@ -11,6 +11,7 @@ mod forms;
 mod header;
 mod mark;
 mod members;
+mod pieces;
 mod qform;
 mod read;
 mod write;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 pub use self::encoding::{Dtype, Encoding};
 pub use self::forms::{Forms, Placement};
+pub use self::pieces::Pieces;
 use self::read::{read, read_some};
 pub use self::write::{Encoded, Stored};
 use super::{MaskRule, Volume, VolumeError};

@@ -1,9 +1,9 @@
 //! The enum of networks that goes with the enum of architectures.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use crate::kernel::pad;
+use crate::kernel::{Kernels, pad};
 
 /// Depth, height and width.
 pub(super) fn size<B: Backend>(x: &Tensor<B, 5>) -> [usize; 3] {
@@ -23,13 +23,13 @@ pub(super) fn enlarge<B: Backend>(x: Tensor<B, 5>, divisors: [usize; 3]) -> Tens
 }
 
 /// Logits, in single precision, of the first `wanted` voxels of each axis.
-pub(super) fn cut<B: Backend>(mut x: Tensor<B, 5>, wanted: [usize; 3]) -> Tensor<B, 5> {
+pub(super) fn cut<B: Kernels>(mut x: Tensor<B, 5>, wanted: [usize; 3]) -> Tensor<B, 5> {
     for (axis, length) in wanted.into_iter().enumerate() {
         if x.dims()[axis + 2] > length {
             x = x.narrow(axis + 2, 0, length);
         }
     }
-    x.cast(FloatDType::F32)
+    B::cast(x, DType::F32)
 }
 
 /// Declares `Network`, one variant for each member of `Model`, and what is the same for all.

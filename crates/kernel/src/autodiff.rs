@@ -15,6 +15,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{DType, FloatDType, Tensor, TensorPrimitive};
 use burn::tensor::{activation, module};
 
+use super::cast::Cast;
 use super::checkpointing::{is_on, keeping, recomputing};
 use super::flex::{self, PlainScaleShift, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
@@ -23,15 +24,22 @@ use super::{BatchNormed, Entropy, Kernels, ScaleShift, softmax};
 pub(super) type Tracked = FloatTensor<Autodiff<Flex>>;
 
 pub(super) fn primitive<const D: usize>(tensor: Tensor<Autodiff<Flex>, D>) -> Tracked {
-    let mut tracked = tensor.cast(FloatDType::F32).into_primitive().tensor();
+    let mut tracked = cast(tensor.into_primitive().tensor(), FloatDType::F32);
     tracked.primitive = contiguous(tracked.primitive);
     tracked
 }
 
 pub(super) fn wrap<const D: usize>(primitive: Tracked, dtype: DType) -> Tensor<Autodiff<Flex>, D> {
-    let tensor: Tensor<Autodiff<Flex>, D> =
-        Tensor::from_primitive(TensorPrimitive::Float(primitive));
-    tensor.cast(dtype)
+    let primitive = cast(primitive, dtype.into());
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn cast(tracked: Tracked, to: FloatDType) -> Tracked {
+    let from = FloatDType::from(tracked.primitive.dtype());
+    if from == to {
+        return tracked;
+    }
+    record([&tracked], Cast { from, to })
 }
 
 /// A constant on the tape.
@@ -40,10 +48,19 @@ pub(super) fn constant<const D: usize>(primitive: FlexTensor) -> Tensor<Autodiff
     Tensor::from_inner(plain)
 }
 
+/// When an output is not kept for the backward pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recomputed {
+    Never,
+    /// With gradient checkpointing.
+    Checkpointing,
+    Always,
+}
+
 /// An operation on the tape, apart from the tensors that it is applied to.
 pub(super) trait Operation: Clone + Send + std::fmt::Debug + 'static {
-    /// Whether the output is cheap to compute, so that gradient checkpointing need not keep it.
-    const RECOMPUTED: bool;
+    /// Whether the output is computed again in the backward pass, as it is cheap.
+    const RECOMPUTED: Recomputed;
 
     /// Whether the gradients depend on the parents' values.
     const NEEDS_INPUTS: bool;
@@ -117,7 +134,12 @@ pub(super) fn record<T: Operation, const N: usize>(
     let nodes = parents.map(|parent| parent.node.clone());
     let ids = parents.map(|parent| parent.node.id);
     let step = Backward::<Flex, N>::prepare::<BalancedCheckpointing>(Step(PhantomData), nodes);
-    let prepared = if T::RECOMPUTED && is_on() {
+    let is_recomputed = match T::RECOMPUTED {
+        Recomputed::Never => false,
+        Recomputed::Checkpointing => is_on(),
+        Recomputed::Always => true,
+    };
+    let prepared = if is_recomputed {
         let recompute = Recompute {
             operation: operation.clone(),
             parents: ids,
@@ -158,7 +180,7 @@ struct Convolution {
 }
 
 impl Operation for Convolution {
-    const RECOMPUTED: bool = false;
+    const RECOMPUTED: Recomputed = Recomputed::Never;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -187,7 +209,7 @@ struct TransposedConvolution {
 }
 
 impl Operation for TransposedConvolution {
-    const RECOMPUTED: bool = false;
+    const RECOMPUTED: Recomputed = Recomputed::Never;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -216,7 +238,7 @@ struct ConcatChannels {
 }
 
 impl Operation for ConcatChannels {
-    const RECOMPUTED: bool = true;
+    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -239,7 +261,7 @@ impl Operation for ConcatChannels {
 struct MaxPool;
 
 impl Operation for MaxPool {
-    const RECOMPUTED: bool = true;
+    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -262,7 +284,7 @@ struct AvgPool {
 }
 
 impl Operation for AvgPool {
-    const RECOMPUTED: bool = true;
+    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -285,7 +307,7 @@ struct Upsampling {
 }
 
 impl Operation for Upsampling {
-    const RECOMPUTED: bool = true;
+    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -323,7 +345,7 @@ impl Normalisation {
 }
 
 impl Operation for Normalisation {
-    const RECOMPUTED: bool = true;
+    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -354,6 +376,10 @@ impl Operation for Normalisation {
 }
 
 impl Kernels for Autodiff<Flex> {
+    fn cast<const D: usize>(x: Tensor<Self, D>, dtype: DType) -> Tensor<Self, D> {
+        wrap(x.into_primitive().tensor(), dtype)
+    }
+
     fn conv3d(
         x: Tensor<Self, 5>,
         weight: Tensor<Self, 5>,

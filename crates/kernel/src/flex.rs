@@ -6,6 +6,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData, TensorPrimitive};
 use burn::tensor::{activation, module};
 
+use super::cast::cast;
 use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
@@ -13,6 +14,10 @@ use super::normalise::{self, Extent, Gradients, Moments, Sets};
 use super::{BatchNormed, Entropy, Kernels, ScaleShift, pool, softmax, upsample};
 
 impl Kernels for Flex {
+    fn cast<const D: usize>(x: Tensor<Self, D>, dtype: DType) -> Tensor<Self, D> {
+        wrap(x.into_primitive().tensor(), dtype)
+    }
+
     fn conv3d(
         x: Tensor<Self, 5>,
         weight: Tensor<Self, 5>,
@@ -141,7 +146,7 @@ impl Kernels for Flex {
 
 /// A tensor's primitive, contiguous and in single precision.
 pub(super) fn primitive<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
-    contiguous(tensor.cast(FloatDType::F32).into_primitive().tensor())
+    contiguous(cast(tensor.into_primitive().tensor(), FloatDType::F32))
 }
 
 /// The same tensor with its values in order.
@@ -154,8 +159,7 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
 
 /// The tensor of a primitive, in a type of its own.
 fn wrap<const D: usize>(primitive: FlexTensor, dtype: DType) -> Tensor<Flex, D> {
-    let tensor: Tensor<Flex, D> = Tensor::from_primitive(TensorPrimitive::Float(primitive));
-    tensor.cast(dtype)
+    Tensor::from_primitive(TensorPrimitive::Float(cast(primitive, dtype.into())))
 }
 
 /// The values of a contiguous tensor.
@@ -171,6 +175,10 @@ pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
 
 pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+pub(super) fn dims_of(tensor: &FlexTensor) -> Vec<usize> {
+    tensor.layout().shape().iter().copied().collect()
 }
 
 pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {

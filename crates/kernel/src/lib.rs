@@ -5,6 +5,7 @@
 //! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.
 
 mod autodiff;
+mod cast;
 mod checkpointing;
 mod concat_channels;
 mod conv3d;
@@ -21,9 +22,9 @@ mod shared;
 mod softmax;
 mod upsample;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{DType, Tensor};
 
 pub use checkpointing::with_checkpointing;
 pub use gpu::Gpu;
@@ -43,6 +44,11 @@ pub fn instruction_set() -> &'static str {
 /// Tensors are `[batch, channels, depth, height, width]`, a convolution's weights `[out_channels,
 /// in_channels, depth, height, width]`, a transposed one's `[in_channels, out_channels, …]`.
 pub trait Kernels: Backend {
+    /// `x` in another type, rounded to the nearest.
+    fn cast<const D: usize>(x: Tensor<Self, D>, dtype: DType) -> Tensor<Self, D> {
+        x.cast(dtype)
+    }
+
     /// Convolution.
     fn conv3d(
         x: Tensor<Self, 5>,

@@ -5,6 +5,8 @@ use burn::tensor::{DType, FloatDType, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Kernels;
+
 /// The type of a network's activations, in training and validation. Weights, statistics of normalisation,
 /// the loss, gradients of weights and the optimiser are in single precision with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,8 +23,8 @@ pub enum Precision {
 
 impl Precision {
     /// `images` in this type: a network computes in that of its images.
-    pub fn of<B: Backend>(self, images: Tensor<B, 5>) -> Tensor<B, 5> {
-        images.cast(self.dtype())
+    pub fn of<B: Kernels>(self, images: Tensor<B, 5>) -> Tensor<B, 5> {
+        B::cast(images, DType::from(self.dtype()))
     }
 
     /// Checks that a device computes in it.

@@ -100,15 +100,15 @@ pub fn convolve_transposed<B: Kernels>(
 type Weights<B> = (Tensor<B, 5>, Option<Tensor<B, 1>>);
 
 /// A convolution's weight and bias in the type of what they are applied to.
-fn weights<B: Backend>(
+fn weights<B: Kernels>(
     weight: &Param<Tensor<B, 5>>,
     bias: Option<&Param<Tensor<B, 1>>>,
     x: &Tensor<B, 5>,
 ) -> Weights<B> {
     let dtype = x.dtype();
     (
-        weight.val().cast(dtype),
-        bias.map(|bias| bias.val().cast(dtype)),
+        B::cast(weight.val(), dtype),
+        bias.map(|bias| B::cast(bias.val(), dtype)),
     )
 }
 

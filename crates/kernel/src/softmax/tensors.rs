@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 
 use super::{counts as of_counts, entropy as of_entropy, overlap as of_overlap};
 use crate::Entropy;
-use crate::autodiff::{Operation, each_wanted};
+use crate::autodiff::{Operation, Recomputed, each_wanted};
 use crate::flex::{dims, extent, tensor, values};
 
 /// [`crate::Kernels::softmax_overlap`].
@@ -37,7 +37,7 @@ pub struct Overlap {
 }
 
 impl Operation for Overlap {
-    const RECOMPUTED: bool = false;
+    const RECOMPUTED: Recomputed = Recomputed::Never;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -67,7 +67,7 @@ pub struct CrossEntropy {
 }
 
 impl Operation for CrossEntropy {
-    const RECOMPUTED: bool = false;
+    const RECOMPUTED: Recomputed = Recomputed::Never;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {

@@ -1,8 +1,10 @@
-use burn::tensor::backend::Backend;
+use burn::optim::{AdamState, AdaptiveMomentumState, SimpleOptimizer};
+use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{UpdateRule, penalty};
+use super::UpdateRule;
+use crate::kernel::{AdamStep, Kernels};
 
 /// Each weight moves by the running mean of its gradients over the root of that of their squares.
 ///
@@ -43,7 +45,7 @@ impl Default for Adam {
 }
 
 impl UpdateRule for Adam {
-    type Rule<B: Backend> = burn::optim::Adam;
+    type Rule<B: Kernels> = AdamRule;
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -53,12 +55,59 @@ impl UpdateRule for Adam {
         (self.weight_decay, self.decay_norms)
     }
 
-    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::Adam {
-        burn::optim::AdamConfig::new()
-            .with_beta_1(self.beta_1 as f32)
-            .with_beta_2(self.beta_2 as f32)
-            .with_epsilon(self.epsilon as f32)
-            .with_weight_decay(penalty(weight_decay))
-            .build()
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> AdamRule {
+        AdamRule {
+            betas: [self.beta_1 as f32, self.beta_2 as f32],
+            epsilon: self.epsilon as f32,
+            penalty: weight_decay as f32,
+        }
+    }
+}
+
+/// What Adam does with one tensor.
+#[derive(Clone, Debug)]
+pub struct AdamRule {
+    betas: [f32; 2],
+    epsilon: f32,
+    penalty: f32,
+}
+
+impl<B: Kernels> SimpleOptimizer<B> for AdamRule {
+    // Burn's, so that checkpoints of older versions can be read.
+    type State<const D: usize> = AdamState<B, D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: f64,
+        weights: Tensor<B, D>,
+        mut gradient: Tensor<B, D>,
+        state: Option<AdamState<B, D>>,
+    ) -> (Tensor<B, D>, Option<AdamState<B, D>>) {
+        if self.penalty > 0.0 {
+            gradient = gradient + weights.clone() * self.penalty;
+        }
+        let (time, mean, squares) = match state {
+            Some(AdamState { momentum }) => {
+                (momentum.time + 1, momentum.moment_1, momentum.moment_2)
+            }
+            None => (1, weights.zeros_like(), weights.zeros_like()),
+        };
+        let step = AdamStep {
+            betas: self.betas,
+            epsilon: self.epsilon,
+            rate,
+            time: time as i32,
+        };
+        let [weights, mean, squares] = B::adam([weights, mean, squares], gradient, &step);
+        let momentum = AdaptiveMomentumState::new(time, mean, squares);
+        (weights, Some(AdamState::new(momentum)))
+    }
+
+    fn to_device<const D: usize>(
+        mut state: AdamState<B, D>,
+        device: &B::Device,
+    ) -> AdamState<B, D> {
+        state.momentum = state.momentum.to_device(device);
+        state
     }
 }

@@ -1,8 +1,8 @@
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UpdateRule;
+use crate::kernel::Kernels;
 
 /// Adam with weight decay apart from the gradient.
 ///
@@ -43,7 +43,7 @@ impl Default for AdamW {
 }
 
 impl UpdateRule for AdamW {
-    type Rule<B: Backend> = burn::optim::AdamW;
+    type Rule<B: Kernels> = burn::optim::AdamW;
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -53,7 +53,7 @@ impl UpdateRule for AdamW {
         (self.weight_decay, self.decay_norms)
     }
 
-    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::AdamW {
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> burn::optim::AdamW {
         burn::optim::AdamWConfig::new()
             .with_beta_1(self.beta_1 as f32)
             .with_beta_2(self.beta_2 as f32)

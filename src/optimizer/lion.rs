@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::UpdateRule;
+use crate::kernel::Kernels;
 
 /// Every weight moves by the learning rate itself, in the direction of the sign of a running mean of
 /// its gradients. Needs a learning rate of a third to a tenth of Adam's.
@@ -43,7 +44,7 @@ impl Default for Lion {
 }
 
 impl UpdateRule for Lion {
-    type Rule<B: Backend> = LionRule;
+    type Rule<B: Kernels> = LionRule;
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -53,7 +54,7 @@ impl UpdateRule for Lion {
         (self.weight_decay, self.decay_norms)
     }
 
-    fn rule<B: Backend>(&self, weight_decay: f64) -> LionRule {
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> LionRule {
         LionRule {
             beta_1: self.beta_1,
             beta_2: self.beta_2,

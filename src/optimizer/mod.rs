@@ -11,13 +11,14 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use thiserror::Error;
 
+use crate::kernel::{Kernels, TrainingBackend};
 use crate::settings::Fault;
 use crate::sync::lock;
 
 /// What every optimiser provides: the contract of a member of [`Optimizer`].
 pub trait UpdateRule {
     /// What happens to the values of a parameter, each by itself.
-    type Rule<B: Backend>: SimpleOptimizer<B> + 'static;
+    type Rule<B: Kernels>: SimpleOptimizer<B> + 'static;
 
     /// The learning rate that the schedule multiplies.
     fn learning_rate(&self) -> f64;
@@ -26,7 +27,7 @@ pub trait UpdateRule {
     fn weight_decay(&self) -> (f64, bool);
 
     /// The rule with this weight decay.
-    fn rule<B: Backend>(&self, weight_decay: f64) -> Self::Rule<B>;
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> Self::Rule<B>;
 
     /// What is wrong with the values that the ranges of the fields do not show.
     fn rules(&self) -> Vec<Fault> {
@@ -67,7 +68,7 @@ impl Optimizer {
     }
 
     /// The optimiser at the start of a run.
-    pub fn init<B: AutodiffBackend>(&self) -> OptimizerState<B> {
+    pub fn init<B: TrainingBackend>(&self) -> OptimizerState<B> {
         OptimizerState(Arc::new(Mutex::new(with_member!(self, member => {
             let (decay, norms_decay) = member.weight_decay();
             Box::new(Running {

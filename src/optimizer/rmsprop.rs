@@ -1,8 +1,8 @@
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{UpdateRule, penalty};
+use crate::kernel::Kernels;
 
 /// Each gradient over the root of the running mean of its squares, with momentum.
 ///
@@ -46,7 +46,7 @@ impl Default for RmsProp {
 }
 
 impl UpdateRule for RmsProp {
-    type Rule<B: Backend> = burn::optim::RmsProp;
+    type Rule<B: Kernels> = burn::optim::RmsProp;
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -56,7 +56,7 @@ impl UpdateRule for RmsProp {
         (self.weight_decay, self.decay_norms)
     }
 
-    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::RmsProp {
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> burn::optim::RmsProp {
         burn::optim::RmsPropConfig::new()
             .with_alpha(self.smoothing as f32)
             .with_momentum(self.momentum as f32)

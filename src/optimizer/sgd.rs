@@ -1,9 +1,9 @@
 use burn::optim::momentum::MomentumConfig;
-use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{UpdateRule, penalty};
+use crate::kernel::Kernels;
 
 /// Stochastic gradient descent, with Nesterov's or plain momentum.
 ///
@@ -39,7 +39,7 @@ impl Default for Sgd {
 }
 
 impl UpdateRule for Sgd {
-    type Rule<B: Backend> = burn::optim::Sgd<B>;
+    type Rule<B: Kernels> = burn::optim::Sgd<B>;
 
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -49,7 +49,7 @@ impl UpdateRule for Sgd {
         (self.weight_decay, self.decay_norms)
     }
 
-    fn rule<B: Backend>(&self, weight_decay: f64) -> burn::optim::Sgd<B> {
+    fn rule<B: Kernels>(&self, weight_decay: f64) -> burn::optim::Sgd<B> {
         let momentum = (self.momentum > 0.0).then(|| {
             MomentumConfig::new()
                 .with_momentum(self.momentum)

@@ -11,11 +11,20 @@ use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape};
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
-use super::{BatchNormed, Entropy, Kernels, ScaleShift, pool, softmax, upsample};
+use super::{AdamStep, BatchNormed, Entropy, Kernels, ScaleShift, adam, pool, softmax, upsample};
 
 impl Kernels for Flex {
     fn cast<const D: usize>(x: Tensor<Self, D>, dtype: DType) -> Tensor<Self, D> {
         wrap(x.into_primitive().tensor(), dtype)
+    }
+
+    fn adam<const D: usize>(
+        state: [Tensor<Self, D>; 3],
+        gradient: Tensor<Self, D>,
+        step: &AdamStep,
+    ) -> [Tensor<Self, D>; 3] {
+        let state = adam::step(step, state.map(primitive), &primitive(gradient));
+        state.map(|tensor| wrap(tensor, DType::F32))
     }
 
     fn conv3d(

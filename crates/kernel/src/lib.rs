@@ -4,6 +4,7 @@
 //! The networks use these and no others of Burn's layers. On the CPU (`Flex`) they are our own, with
 //! hand-written gradients (`Autodiff<Flex>`); on a GPU they are made of Burn's operations.
 
+mod adam;
 mod autodiff;
 mod cast;
 mod checkpointing;
@@ -47,6 +48,15 @@ pub trait Kernels: Backend {
     /// `x` in another type, rounded to the nearest.
     fn cast<const D: usize>(x: Tensor<Self, D>, dtype: DType) -> Tensor<Self, D> {
         x.cast(dtype)
+    }
+
+    /// The weights and the running means of gradients and of their squares, in this order, after a step of Adam.
+    fn adam<const D: usize>(
+        state: [Tensor<Self, D>; 3],
+        gradient: Tensor<Self, D>,
+        step: &AdamStep,
+    ) -> [Tensor<Self, D>; 3] {
+        reference::adam(state, gradient, step)
     }
 
     /// Convolution.
@@ -166,6 +176,29 @@ pub trait Kernels: Backend {
     /// - output: `[batch, channels - 1, 5]`
     fn softmax_counts(logits: Tensor<Self, 5>, classes: Tensor<Self, 5>) -> Tensor<Self, 3> {
         reference::softmax_counts(logits, classes)
+    }
+}
+
+/// A step of Adam (Kingma and Ba, 2015).
+#[derive(Clone, Debug)]
+pub struct AdamStep {
+    /// The decays of the running means of gradients and of their squares.
+    pub betas: [f32; 2],
+    /// Added to the root of the mean of squares.
+    pub epsilon: f32,
+    /// The learning rate.
+    pub rate: f64,
+    /// Which step it is, the first one 1.
+    pub time: i32,
+}
+
+impl AdamStep {
+    /// What the mean of gradients is multiplied by, and what is added to the root of the mean of squares, so that both
+    /// means count as those of as many steps as were made.
+    pub fn correction(&self) -> [f32; 2] {
+        let [first, second] = self.betas.map(|beta| 1.0 - beta.powi(self.time));
+        let root = second.sqrt();
+        [root / first, self.epsilon * root]
     }
 }
 

@@ -6,7 +6,21 @@ use burn::tensor::module::{self, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{FloatDType, Tensor, TensorData, s};
 
-use super::{BatchNormed, Entropy, ScaleShift};
+use super::{AdamStep, BatchNormed, Entropy, ScaleShift};
+
+/// [`super::Kernels::adam`].
+pub fn adam<B: Backend, const D: usize>(
+    [weights, mean, squares]: [Tensor<B, D>; 3],
+    gradient: Tensor<B, D>,
+    step: &AdamStep,
+) -> [Tensor<B, D>; 3] {
+    let [first, second] = step.betas;
+    let mean = mean * first + gradient.clone() * (1.0 - first);
+    let squares = squares * second + gradient.square() * (1.0 - second);
+    let [scale, epsilon] = step.correction();
+    let direction = mean.clone() * scale / (squares.clone().sqrt() + epsilon);
+    [weights - direction * step.rate, mean, squares]
+}
 
 /// [`super::Kernels::conv3d`].
 pub fn conv3d<B: Backend>(

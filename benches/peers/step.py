@@ -19,9 +19,18 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
-MODELS = {"unet": "{{unet: {{filters: {0}, levels: 5, norm: batch}}}}", "nnunet": "{{nnunet: {{filters: {0}}}}}"}
+MODELS = {"unet": "{{unet: {{filters: {}, levels: {}, norm: batch}}}}", "nnunet": "{{nnunet: {{filters: {}, levels: {}}}}}"}
 NORMS = {"unet": "batch", "nnunet": "instance"}
 AVX2 = "AVX2"
+
+
+def levels(model, size):
+    """As nnU-Net plans them: 40 voxels are halved three times."""
+    if model == "unet":
+        return 5
+    return 4 if min(size) < 64 else 6
+
+
 # model, N D H W, filters, threads, precision, instructions
 ROWS = [("unet", (1, 48, 64, 80), 16, 2, "f32", ""), ("unet", (1, 48, 64, 80), 16, 1, "f32", ""),
         ("unet", (2, 48, 64, 64), 8, 2, "f32", ""),
@@ -30,7 +39,7 @@ ROWS = [("unet", (1, 48, 64, 80), 16, 2, "f32", ""), ("unet", (1, 48, 64, 80), 1
         ("nnunet", (1, 64, 64, 64), 32, 2, "f32", ""), ("nnunet", (2, 40, 56, 40), 32, 2, "f32", ""),
         ("unet", (1, 48, 64, 80), 16, 2, "f32", AVX2), ("unet", (1, 64, 64, 64), 32, 2, "f32", AVX2),
         ("unet", (1, 48, 64, 80), 16, 2, "bf16", ""), ("unet", (2, 48, 64, 64), 8, 2, "bf16", "")]
-STEPS = 5
+STEPS = 4
 
 
 def run(command, threads, env):
@@ -45,7 +54,7 @@ def ours(program, row):
     model, (batch, *size), filters, threads, precision, instructions = row
     command = [program, "bench", os.path.join(HERE, "..", "..", "experiments", "quickstart.yaml"), "--device", "cpu",
                "--size", ",".join(map(str, size)), "--steps", str(STEPS), "--json"]
-    for setting in (f"model={MODELS[model].format(filters)}", "loss={sum: [dice, bce]}",
+    for setting in (f"model={MODELS[model].format(filters, levels(model, size))}", "loss={sum: [dice, bce]}",
                     "optimizer={adam: {learning_rate: 0.001}}", f"train.batch_size={batch}", f"train.precision={precision}"):
         command += ["--set", setting]
     return run(command, threads, {"CALVARIA_INSTRUCTIONS": instructions.lower()} if instructions else {})
@@ -54,7 +63,7 @@ def ours(program, row):
 def theirs(row):
     model, shape, filters, threads, precision, instructions = row
     command = [sys.executable, os.path.join(HERE, "torch_step.py"), model, *map(str, shape), "--filters", str(filters),
-               "--norm", NORMS[model], "--steps", str(STEPS), "--precision", precision, "--threads", str(threads)]
+               "--levels", str(levels(model, shape[1:])), "--norm", NORMS[model], "--steps", str(STEPS), "--precision", precision, "--threads", str(threads)]
     return run(command, threads, {**KEEP, **({"ONEDNN_MAX_CPU_ISA": instructions} if instructions else {})})
 
 

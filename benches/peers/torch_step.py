@@ -1,9 +1,9 @@
 """Training steps and inference of calvaria's networks in PyTorch, on the CPU or a GPU.
 
-    python torch_step.py MODEL N D H W [--filters F] [--norm batch] [--steps 10] [--precision f32|tf32|bf16]
+    python torch_step.py MODEL N D H W [--filters F] [--levels L] [--norm batch] [--steps 10] [--precision f32|tf32|bf16]
                          [--device cpu] [--threads 2] [--channels-last]
 
-MODEL is article, unet (five levels) or nnunet (six levels, strided convolutions, leaky ReLU, deep supervision),
+MODEL is article, unet (five levels unless told) or nnunet (six, strided convolutions, leaky ReLU, deep supervision),
 all with Dice and cross-entropy and Adam. cuDNN's benchmark mode; bf16 by autocast (weights stay f32). Prints
 JSON with the keys of `calvaria bench --json`; the peak is that of the process, in training.
 """
@@ -21,6 +21,7 @@ ap = argparse.ArgumentParser()
 ap.add_argument("model", choices=["article", "unet", "nnunet"])
 ap.add_argument("shape", type=int, nargs=4, metavar="N D H W")
 ap.add_argument("--filters", type=int)
+ap.add_argument("--levels", type=int)
 ap.add_argument("--norm", default="instance", choices=["batch", "instance"])
 ap.add_argument("--steps", type=int, default=10)
 ap.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"])
@@ -146,7 +147,8 @@ def mixed():
 
 
 network = {"article": Article, "unet": Unet, "nnunet": Nnunet}[A.model]
-m = (network(A.filters) if A.filters else network()).to(device, memory_format=memory_format)
+given = {"f": A.filters, "levels": A.levels}
+m = network(**{key: value for key, value in given.items() if value}).to(device, memory_format=memory_format)
 x = torch.randn(A.shape[0], 1, *A.shape[1:], device=device).to(memory_format=memory_format)
 t = (x > 0.5).float()
 opt = torch.optim.Adam(m.parameters(), 1e-3)

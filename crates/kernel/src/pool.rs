@@ -227,7 +227,9 @@ mod tests {
         let (maps, shape) = (3, [5, 7, 71]);
         let large = 5 * 7 * 71;
         // Few different values, so that many blocks have several largest ones.
-        let x: Vec<f32> = (0..maps * large).map(|i| (i * 7919 % 1013 % 3) as f32).collect();
+        let x: Vec<f32> = (0..maps * large)
+            .map(|i| (i * 7919 % 1013 % 3) as f32)
+            .collect();
         let pooled = super::max_forward(&x, maps, shape);
         let gradient: Vec<f32> = (0..pooled.len()).map(|i| 1.0 + i as f32).collect();
         let mut expected = vec![0.0; x.len()];

@@ -10,7 +10,7 @@ use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
 use crate::device::DeviceName;
 use crate::experiment::Experiment;
-use crate::files::{FileError, lock, read_text, write_atomic, write_json};
+use crate::files::{FileError, is_unfinished, lock, read_text, write_atomic, write_json};
 use crate::layout::RunFolder;
 use crate::predict::Predictor;
 use crate::report;
@@ -144,7 +144,7 @@ impl Run {
         let entries = self.folder.read_dir().into_iter().flatten().flatten();
         match entries
             .map(|entry| entry.path())
-            .find(|path| !ours.contains(path))
+            .find(|path| !ours.contains(path) && !is_unfinished(path))
         {
             None => Ok(()),
             Some(file) => Err(RunError::Setup(format!(

@@ -20,6 +20,15 @@ pub struct FileError {
     pub source: io::Error,
 }
 
+/// How the names of files begin that are being written.
+const TEMPORARY: &str = ".tmp-";
+
+/// Whether a file is one that [`write_atomic`] had begun when the program was killed.
+pub fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(TEMPORARY))
+}
+
 /// Writes `path` through a temporary file beside it, synced to disk and then renamed, so that the file is never
 /// incomplete. Missing parent folders are created.
 ///
@@ -37,7 +46,7 @@ pub fn write_atomic(
     create_folder(folder)?;
     let attempt = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
-            .prefix(".tmp-")
+            .prefix(TEMPORARY)
             .permissions(default_permissions())
             .tempfile_in(folder)?;
         {

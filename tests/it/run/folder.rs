@@ -432,6 +432,17 @@ fn a_folder_of_another_origin_is_left_alone() {
     }
 }
 
+/// Killed while it wrote its first file, a run leaves a part of that and nothing else.
+#[test]
+fn a_run_that_was_killed_at_its_first_file_begins_again() {
+    let folder = toy_workplace(4);
+    let home = folder.path().join("results/toy/seed-7");
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join(".tmp-a1B2c3"), "seed: ").unwrap();
+    run(folder.path(), &["--set", "train.epochs=1"]).success();
+    assert!(home.join("summary.json").exists());
+}
+
 #[test]
 fn starting_over_removes_what_a_run_has_written_and_nothing_else() {
     let folder = toy_workplace(4);

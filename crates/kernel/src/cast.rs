@@ -65,7 +65,7 @@ pub(super) struct Cast {
 }
 
 impl Operation for Cast {
-    // What is kept for the backward pass is in the narrower type.
+    // As cheap as reading what would be kept.
     const RECOMPUTED: Recomputed = Recomputed::Always;
     const NEEDS_INPUTS: bool = false;
 

@@ -42,7 +42,7 @@ mod tests {
     use super::super::parallel::PART;
     use super::*;
 
-    /// Two samples of two tensors, of which neither ends where a task's part does.
+    /// Two samples of two tensors. Neither tensor ends where a task's part ends.
     #[test]
     fn tensors_are_joined_sample_by_sample_and_parted_again() {
         let (a, b) = (PART + 3, 2 * PART + 5);

@@ -21,6 +21,7 @@ pub(super) fn collect(
     let mut values: Vec<f32> = Vec::with_capacity(len);
     let spare = &mut values.spare_capacity_mut()[..len];
     ask_for_huge_pages(spare);
+    let unit = unit.max(1);
     let part_len = (PART / unit).max(1) * unit;
     let maps = spare.par_chunks_mut(size.max(1)).enumerate();
     maps.for_each(|(map, values)| {

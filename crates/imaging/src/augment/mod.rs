@@ -105,7 +105,7 @@ impl Sample {
     }
 }
 
-/// A sample of which only a part is in memory.
+/// A part of a sample, with what must be known of the rest.
 #[derive(Clone, Debug)]
 pub struct Piece {
     /// The part.

@@ -1,4 +1,4 @@
-//! Samples of which only a part is in memory: they become what whole ones become, to the last bit.
+//! A part of a sample gives the same as the whole sample, to the last bit.
 
 use ndarray::Slice;
 

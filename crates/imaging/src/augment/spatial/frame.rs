@@ -25,7 +25,7 @@ impl Frame<'_> {
         }
     }
 
-    /// What lies outside the image at `place`, of which `values` are in memory: its lowest value.
+    /// The value outside the image at `place`: its lowest. `values` are those in memory.
     pub(super) fn air(&self, place: usize, values: &[f32]) -> f32 {
         match self.lowest {
             Some(lowest) => lowest[place],

@@ -11,7 +11,7 @@ use super::header::{Header, LONGEST};
 use super::{malformed, unsupported};
 use crate::volume::{Grid, Region, VolumeError};
 
-/// An open `.nii` file, not gzipped, of which any box of voxels can be read. What is read has the same bits as in
+/// An open `.nii` file, not gzipped. Any box of its voxels can be read, with the same bits as by
 /// [`read_scan`](super::read_scan).
 #[derive(Debug)]
 pub struct Pieces {

@@ -39,7 +39,11 @@ fn cast(tracked: Tracked, to: FloatDType) -> Tracked {
     if from == to {
         return tracked;
     }
-    record([&tracked], Cast { from, to })
+    if DType::from(from).size() < DType::from(to).size() {
+        record([&tracked], Cast::<true> { from, to })
+    } else {
+        record([&tracked], Cast::<false> { from, to })
+    }
 }
 
 /// A constant on the tape.

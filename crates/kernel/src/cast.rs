@@ -57,16 +57,20 @@ fn round(from: &[f32], to: &mut [bf16]) {
     }
 }
 
-/// [`cast`] to a type, of a tensor of another.
+/// [`cast`] to a type, of a tensor of another: to a `WIDER` one or to a narrower one.
 #[derive(Clone, Debug)]
-pub(super) struct Cast {
+pub(super) struct Cast<const WIDER: bool> {
     pub(super) from: FloatDType,
     pub(super) to: FloatDType,
 }
 
-impl Operation for Cast {
-    // As cheap as reading what would be kept.
-    const RECOMPUTED: Recomputed = Recomputed::Always;
+impl<const WIDER: bool> Operation for Cast<WIDER> {
+    // Of the two, the narrower tensor is kept: the other is as cheap to make as to read.
+    const RECOMPUTED: Recomputed = if WIDER {
+        Recomputed::Always
+    } else {
+        Recomputed::Never
+    };
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {

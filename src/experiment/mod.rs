@@ -246,7 +246,7 @@ pub struct Training {
     /// Trains on pieces of the cases instead of on whole ones.
     pub patch: Option<Patch>,
     /// Whether cheap activations are computed again in the backward pass instead of being kept: less
-    /// memory for a little more time, and the same results.
+    /// memory for a little more time, and the same results. On the CPU those of normalisation always are.
     pub checkpointing: bool,
     /// The type in which the network computes. Weights, loss and optimiser are in single precision anyway.
     pub precision: Precision,

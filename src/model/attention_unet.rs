@@ -159,7 +159,7 @@ impl<B: Kernels> DecoderLevel<B> {
     fn forward(&self, x: Tensor<B, 5>, skip: Tensor<B, 5>) -> Tensor<B, 5> {
         let x = self.up.forward(x);
         let gated = self.gate.forward(x.clone(), skip);
-        self.merge.forward(B::concat_channels(gated, x))
+        self.merge.forward_joined([gated, x])
     }
 }
 

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
+    Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve, follow,
+    follow_joined,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -200,8 +201,11 @@ impl<B: Backend> Stage<B> {
 
 impl<B: Kernels> Stage<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let step = |x, layer: &Layer<B>| self.dropout.forward(layer.forward(x));
-        self.layers.iter().fold(x, step)
+        follow(&self.layers, &self.dropout, x)
+    }
+
+    fn forward_joined(&self, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
+        follow_joined(&self.layers, &self.dropout, x)
     }
 }
 
@@ -262,7 +266,7 @@ impl<B: Kernels> Decoder<B> {
         };
         for ((up, merge), skip) in self.up.iter().zip(&self.merge).zip(levels) {
             let below = risen.last().unwrap_or(&deepest).clone();
-            risen.push(merge.forward(B::concat_channels(up.forward(below), skip)));
+            risen.push(merge.forward_joined([up.forward(below), skip]));
         }
         risen
     }

@@ -131,8 +131,7 @@ impl<B: Kernels> Segmentation<B> for UnetNet<B> {
         }
         let decoder = self.up.iter().zip(&self.decoder);
         for ((up, block), skip) in decoder.zip(skips.into_iter().rev()) {
-            let joined = B::concat_channels(up.forward(x), skip);
-            x = block.forward(self.dropout.forward(joined));
+            x = block.forward_joined([up.forward(x), skip], &self.dropout);
         }
         convolve(&self.head, x)
     }
@@ -147,5 +146,14 @@ struct Block<B: Backend> {
 impl<B: Kernels> Block<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         self.second.forward(self.first.forward(x))
+    }
+
+    /// As [`Self::forward`], of the channels of two tensors after dropout.
+    fn forward_joined(&self, x: [Tensor<B, 5>; 2], dropout: &Dropout) -> Tensor<B, 5> {
+        if dropout.prob > 0.0 {
+            let [first, second] = x;
+            return self.forward(dropout.forward(B::concat_channels(first, second)));
+        }
+        self.second.forward(self.first.forward_joined(x))
     }
 }

@@ -180,7 +180,6 @@ struct Node<B: Backend> {
 
 impl<B: Kernels> Node<B> {
     fn forward(&self, row: Tensor<B, 5>, below: Tensor<B, 5>) -> Tensor<B, 5> {
-        self.block
-            .forward(B::concat_channels(row, self.up.forward(below)))
+        self.block.forward_joined([row, self.up.forward(below)])
     }
 }

@@ -196,6 +196,35 @@ proptest! {
     }
 
     #[test]
+    fn a_convolution_of_two_tensors_is_burns_of_both_joined(
+        channels in [1..9usize, 1..9usize],
+        outputs in 1..9usize,
+        [d, h, w] in size(),
+        batch in 1..4usize,
+        groups in 1..3usize,
+    ) {
+        // Groups are left to Burn.
+        let channels = channels.map(|channels| groups * channels);
+        let outputs = groups * outputs;
+        let parameters = [
+            (1, vec![batch, channels[0], d, h, w]),
+            (2, vec![batch, channels[1], d, h, w]),
+            (3, vec![outputs, (channels[0] + channels[1]) / groups, 3, 3, 3]),
+            (4, vec![outputs]),
+        ];
+        let options = ConvOptions::new([1; 3], [1; 3], [1; 3], groups);
+        let bias = |p: &[Tensor<Ad, 5>]| Some(vector(p[3].clone()));
+        let ours = values(&parameters, |p| {
+            Ad::conv3d_joined([p[0].clone(), p[1].clone()], p[2].clone(), bias(&p), options.clone())
+        });
+        let theirs = values(&parameters, |p| {
+            let joined = Tensor::cat(vec![p[0].clone(), p[1].clone()], 1);
+            module::conv3d(joined, p[2].clone(), bias(&p), options.clone())
+        });
+        assert_same(&ours, &theirs);
+    }
+
+    #[test]
     fn normalisation_with_activation_is_what_burns_operations_give(
         groups in 1..4usize,
         size in 1..4usize,

@@ -178,8 +178,10 @@ pub(super) fn each_wanted(
         .collect()
 }
 
+/// Of the first `inputs` parents, one tensor or two, by the weight and bias that follow.
 #[derive(Clone, Debug)]
 struct Convolution {
+    inputs: usize,
     options: ConvOptions<3>,
 }
 
@@ -188,7 +190,8 @@ impl Operation for Convolution {
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
-        flex::convolve(&parents[0], &parents[1], parents.get(2), &self.options)
+        let (x, rest) = parents.split_at(self.inputs);
+        flex::convolve(x, &rest[0], rest.get(1), &self.options)
     }
 
     fn gradients(
@@ -197,11 +200,12 @@ impl Operation for Convolution {
         gradient: &FlexTensor,
         wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
-        let (x, weight, options) = (&parents[0], &parents[1], &self.options);
-        let of = |parent: usize| match parent {
-            0 => flex::convolve_input_gradient(x, weight, gradient, options),
-            1 => flex::convolve_weight_gradient(x, weight, gradient, options),
-            _ => flex::convolve_bias_gradient(x, weight, gradient, options),
+        let (x, rest) = parents.split_at(self.inputs);
+        let (weight, options) = (&rest[0], &self.options);
+        let of = |parent: usize| match parent.checked_sub(self.inputs) {
+            None => flex::convolve_input_gradient(x, parent, weight, gradient, options),
+            Some(0) => flex::convolve_weight_gradient(x, weight, gradient, options),
+            Some(_) => flex::convolve_bias_gradient(x, weight, gradient, options),
         };
         each_wanted(wanted, of)
     }
@@ -349,7 +353,8 @@ impl Normalisation {
 }
 
 impl Operation for Normalisation {
-    const RECOMPUTED: Recomputed = Recomputed::Checkpointing;
+    // Half of all that a U-Net would keep, and one pass over memory.
+    const RECOMPUTED: Recomputed = Recomputed::Always;
     const NEEDS_INPUTS: bool = true;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
@@ -395,11 +400,34 @@ impl Kernels for Autodiff<Flex> {
             return module::conv3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
-        let operation = Convolution { options };
+        let operation = Convolution { inputs: 1, options };
         wrap(
             match &bias {
                 Some(bias) => record([&x, &weight, bias], operation),
                 None => record([&x, &weight], operation),
+            },
+            dtype,
+        )
+    }
+
+    fn conv3d_joined(
+        x: [Tensor<Self, 5>; 2],
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvOptions<3>,
+    ) -> Tensor<Self, 5> {
+        let dtype = x[0].dtype();
+        if !is_ours(options.groups, options.dilation) {
+            let [first, second] = x;
+            let joined = Self::concat_channels(first, second);
+            return module::conv3d(joined, weight, bias, options);
+        }
+        let ([first, second], weight) = (x.map(primitive), primitive(weight));
+        let operation = Convolution { inputs: 2, options };
+        wrap(
+            match &bias.map(primitive) {
+                Some(bias) => record([&first, &second, &weight, bias], operation),
+                None => record([&first, &second, &weight], operation),
             },
             dtype,
         )

@@ -77,7 +77,7 @@ pub fn forward(
 /// # Panics
 /// Panics if the length of a slice does not fit the shape.
 pub fn input_gradient(shape: &ConvTransposeShape, output_grad: &[f32], weight: &[f32]) -> Vec<f32> {
-    conv3d::forward(&shape.convolution(), output_grad, weight, None)
+    conv3d::forward(&shape.convolution(), output_grad.into(), weight, None)
 }
 
 /// The gradient with respect to the weights, given that with respect to the output.
@@ -85,7 +85,7 @@ pub fn input_gradient(shape: &ConvTransposeShape, output_grad: &[f32], weight: &
 /// # Panics
 /// Panics if the length of a slice does not fit the shape.
 pub fn weight_gradient(shape: &ConvTransposeShape, input: &[f32], output_grad: &[f32]) -> Vec<f32> {
-    conv3d::weight_gradient(&shape.convolution(), output_grad, input)
+    conv3d::weight_gradient(&shape.convolution(), output_grad.into(), input)
 }
 
 /// The gradient with respect to the bias: the sum of `output_grad` over each output channel.

@@ -9,7 +9,7 @@ use burn::tensor::{activation, module};
 use super::cast::cast;
 use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
-use super::conv3d::{self, ConvShape};
+use super::conv3d::{self, ConvShape, Input};
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
 use super::{AdamStep, BatchNormed, Entropy, Kernels, ScaleShift, adam, pool, softmax, upsample};
 
@@ -38,6 +38,22 @@ impl Kernels for Flex {
             return module::conv3d(x, weight, bias, options);
         }
         let (x, weight, bias) = (primitive(x), primitive(weight), bias.map(primitive));
+        wrap(convolve(&[x], &weight, bias.as_ref(), &options), dtype)
+    }
+
+    fn conv3d_joined(
+        x: [Tensor<Self, 5>; 2],
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvOptions<3>,
+    ) -> Tensor<Self, 5> {
+        let dtype = x[0].dtype();
+        if !is_ours(options.groups, options.dilation) {
+            let [first, second] = x;
+            let joined = Self::concat_channels(first, second);
+            return module::conv3d(joined, weight, bias, options);
+        }
+        let (x, weight, bias) = (x.map(primitive), primitive(weight), bias.map(primitive));
         wrap(convolve(&x, &weight, bias.as_ref(), &options), dtype)
     }
 
@@ -214,9 +230,15 @@ pub(super) fn is_ours(groups: usize, dilation: [usize; 3]) -> bool {
     groups == 1 && dilation == [1; 3]
 }
 
-fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<3>) -> ConvShape {
-    let [batch, in_channels, depth, height, width] = dims(x);
-    let [out_channels, _, kernel_depth, kernel_height, kernel_width] = dims(weight);
+fn conv_shape(x: &[FlexTensor], weight: &FlexTensor, options: &ConvOptions<3>) -> ConvShape {
+    let [batch, _, depth, height, width] = dims(&x[0]);
+    let [
+        out_channels,
+        in_channels,
+        kernel_depth,
+        kernel_height,
+        kernel_width,
+    ] = dims(weight);
     ConvShape {
         batch,
         in_channels,
@@ -228,42 +250,56 @@ fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<3>) -> 
     }
 }
 
+/// What a convolution of one tensor, or of the channels of two, reads.
+fn input(x: &[FlexTensor]) -> Input<'_> {
+    match x {
+        [first, second] => Input::joined(values(first), values(second)),
+        _ => values(&x[0]).into(),
+    }
+}
+
+/// The convolution of one tensor, or of the channels of two.
 pub(super) fn convolve(
-    x: &FlexTensor,
+    x: &[FlexTensor],
     weight: &FlexTensor,
     bias: Option<&FlexTensor>,
     options: &ConvOptions<3>,
 ) -> FlexTensor {
     let shape = conv_shape(x, weight, options);
     let [depth, height, width] = shape.output();
-    let out = conv3d::forward(&shape, values(x), values(weight), bias.map(values));
+    let out = conv3d::forward(&shape, input(x), values(weight), bias.map(values));
     tensor(out, [shape.batch, shape.out_channels, depth, height, width])
 }
 
+/// The gradient with respect to one of the tensors of `x`.
 pub(super) fn convolve_input_gradient(
-    x: &FlexTensor,
+    x: &[FlexTensor],
+    part: usize,
     weight: &FlexTensor,
     gradient: &FlexTensor,
     options: &ConvOptions<3>,
 ) -> FlexTensor {
     let shape = conv_shape(x, weight, options);
-    let out = conv3d::input_gradient(&shape, values(gradient), values(weight));
-    tensor(out, dims::<5>(x))
+    let channels = |x: &FlexTensor| dims::<5>(x)[1];
+    let first = x[..part].iter().map(channels).sum();
+    let channels = first..first + channels(&x[part]);
+    let out = conv3d::input_gradient(&shape, channels, values(gradient), values(weight));
+    tensor(out, dims::<5>(&x[part]))
 }
 
 pub(super) fn convolve_weight_gradient(
-    x: &FlexTensor,
+    x: &[FlexTensor],
     weight: &FlexTensor,
     gradient: &FlexTensor,
     options: &ConvOptions<3>,
 ) -> FlexTensor {
     let shape = conv_shape(x, weight, options);
-    let out = conv3d::weight_gradient(&shape, values(x), values(gradient));
+    let out = conv3d::weight_gradient(&shape, input(x), values(gradient));
     tensor(out, dims::<5>(weight))
 }
 
 pub(super) fn convolve_bias_gradient(
-    x: &FlexTensor,
+    x: &[FlexTensor],
     weight: &FlexTensor,
     gradient: &FlexTensor,
     options: &ConvOptions<3>,

@@ -69,6 +69,18 @@ pub trait Kernels: Backend {
         reference::conv3d(x, weight, bias, options)
     }
 
+    /// Convolution of the channels of two tensors of one size, as if they were joined: [`Self::concat_channels`].
+    fn conv3d_joined(
+        x: [Tensor<Self, 5>; 2],
+        weight: Tensor<Self, 5>,
+        bias: Option<Tensor<Self, 1>>,
+        options: ConvOptions<3>,
+    ) -> Tensor<Self, 5> {
+        let [first, second] = x;
+        let joined = Self::concat_channels(first, second);
+        <Self as Kernels>::conv3d(joined, weight, bias, options)
+    }
+
     /// Transposed convolution.
     fn conv_transpose3d(
         x: Tensor<Self, 5>,

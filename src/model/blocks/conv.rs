@@ -72,13 +72,22 @@ pub fn doubling_convolution<B: Backend>(
 
 /// Applies a convolution.
 pub fn convolve<B: Kernels>(layer: &Conv3d<B>, x: Tensor<B, 5>) -> Tensor<B, 5> {
+    let (weight, bias) = weights(&layer.weight, layer.bias.as_ref(), &x);
+    <B as Kernels>::conv3d(x, weight, bias, options(layer))
+}
+
+/// Applies a convolution to the channels of two tensors, as if they were joined.
+pub fn convolve_joined<B: Kernels>(layer: &Conv3d<B>, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
+    let (weight, bias) = weights(&layer.weight, layer.bias.as_ref(), &x[0]);
+    B::conv3d_joined(x, weight, bias, options(layer))
+}
+
+fn options<B: Backend>(layer: &Conv3d<B>) -> ConvOptions<3> {
     let padding = match &layer.padding {
         PaddingConfig3d::Explicit(depth, height, width) => [*depth, *height, *width],
         _ => [0; 3],
     };
-    let options = ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups);
-    let (weight, bias) = weights(&layer.weight, layer.bias.as_ref(), &x);
-    <B as Kernels>::conv3d(x, weight, bias, options)
+    ConvOptions::new(layer.stride, padding, layer.dilation, layer.groups)
 }
 
 /// Applies a transposed convolution.
@@ -170,6 +179,11 @@ impl<B: Kernels> Layer<B> {
     /// Applies all three to `x`, `[batch, channels, depth, height, width]`.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
         normalise(&self.norm, &self.activation, convolve(&self.conv, x))
+    }
+
+    /// As [`Self::forward`], of the channels of two tensors.
+    pub fn forward_joined(&self, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
+        normalise(&self.norm, &self.activation, convolve_joined(&self.conv, x))
     }
 }
 

@@ -8,11 +8,11 @@ mod up;
 
 pub use activation::{Activation, ActivationLayer};
 pub use conv::{
-    Layer, PreLayer, Style, convolution, convolve, convolve_transposed, doubling_convolution,
-    normalise, strided_convolution, transposed_convolution,
+    Layer, PreLayer, Style, convolution, convolve, convolve_joined, convolve_transposed,
+    doubling_convolution, normalise, strided_convolution, transposed_convolution,
 };
 pub use norm::{BatchNorm, GroupNorm, Norm, NormLayer};
-pub use stack::Stack;
+pub use stack::{Stack, follow, follow_joined};
 pub use up::{Up, UpLayer, Upsampling};
 
 use super::MOST_CHANNELS;

@@ -48,7 +48,32 @@ impl Style {
 impl<B: Kernels> Stack<B> {
     /// Applies all to `x`, `[batch, channels, depth, height, width]`.
     pub fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let step = |x, layer: &Layer<B>| self.dropout.forward(layer.forward(x));
-        self.layers.iter().fold(x, step)
+        follow(&self.layers, &self.dropout, x)
+    }
+
+    /// As [`Self::forward`], of the channels of two tensors.
+    pub fn forward_joined(&self, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
+        follow_joined(&self.layers, &self.dropout, x)
+    }
+}
+
+/// Layers one after the other, each followed by dropout.
+pub fn follow<B: Kernels>(layers: &[Layer<B>], dropout: &Dropout, x: Tensor<B, 5>) -> Tensor<B, 5> {
+    let step = |x, layer: &Layer<B>| dropout.forward(layer.forward(x));
+    layers.iter().fold(x, step)
+}
+
+/// As [`follow`], of the channels of two tensors.
+pub fn follow_joined<B: Kernels>(
+    layers: &[Layer<B>],
+    dropout: &Dropout,
+    x: [Tensor<B, 5>; 2],
+) -> Tensor<B, 5> {
+    match layers {
+        [first, others @ ..] => follow(others, dropout, dropout.forward(first.forward_joined(x))),
+        [] => {
+            let [first, second] = x;
+            B::concat_channels(first, second)
+        }
     }
 }

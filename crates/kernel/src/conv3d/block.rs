@@ -7,6 +7,7 @@
 //! row follows the row before, with its padding, so that a kernel may run over a whole plane as
 //! over one long row; the few values that it computes in the padding are thrown away.
 
+use super::input::Channels;
 use super::simd::{MAX_LANES, prefetch};
 use std::ops::Range;
 
@@ -83,17 +84,15 @@ impl Layout {
         channel * self.channel() + phase * self.volume() + position
     }
 
-    /// Fills `block` with the box of `source` (some whole channels) that serves the positions
-    /// from `first` on; what lies outside the source is zero.
-    pub(crate) fn gather(&self, source: &[f32], first: [usize; 3], block: &mut [f32]) {
+    /// Fills `block` with the box of `source` that serves the positions from `first` on; what lies outside the
+    /// source is zero.
+    pub(super) fn gather(&self, source: Channels, first: [usize; 3], block: &mut [f32]) {
         let [z, y, x] = self.axes;
-        let channel = z.size * y.size * x.size;
-        let channels = source.len() / channel;
-        let (block, overrun) = block.split_at_mut(channels * self.channel());
+        let (block, overrun) = block.split_at_mut(source.len() * self.channel());
         // Vectors run over the end, where they must not find an old infinity.
         overrun.fill(0.0);
         let mut planes = block.chunks_exact_mut(self.plane());
-        for (c, values) in source.chunks_exact(channel).enumerate() {
+        for (c, values) in source.iter().enumerate() {
             for (pz, py, px) in product(z.phases, y.phases, x.phases) {
                 let span = |i: usize, phase| self.axes[i].span(first[i], phase, self.extent[i]);
                 let (spans, starts) = (span(1, py), span(2, px));
@@ -104,13 +103,15 @@ impl Layout {
                         let from = &values[plane * y.size * x.size..][..y.size * x.size];
                         plane += z.step;
                         // The plane to come, or the next channel's first.
-                        let next = if inside.contains(&(a + 1)) {
-                            c * channel + plane * y.size * x.size
+                        let (next, plane) = if inside.contains(&(a + 1)) {
+                            (Some(values), plane)
                         } else {
-                            (c + 1) * channel + (plane - inside.len() * z.step) * y.size * x.size
+                            (source.get(c + 1), plane - inside.len() * z.step)
                         };
-                        let rows = spans.0.len() * y.step * x.size;
-                        prefetch(source, next + spans.1 * x.size, rows);
+                        if let Some(next) = next {
+                            let rows = spans.0.len() * y.step * x.size;
+                            prefetch(next, (plane * y.size + spans.1) * x.size, rows);
+                        }
                         self.gather_plane(from, &spans, &starts, to);
                     } else {
                         to.fill(0.0);

@@ -8,6 +8,7 @@
 use super::ConvShape;
 use super::block::{Axis, Layout, Tiling, product};
 use super::correlate_kernel::{Args, channel_group, correlate};
+use super::input::{Channels, Input};
 use super::simd::{Isa, MAX_LANES};
 use crate::shared::{SharedOutput, with_scratch};
 use rayon::prelude::*;
@@ -118,7 +119,7 @@ pub(super) fn source_axis(shape: &ConvShape, i: usize) -> Axis {
 pub(super) fn forward(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
@@ -139,10 +140,11 @@ pub(super) fn forward(
     .run(input)
 }
 
-/// See [`super::input_gradient`]; `bias` is added to the result, one value for each input channel.
+/// See [`super::input_gradient`]; `bias` is added to the result, one value for each of the channels.
 pub(super) fn input_gradient(
     isa: Isa,
     shape: &ConvShape,
+    channels: Range<usize>,
     output_grad: &[f32],
     weight: &[f32],
     bias: Option<&[f32]>,
@@ -157,15 +159,15 @@ pub(super) fn input_gradient(
         isa,
         batch: shape.batch,
         source_channels: shape.out_channels,
-        channels: shape.in_channels,
+        channels: channels.len(),
         axes: std::array::from_fn(|i| AxisPlan::input_gradient(shape, i)),
         kernel: shape.kernel,
-        weight,
+        weight: &weight[channels.start * shape.taps()..],
         source_stride: shape.in_channels * shape.taps(),
         channel_stride: shape.taps(),
         bias,
     }
-    .run(output_grad)
+    .run(output_grad.into())
 }
 
 /// A correlation of a source tensor with weights into a destination tensor.
@@ -197,7 +199,7 @@ struct Class {
 }
 
 impl Correlation<'_> {
-    fn run(&self, source: &[f32]) -> Vec<f32> {
+    fn run(&self, source: Input) -> Vec<f32> {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.channels, "length of the bias");
         }
@@ -231,7 +233,7 @@ impl Correlation<'_> {
                 .for_each(|task| {
                     let (tile, group) = (task / groups, task % groups);
                     let (n, tile) = (tile / tiling.len(), tile % tiling.len());
-                    let length = source.len() / self.batch;
+                    let length = sources.iter().map(|axis| axis.size).product();
                     Task {
                         plan: self,
                         layout: &layout,
@@ -241,7 +243,7 @@ impl Correlation<'_> {
                         tile: tiling.get(tile),
                     }
                     .run(
-                        &source[n * length..][..length],
+                        source.sample(n, self.batch, length),
                         group * share..self.channels.min((group + 1) * share),
                     );
                 });
@@ -291,7 +293,7 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn run(&self, source: &[f32], channels: Range<usize>) {
+    fn run(&self, source: Channels, channels: Range<usize>) {
         let (first, [depth, height, width]) = self.tile;
         let block_len = self.layout.len(self.plan.source_channels);
         let line = ((height - 1) * self.layout.row() + width).next_multiple_of(MAX_LANES);

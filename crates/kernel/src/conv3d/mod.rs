@@ -8,7 +8,7 @@
 mod block;
 mod correlate;
 mod correlate_kernel;
-
+mod input;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -16,10 +16,13 @@ mod weight_gradient;
 mod weight_gradient_kernel;
 mod winograd;
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use simd::Isa;
+
+pub use input::Input;
 
 /// The instructions that are used, and whether convolutions are [direct](is_direct).
 pub(super) fn instruction_set() -> &'static str {
@@ -107,23 +110,28 @@ impl ConvShape {
 ///
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
-pub fn forward(shape: &ConvShape, input: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+pub fn forward(shape: &ConvShape, input: Input, weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     forward_with(Isa::detect(), shape, input, weight, bias)
 }
 
-/// The gradient with respect to the input, given that with respect to the output.
+/// The gradient with respect to some `channels` of the input, given that with respect to the output.
 ///
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
-pub fn input_gradient(shape: &ConvShape, output_grad: &[f32], weight: &[f32]) -> Vec<f32> {
-    input_gradient_with(Isa::detect(), shape, output_grad, weight, None)
+pub fn input_gradient(
+    shape: &ConvShape,
+    channels: Range<usize>,
+    output_grad: &[f32],
+    weight: &[f32],
+) -> Vec<f32> {
+    input_gradient_with(Isa::detect(), shape, channels, output_grad, weight, None)
 }
 
 /// The gradient with respect to the weights, given that with respect to the output.
 ///
 /// # Panics
 /// Panics if the length of a slice does not fit the shape, or as [`ConvShape::output`].
-pub fn weight_gradient(shape: &ConvShape, input: &[f32], output_grad: &[f32]) -> Vec<f32> {
+pub fn weight_gradient(shape: &ConvShape, input: Input, output_grad: &[f32]) -> Vec<f32> {
     weight_gradient_with(Isa::detect(), shape, input, output_grad)
 }
 
@@ -140,7 +148,7 @@ pub fn bias_gradient(shape: &ConvShape, output_grad: &[f32]) -> Vec<f32> {
     sum_channels(shape.batch, shape.out_channels, output_grad)
 }
 
-/// [`input_gradient`] plus a bias for each input channel, which is what a transposed convolution
+/// [`input_gradient`] of all channels plus a bias for each input channel, which is what a transposed convolution
 /// computes.
 pub(crate) fn input_gradient_with_bias(
     shape: &ConvShape,
@@ -148,13 +156,14 @@ pub(crate) fn input_gradient_with_bias(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    input_gradient_with(Isa::detect(), shape, output_grad, weight, bias)
+    let channels = 0..shape.in_channels;
+    input_gradient_with(Isa::detect(), shape, channels, output_grad, weight, bias)
 }
 
 fn forward_with(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
@@ -168,21 +177,22 @@ fn forward_with(
 fn input_gradient_with(
     isa: Isa,
     shape: &ConvShape,
+    channels: Range<usize>,
     output_grad: &[f32],
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     if is_direct() || !winograd::pays(shape) {
-        correlate::input_gradient(isa, shape, output_grad, weight, bias)
+        correlate::input_gradient(isa, shape, channels, output_grad, weight, bias)
     } else {
-        winograd::input_gradient(isa, shape, output_grad, weight, bias)
+        winograd::input_gradient(isa, shape, channels, output_grad, weight, bias)
     }
 }
 
 fn weight_gradient_with(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     output_grad: &[f32],
 ) -> Vec<f32> {
     if is_direct() || !winograd::weight_gradient::pays(shape) {

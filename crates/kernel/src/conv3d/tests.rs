@@ -73,18 +73,68 @@ fn assert_close_for(scale: f64, got: &[f32], want: &[f64], tolerance: f64, what:
 fn all(isa: Isa, shape: &ConvShape) -> Vec<[Vec<f32>; 3]> {
     let [x, w, g, b] = tensors(shape);
     let mut ways = vec![[
-        correlate::forward(isa, shape, &x, &w, Some(&b)),
-        correlate::input_gradient(isa, shape, &g, &w, None),
-        weight_gradient::weight_gradient(isa, shape, &x, &g),
+        correlate::forward(isa, shape, x[..].into(), &w, Some(&b)),
+        correlate::input_gradient(isa, shape, 0..shape.in_channels, &g, &w, None),
+        weight_gradient::weight_gradient(isa, shape, x[..].into(), &g),
     ]];
     if winograd::applies(shape) {
         ways.push([
-            winograd::forward(isa, shape, &x, &w, Some(&b)),
-            winograd::input_gradient(isa, shape, &g, &w, None),
-            winograd::weight_gradient::weight_gradient(isa, shape, &x, &g),
+            winograd::forward(isa, shape, x[..].into(), &w, Some(&b)),
+            winograd::input_gradient(isa, shape, 0..shape.in_channels, &g, &w, None),
+            winograd::weight_gradient::weight_gradient(isa, shape, x[..].into(), &g),
         ]);
     }
     ways
+}
+
+/// Output, input gradient and weight gradient, each way, of an input whose channels come from two tensors.
+fn all_joined(isa: Isa, shape: &ConvShape, split: usize) -> Vec<[Vec<f32>; 3]> {
+    let [x, w, g, b] = tensors(shape);
+    let sample = shape.input_len() / shape.batch;
+    let first = sample / shape.in_channels * split;
+    let samples = || x.chunks_exact(sample);
+    let tensors = [
+        samples()
+            .flat_map(|x| x[..first].to_vec())
+            .collect::<Vec<f32>>(),
+        samples().flat_map(|x| x[first..].to_vec()).collect(),
+    ];
+    let input = Input::joined(&tensors[0], &tensors[1]);
+    let join = |gradient: &dyn Fn(Range<usize>) -> Vec<f32>| {
+        let [a, b] = [gradient(0..split), gradient(split..shape.in_channels)];
+        let pairs = a.chunks_exact(first).zip(b.chunks_exact(sample - first));
+        pairs.flat_map(|(a, b)| [a, b].concat()).collect()
+    };
+    let mut ways = vec![[
+        correlate::forward(isa, shape, input, &w, Some(&b)),
+        join(&|channels| correlate::input_gradient(isa, shape, channels, &g, &w, None)),
+        weight_gradient::weight_gradient(isa, shape, input, &g),
+    ]];
+    if winograd::applies(shape) {
+        ways.push([
+            winograd::forward(isa, shape, input, &w, Some(&b)),
+            join(&|channels| winograd::input_gradient(isa, shape, channels, &g, &w, None)),
+            winograd::weight_gradient::weight_gradient(isa, shape, input, &g),
+        ]);
+    }
+    ways
+}
+
+#[test]
+fn the_channels_of_two_tensors_are_convolved_as_if_they_were_joined() {
+    let shapes = [
+        (cubic(2, [3, 5], [5, 9, 20], [3, 1, 1]), 1),
+        (cubic(1, [48, 16], [8, 8, 24], [3, 1, 1]), 16),
+        (cubic(1, [70, 9], [4, 6, 7], [3, 1, 1]), 40),
+        (cubic(2, [6, 4], [6, 7, 18], [3, 2, 1]), 4),
+        (cubic(1, [4, 3], [5, 6, 17], [1, 1, 0]), 2),
+    ];
+    for (shape, split) in shapes {
+        for isa in Isa::available() {
+            let (joined, whole) = (all_joined(isa, &shape, split), all(isa, &shape));
+            assert!(joined == whole, "{isa:?} {shape:?}");
+        }
+    }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -141,10 +191,10 @@ fn check(shape: &ConvShape) {
 /// `<conv(x), g> == <x, input_gradient(g)> == <w, weight_gradient>`.
 fn check_adjoint(shape: &ConvShape) {
     let [x, w, g, _] = tensors(shape);
-    let y = forward(shape, &x, &w, None);
+    let y = forward(shape, x[..].into(), &w, None);
     let (yg, yy, gg) = (dot(&y, &g), dot(&y, &y), dot(&g, &g));
-    let xd = dot(&x, &input_gradient(shape, &g, &w));
-    let wd = dot(&w, &weight_gradient(shape, &x, &g));
+    let xd = dot(&x, &input_gradient(shape, 0..shape.in_channels, &g, &w));
+    let wd = dot(&w, &weight_gradient(shape, x[..].into(), &g));
     let scale = (yy * gg).sqrt().max(1e-3);
     assert!((yg - xd).abs() <= 1e-5 * scale, "{yg} {xd} {shape:?}");
     assert!((yg - wd).abs() <= 1e-5 * scale, "{yg} {wd} {shape:?}");
@@ -365,8 +415,8 @@ fn infinities_do_not_outlive_their_call() {
                     let big = cubic(1, [40, 40], [12, 13, 30], [3, 1, 1]);
                     let bad = vec![f32::INFINITY; big.input_len()];
                     for isa in Isa::available() {
-                        weight_gradient::weight_gradient(isa, &big, &bad, &bad);
-                        winograd::weight_gradient::weight_gradient(isa, &big, &bad, &bad);
+                        weight_gradient::weight_gradient(isa, &big, bad[..].into(), &bad);
+                        winograd::weight_gradient::weight_gradient(isa, &big, bad[..].into(), &bad);
                         if input[0] >= ksp[0].saturating_sub(2 * ksp[2]) {
                             let shape = cubic(1, channels, input, ksp);
                             let clean = all(isa, &shape);

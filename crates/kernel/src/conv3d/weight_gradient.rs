@@ -8,6 +8,7 @@
 use super::ConvShape;
 use super::block::{Layout, Tiling, product};
 use super::correlate::source_axis;
+use super::input::Input;
 use super::simd::{Isa, MAX_LANES, prefetch};
 use super::weight_gradient_kernel::{Args, accumulate, channel_group};
 use crate::shared::{SharedOutput, with_scratch};
@@ -31,7 +32,7 @@ const PASS: usize = 2048;
 pub(super) fn weight_gradient(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     output_grad: &[f32],
 ) -> Vec<f32> {
     assert_eq!(input.len(), shape.input_len(), "length of the input");
@@ -203,7 +204,7 @@ struct Plan<'a> {
     layout: Layout,
     gradient: Lines,
     offsets: Vec<u32>,
-    input: &'a [f32],
+    input: Input<'a>,
     output_grad: &'a [f32],
 }
 
@@ -231,9 +232,9 @@ impl Plan<'_> {
                 let (n, tile) = (tile / self.tiling.len(), tile % self.tiling.len());
                 let (first, _) = self.tiling.get(tile);
                 let volume: usize = shape.input.iter().product();
-                let from = (n * shape.in_channels + channels.start) * volume;
+                let input = self.input.sample(n, shape.batch, volume);
                 self.layout
-                    .gather(&self.input[from..][..inputs * volume], first, block);
+                    .gather(input.part(channels.clone()), first, block);
                 let length = self.output_grad.len() / shape.batch;
                 let gradient = &self.output_grad[n * length..][..length];
                 self.gradient.gather(gradient, shape.output(), first, lines);

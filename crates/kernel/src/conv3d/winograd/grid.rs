@@ -1,5 +1,6 @@
 //! How a volume is cut up, and its parts are transformed.
 
+use super::super::input::Channels;
 use super::super::simd::{Isa, MAX_LANES, prefetch};
 use super::transforms::{POINTS, SPAN, TILE, transform_gradient, transform_input};
 use std::ops::Range;
@@ -110,18 +111,16 @@ impl Grid {
 
     /// Fills `values`, which is `[point][channel][position]`, with the transformed input of a
     /// block: for each row of tiles a zero or the position before it, and so at its end.
-    /// `source` are some whole channels.
     pub(super) fn gather_input(
         &self,
         isa: Isa,
-        source: &[f32],
+        source: Channels,
         block: &Block,
         values: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let [depth, height, width] = self.size;
-        let channels = source.len() / (depth * height * width);
-        let point = self.point(channels);
+        let width = self.size[2];
+        let point = self.point(source.len());
         let columns = &block.columns;
         // All of it that is inside the volume is transformed, the rest is zero.
         let inside = columns.start.saturating_sub(1)..width.min(columns.end + 1);
@@ -129,10 +128,10 @@ impl Grid {
         let after = columns.end == width;
         let (narrow, zeros) = scratch.split_at_mut(POINTS * MAX_LANES);
         zeros.fill(0.0);
-        for (c, volume) in source.chunks_exact(depth * height * width).enumerate() {
+        for (c, volume) in source.iter().enumerate() {
             for (r, tile) in block.tiles.clone().enumerate() {
                 let [z, y] = self.first(tile);
-                self.fetch(source, c + 1, z..z + SPAN, y..y + SPAN, 1);
+                self.fetch(source.get(c + 1), z..z + SPAN, y..y + SPAN, 1);
                 let to = &mut values[c * self.stride() + r * self.pitch..];
                 self.with_rows(volume, [z, y], 1, inside.clone(), (narrow, zeros), |rows| {
                     transform_input(isa, rows, &mut to[before..], point);
@@ -150,24 +149,22 @@ impl Grid {
     }
 
     /// Fills `values`, which is `[point][channel][position]`, with the transformed output
-    /// gradient of a block. `source` are some whole channels.
+    /// gradient of a block.
     pub(super) fn gather_gradient(
         &self,
         isa: Isa,
-        source: &[f32],
+        source: Channels,
         block: &Block,
         values: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let [depth, height, width] = self.size;
-        let channels = source.len() / (depth * height * width);
-        let point = self.point(channels);
+        let point = self.point(source.len());
         let (narrow, zeros) = scratch.split_at_mut(POINTS * MAX_LANES);
         zeros.fill(0.0);
-        for (c, volume) in source.chunks_exact(depth * height * width).enumerate() {
+        for (c, volume) in source.iter().enumerate() {
             for (r, tile) in block.tiles.clone().enumerate() {
                 let [z, y] = self.first(tile);
-                self.fetch(source, c + 1, z..z + TILE, y..y + TILE, 0);
+                self.fetch(source.get(c + 1), z..z + TILE, y..y + TILE, 0);
                 let to = &mut values[c * self.stride() + r * self.pitch..];
                 let columns = block.columns.clone();
                 self.with_rows(volume, [z, y], 0, columns, (narrow, zeros), |rows| {
@@ -213,23 +210,17 @@ impl Grid {
         }
     }
 
-    /// Asks for some rows, counted from `before`, of a channel to come.
-    fn fetch(
-        &self,
-        source: &[f32],
-        channel: usize,
-        z: Range<usize>,
-        y: Range<usize>,
-        before: usize,
-    ) {
+    /// Asks for some rows, counted from `before`, of the channel to come, if there is one.
+    fn fetch(&self, channel: Option<&[f32]>, z: Range<usize>, y: Range<usize>, before: usize) {
+        let Some(channel) = channel else { return };
         let [depth, height, width] = self.size;
         let inside = |range: Range<usize>, size: usize| {
             range.start.saturating_sub(before)..size.min(range.end - before)
         };
         let rows = inside(y, height);
         for z in inside(z, depth) {
-            let start = ((channel * depth + z) * height + rows.start) * width;
-            prefetch(source, start, rows.len() * width);
+            let start = (z * height + rows.start) * width;
+            prefetch(channel, start, rows.len() * width);
         }
     }
 }

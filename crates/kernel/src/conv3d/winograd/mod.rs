@@ -17,6 +17,7 @@ mod transforms;
 pub(super) mod weight_gradient;
 
 use super::ConvShape;
+use super::input::{Channels, Input};
 use super::simd::{Isa, MAX_LANES};
 use crate::shared::{SharedOutput, with_scratch};
 use grid::{Block, Grid, spread};
@@ -60,7 +61,7 @@ pub(super) fn pays(shape: &ConvShape) -> bool {
 pub(super) fn forward(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
@@ -85,6 +86,7 @@ pub(super) fn forward(
 pub(super) fn input_gradient(
     isa: Isa,
     shape: &ConvShape,
+    channels: Range<usize>,
     output_grad: &[f32],
     weight: &[f32],
     bias: Option<&[f32]>,
@@ -99,15 +101,15 @@ pub(super) fn input_gradient(
         isa,
         batch: shape.batch,
         source_channels: shape.out_channels,
-        channels: shape.in_channels,
-        way: Way::new(shape, [shape.out_channels, shape.in_channels]),
-        weight,
+        channels: channels.len(),
+        way: Way::new(shape, [shape.out_channels, channels.len()]),
+        weight: &weight[channels.start * 27..],
         source_stride: shape.in_channels * 27,
         channel_stride: 27,
         mirrored: true,
         bias,
     }
-    .run(output_grad)
+    .run(output_grad.into())
 }
 
 /// In which order the work is done.
@@ -165,14 +167,13 @@ struct Winograd<'a> {
 }
 
 impl Winograd<'_> {
-    fn run(&self, source: &[f32]) -> Vec<f32> {
+    fn run(&self, source: Input) -> Vec<f32> {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.channels, "length of the bias");
         }
         let grid = &self.way.grid;
         let blocks = self.batch * grid.len();
         let volume: usize = grid.size().iter().product();
-        let length = source.len() / self.batch;
         let task =
             |output: &SharedOutput, block: usize, channels: Range<usize>, weights: &[f32]| {
                 let n = block / grid.len();
@@ -182,7 +183,7 @@ impl Winograd<'_> {
                     first_channel: n * self.channels,
                     block: grid.get(block % grid.len()),
                 };
-                let source = &source[n * length..][..length];
+                let source = source.sample(n, self.batch, volume);
                 task.run(source, channels, weights);
             };
         let fill = |output: &SharedOutput| {
@@ -313,7 +314,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// `shared` are the transformed weights of the channels, where all tasks share them.
-    fn run(&self, source: &[f32], channels: Range<usize>, shared: &[f32]) {
+    fn run(&self, source: Channels, channels: Range<usize>, shared: &[f32]) {
         let plan = self.plan;
         let grid = &plan.way.grid;
         let (line, stride) = (grid.line(), grid.stride());
@@ -321,7 +322,6 @@ impl Task<'_> {
         let sums_point = grid.point(channels.len().next_multiple_of(widest));
         let part = plan.source_channels.min(plan.way.part());
         let row = self.block.columns.len().max(MAX_LANES);
-        let volume: usize = grid.size().iter().product();
         let own = if plan.way.shared {
             0
         } else {
@@ -337,7 +337,7 @@ impl Task<'_> {
         with_scratch(lengths, |[block, own, sums, rows, scratch]| {
             for first in (0..plan.source_channels).step_by(part) {
                 let sources = first..plan.source_channels.min(first + part);
-                let of_part = &source[first * volume..sources.end * volume];
+                let of_part = source.part(sources.clone());
                 grid.gather_input(plan.isa, of_part, &self.block, block, scratch);
                 let point = grid.point(sources.len());
                 let groups = (0..channels.len()).step_by(widest);

@@ -5,6 +5,7 @@
 //! tiles, and what comes out takes the way of the weights back.
 
 use super::super::ConvShape;
+use super::super::input::Input;
 use super::super::simd::{Isa, MAX_LANES};
 use super::super::weight_gradient::add_parts;
 use super::grid::{Grid, spread};
@@ -33,7 +34,7 @@ pub(in super::super) fn pays(shape: &ConvShape) -> bool {
 pub(in super::super) fn weight_gradient(
     isa: Isa,
     shape: &ConvShape,
-    input: &[f32],
+    input: Input,
     output_grad: &[f32],
 ) -> Vec<f32> {
     assert_eq!(input.len(), shape.input_len(), "length of the input");
@@ -92,7 +93,7 @@ struct Plan<'a> {
     isa: Isa,
     shape: &'a ConvShape,
     grid: Grid,
-    input: &'a [f32],
+    input: Input<'a>,
     output_grad: &'a [f32],
 }
 
@@ -130,12 +131,11 @@ impl Plan<'_> {
                 for block in blocks {
                     let add = block > first;
                     let (n, block) = (block / grid.len(), grid.get(block % grid.len()));
-                    let source = &self.input[(n * shape.in_channels + inputs.start) * volume..];
-                    let source = &source[..inputs.len() * volume];
+                    let source = self.input.sample(n, shape.batch, volume);
+                    let source = source.part(inputs.clone());
                     grid.gather_input(isa, source, &block, input, scratch);
-                    let source =
-                        &self.output_grad[(n * shape.out_channels + outputs.start) * volume..];
-                    let source = &source[..outputs.len() * volume];
+                    let source = Input::from(self.output_grad).sample(n, shape.batch, volume);
+                    let source = source.part(outputs.clone());
                     grid.gather_gradient(isa, source, &block, gradient, scratch);
                     for p in 0..POINTS {
                         let input = &input[p * points[0]..];

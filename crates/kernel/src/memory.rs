@@ -18,7 +18,8 @@ pub fn keep_memory() {
         // SAFETY: glibc's own function, which takes any two numbers; a refusal does no harm.
         unsafe {
             mallopt(M_MMAP_MAX, 0);
-            mallopt(M_TRIM_THRESHOLD, c_int::MAX);
+            // No threshold at all: the largest number would be 2 GiB, less than a large step takes.
+            mallopt(M_TRIM_THRESHOLD, -1);
         }
     }
 }

@@ -2,15 +2,14 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d};
-use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig3d};
+use burn::nn::{Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    BatchNorm, convolution, convolve, convolve_transposed, transposed_convolution,
+    BatchNorm, Dropout, convolution, convolve, convolve_transposed, transposed_convolution,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -78,7 +77,7 @@ impl Architecture for Article {
                 .with_padding(PaddingConfig3d::Explicit(0, 0, 1))
                 .with_initializer(Initializer::Zeros)
                 .init(device),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::new(self.dropout),
         }
     }
 
@@ -186,16 +185,9 @@ struct Up<B: Backend> {
 
 impl<B: Kernels> Up<B> {
     fn forward(&self, x: Tensor<B, 5>) -> Tensor<B, 5> {
-        let [batch, _, depth, height, width] = x.dims();
-        let upsampled = convolve_transposed(&self.conv, x);
-        let channels = upsampled.dims()[1];
+        let [_, _, size @ ..] = x.dims();
+        let size = size.map(|size| 2 * size);
         // Of 2 n + 1 planes Keras drops the last.
-        relu(upsampled.slice([
-            0..batch,
-            0..channels,
-            0..2 * depth,
-            0..2 * height,
-            0..2 * width,
-        ]))
+        B::crop_and_activate(convolve_transposed(&self.conv, x), size, 0.0)
     }
 }

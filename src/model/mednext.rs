@@ -2,15 +2,15 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
-use burn::nn::{Dropout, DropoutConfig, Initializer, PaddingConfig3d};
+use burn::nn::{Initializer, PaddingConfig3d};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, ActivationLayer, Norm, NormLayer, convolution, convolve, convolve_transposed,
-    strided_convolution,
+    Activation, ActivationLayer, Dropout, Norm, NormLayer, convolution, convolve,
+    convolve_transposed, strided_convolution,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -76,7 +76,7 @@ impl Mednext {
             expand: convolution([input, inner], 1, true, device),
             activation: self.activation.init(device),
             compress: convolution([inner, output], 1, true, device),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::new(self.dropout),
         }
     }
 

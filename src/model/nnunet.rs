@@ -1,16 +1,16 @@
 //! nnU-Net's plain network.
 
 use burn::module::Module;
+use burn::nn::Initializer;
 use burn::nn::conv::{Conv3d, ConvTranspose3dConfig};
-use burn::nn::{Dropout, DropoutConfig, Initializer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve, follow,
-    follow_joined,
+    Activation, Dropout, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
+    follow, follow_joined,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -75,7 +75,7 @@ impl Nnunet {
         let channels = channels(self.filters, self.levels);
         let inputs = std::iter::once(ends.input).chain(channels.iter().copied());
         let encoder = inputs.zip(&channels).enumerate();
-        let dropout = DropoutConfig::new(self.dropout).init();
+        let dropout = Dropout::new(self.dropout);
         NnunetNet {
             encoder: encoder
                 .map(|(level, (input, &output))| {

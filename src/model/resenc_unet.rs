@@ -1,13 +1,14 @@
 //! nnU-Net's network with a residual encoder.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Activation, ActivationLayer, Layer, Norm, Style, Upsampling, channels};
+use super::blocks::{
+    Activation, ActivationLayer, Dropout, Layer, Norm, Style, Upsampling, channels,
+};
 use super::init::Scheme;
 use super::nnunet::Decoder;
 use super::{Architecture, Channels, Segmentation};
@@ -79,7 +80,7 @@ impl ResencUnet {
             projection: (input != output)
                 .then(|| linear.layer([input, output], [1; 3], [1; 3], device)),
             activation: self.activation.init(device),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::new(self.dropout),
         }
     }
 }
@@ -110,7 +111,7 @@ impl Architecture for ResencUnet {
                 &channels,
                 ends.output,
                 self.deep_supervision,
-                &DropoutConfig::new(self.dropout).init(),
+                &Dropout::new(self.dropout),
                 |channels| self.upsampling.init(channels, device),
                 [true; 3],
                 device,

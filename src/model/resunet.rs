@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv3d;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Norm, Stack, Style, UpLayer, Upsampling, channels, convolve, strided_convolution,
+    Activation, Dropout, Norm, Stack, Style, UpLayer, Upsampling, channels, convolve,
+    strided_convolution,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -107,7 +107,7 @@ impl Resunet {
         let output = channels[1];
         DecoderLevel {
             up: up.0.up_layer(self.upsampling, channels, 3, device),
-            dropout: DropoutConfig::new(up.1).init(),
+            dropout: Dropout::new(up.1),
             unit: (self.units > 0).then(|| Unit {
                 stack: unit.0.stack(1, [output, output], 3, 1, unit.1, device),
                 residual: true,

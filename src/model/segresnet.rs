@@ -2,14 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv3d;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Norm, PreLayer, Style, Up, Upsampling, channels, convolution, convolve,
+    Activation, Dropout, Norm, PreLayer, Style, Up, Upsampling, channels, convolution, convolve,
     strided_convolution,
 };
 use super::init::Scheme;
@@ -125,7 +124,7 @@ impl Architecture for Segresnet {
                 activation: self.activation.init(device),
                 conv: convolution([self.filters, ends.output], 1, true, device),
             },
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::new(self.dropout),
         }
     }
 

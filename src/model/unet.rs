@@ -2,14 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv3d;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
+    Activation, Dropout, Layer, Norm, Style, Up, Upsampling, channels, convolution, convolve,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -90,7 +89,7 @@ impl Architecture for Unet {
                 .map(|(_, above)| self.block(2 * above, above, device))
                 .collect(),
             head: convolution([self.filters, ends.output], 1, true, device),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: Dropout::new(self.dropout),
         }
     }
 
@@ -150,7 +149,7 @@ impl<B: Kernels> Block<B> {
 
     /// As [`Self::forward`], of the channels of two tensors after dropout.
     fn forward_joined(&self, x: [Tensor<B, 5>; 2], dropout: &Dropout) -> Tensor<B, 5> {
-        if dropout.prob > 0.0 {
+        if dropout.acts(&x[0]) {
             let [first, second] = x;
             return self.forward(dropout.forward(B::concat_channels(first, second)));
         }

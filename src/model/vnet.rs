@@ -2,14 +2,13 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv3d;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    Activation, ActivationLayer, Layer, Norm, Stack, Style, UpLayer, Upsampling, channels,
+    Activation, ActivationLayer, Dropout, Layer, Norm, Stack, Style, UpLayer, Upsampling, channels,
     convolution, convolve,
 };
 use super::init::Scheme;
@@ -86,7 +85,7 @@ impl Vnet {
     /// Dropout of the `index`-th of `count` stages from the top.
     fn dropout(&self, index: usize, count: usize) -> Dropout {
         let deep = index + 2 >= count;
-        DropoutConfig::new(if deep { self.dropout } else { 0.0 }).init()
+        Dropout::new(if deep { self.dropout } else { 0.0 })
     }
 }
 
@@ -120,7 +119,7 @@ impl Architecture for Vnet {
             };
             DecoderLevel {
                 dropout: self.dropout(index, stages),
-                skip_dropout: DropoutConfig::new(self.dropout).init(),
+                skip_dropout: Dropout::new(self.dropout),
                 up: self
                     .style()
                     .up_layer(self.upsampling, [below, above], 2, device),
@@ -202,13 +201,12 @@ fn repeat_channels<B: Backend>(x: Tensor<B, 5>, wanted: usize) -> Tensor<B, 5> {
 }
 
 /// Drops channels as a whole.
-fn drop_channels<B: Backend>(dropout: &Dropout, x: Tensor<B, 5>) -> Tensor<B, 5> {
-    let device = x.device();
-    if dropout.prob == 0.0 || !B::ad_enabled(&device) {
+fn drop_channels<B: Kernels>(dropout: &Dropout, x: Tensor<B, 5>) -> Tensor<B, 5> {
+    if !dropout.acts(&x) {
         return x;
     }
     let [batch, channels, ..] = x.dims();
-    let ones = Tensor::ones([batch, channels, 1, 1, 1], (&device, x.dtype()));
+    let ones = Tensor::ones([batch, channels, 1, 1, 1], (&x.device(), x.dtype()));
     x * dropout.forward(ones)
 }
 

@@ -142,7 +142,7 @@ impl<B: TrainingBackend> TrainStep for Segmenter<B> {
     type Output = StepRecord;
 
     fn step(&self, batch: Batch<B>) -> TrainOutput<StepRecord> {
-        B::seed(&batch.images.device(), batch.seed);
+        B::seed_dropout(&batch.images.device(), batch.seed);
         let images = self.precision.of(batch.images);
         let target = Target::new(batch.masks, &self.structures);
         let (logits, loss) = with_checkpointing(self.checkpointing, || {

@@ -181,6 +181,24 @@ proptest! {
     }
 
     #[test]
+    fn the_activated_beginning_of_each_axis_is_burns(
+        channels in 1..5usize,
+        [d, h, w] in size(),
+        cut in [0..3usize, 0..3usize, 0..3usize],
+        batch in 1..3usize,
+        slope in prop::sample::select(vec![0.0, 0.01, 1.0]),
+    ) {
+        let size = [d, h, w];
+        let cut = std::array::from_fn(|i| (size[i] - cut[i].min(size[i] - 1)).max(1));
+        let parameters = [(1, vec![batch, channels, d, h, w])];
+        let ours = values(&parameters, |p| Ad::crop_and_activate(p[0].clone(), cut, slope));
+        let theirs = values(&parameters, |p| {
+            reference::crop_and_activate(p[0].clone(), cut, slope)
+        });
+        assert_same(&ours, &theirs);
+    }
+
+    #[test]
     fn joining_is_burns(
         channels in [1..9usize, 1..9usize],
         [d, h, w] in size(),

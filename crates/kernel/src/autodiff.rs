@@ -17,6 +17,8 @@ use burn::tensor::{activation, module};
 
 use super::cast::Cast;
 use super::checkpointing::{is_on, keeping, recomputing};
+use super::crop::Crop;
+use super::dropout::{self, Dropout};
 use super::flex::{self, PlainScaleShift, contiguous, is_ours};
 use super::normalise::{Moments, Sets};
 use super::{BatchNormed, Entropy, Kernels, ScaleShift, softmax};
@@ -466,6 +468,21 @@ impl Kernels for Autodiff<Flex> {
         let shapes = [first.dims(), second.dims()];
         let (first, second) = (primitive(first), primitive(second));
         wrap(record([&first, &second], ConcatChannels { shapes }), dtype)
+    }
+
+    fn crop_and_activate(x: Tensor<Self, 5>, size: [usize; 3], slope: f64) -> Tensor<Self, 5> {
+        let (dtype, slope) = (x.dtype(), slope as f32);
+        wrap(record([&primitive(x)], Crop { size, slope }), dtype)
+    }
+
+    fn seed_dropout(_: &Self::Device, seed: u64) {
+        dropout::seed(seed);
+    }
+
+    fn dropout(x: Tensor<Self, 5>, probability: f64) -> Tensor<Self, 5> {
+        let dtype = x.dtype();
+        let dropout = Dropout::draw(x.shape().num_elements(), probability);
+        wrap(record([&primitive(x)], dropout), dtype)
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {

@@ -10,6 +10,7 @@ use super::cast::cast;
 use super::concat_channels::{self, SampleLengths};
 use super::conv_transpose3d::{self, ConvTransposeShape};
 use super::conv3d::{self, ConvShape, Input};
+use super::crop::Crop;
 use super::normalise::{self, Extent, Gradients, Moments, Sets};
 use super::{AdamStep, BatchNormed, Entropy, Kernels, ScaleShift, adam, pool, softmax, upsample};
 
@@ -84,6 +85,11 @@ impl Kernels for Flex {
             concat_channels(&primitive(first), &primitive(second)),
             dtype,
         )
+    }
+
+    fn crop_and_activate(x: Tensor<Self, 5>, size: [usize; 3], slope: f64) -> Tensor<Self, 5> {
+        let (dtype, slope) = (x.dtype(), slope as f32);
+        wrap(Crop { size, slope }.apply(&primitive(x)), dtype)
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {

@@ -11,6 +11,8 @@ mod checkpointing;
 mod concat_channels;
 mod conv3d;
 mod conv_transpose3d;
+mod crop;
+mod dropout;
 mod flex;
 mod gpu;
 mod memory;
@@ -99,6 +101,21 @@ pub trait Kernels: Backend {
     /// The channels of `first`, then those of `second`.
     fn concat_channels(first: Tensor<Self, 5>, second: Tensor<Self, 5>) -> Tensor<Self, 5> {
         Tensor::cat(vec![first, second], 1)
+    }
+
+    /// The first `size` planes, rows and columns, then the activation with this slope below 0.
+    fn crop_and_activate(x: Tensor<Self, 5>, size: [usize; 3], slope: f64) -> Tensor<Self, 5> {
+        reference::crop_and_activate(x, size, slope)
+    }
+
+    /// Sets what this thread's [`Self::dropout`] draws from.
+    fn seed_dropout(device: &Self::Device, seed: u64) {
+        Self::seed(device, seed);
+    }
+
+    /// Sets values to 0, each with this probability below 1, and multiplies the others so that their mean stays.
+    fn dropout(x: Tensor<Self, 5>, probability: f64) -> Tensor<Self, 5> {
+        reference::dropout(x, probability)
     }
 
     /// The largest value of each block of 2x2x2 voxels; an odd last plane is dropped. Of several

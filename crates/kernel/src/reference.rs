@@ -1,5 +1,6 @@
 //! The same operations made of Burn's: what a GPU uses, and what ours are tested against.
 
+use burn::nn::DropoutConfig;
 use burn::tensor::activation::{leaky_relu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{self, avg_pool2d, max_pool2d};
@@ -227,6 +228,20 @@ pub fn activate<B: Backend>(x: Tensor<B, 5>, slope: f64) -> Tensor<B, 5> {
     } else {
         leaky_relu(x, slope)
     }
+}
+
+/// [`super::Kernels::crop_and_activate`].
+pub fn crop_and_activate<B: Backend>(
+    x: Tensor<B, 5>,
+    [depth, height, width]: [usize; 3],
+    slope: f64,
+) -> Tensor<B, 5> {
+    activate(x.slice(s![.., .., ..depth, ..height, ..width]), slope)
+}
+
+/// [`super::Kernels::dropout`].
+pub fn dropout<B: Backend>(x: Tensor<B, 5>, probability: f64) -> Tensor<B, 5> {
+    DropoutConfig::new(probability).init().forward(x)
 }
 
 /// 1 in the channel of each voxel's class, 0 elsewhere and where voxels are ignored: `[batch, channels, …]`, in

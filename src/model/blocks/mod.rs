@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod dropout;
 mod norm;
 mod stack;
 mod up;
@@ -11,6 +12,7 @@ pub use conv::{
     Layer, PreLayer, Style, convolution, convolve, convolve_joined, convolve_transposed,
     doubling_convolution, normalise, strided_convolution, transposed_convolution,
 };
+pub use dropout::Dropout;
 pub use norm::{BatchNorm, GroupNorm, Norm, NormLayer};
 pub use stack::{Stack, follow, follow_joined};
 pub use up::{Up, UpLayer, Upsampling};

@@ -1,11 +1,10 @@
 //! Layers in a row.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Layer, Style};
+use super::{Dropout, Layer, Style};
 use crate::kernel::Kernels;
 
 /// Layers one after the other, each followed by dropout.
@@ -40,7 +39,7 @@ impl Style {
         };
         Stack {
             layers: (0..count).map(layer).collect(),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::augment::Transform;
 use crate::dataset::{Source, Split};
 use crate::jobs::Executor;
 use crate::loss::Loss;
+use crate::metric::BatchMetric;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::preprocess::Step;
@@ -12,8 +13,9 @@ use crate::search::{Pruner, Sampler};
 use crate::settings::Family;
 
 /// Every family whose members can be named in an experiment or a sweep.
-pub const FAMILIES: [Family; 11] = [
+pub const FAMILIES: [Family; 12] = [
     Transform::FAMILY,
+    BatchMetric::FAMILY,
     Executor::FAMILY,
     Loss::FAMILY,
     Model::FAMILY,

@@ -14,12 +14,12 @@ use crate::dataset::{Data, Labels, Patch, Regions, Split};
 use crate::device::{DeviceChoice, DeviceName};
 use crate::kernel::Precision;
 use crate::loss::Loss;
-use crate::metric::Evaluation;
+use crate::metric::{BatchMetric, Evaluation};
 use crate::model::Model;
 use crate::optimizer::Optimizer;
 use crate::preprocess::Pipeline;
 use crate::schedule::Schedule;
-use crate::settings::{self, Fault, Faults, within};
+use crate::settings::{self, Fault, Faults, nearest, within};
 
 pub use load::{Resolved, load};
 pub use postprocess::{Amount, Choice, Postprocess, StructurePostprocess};
@@ -147,8 +147,9 @@ impl Experiment {
             ("optimizer", self.optimizer.rules()),
             ("schedule", self.schedule.rules()),
             ("train", self.train.rules()),
-            ("validate", self.validate.window.rules(self.patch_size())),
+            ("validate", self.validate.rules(self.patch_size())),
             ("predict", self.predict.window.rules(self.patch_size())),
+            ("report", self.report.rules(&self.validate)),
         ];
         let parts = parts.into_iter();
         faults.extend(parts.flat_map(|(key, faults)| within(key, faults)));
@@ -300,7 +301,53 @@ pub struct EarlyStopping {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reporting {
-    /// A validation IoU to compare with, drawn as a line (0.86 is the published baseline).
+    /// A published validation score to compare with, drawn as a line. It is an IoU of volumes, unless
+    /// `reference_metric` names another metric.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub reference_iou: Option<f64>,
+    /// Which of `validate.metrics` the reference is a value of (that of the published baseline, 0.86, is one of `sm_iou`); by
+    /// default of none of them, but of the IoU of volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub reference_metric: Option<String>,
+}
+
+impl Reporting {
+    fn rules(&self, validation: &Validation) -> Vec<Fault> {
+        let Some(metric) = &self.reference_metric else {
+            return Vec::new();
+        };
+        if self.reference_iou.is_none() {
+            let message = "reference_metric needs the value that is compared with: reference_iou";
+            return vec![Fault::new("reference_metric", message)];
+        }
+        let validated: Vec<&str> = validation.metrics.iter().map(BatchMetric::name).collect();
+        let message = match nearest(metric, &validated) {
+            _ if validated.contains(&metric.as_str()) => return Vec::new(),
+            Some(name) => format!(
+                "reference_metric is `{metric}`, which validate.metrics does not name. Did you mean `{name}`?"
+            ),
+            None => format!(
+                "reference_metric is `{metric}`, which validate.metrics does not name: add it there, as in `validate: {{metrics: \
+                 [sm_iou]}}`, or leave it out for the IoU of volumes"
+            ),
+        };
+        vec![Fault::new("reference_metric", message)]
+    }
+
+    /// The published IoU of volumes, if the reference is one.
+    pub fn volume_reference(&self) -> Option<f64> {
+        match self.reference_metric {
+            None => self.reference_iou,
+            Some(_) => None,
+        }
+    }
+
+    /// The published value of that metric of batches, if the reference is one.
+    pub fn reference_of(&self, metric: &str) -> Option<f64> {
+        match self.reference_metric.as_deref() == Some(metric) {
+            true => self.reference_iou,
+            false => None,
+        }
+    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Amount, Choice};
 use crate::augment::{Augmentation, Axis, Flip};
 use crate::dataset::ByName;
+use crate::metric::BatchMetric;
 use crate::settings::{Fault, nearest, within};
 use crate::volume::Structures;
 use crate::window::{NamedView, View, Window};
@@ -102,6 +103,11 @@ pub struct Validation {
     /// How much of a case the network sees at once. Windows of `auto` overlap by a quarter, a prediction's by half: that
     /// takes a third of the time, and its scores are a little lower.
     pub window: View,
+    /// Metrics of batches that are shown beside the IoU of volumes, each in a column `validation_NAME` of metrics.csv. The
+    /// best epoch is that of the highest IoU of volumes anyway.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("default" = []))]
+    pub metrics: Vec<BatchMetric>,
 }
 
 /// Without an overlap scores say little: what a network says at the edge of a window is often wrong.
@@ -112,11 +118,27 @@ impl Default for Validation {
         Self {
             every: 1,
             window: View::default(),
+            metrics: Vec::new(),
         }
     }
 }
 
 impl Validation {
+    /// What is wrong with the values that the schema does not show, where the network is trained on patches of that size.
+    pub(super) fn rules(&self, patch: Option<[usize; 3]>) -> Vec<Fault> {
+        let mut faults = self.window.rules(patch);
+        let names: Vec<&str> = self.metrics.iter().map(BatchMetric::name).collect();
+        for (at, metric) in self.metrics.iter().enumerate() {
+            let key = format!("metrics.{at}");
+            faults.extend(within(&key, metric.rules()));
+            if names[..at].contains(&metric.name()) {
+                let message = format!("metrics names {} twice", metric.name());
+                faults.push(Fault::new(key, message));
+            }
+        }
+        faults
+    }
+
     /// The window, if the network is trained on patches of the size `patch` and does not see whole cases.
     pub fn window(&self, patch: Option<[usize; 3]>) -> Option<Window> {
         let window = self.window.window(patch)?;

@@ -258,6 +258,7 @@ mod tests {
                 validation_iou_soft: 0.7,
                 validation_dice: 2.0 / 7.0,
                 seconds: 12.5,
+                metrics: Vec::new(),
                 structures: Vec::new(),
             })
             .collect();

@@ -32,6 +32,9 @@ pub struct Epoch {
     pub validation_dice: f64,
     /// Seconds that the epoch took.
     pub seconds: f64,
+    /// Column and value of each metric of batches that the validation has (`validate.metrics`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<(String, f64)>,
     /// The validation of each structure; none of one mask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub structures: Vec<StructureEpoch>,
@@ -86,7 +89,7 @@ impl Epoch {
         !self.validation_loss.is_nan()
     }
 
-    /// The value in the column `metric`, one of [`Self::METRICS`] or of a structure.
+    /// The value in the column `metric`: one of [`Self::METRICS`], of a structure, or of a metric of batches.
     pub fn metric(&self, metric: &str) -> Option<f64> {
         if let Some((metric, name)) = metric.split_once('/') {
             let of = self.structures.iter().find(|of| of.name == name)?;
@@ -106,7 +109,7 @@ impl Epoch {
             "validation_iou_soft" => self.validation_iou_soft,
             "validation_dice" => self.validation_dice,
             "seconds" => self.seconds,
-            _ => return None,
+            _ => return value_of(&self.metrics, metric),
         })
     }
 }

@@ -3,6 +3,7 @@
 mod channels;
 mod host;
 mod overlap;
+mod planes;
 mod target;
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
@@ -13,6 +14,7 @@ use crate::kernel::Kernels;
 use crate::settings::{Fault, within};
 use crate::volume::Structures;
 
+pub(crate) use planes::Planes;
 pub use target::Target;
 pub(crate) use target::Truth;
 
@@ -58,6 +60,8 @@ crate::family! {
         "log_cosh_dice" => log_cosh_dice::LogCoshDice,
         /// A convex surrogate of one minus the IoU.
         "lovasz" => lovasz::Lovasz,
+        /// The published baseline's: segmentation_models' cross-entropy along columns and Dice of planes.
+        "sm_cce_dice" => sm_cce_dice::SmCceDice,
         /// A sum of losses.
         "sum" => sum::Sum,
         /// Cross-entropy of the hardest voxels alone.

@@ -1,6 +1,8 @@
 //! The curves of runs.
 
+use crate::experiment::Reporting;
 use crate::layout::Epoch;
+use crate::metric::BatchMetric;
 use crate::plot::{CurvePlot, Mark, Series};
 use crate::statistics::mean;
 
@@ -53,6 +55,100 @@ pub(super) fn structure_series(history: &[Epoch]) -> Vec<Series> {
     all
 }
 
+/// A metric of batches after every epoch that was validated.
+pub(super) fn metric_series(label: &str, history: &[Epoch], metric: &BatchMetric) -> Series {
+    let column = metric.column();
+    validation_series(label, history, |epoch| {
+        epoch.metric(&column).unwrap_or(f64::NAN)
+    })
+}
+
+/// The validation scores of a run of one mask: the IoU of volumes and, where there are any, metrics of batches.
+pub(super) fn score_curves(
+    history: &[Epoch],
+    metrics: &[BatchMetric],
+    report: &Reporting,
+) -> CurvePlot {
+    let mut series = structure_series(history);
+    if metrics.is_empty() {
+        return iou_curves(series, volume_reference(report));
+    }
+    if let Some(volumes) = series.first_mut() {
+        volumes.label = "IoU of volumes".into();
+    }
+    let others = metrics
+        .iter()
+        .map(|metric| metric_series(metric.name(), history, metric));
+    series.extend(others);
+    let of_metric = || metrics.iter().find_map(|one| metric_reference(report, one));
+    let reference = volume_reference(report).or_else(of_metric);
+    CurvePlot {
+        title: "Validation IoU of volumes, and metrics of batches".into(),
+        y_label: "score on the validation cases".into(),
+        mean_band: false,
+        ..iou_curves(series, reference)
+    }
+}
+
+/// A metric of batches, a curve for each run.
+pub(super) fn metric_curves(
+    series: Vec<Series>,
+    metric: &BatchMetric,
+    report: &Reporting,
+) -> CurvePlot {
+    CurvePlot {
+        title: format!("Validation {}", metric.name()),
+        y_label: format!("{} (mean over validation batches)", metric.name()),
+        ..iou_curves(series, metric_reference(report, metric))
+    }
+}
+
+/// The published IoU of volumes, and its name.
+pub(super) fn volume_reference(report: &Reporting) -> Option<(f64, String)> {
+    let iou = report.volume_reference()?;
+    Some((iou, format!("published IoU {iou}")))
+}
+
+/// The published value of a metric of batches, and its name.
+fn metric_reference(report: &Reporting, metric: &BatchMetric) -> Option<(f64, String)> {
+    let value = report.reference_of(metric.name())?;
+    Some((value, format!("published {} {value}", metric.name())))
+}
+
+/// A sentence that compares the best epochs' metric of batches with a published one.
+pub(super) fn metric_verdict(
+    histories: &[&[Epoch]],
+    metrics: &[BatchMetric],
+    report: &Reporting,
+) -> Option<String> {
+    let compared =
+        |metric: &BatchMetric| Some((metric.clone(), report.reference_of(metric.name())?));
+    let (metric, reference) = metrics.iter().find_map(compared)?;
+    let column = metric.column();
+    let best = |history: &&[Epoch]| {
+        let values = history.iter().filter_map(|epoch| epoch.metric(&column));
+        values.filter(|value| value.is_finite()).reduce(f64::max)
+    };
+    let best: Vec<f64> = histories.iter().filter_map(best).collect();
+    if best.is_empty() {
+        return None;
+    }
+    let value = mean(&best);
+    let position = match value < reference {
+        true => "below",
+        false => "not below",
+    };
+    let runs = match best.len() {
+        1 => "of the best epoch".to_owned(),
+        count => format!("of the best epochs of {count} runs, their mean"),
+    };
+    let name = metric.name();
+    Some(format!(
+        "Validation {name} {runs}: {value:.4}, {position} the published {reference}. It is no IoU of volumes, and the best of \
+         many epochs is a little optimistic."
+    ))
+}
+
 fn mean_of(structures: usize) -> String {
     match structures {
         1 => "mean of 1 structure".into(),
@@ -84,7 +180,7 @@ pub(super) fn structure_series_of_runs(histories: &[&[Epoch]]) -> Option<Vec<Ser
     Some(first.iter().enumerate().map(over_runs).collect())
 }
 
-pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePlot {
+pub(super) fn iou_curves(series: Vec<Series>, reference: Option<(f64, String)>) -> CurvePlot {
     let has_parts = series.iter().any(|one| one.mark == Mark::Part);
     CurvePlot {
         title: "Validation IoU".into(),
@@ -92,7 +188,7 @@ pub(super) fn iou_curves(series: Vec<Series>, reference: Option<f64>) -> CurvePl
         y_label: "IoU (mean over validation cases)".into(),
         mean_band: series.len() > 1 && !has_parts,
         series,
-        reference: reference.map(|iou| (iou, format!("published baseline {iou}"))),
+        reference,
         // A structure that is not found lies on 0, and is to be seen.
         y_range: Some((if has_parts { -0.02 } else { 0.0 }, 1.0)),
         log_y: false,
@@ -154,6 +250,7 @@ mod tests {
             validation_iou_soft: 0.0,
             validation_dice: 0.0,
             seconds: 1.0,
+            metrics: Vec::new(),
             structures: vec![
                 structure("anterior", iou + 0.1),
                 structure("posterior", iou - 0.1),

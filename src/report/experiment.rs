@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::cases::Cases;
 use super::curves::{
-    iou_curves, learning_rates, losses, series, structure_series_of_runs, validation_series,
+    iou_curves, learning_rates, losses, metric_curves, metric_series, metric_verdict, series,
+    structure_series_of_runs, validation_series, volume_reference,
 };
 use super::run::{environment, postprocessing, verdict};
 use super::strips::{strip, structure_strips};
@@ -51,9 +52,10 @@ pub fn write_experiment(
         let of_run = |(label, history): &(&String, Vec<Epoch>)| curve(label, history, value);
         histories.iter().map(of_run).collect()
     };
-    let reference = experiment.report.reference_iou;
+    let (metrics, report) = (&experiment.validate.metrics, &experiment.report);
+    let reference = volume_reference(report);
     let ious = curves(validation_series, |epoch| epoch.validation_iou);
-    iou_curves(ious, reference).save(&plots, "validation_iou")?;
+    iou_curves(ious, reference.clone()).save(&plots, "validation_iou")?;
     let validated = curves(validation_series, |epoch| epoch.validation_loss);
     losses(validated).save(&plots, "validation_loss")?;
     learning_rates(curves(series, |epoch| epoch.learning_rate)).save(&plots, "learning_rate")?;
@@ -99,6 +101,20 @@ pub fn write_experiment(
             ),
         );
     }
+    let mut figures: Vec<(String, String)> = (figures.into_iter())
+        .map(|(stem, caption)| (stem.to_owned(), caption.to_owned()))
+        .collect();
+    for metric in metrics {
+        let of_run =
+            |(label, history): &(&String, Vec<Epoch>)| metric_series(label, history, metric);
+        let curves = histories.iter().map(of_run).collect();
+        metric_curves(curves, metric, report).save(&plots, &metric.column())?;
+        let caption = format!(
+            "Validation {} of every run, a mean over planes, with mean and standard deviation.",
+            metric.name()
+        );
+        figures.insert(1, (metric.column(), caption));
+    }
     let mut links: Vec<(String, String)> = (runs.iter())
         .filter_map(|run| {
             let page = RunFolder::new(&run.folder).report();
@@ -116,9 +132,10 @@ pub fn write_experiment(
     Page {
         title: format!("{} · {} runs", experiment.name, runs.len()),
         summary,
-        verdict: verdict(&cases.ious(), reference),
+        verdict: verdict(&cases.ious(), report.volume_reference())
+            .or(metric_verdict(&all, metrics, report)),
         figures: (figures.into_iter())
-            .map(|(stem, caption)| (caption.to_owned(), plots.join(format!("{stem}.svg"))))
+            .map(|(stem, caption)| (caption, plots.join(format!("{stem}.svg"))))
             .collect(),
         tables: [("Runs".into(), table(runs))]
             .into_iter()

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cases::Cases;
-use super::curves::{iou_curves, learning_rates, loss_curves, series, structure_series};
+use super::curves::{
+    iou_curves, learning_rates, loss_curves, metric_curves, metric_series, metric_verdict,
+    score_curves, series, structure_series, volume_reference,
+};
 use super::strips::{strip, structure_strips};
 use super::{Page, ReportError, Table};
 use crate::console::duration;
@@ -14,6 +17,7 @@ use crate::evaluate::Segmented;
 use crate::experiment::Experiment;
 use crate::files::read_text;
 use crate::layout::{CaseScores, Epoch, RunFolder};
+use crate::metric::BatchMetric;
 use crate::plot::{Overlay, STRUCTURE_COLOURS as COLOURS};
 use crate::predict::{Chosen, Step};
 use crate::statistics::{Paired, mean};
@@ -43,12 +47,23 @@ pub fn draw_run(
     let run = RunFolder::new(folder);
     let plots = run.plots();
     let history = run.read_metrics()?;
-    let reference = experiment.report.reference_iou;
-    iou_curves(structure_series(&history), reference).save(&plots, "validation_iou")?;
+    let (metrics, report) = (&experiment.validate.metrics, &experiment.report);
+    let structures = experiment.structures();
+    match structures.is_mask() {
+        true => score_curves(&history, metrics, report).save(&plots, "validation_iou")?,
+        false => {
+            let reference = volume_reference(report);
+            iou_curves(structure_series(&history), reference).save(&plots, "validation_iou")?;
+            for metric in metrics {
+                let curve = metric_series(metric.name(), &history, metric);
+                let plot = metric_curves(vec![curve], metric, report);
+                plot.save(&plots, &metric.column())?;
+            }
+        }
+    }
     loss_curves(&history).save(&plots, "loss")?;
     let rate = series("learning rate", &history, |epoch| epoch.learning_rate);
     learning_rates(vec![rate]).save(&plots, "learning_rate")?;
-    let structures = experiment.structures();
     let values = cases.iter().map(|case| (case.case.clone(), case.iou()));
     strip(values.collect(), !structures.is_mask()).save(&plots, "cases")?;
     if !structures.is_mask() {
@@ -87,7 +102,7 @@ pub fn write_run(
         (
             "validation_iou",
             match by_structure {
-                false => "Validation IoU after each epoch.".to_owned(),
+                false => validation_caption(experiment),
                 true => "Validation IoU after each epoch: the mean over the structures, and each structure."
                     .to_owned(),
             },
@@ -120,9 +135,14 @@ pub fn write_run(
     });
     let overlays = overlays.map(|(label, caption)| (format!("overlay_{label}"), caption));
     let drawn = drawn.map(|(stem, caption)| (stem.to_owned(), caption));
-    let figures = drawn.into_iter().chain(overlays);
+    let metrics = experiment.validate.metrics.iter().map(|metric| {
+        let caption = format!("Validation {} after each epoch.", metric.name());
+        (metric.column(), caption)
+    });
+    let figures = drawn.into_iter().chain(metrics).chain(overlays);
     let mut summary = summary.to_vec();
-    summary.extend(speed(&run.read_metrics()?));
+    let history = run.read_metrics()?;
+    summary.extend(speed(&history));
     let environment = environment(&run)?;
     let memory = environment
         .iter()
@@ -131,7 +151,11 @@ pub fn write_run(
     Page {
         title: format!("{} · {}", experiment.name, folder.display()),
         summary,
-        verdict: verdict(&cases.ious(), experiment.report.reference_iou),
+        verdict: verdict(&cases.ious(), experiment.report.volume_reference()).or(metric_verdict(
+            &[&history],
+            &experiment.validate.metrics,
+            &experiment.report,
+        )),
         figures: figures
             .map(|(stem, caption)| (caption, plots.join(format!("{stem}.svg"))))
             .filter(|(_, file)| file.exists())
@@ -149,6 +173,20 @@ pub fn write_run(
         environment,
     }
     .save(&run.report())
+}
+
+/// What the plot of validation scores shows of one mask.
+fn validation_caption(experiment: &Experiment) -> String {
+    let names: Vec<&str> = (experiment.validate.metrics.iter())
+        .map(BatchMetric::name)
+        .collect();
+    match names.is_empty() {
+        true => "Validation IoU after each epoch.".to_owned(),
+        false => format!(
+            "Validation after each epoch: the IoU of volumes, and {}, a mean over planes.",
+            names.join(" and ")
+        ),
+    }
 }
 
 /// The table of a chosen post-processing.

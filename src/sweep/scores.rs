@@ -70,6 +70,7 @@ mod tests {
             validation_iou_soft: 0.7,
             validation_dice: 0.8,
             seconds: 12.5,
+            metrics: Vec::new(),
             structures: Vec::new(),
         }
     }

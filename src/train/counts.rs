@@ -4,8 +4,8 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::kernel::Kernels;
-use crate::loss::{Target, Truth};
-use crate::metric::smooth_iou;
+use crate::loss::{Planes, Target, Truth};
+use crate::metric::{PlaneSums, smooth_iou};
 
 /// How each structure overlaps in each sample, while it is still on the device: one small tensor to read. A structure is
 /// predicted where its probability is at least one half; of structures that exclude each other, the most probable one
@@ -42,6 +42,30 @@ pub fn soft_counts<B: Kernels>(logits: Tensor<B, 5>, target: &Target<B>) -> Tens
         1,
     )
     .reshape([batch, structures, 5])
+}
+
+/// Of each sample the sums of each plane across the last axis, channel by channel; the background is a channel where
+/// structures exclude each other. Voxels that are ignored are in no sum.
+///
+/// # Shapes
+///
+/// - logits: `[batch, channels, depth, height, width]`
+/// - output: `batch` lists of `channels * width` planes
+pub fn plane_sums<B: Kernels>(logits: Tensor<B, 5>, target: &Target<B>) -> Vec<Vec<PlaneSums>> {
+    let planes = Planes::of(logits.cast(FloatDType::F32), target);
+    let [_, channels, width] = planes.target.dims();
+    let numbers = |sums: Tensor<B, 3>| sums.into_data().iter::<f64>().collect::<Vec<f64>>();
+    let sums = [planes.intersection, planes.predicted, planes.target].map(numbers);
+    let plane = |at: usize| PlaneSums {
+        intersection: sums[0][at],
+        prediction: sums[1][at],
+        truth: sums[2][at],
+    };
+    let planes: Vec<PlaneSums> = (0..sums[2].len()).map(plane).collect();
+    planes
+        .chunks(channels * width)
+        .map(<[PlaneSums]>::to_vec)
+        .collect()
 }
 
 /// A structure's overlap in one sample, from a row of [`soft_counts`]. In voxels.

@@ -1,8 +1,10 @@
 //! What an epoch sums up to.
 
+use super::batch_scores::BatchScores;
 use super::counts::Counts;
 use super::segmenter::StepRecord;
 use crate::layout::StructureEpoch;
+use crate::metric::BatchMetric;
 use crate::volume::Structures;
 
 /// Sums over an epoch's samples.
@@ -15,9 +17,19 @@ pub(super) struct EpochSums {
     pub(super) dice: f64,
     /// IoU and Dice of each structure.
     by_structure: Vec<(f64, f64)>,
+    /// Metrics of batches, where validation has some.
+    batches: Option<BatchScores>,
 }
 
 impl EpochSums {
+    /// Sums with these metrics of batches of `batch_size` cases as well.
+    pub(super) fn with_metrics(metrics: &[BatchMetric], batch_size: usize) -> Self {
+        Self {
+            batches: Some(BatchScores::new(metrics, batch_size)),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, record: &StepRecord) {
         let samples = record.cases.len() as f64;
         self.samples += samples;
@@ -27,6 +39,9 @@ impl EpochSums {
         self.dice += record.mean(|counts| counts.dice()) * samples;
         for (_, counts) in &record.cases {
             self.add_structures(counts);
+        }
+        if let Some(batches) = &mut self.batches {
+            record.planes.iter().for_each(|planes| batches.add(planes));
         }
     }
 
@@ -40,6 +55,13 @@ impl EpochSums {
 
     pub(super) fn mean(&self, sum: f64) -> f64 {
         sum / self.samples
+    }
+
+    /// Column and mean of each metric of batches.
+    pub(super) fn metrics(&mut self) -> Vec<(String, f64)> {
+        self.batches
+            .take()
+            .map_or_else(Vec::new, BatchScores::means)
     }
 
     /// The means of each structure; none of one mask.

@@ -1,5 +1,6 @@
 //! Training one network on one fold, on burn-train.
 
+mod batch_scores;
 mod checkpoint;
 mod counts;
 mod ema;
@@ -22,7 +23,7 @@ use burn_train::Interrupter;
 use thiserror::Error;
 
 pub use checkpoint::{Best, CheckpointError, Checkpoints, Progress, Resumed};
-pub use counts::{Counts, soft_counts};
+pub use counts::{Counts, plane_sums, soft_counts};
 pub use learning_rate::LearningRate;
 pub use objective::OwnLoss;
 pub use segmenter::{Segmenter, StepRecord};

@@ -10,12 +10,13 @@ use burn::tensor::{Tensor, TensorData};
 use burn_train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use ndarray::ArrayView3;
 
-use super::counts::{Counts, soft_counts};
+use super::counts::{Counts, plane_sums, soft_counts};
 use super::objective::{Objective, OwnLoss};
 use crate::dataset::Batch;
 use crate::experiment::Experiment;
 use crate::kernel::{Kernels, Precision, TrainingBackend, with_checkpointing};
 use crate::loss::Target;
+use crate::metric::PlaneSums;
 use crate::model::Network;
 use crate::track::Preview;
 use crate::volume::Structures;
@@ -38,6 +39,9 @@ pub struct Segmenter<B: Backend> {
     /// Slides over a case in validation.
     #[module(skip)]
     window: Option<Window>,
+    /// Whether validation has metrics of batches.
+    #[module(skip)]
+    sums_planes: bool,
 }
 
 // burn-train keeps a model as text for its summary, which is not used here. Burn's own text would go through every
@@ -61,6 +65,7 @@ impl<B: Backend> Segmenter<B> {
             precision: experiment.train.precision,
             checkpointing: experiment.train.checkpointing,
             window: experiment.validate.window(experiment.patch_size()),
+            sums_planes: !experiment.validate.metrics.is_empty(),
         }
     }
 }
@@ -72,6 +77,8 @@ pub struct StepRecord {
     pub loss: f64,
     /// Each sample's case and how prediction and truth overlap in it, structure by structure.
     pub cases: Vec<(String, Vec<Counts>)>,
+    /// Each sample's planes, where validation has metrics of batches.
+    pub planes: Vec<Vec<PlaneSums>>,
     /// A picture of the first sample, where the batch asked for one.
     pub preview: Option<Preview>,
 }
@@ -94,6 +101,7 @@ impl StepRecord {
             .reduce(|mut all, next| {
                 all.loss += next.loss;
                 all.cases.extend(next.cases);
+                all.planes.extend(next.planes);
                 all
             })
             .map(|all| Self {
@@ -133,6 +141,7 @@ fn record<B: Kernels>(
             .into_iter()
             .zip(counts.chunks(structures * columns).map(of_sample))
             .collect(),
+        planes: Vec::new(),
         preview: None,
     }
 }
@@ -205,7 +214,12 @@ impl<B: Kernels> InferenceStep for Segmenter<B> {
             .preview
             .then(|| picture(&batch, logits.clone(), &self.structures))
             .flatten();
+        let planes = match self.sums_planes {
+            true => plane_sums(logits.clone(), &target),
+            false => Vec::new(),
+        };
         StepRecord {
+            planes,
             preview,
             ..record(batch.cases, loss, logits, &target)
         }

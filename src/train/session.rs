@@ -77,6 +77,7 @@ impl<'a> Session<'a> {
             loading: Arc::clone(&self.loading),
             steps: self.steps,
             validate_every: self.experiment.validate.every,
+            metrics: self.experiment.validate.metrics.clone(),
             structures: self.experiment.structures(),
             progress: Arc::clone(&progress),
             replicas: Mutex::new(Replicas::new(device.clone(), extra_devices)),

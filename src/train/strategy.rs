@@ -26,6 +26,7 @@ use crate::dataset::{Batch, Failure};
 use crate::experiment::{EarlyStopping, Training};
 use crate::kernel::TrainingBackend;
 use crate::layout::{Epoch, RunFolder, StructureEpoch};
+use crate::metric::BatchMetric;
 use crate::optimizer::OptimizerState;
 use crate::statistics::printable;
 use crate::sync::lock;
@@ -56,6 +57,8 @@ pub struct Strategy<B: TrainingBackend> {
     pub steps: usize,
     /// After how many epochs there is a validation.
     pub validate_every: usize,
+    /// Metrics of batches that the validation has.
+    pub metrics: Vec<BatchMetric>,
     /// What the network finds.
     pub structures: Arc<Structures>,
     /// Progress so far; the outcome when training has ended.
@@ -139,14 +142,16 @@ impl<B: TrainingBackend> Strategy<B> {
             number.is_multiple_of(self.validate_every) || number == progress.items_total;
         let outcome = match validates {
             true => self.validate(learner, validation, progress, processor, interrupter)?,
-            false => Outcome::Finished(EpochSums::default()),
+            false => Outcome::Finished(self.validation_sums()),
         };
-        let Outcome::Finished(validated) = outcome else {
+        let Outcome::Finished(mut validated) = outcome else {
             return Ok(false);
         };
         let structures = validated.structures(&self.structures);
+        let metrics = validated.metrics();
         if validates {
             self.log_structures(&structures, number);
+            self.log_metrics(&metrics, number);
         }
         let row = Epoch {
             epoch: number,
@@ -159,6 +164,7 @@ impl<B: TrainingBackend> Strategy<B> {
             validation_iou_soft: validated.mean(validated.iou_soft),
             validation_dice: validated.mean(validated.dice),
             seconds: started.elapsed().as_secs_f64(),
+            metrics,
             structures,
         };
         self.finish_epoch(learner, row, progress.items_total)
@@ -176,6 +182,23 @@ impl<B: TrainingBackend> Strategy<B> {
         if !structures.is_empty() {
             board.flush();
         }
+    }
+
+    /// Records the validation's metrics of batches for TensorBoard.
+    fn log_metrics(&self, metrics: &[(String, f64)], epoch: usize) {
+        let mut board = lock(&self.board);
+        for (column, value) in metrics {
+            let tag = column.replacen("validation_", "validation/epoch/", 1);
+            board.scalar(&tag, *value as f32, epoch);
+        }
+        if !metrics.is_empty() {
+            board.flush();
+        }
+    }
+
+    /// Nothing, before the first validation case.
+    fn validation_sums(&self) -> EpochSums {
+        EpochSums::with_metrics(&self.metrics, self.training.batch_size)
     }
 
     fn train_epoch(
@@ -300,7 +323,7 @@ impl<B: TrainingBackend> Strategy<B> {
         interrupter: &Interrupter,
     ) -> Result<Outcome, TrainError> {
         let model = self.result(learner);
-        let mut sums = EpochSums::default();
+        let mut sums = self.validation_sums();
         let mut batches = loader.iter();
         let mut step = 0;
         while let Some(batch) = batches.next() {
@@ -399,6 +422,15 @@ impl<B: TrainingBackend> Strategy<B> {
     }
 }
 
+/// The validation's metrics of batches.
+fn shown_metrics(row: &Epoch) -> String {
+    let shown = row.metrics.iter().map(|(column, value)| {
+        let name = column.trim_start_matches("validation_");
+        format!("  {name} {:.4}", printable(*value, 4))
+    });
+    shown.collect()
+}
+
 fn line(progress: &Progress, epochs: usize) -> String {
     let Some(row) = progress.history.last() else {
         return String::new();
@@ -415,12 +447,14 @@ fn line(progress: &Progress, epochs: usize) -> String {
         }
     };
     let validation = match (row.is_validated(), progress.best) {
-        (true, Some(best)) => format!(
-            "  validation loss {:.4} IoU {:.4}  best {:.4}",
-            printable(row.validation_loss, 4),
-            row.validation_iou,
-            best.iou
-        ),
+        (true, Some(best)) => {
+            format!(
+                "  validation loss {:.4} IoU {:.4}  best {:.4}",
+                printable(row.validation_loss, 4),
+                row.validation_iou,
+                best.iou
+            ) + &shown_metrics(row)
+        }
         _ => String::new(),
     };
     format!(

@@ -30,6 +30,7 @@ mod kernels;
 mod losses {
     mod classes;
     mod reference;
+    mod segmentation_models;
 }
 mod metrics {
     mod distance;

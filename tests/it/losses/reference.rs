@@ -197,7 +197,8 @@ fn values_and_gradients_are_those_of_the_references() {
 
 #[test]
 fn every_loss_is_compared_with_a_reference() {
-    let compared: BTreeSet<&str> = LOSSES.iter().map(|(_, yaml)| parse(yaml).name()).collect();
+    let compared = LOSSES.iter().map(|(_, yaml)| parse(yaml).name());
+    let compared: BTreeSet<&str> = compared.chain(COMPARED_ELSEWHERE).collect();
     assert_eq!(compared, Loss::NAMES.iter().copied().collect());
     let references: BTreeSet<&str> = LOSSES.iter().map(|(name, _)| *name).collect();
     let expected = expected();
@@ -206,6 +207,9 @@ fn every_loss_is_compared_with_a_reference() {
         expected.losses.keys().map(String::as_str).collect()
     );
 }
+
+/// `sm_cce_dice` in `segmentation_models.rs`.
+const COMPARED_ELSEWHERE: [&str; 1] = ["sm_cce_dice"];
 
 /// Non-default settings of every member that has settings besides its weight.
 const OTHERS: &[&str] = &[
@@ -222,6 +226,7 @@ const OTHERS: &[&str] = &[
     "{jaccard: {smooth: 1.0, batch: true}}",
     "{log_cosh_dice: {smooth: 1.0, batch: true}}",
     "{lovasz: {batch: true, classes: all, background: false}}",
+    "{sm_cce_dice: {smooth: 1.0}}",
     "{sum: [{dice: {weight: 2.0}}, lovasz, {topk: {weight: 0.5}}]}",
     "{topk: {part: 1.0, label_smoothing: 0.1, of_all: true}}",
     "{tversky: {false_positives: 1.0, false_negatives: 0.0, batch: true}}",
@@ -414,8 +419,8 @@ fn every_loss_takes_each_channel_as_a_structure_of_its_own() {
         let (value, gradient) =
             value_and_gradient(&loss, &volumes.concat(), &targets.concat(), many);
         assert!(gradient.iter().all(|g| g.is_finite()), "{}", loss.name());
-        // What depends on all channels or voxels together, or on a mean, is not a mean of the parts.
-        if ["generalized_dice", "topk", "log_cosh_dice"].contains(&loss.name()) {
+        // What depends on all samples, channels or voxels together, or on a mean, is not a mean of the parts.
+        if ["generalized_dice", "topk", "log_cosh_dice", "sm_cce_dice"].contains(&loss.name()) {
             continue;
         }
         let one = |i: usize| value_and_gradient(&loss, &volumes[i], &targets[i], shape).0;
@@ -556,10 +561,10 @@ proptest! {
     }
 
     #[test]
-    fn only_losses_by_distance_mind_where_a_voxel_is((logits, target, order) in volumes(VOXELS)) {
-        let by_distance = ["boundary", "hausdorff_dt"];
+    fn only_losses_by_distance_and_by_plane_mind_where_a_voxel_is((logits, target, order) in volumes(VOXELS)) {
+        let by_place = ["boundary", "hausdorff_dt", "sm_cce_dice"];
         for loss in defaults_and_others() {
-            if !by_distance.contains(&loss.name()) {
+            if !by_place.contains(&loss.name()) {
                 assert_indifferent(&loss, (&logits, &target), |x| reordered(x, 1, &order));
             }
         }

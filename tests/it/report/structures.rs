@@ -43,6 +43,7 @@ fn epochs(structures: &Structures) -> Vec<Epoch> {
         validation_iou_soft: 0.4,
         validation_dice: 0.8 - 0.4 / epoch as f64,
         seconds: 2.0,
+        metrics: Vec::new(),
         structures: (structures.names().into_iter().enumerate())
             .map(|(at, name)| StructureEpoch {
                 name: name.to_owned(),

@@ -21,6 +21,7 @@ model: {unet: {filters: 2, levels: 2, dropout: 0.2, norm: batch}}
 optimizer: {adamw: {learning_rate: 0.01}}
 schedule: cosine
 train: {epochs: 6, ema: 0.9, warmup: 0.1}
+validate: {metrics: [sm_iou]}
 ";
 
 /// What must be the same to the byte, by file; of the history all but the seconds.

@@ -185,6 +185,98 @@ fn a_case_is_seen_in_validation_as_in_prediction() {
 }
 
 #[test]
+fn metrics_of_batches_are_shown_beside_the_iou_of_volumes_and_change_nothing_else() {
+    let folder = toy_workplace(6);
+    let split = "split={holdout: {validation: 3}}";
+    let (plain, weights) = trained(folder.path(), "plain", &[split]);
+    let options = [
+        split,
+        "validate={metrics: [sm_iou, sm_dice], every: 2}",
+        "report={reference_iou: 0.86, reference_metric: sm_iou}",
+    ];
+    let (history, same_weights) = trained(folder.path(), "with", &options);
+    assert!(weights == same_weights);
+    let value =
+        |epoch: &Epoch, metric: &str| epoch.metric(&format!("validation_{metric}")).unwrap();
+    for (plain, epoch) in plain.iter().zip(&history) {
+        if epoch.epoch == 1 {
+            // Not validated.
+            assert!(value(epoch, "sm_iou").is_nan());
+            continue;
+        }
+        let [iou, dice] = ["sm_iou", "sm_dice"].map(|metric| value(epoch, metric));
+        assert!(0.0 < iou && iou < dice && dice < 1.0, "{iou} {dice}");
+        assert!((iou - epoch.validation_iou_soft).abs() > 1e-6);
+        let without = Epoch {
+            metrics: Vec::new(),
+            ..epoch.clone()
+        };
+        assert_eq!(*plain, without);
+    }
+    let run = folder.path().join("with/toy/seed-7");
+    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let header = text.lines().next().unwrap();
+    assert!(
+        header.ends_with(",seconds,validation_sm_iou,validation_sm_dice"),
+        "{header}"
+    );
+    let curve = fs::read_to_string(run.join("plots/validation_iou.svg")).unwrap();
+    for name in [
+        "IoU of volumes",
+        "sm_iou",
+        "sm_dice",
+        "published sm_iou 0.86",
+    ] {
+        assert!(curve.contains(name), "{name} is missing");
+    }
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("the published 0.86"));
+    let log = fs::read_to_string(run.join("log.txt")).unwrap();
+    assert!(log.contains("  sm_iou 0."));
+    // Runs of several seeds have a plot for each metric.
+    let mut command = calvaria();
+    command
+        .current_dir(folder.path())
+        .args(["run", "toy.yaml", "--device", "cpu", "--results", "seeds"])
+        .args(["--seeds", "1,2", "--set", "train.epochs=1"]);
+    for option in options {
+        command.args(["--set", option]);
+    }
+    command.assert().success();
+    let home = folder.path().join("seeds/toy");
+    assert!(home.join("plots/validation_sm_iou.svg").is_file());
+    let page = fs::read_to_string(home.join("report.html")).unwrap();
+    assert!(page.contains("Validation sm_dice of every run"));
+}
+
+#[test]
+fn a_reference_of_a_metric_that_is_not_validated_is_refused() {
+    let folder = toy_workplace(3);
+    let refused = |set: &str, says: &str| {
+        calvaria()
+            .current_dir(folder.path())
+            .args(["run", "toy.yaml", "--dry-run", "--set", set])
+            .args(["--set", "report.reference_iou=0.86"])
+            .assert()
+            .code(2)
+            .stderr(contains(says));
+    };
+    refused(
+        "report.reference_metric=sm_iou",
+        "validate: {metrics: [sm_iou]}",
+    );
+    refused(
+        "validate.metrics=[sm_iou, sm_iou]",
+        "metrics names sm_iou twice",
+    );
+    refused("validate.metrics=[sm_iuo]", "sm_iou");
+    refused(
+        "validate.metrics=[{sm_iou: {smooth: 0.0}}]",
+        "smooth must be above 0",
+    );
+}
+
+#[test]
 fn a_window_needs_a_size_where_there_are_no_patches() {
     let folder = toy_workplace(4);
     let refused = |set: &str, says: &str| {

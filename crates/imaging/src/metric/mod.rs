@@ -9,6 +9,7 @@
 
 #[macro_use]
 mod list;
+mod batch;
 mod overlap;
 mod structures;
 mod surface;
@@ -17,6 +18,7 @@ use ndarray::{ArrayView3, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use batch::{BatchMetric, PlaneMetric, PlaneSums, SmDice, SmIou};
 pub use list::{Better, Metric};
 pub use overlap::{Overlap, iou_soft, smooth_iou};
 pub use structures::{Probability, Values, by_structure, mean_of_structures, overlaps};

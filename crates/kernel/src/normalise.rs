@@ -5,10 +5,12 @@
 //! three are one kernel. Every value is read twice and written once, forward; Burn's separate
 //! operations make ten passes.
 
+use std::mem::MaybeUninit;
+
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::parallel::{PART, collect};
+use super::parallel::{PART, collect_written};
 
 /// Over which values mean and deviation are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,11 +118,13 @@ pub(super) fn scale_and_shift(
     line: impl Fn(usize) -> (f32, f32) + Sync,
     slope: f32,
 ) -> Vec<f32> {
-    collect(x.len(), extent.voxels, 1, |map, start, out| {
+    let fill = |map: usize, start: usize, out: &mut [_]| {
         let (scale, shift) = line(map);
         let x = &x[map * extent.voxels + start..][..out.len()];
         activated_line(x, scale, shift, slope, out);
-    })
+    };
+    // SAFETY: `activated_line` writes as many values as it reads, and that is all of them.
+    unsafe { collect_written(x.len(), extent.voxels, 1, fill) }
 }
 
 /// Gradients with respect to the input, the weight and the bias.
@@ -161,12 +165,14 @@ pub(super) fn backward(
             means[set][1] += product * weight / size;
         }
     }
-    let input = collect(x.len(), extent.voxels, 1, |map, start, out| {
+    let fill = |map: usize, start: usize, out: &mut [_]| {
         let of_set = means[extent.set(sets, map)].map(|mean| mean as f32);
         let first = map * extent.voxels + start;
         let (x, gradient) = (&x[first..][..out.len()], &gradient[first..][..out.len()]);
         input_gradient(x, gradient, layer_of(map), of_set, out);
-    });
+    };
+    // SAFETY: `input_gradient` writes as many values as it reads, and that is all of them.
+    let input = unsafe { collect_written(x.len(), extent.voxels, 1, fill) };
     let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
     Gradients {
         input,
@@ -259,10 +265,10 @@ fn squares_about(values: &[f32], mean: f64) -> f64 {
 }
 
 #[multiversion(targets = "simd")]
-fn activated_line(x: &[f32], scale: f32, shift: f32, slope: f32, out: &mut [f32]) {
+fn activated_line(x: &[f32], scale: f32, shift: f32, slope: f32, out: &mut [MaybeUninit<f32>]) {
     for (out, x) in out.iter_mut().zip(x) {
         let value = scale * x + shift;
-        *out = if value > 0.0 { value } else { slope * value };
+        out.write(if value > 0.0 { value } else { slope * value });
     }
 }
 
@@ -290,11 +296,17 @@ fn gradient_sums(x: &[f32], gradient: &[f32], layer: Layer) -> [f64; 2] {
 /// The gradient with respect to the input; `means` are the set's of the gradient and of its product
 /// with the normalised values.
 #[multiversion(targets = "simd")]
-fn input_gradient(x: &[f32], gradient: &[f32], layer: Layer, means: [f32; 2], out: &mut [f32]) {
+fn input_gradient(
+    x: &[f32],
+    gradient: &[f32],
+    layer: Layer,
+    means: [f32; 2],
+    out: &mut [MaybeUninit<f32>],
+) {
     let [plain, product] = means;
     for (out, (x, gradient)) in out.iter_mut().zip(x.iter().zip(gradient)) {
         let (normal, gradient) = layer.below(*x, *gradient);
-        *out = layer.inverse * (layer.weight * gradient - plain - normal * product);
+        out.write(layer.inverse * (layer.weight * gradient - plain - normal * product));
     }
 }
 
@@ -316,4 +328,34 @@ fn by_parts<T: Send>(
     (0..extent.maps())
         .map(|_| flat.by_ref().take(parts).collect())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In tests, what is not written is not a number.
+    #[test]
+    fn every_value_is_written() {
+        for voxels in [1, 7, 33, PART - 1, PART + 5, 2 * PART] {
+            let extent = Extent {
+                batch: 1,
+                channels: 2,
+                voxels,
+            };
+            let x: Vec<f32> = (0..2 * voxels).map(|i| (i % 13) as f32 - 5.5).collect();
+            let scale_shift = ScaleShift {
+                weight: &[1.0, 2.0],
+                bias: &[0.5, -0.5],
+                slope: 0.01,
+            };
+            let moments = moments(&x, extent, Sets::Channels);
+            let out = forward(&x, extent, Sets::Channels, &moments, 1e-5, scale_shift);
+            let gradients = backward(&x, &x, extent, Sets::Channels, &moments, 1e-5, scale_shift);
+            for values in [out, gradients.input] {
+                assert_eq!(values.len(), x.len());
+                assert!(values.iter().all(|value| value.is_finite()));
+            }
+        }
+    }
 }

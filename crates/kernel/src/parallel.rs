@@ -18,6 +18,22 @@ pub(super) fn collect(
     unit: usize,
     fill: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
+    let fill = |map: usize, start: usize, part: &mut [_]| fill(map, start, zeroed(part));
+    // SAFETY: every value is set to 0 at least.
+    unsafe { collect_written(len, size, unit, fill) }
+}
+
+/// As [`collect`], of parts that are not set to 0 first.
+///
+/// # Safety
+///
+/// `fill` must write every value of its part.
+pub(super) unsafe fn collect_written(
+    len: usize,
+    size: usize,
+    unit: usize,
+    fill: impl Fn(usize, usize, &mut [MaybeUninit<f32>]) + Sync,
+) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(len);
     let spare = &mut values.spare_capacity_mut()[..len];
     ask_for_huge_pages(spare);
@@ -26,9 +42,14 @@ pub(super) fn collect(
     let maps = spare.par_chunks_mut(size.max(1)).enumerate();
     maps.for_each(|(map, values)| {
         let parts = values.par_chunks_mut(part_len).enumerate();
-        parts.for_each(|(i, part)| fill(map, i * part_len, zeroed(part)));
+        parts.for_each(|(i, part)| {
+            // So that a value which is not written fails the tests.
+            #[cfg(test)]
+            part.fill(MaybeUninit::new(f32::NAN));
+            fill(map, i * part_len, part);
+        });
     });
-    // SAFETY: the parts are all of the `len` values, and each was set to 0 at least.
+    // SAFETY: the parts are all of the `len` values, and each was written (the caller vouches).
     unsafe { values.set_len(len) };
     values
 }

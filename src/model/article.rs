@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{
-    BatchNorm, Dropout, convolution, convolve, convolve_transposed, transposed_convolution,
+    BatchNorm, Dropout, convolution, convolve, convolve_joined, convolve_transposed,
+    transposed_convolution,
 };
 use super::init::Scheme;
 use super::{Architecture, Channels, Segmentation};
@@ -128,8 +129,8 @@ impl<B: Kernels> Segmentation<B> for ArticleNet<B> {
             (&self.up9, &self.dec9),
         ];
         for ((up, block), skip) in decoder.into_iter().zip(skips.into_iter().rev()) {
-            let joined = B::concat_channels(up.forward(x), skip);
-            x = block.forward(self.dropout.forward(joined));
+            let joined = self.dropout.forward_joined([up.forward(x), skip]);
+            x = block.forward_joined(joined);
         }
         // Keras pads the last axis at its end alone: padded at both, the first plane is too many.
         let width = x.dims()[4];
@@ -168,6 +169,18 @@ impl<B: Kernels> Block<B> {
             None => x,
         };
         self.bn.forward(convolve(&self.conv, x), 0.0)
+    }
+
+    /// As [`Self::forward`], of the channels of two tensors.
+    fn forward_joined(&self, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
+        let x = match &self.first {
+            Some(Layer { conv, bn }) => {
+                let x = bn.forward(convolve_joined(conv, x), 0.0);
+                convolve(&self.conv, x)
+            }
+            None => convolve_joined(&self.conv, x),
+        };
+        self.bn.forward(x, 0.0)
     }
 }
 

@@ -130,7 +130,8 @@ impl<B: Kernels> Segmentation<B> for UnetNet<B> {
         }
         let decoder = self.up.iter().zip(&self.decoder);
         for ((up, block), skip) in decoder.zip(skips.into_iter().rev()) {
-            x = block.forward_joined([up.forward(x), skip], &self.dropout);
+            let joined = self.dropout.forward_joined([up.forward(x), skip]);
+            x = block.forward_joined(joined);
         }
         convolve(&self.head, x)
     }
@@ -147,12 +148,8 @@ impl<B: Kernels> Block<B> {
         self.second.forward(self.first.forward(x))
     }
 
-    /// As [`Self::forward`], of the channels of two tensors after dropout.
-    fn forward_joined(&self, x: [Tensor<B, 5>; 2], dropout: &Dropout) -> Tensor<B, 5> {
-        if dropout.acts(&x[0]) {
-            let [first, second] = x;
-            return self.forward(dropout.forward(B::concat_channels(first, second)));
-        }
+    /// As [`Self::forward`], of the channels of two tensors.
+    fn forward_joined(&self, x: [Tensor<B, 5>; 2]) -> Tensor<B, 5> {
         self.second.forward(self.first.forward_joined(x))
     }
 }

@@ -481,8 +481,19 @@ impl Kernels for Autodiff<Flex> {
 
     fn dropout(x: Tensor<Self, 5>, probability: f64) -> Tensor<Self, 5> {
         let dtype = x.dtype();
-        let dropout = Dropout::draw(x.shape().num_elements(), probability);
+        let [batch, sample @ ..] = x.dims();
+        let dropout = Dropout::draw(batch, sample.iter().product(), probability);
         wrap(record([&primitive(x)], dropout), dtype)
+    }
+
+    fn dropout_joined(x: [Tensor<Self, 5>; 2], probability: f64) -> [Tensor<Self, 5>; 2] {
+        let dtype = x[0].dtype();
+        let [batch, _, size @ ..] = x[0].dims();
+        let size: usize = size.iter().product();
+        let [first, second] = x.each_ref().map(|x| x.dims()[1] * size);
+        let dropout = Dropout::draw(batch, first + second, probability);
+        let [a, b] = x.map(primitive);
+        [(a, 0), (b, first)].map(|(x, first)| wrap(record([&x], dropout.part(first)), dtype))
     }
 
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {

@@ -34,14 +34,20 @@ pub(super) fn seed(seed: u64) {
 /// Keeps some values, multiplied by `scale`, and sets the others to 0.
 #[derive(Clone, Debug)]
 pub(super) struct Dropout {
-    /// A bit for each value.
+    /// A bit for each value of a tensor, and one more word.
     kept: Arc<Vec<u64>>,
     scale: f32,
+    /// In each sample of the tensor, where the channels begin that this is for.
+    first: usize,
+    /// Values of a sample of the tensor.
+    sample: usize,
 }
 
 impl Dropout {
-    /// Draws which of `len` values are kept; each is dropped with this probability.
-    pub(super) fn draw(len: usize, probability: f64) -> Self {
+    /// Draws which values of a tensor are kept that has samples of `sample` values; each is dropped with this
+    /// probability.
+    pub(super) fn draw(batch: usize, sample: usize, probability: f64) -> Self {
+        let len = batch * sample;
         let keep = 1.0 - probability;
         let stream = STREAM.get();
         STREAM.set(Stream {
@@ -49,7 +55,7 @@ impl Dropout {
             ..stream
         });
         let distribution = Bernoulli::new(keep).expect("a probability, which settings are");
-        let mut kept = vec![0; len.div_ceil(64)];
+        let mut kept = vec![0; len.div_ceil(64) + 1];
         let parts = kept.par_chunks_mut(PART / 64).enumerate();
         parts.for_each(|(part, words)| {
             let mut rng = ChaCha12Rng::seed_from_u64(stream.seed);
@@ -64,20 +70,29 @@ impl Dropout {
         Self {
             kept: Arc::new(kept),
             scale: (1.0 / keep) as f32,
+            first: 0,
+            sample,
         }
     }
 
-    fn apply(&self, x: &FlexTensor, by: fn(&[f32], &[u64], f32, &mut [f32])) -> FlexTensor {
+    /// The same draws, for the channels from the value `first` of a sample on.
+    pub(super) fn part(&self, first: usize) -> Self {
+        Self {
+            first,
+            ..self.clone()
+        }
+    }
+
+    fn apply(&self, x: &FlexTensor) -> FlexTensor {
         let from = values(x);
-        let out = collect(from.len(), from.len(), 64, |_, start, out| {
-            by(
-                &from[start..][..out.len()],
-                &self.kept[start / 64..],
-                self.scale,
-                out,
-            );
+        let shape = dims::<5>(x);
+        let len = from.len() / shape[0];
+        let out = collect(from.len(), len, 64, |sample, start, out| {
+            let bit = sample * self.sample + self.first + start;
+            let from = &from[sample * len + start..][..out.len()];
+            kept_then_scaled(from, &self.kept[bit / 64..], bit % 64, self.scale, out);
         });
-        tensor(out, dims::<5>(x))
+        tensor(out, shape)
     }
 }
 
@@ -86,7 +101,7 @@ impl Operation for Dropout {
     const NEEDS_INPUTS: bool = false;
 
     fn forward(&self, parents: &[FlexTensor]) -> FlexTensor {
-        self.apply(&parents[0], kept_then_scaled)
+        self.apply(&parents[0])
     }
 
     fn gradients(
@@ -95,14 +110,17 @@ impl Operation for Dropout {
         gradient: &FlexTensor,
         wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
-        each_wanted(wanted, |_| self.apply(gradient, kept_then_scaled))
+        each_wanted(wanted, |_| self.apply(gradient))
     }
 }
 
+/// The values whose bit is set, times `scale`; the first value's is the bit `first` of the first word.
 #[multiversion(targets = "simd")]
-fn kept_then_scaled(x: &[f32], kept: &[u64], scale: f32, out: &mut [f32]) {
-    let parts = out.chunks_mut(64).zip(x.chunks(64)).zip(kept);
-    for ((out, x), kept) in parts {
+fn kept_then_scaled(x: &[f32], kept: &[u64], first: usize, scale: f32, out: &mut [f32]) {
+    let parts = out.chunks_mut(64).zip(x.chunks(64)).zip(kept.windows(2));
+    for ((out, x), words) in parts {
+        // In two steps, as shifting a word by all of its bits is not allowed.
+        let kept = words[0] >> first | words[1] << 1 << (63 - first);
         for (bit, (out, x)) in out.iter_mut().zip(x).enumerate() {
             *out = x * (kept >> bit & 1) as f32 * scale;
         }
@@ -120,7 +138,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         seed(7);
         for (len, probability) in [(PART + 100, 0.3), (70, 0.05), (3 * PART, 0.5)] {
-            let dropout = Dropout::draw(len, probability);
+            let dropout = Dropout::draw(1, len, probability);
             let x: Vec<f32> = (0..len).map(|i| i as f32 - 50.0).collect();
             let x = tensor(x, [1, 1, 1, 1, len]);
             let keep = Bernoulli::new(1.0 - probability).unwrap();
@@ -138,6 +156,22 @@ mod tests {
             assert!(values(&dropout.forward(std::slice::from_ref(&x))) == expected);
             let gradient = dropout.gradients(&[], &x, &[true]).remove(0).unwrap();
             assert!(values(&gradient) == expected);
+        }
+    }
+
+    #[test]
+    fn two_tensors_share_the_draws_of_both_joined() {
+        for [a, b] in [[64, 128], [70, 33], [PART + 3, 2 * PART + 100]] {
+            let sample = a + b;
+            let whole = Dropout::draw(2, sample, 0.4);
+            let ones = |shape| tensor(vec![1.0; 2 * shape], [2, 1, 1, 1, shape]);
+            let joined = whole.apply(&ones(sample));
+            let parts = [(0, a), (a, b)].map(|(first, len)| whole.part(first).apply(&ones(len)));
+            for n in 0..2 {
+                let (first, second) = values(&joined)[n * sample..][..sample].split_at(a);
+                assert!(first == &values(&parts[0])[n * a..][..a]);
+                assert!(second == &values(&parts[1])[n * b..][..b]);
+            }
         }
     }
 }

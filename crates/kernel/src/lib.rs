@@ -118,6 +118,11 @@ pub trait Kernels: Backend {
         reference::dropout(x, probability)
     }
 
+    /// [`Self::dropout`] of the channels of two tensors of one size, as if they were joined.
+    fn dropout_joined(x: [Tensor<Self, 5>; 2], probability: f64) -> [Tensor<Self, 5>; 2] {
+        x.map(|x| Self::dropout(x, probability))
+    }
+
     /// The largest value of each block of 2x2x2 voxels; an odd last plane is dropped. Of several
     /// largest values of a block, one gets the gradient.
     fn max_pool3d(x: Tensor<Self, 5>) -> Tensor<Self, 5> {

@@ -31,4 +31,13 @@ impl Dropout {
             x
         }
     }
+
+    /// As [`Self::forward`], of the channels of two tensors, as if they were joined.
+    pub fn forward_joined<B: Kernels>(&self, x: [Tensor<B, 5>; 2]) -> [Tensor<B, 5>; 2] {
+        if self.acts(&x[0]) {
+            B::dropout_joined(x, self.probability)
+        } else {
+            x
+        }
+    }
 }

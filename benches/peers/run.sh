@@ -5,13 +5,14 @@
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
 #   benches/peers/run.sh loader [BEFORE]                    # patches a second, against TorchIO; BEFORE: an older loader bench
 #   benches/peers/run.sh evaluate [--pairs 100]             # metrics of many masks, against MONAI; prints them
-# One of them trains nnU-Net alone, and leaves its results and a table in TARGET/hippocampus:
-#   HIPPOCAMPUS_ROOT=FOLDER benches/peers/run.sh hippocampus [--minutes 10 ...]    # options: hippocampus.py --help
+# Two of them train peers, and leave results and a table in TARGET/hippocampus and TARGET/ixi (options: NAME.py --help):
+#   HIPPOCAMPUS_ROOT=FOLDER benches/peers/run.sh hippocampus [--minutes 10 ...]    # nnU-Net
+#   IXI_ROOT=FOLDER benches/peers/run.sh ixi --ours RUN [--minutes 60 ...]         # nnU-Net and MONAI's U-Net
 # Needs Python 3.11 or newer and, once, the network for the peers' packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing, step, augment, loader, evaluate or hippocampus}
+what=${1:?preprocessing, step, augment, loader, evaluate, hippocampus or ixi}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -35,5 +36,9 @@ case $what in
   hippocampus)
     root=${HIPPOCAMPUS_ROOT:?the folder of the hippocampus cases, with images/ and labels/}
     exec "$venv/bin/python" benches/peers/hippocampus.py "$root" "$target/hippocampus" "$@"
+    ;;
+  ixi)
+    root=${IXI_ROOT:?the folder of the heads, with t1/ and brainmasks/}
+    exec "$venv/bin/python" benches/peers/ixi.py "$root" "$target/ixi" "$@"
     ;;
 esac

@@ -18,7 +18,7 @@ use crate::volume::Structures;
 /// that by the number of classes as well, but where voxels are ignored.)
 ///
 /// Reference: Lin et al., Focal loss for dense object detection, ICCV 2017; MONAI's `FocalLoss`, and
-/// with `clip` segmentation_models' `BinaryFocalLoss`, which the published baseline uses.
+/// with `clip` segmentation_models' `BinaryFocalLoss`, which the published article prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Focal {

@@ -171,6 +171,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             errln!("error: {}", failed.message);
+            // A GPU's thread may still be at work.
+            #[cfg(all(unix, feature = "gpu"))]
+            crate::kernel::leave(failed.code);
+            #[cfg(not(all(unix, feature = "gpu")))]
             ExitCode::from(failed.code)
         }
     }

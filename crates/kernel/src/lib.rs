@@ -15,6 +15,8 @@ mod crop;
 mod dropout;
 mod flex;
 mod gpu;
+#[cfg(all(unix, any(feature = "cuda", feature = "vulkan")))]
+mod leave;
 mod memory;
 mod normalise;
 mod parallel;
@@ -31,6 +33,8 @@ use burn::tensor::{DType, Tensor};
 
 pub use checkpointing::with_checkpointing;
 pub use gpu::Gpu;
+#[cfg(all(unix, any(feature = "cuda", feature = "vulkan")))]
+pub use leave::leave;
 pub use memory::keep_memory;
 pub use precision::Precision;
 pub use reference::{activate, pad};

@@ -167,17 +167,18 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::main(&args),
         Command::Man(args) => man::main(&args),
     });
-    match done.unwrap_or_else(|panic| Err(CliError::work(panic))) {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match done.unwrap_or_else(|panic| Err(CliError::work(panic))) {
+        Ok(()) => 0,
         Err(failed) => {
             errln!("error: {}", failed.message);
-            // A GPU's thread may still be at work.
-            #[cfg(all(unix, feature = "gpu"))]
-            crate::kernel::leave(failed.code);
-            #[cfg(not(all(unix, feature = "gpu")))]
-            ExitCode::from(failed.code)
+            failed.code
         }
-    }
+    };
+    // A GPU's thread may still be at work.
+    #[cfg(all(unix, feature = "gpu"))]
+    crate::kernel::leave(code);
+    #[cfg(not(all(unix, feature = "gpu")))]
+    ExitCode::from(code)
 }
 
 /// An argument such as `--results=~/results` with the user's own folder in it: shells replace `~` only where a word

@@ -50,7 +50,7 @@ pub(super) fn read_epochs(path: &Path) -> csv::Result<Vec<Epoch>> {
         let record = record?;
         let mut epoch: Epoch = record.deserialize(Some(&columns))?;
         for (column, text) in columns.iter().zip(&record) {
-            // What is no number is that.
+            // Text that is not a number reads as NaN.
             let value = text.parse().unwrap_or(f64::NAN);
             let Some((metric, name)) = column.split_once('/') else {
                 if column.starts_with("validation_") && !Epoch::METRICS.contains(&column) {

@@ -23,7 +23,7 @@ use crate::kernel::{Kernels, max_pool3d};
 /// block's input, so the first has no effect; a transposed convolution loses the last plane of
 /// each axis; the head's kernel is 1x1x2, with a plane of zeros beyond the last axis' end.
 ///
-/// Reference: the published Python pipeline on NFBS (0.86 of segmentation_models' `iou_score` in validation, no IoU of volumes); Keras 3.15 and PyTorch 2.15.
+/// Reference: the published Python pipeline on NFBS (0.86 of segmentation_models' `iou_score` in validation, not an IoU of volumes); Keras 3.15 and PyTorch 2.15.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Article {

@@ -144,8 +144,8 @@ pub(super) fn metric_verdict(
     };
     let name = metric.name();
     Some(format!(
-        "Validation {name} {runs}: {value:.4}, {position} the published {reference}. It is no IoU of volumes, and the best of \
-         many epochs is a little optimistic."
+        "Validation {name} {runs}: {value:.4}, {position} the published {reference}. This is not the IoU of volumes. \
+         The best of many epochs is a little optimistic."
     ))
 }
 

@@ -8,9 +8,9 @@ use burn::tensor::{DType, FloatDType, TensorData, bf16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::autodiff::{Operation, Recomputed, each_wanted};
 use super::flex::{dims_of, values};
 use super::parallel::{PART, collect};
+use super::tape::{Operation, Recomputed, each_wanted};
 
 /// The tensor in this type; the values of bf16 are rounded to the nearest, of two the even one.
 pub(super) fn cast(tensor: FlexTensor, dtype: FloatDType) -> FlexTensor {

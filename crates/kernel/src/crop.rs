@@ -3,9 +3,9 @@
 use burn::backend::flex::FlexTensor;
 use multiversion::multiversion;
 
-use super::autodiff::{Operation, Recomputed, each_wanted};
 use super::flex::{dims, tensor, values};
 use super::parallel::collect;
+use super::tape::{Operation, Recomputed, each_wanted};
 
 /// The first planes, rows and columns, `size` of them, activated: see [`super::Kernels::crop_and_activate`].
 #[derive(Clone, Debug)]

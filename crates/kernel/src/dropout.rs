@@ -11,9 +11,9 @@ use rand::distr::{Bernoulli, Distribution};
 use rand_chacha::ChaCha12Rng;
 use rayon::prelude::*;
 
-use super::autodiff::{Operation, Recomputed, each_wanted};
 use super::flex::{dims, tensor, values};
 use super::parallel::{PART, collect};
+use super::tape::{Operation, Recomputed, each_wanted};
 
 /// What a thread draws from, and how many draws it has made.
 #[derive(Clone, Copy, Debug, Default)]

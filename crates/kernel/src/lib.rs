@@ -25,6 +25,7 @@ mod precision;
 pub mod reference;
 mod shared;
 mod softmax;
+mod tape;
 mod upsample;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};

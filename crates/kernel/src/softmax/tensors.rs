@@ -4,8 +4,8 @@ use burn::backend::flex::FlexTensor;
 
 use super::{counts as of_counts, entropy as of_entropy, overlap as of_overlap};
 use crate::Entropy;
-use crate::autodiff::{Operation, Recomputed, each_wanted};
 use crate::flex::{dims, extent, tensor, values};
+use crate::tape::{Operation, Recomputed, each_wanted};
 
 /// [`crate::Kernels::softmax_overlap`].
 pub fn overlap(logits: &FlexTensor, classes: &FlexTensor, squared: bool) -> FlexTensor {

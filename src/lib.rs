@@ -41,6 +41,7 @@
 //! |---|---|
 //! | [`cli`] | one file per subcommand, each a thin layer over the library |
 //! | [`golden`] | stored results of fixed-seed experiments, and what changed since |
+//! | [`transcript`] | commands that a page shows with what they print, run again and compared |
 //! | [`mod@bench`] | how long an experiment's network takes per step and prediction |
 //! | [`families`] | the list of families, for listings and tests |
 //! | [`sweep`] | many trials of one experiment: the driver, the study's record, its pages |
@@ -90,6 +91,7 @@ pub mod schedule;
 pub mod sweep;
 pub mod track;
 pub mod train;
+pub mod transcript;
 
 pub use experiment::load;
 pub use predict::Predictor;

@@ -1,5 +1,7 @@
 //! `calvaria check`.
 
+mod pages;
+
 use std::path::PathBuf;
 
 use super::CliError;
@@ -10,7 +12,7 @@ use crate::run::Options;
 /// Lines of a table after which the rest is only counted.
 const SHOWN: usize = 12;
 
-/// Run fixed-seed experiments again and compare their results with those stored.
+/// Run fixed-seed experiments again and compare their results with those stored; or the commands of pages.
 ///
 /// Exit code 1 if any differs.
 #[derive(Debug, clap::Args)]
@@ -27,9 +29,28 @@ pub struct Args {
     /// Store the results where they differ, and why they are right.
     #[arg(long, value_name = "REASON")]
     update: Option<String>,
+    /// Repeat the commands of these pages that only read stored results (summary, compare, plot), and compare what they
+    /// print and draw with what the pages show.
+    #[arg(
+        long,
+        value_name = "PAGE",
+        num_args = 0..,
+        default_missing_values = PAGES,
+        conflicts_with_all = ["names", "golden", "device", "update"]
+    )]
+    reference: Option<Vec<PathBuf>>,
+    /// Store what the commands print and draw where it differs.
+    #[arg(long, requires = "reference")]
+    write: bool,
 }
 
+/// The pages of stored results.
+const PAGES: [&str; 2] = ["docs/reproduction.md", "results/reference/README.md"];
+
 pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
+    if let Some(pages) = &args.reference {
+        return pages::main(pages, args.write, quiet);
+    }
     let options = CheckOptions {
         folder: args.golden.clone(),
         names: args.names.clone(),

@@ -34,11 +34,13 @@ mod devices;
 mod evaluate;
 mod list;
 mod man;
+mod plot;
 mod predict;
 mod prepare;
 mod preprocess;
 mod report;
 mod run;
+mod summary;
 mod sweep;
 
 use std::ffi::{OsStr, OsString};
@@ -83,7 +85,9 @@ enum Command {
     Preprocess(preprocess::Args),
     Predict(predict::Args),
     Evaluate(evaluate::Args),
+    Summary(summary::Args),
     Compare(compare::Args),
+    Plot(plot::Args),
     Check(check::Args),
     Report(report::Args),
     Sweep(sweep::Args),
@@ -155,7 +159,9 @@ pub fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::main(&args, cli.quiet),
         Command::Predict(args) => predict::main(&args, cli.quiet),
         Command::Evaluate(args) => evaluate::main(&args, cli.quiet),
+        Command::Summary(args) => summary::main(&args),
         Command::Compare(args) => compare::main(&args),
+        Command::Plot(args) => plot::main(&args),
         Command::Check(args) => check::main(&args, cli.quiet),
         Command::Report(args) => report::main(&args),
         Command::Sweep(args) => sweep::main(&args, verbosity),

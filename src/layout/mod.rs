@@ -18,6 +18,6 @@ pub use prediction::{
 };
 pub use prediction_table::{PredictionRow, PredictionTable, doubt};
 pub use results::{is_results, make_results};
-pub use run::{RunFolder, runs_below};
+pub use run::{RunFolder, Usage, runs_below};
 pub use sweep::SweepFolder;
 pub use tables::{CaseScores, Epoch, StructureEpoch, StructureScores, Table, TableError};

@@ -197,20 +197,22 @@ impl RunFolder {
         masks.collect()
     }
 
-    /// The most main memory that the run's process ever had, in MiB, as far as the run's environment.json has it.
-    pub fn peak_memory_mib(&self) -> Option<f64> {
+    /// What the run used, all its sessions together, as far as its environment.json has it.
+    pub fn usage(&self) -> Option<Usage> {
         #[derive(Deserialize)]
         struct Environment {
-            sessions: Vec<Session>,
-        }
-        #[derive(Deserialize)]
-        struct Session {
-            peak_memory_mib: Option<f64>,
+            sessions: Vec<Usage>,
         }
         let bytes = std::fs::read(self.environment()).ok()?;
         let found: Environment = serde_json::from_slice(&bytes).ok()?;
-        let peaks = found.sessions.iter().filter_map(|of| of.peak_memory_mib);
-        peaks.reduce(f64::max)
+        found.sessions.into_iter().reduce(|all, of| Usage {
+            wall_seconds: all.wall_seconds + of.wall_seconds,
+            cpu_seconds: all.cpu_seconds + of.cpu_seconds,
+            peak_memory_mib: [all.peak_memory_mib, of.peak_memory_mib]
+                .into_iter()
+                .flatten()
+                .reduce(f64::max),
+        })
     }
 
     /// Reads the scores of the validation cases.
@@ -222,6 +224,17 @@ impl RunFolder {
         let table = Table::read(&self.cases())?;
         read_scores(&table).map_err(|why| TableError::new(&self.cases(), why))
     }
+}
+
+/// What a run used.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Usage {
+    /// Seconds from the start of training to the end of scoring.
+    pub wall_seconds: f64,
+    /// Processor time of all threads over these seconds.
+    pub cpu_seconds: f64,
+    /// The most main memory that its process ever had, in MiB, where the system tells it.
+    pub peak_memory_mib: Option<f64>,
 }
 
 /// The runs in `folder` or below it that have a `file`, by path. Folders within a run are not searched.

@@ -3,6 +3,7 @@
 mod cases;
 mod curves;
 mod experiment;
+mod figure;
 mod page;
 mod qc;
 mod reliability;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use experiment::{Finished, write_experiment};
+pub use figure::{Figure, Named};
 pub use page::{Cell, Page, Table, check_page};
 pub use qc::{Look, write_looks};
 pub use reliability::reliability;

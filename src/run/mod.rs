@@ -1,10 +1,12 @@
 //! A whole experiment: find the cases, prepare them, train every seed and fold, score, report.
 
+mod agree;
 mod commit;
 mod data;
 mod devices;
 mod environment;
 mod error;
+mod overview;
 mod plan;
 mod postprocess;
 mod prepare;
@@ -20,9 +22,11 @@ use std::sync::Arc;
 
 use burn_train::Interrupter;
 
+pub use agree::contradictions;
 pub use data::{CaseDigests, ChangedData, FixedData};
 pub use environment::{Environment, Session};
 pub use error::RunError;
+pub use overview::Overview;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;

@@ -37,7 +37,10 @@ fn value(folder: &RunFolder, objective: &Objective) -> Result<f64, String> {
     }
     match metric {
         TIME => Ok(epochs()?.iter().map(|epoch| epoch.seconds).sum()),
-        MEMORY => folder.peak_memory_mib().ok_or_else(none),
+        MEMORY => folder
+            .usage()
+            .and_then(|of| of.peak_memory_mib)
+            .ok_or_else(none),
         _ => {
             let cases = folder.read_cases().map_err(|why| why.to_string())?;
             let score = |case: &CaseScores| case.score(metric);

@@ -62,6 +62,7 @@ mod program {
     mod configs;
     mod devices;
     mod errors;
+    mod pages;
     mod predict;
     mod robustness;
     mod structures;

@@ -16,7 +16,7 @@ use crate::statistics::mean_and_sd;
 /// One curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Its name in the legend. Curves of one name share their colour and their line in the legend.
     pub label: String,
     /// Its points in order of x. Where y is not finite the curve has a gap.
     pub points: Vec<(f64, f64)>,
@@ -79,6 +79,15 @@ impl CurvePlot {
         self.draw().save(folder, stem)
     }
 
+    /// Writes the plot as one file: SVG where the name ends in `.svg`, PNG otherwise. Its folder is created if missing.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn save_as(&self, path: &Path) -> Result<(), PlotError> {
+        self.draw().save_as(path)
+    }
+
     pub(super) fn draw(&self) -> Drawing {
         let mut on = Drawing::new(SIZE, WHITE);
         let (band, legend) = (self.band(), self.legend());
@@ -133,10 +142,30 @@ impl CurvePlot {
     fn curves(&self) -> impl Iterator<Item = (&Series, Colour)> {
         let has_parts = self.has_parts();
         let whole = self.series.iter().filter(|one| one.mark != Mark::Part);
-        whole.zip(colours()).map(move |(series, colour)| {
-            let colour = if has_parts { BLACK } else { colour };
+        let mut labels: Vec<&str> = Vec::new();
+        whole.map(move |series| {
+            let known = labels.iter().position(|label| *label == series.label);
+            let at = known.unwrap_or_else(|| {
+                labels.push(&series.label);
+                labels.len() - 1
+            });
+            let colour = match has_parts {
+                true => BLACK,
+                false => SERIES_COLOURS[at % SERIES_COLOURS.len()],
+            };
             (series, colour)
         })
+    }
+
+    /// The first curve of each name.
+    fn named(&self) -> Vec<(&Series, Colour)> {
+        let mut first: Vec<(&Series, Colour)> = Vec::new();
+        for (series, colour) in self.curves() {
+            if first.iter().all(|(before, _)| before.label != series.label) {
+                first.push((series, colour));
+            }
+        }
+        first
     }
 
     fn has_parts(&self) -> bool {
@@ -318,9 +347,10 @@ impl CurvePlot {
         let parts = part_entries(&self.series);
         if self.series.len() > 1 || !entries.is_empty() {
             let room = MOST_ENTRIES - entries.len() - parts.len();
-            let whole = self.curves().count();
+            let named = self.named();
+            let whole = named.len();
             let shown = if whole > room { room - 1 } else { whole };
-            for (series, colour) in self.curves().take(shown) {
+            for (series, colour) in named.into_iter().take(shown) {
                 let sample = match series.mark {
                     Mark::Line | Mark::Steps if !parts.is_empty() => Sample::Line(WHOLE),
                     Mark::Line | Mark::Steps | Mark::Part => Sample::Line(2.5),
@@ -337,10 +367,6 @@ impl CurvePlot {
         entries.extend(parts);
         entries
     }
-}
-
-fn colours() -> impl Iterator<Item = Colour> {
-    SERIES_COLOURS.into_iter().cycle()
 }
 
 /// The corners of a line that keeps each height up to the next x.
@@ -451,6 +477,20 @@ mod tests {
         assert_eq!((x, mean), (1.0, 0.2));
         assert!((sd - 0.02f64.sqrt()).abs() < 1e-15);
         assert_eq!((same, none), (0.6, 0.0));
+    }
+
+    #[test]
+    fn curves_of_one_name_share_their_colour_and_their_line_in_the_legend() {
+        let mut curves = series(4, 9);
+        for (curve, label) in curves.iter_mut().zip(["a", "a", "b", "a"]) {
+            curve.label = label.into();
+        }
+        let plot = plot(curves);
+        assert_eq!(plot.legend().len(), 2);
+        // A curve of each, and its sample in the legend.
+        let drawing = plot.draw();
+        let [a, b] = [0, 1].map(|at| paths(&drawing, SERIES_COLOURS[at]).len());
+        assert_eq!([a, b], [3 + 1, 1 + 1]);
     }
 
     #[test]

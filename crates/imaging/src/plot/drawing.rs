@@ -188,28 +188,28 @@ impl Drawing {
 
     /// Writes `<stem>.png` and `<stem>.svg` into `folder`, which is created if missing.
     pub(super) fn save(&self, folder: &Path, stem: &str) -> Result<(), PlotError> {
-        let drawing_error = |why| PlotError::Drawing {
-            stem: stem.to_owned(),
-            why,
-        };
-        let pixels = self.pixels().map_err(drawing_error)?;
-        let svg = self.svg().map_err(drawing_error)?;
-        write_atomic(&folder.join(format!("{stem}.png")), |out| {
-            out.write_all(&png(&pixels)?)
-        })?;
-        write_atomic(&folder.join(format!("{stem}.svg")), |out| {
-            out.write_all(svg.as_bytes())
-        })?;
-        Ok(())
+        self.save_png(&folder.join(format!("{stem}.png")))?;
+        self.save_svg(&folder.join(format!("{stem}.svg")))
+    }
+
+    /// Writes one file: SVG where the name ends in `.svg`, PNG otherwise.
+    pub(super) fn save_as(&self, path: &Path) -> Result<(), PlotError> {
+        match path.extension().is_some_and(|of| of == "svg") {
+            true => self.save_svg(path),
+            false => self.save_png(path),
+        }
     }
 
     /// Writes the PNG alone.
     pub(super) fn save_png(&self, path: &Path) -> Result<(), PlotError> {
-        let pixels = self.pixels().map_err(|why| PlotError::Drawing {
-            stem: path.display().to_string(),
-            why,
-        })?;
+        let pixels = self.pixels().map_err(|why| not_drawn(path, why))?;
         write_atomic(path, |out| out.write_all(&png(&pixels)?))?;
+        Ok(())
+    }
+
+    fn save_svg(&self, path: &Path) -> Result<(), PlotError> {
+        let svg = self.svg().map_err(|why| not_drawn(path, why))?;
+        write_atomic(path, |out| out.write_all(svg.as_bytes()))?;
         Ok(())
     }
 
@@ -360,6 +360,14 @@ fn device(length: f64) -> i32 {
 
 fn device_point(point: &Point) -> (i32, i32) {
     (device(point.0), device(point.1))
+}
+
+fn not_drawn(path: &Path, why: String) -> PlotError {
+    let stem = path.file_stem().unwrap_or_default();
+    PlotError::Drawing {
+        stem: stem.to_string_lossy().into_owned(),
+        why,
+    }
 }
 
 fn png(pixels: &RgbImage) -> io::Result<Vec<u8>> {

@@ -2,7 +2,8 @@
 
 The time of a training counts from its first iteration to its last, with augmentation, and without preprocessing and
 prediction.  Instead of a time a number of iterations can be given: so one training can be timed on a quiet machine, and
-others do the same work on a busy one.
+others do the same work on a busy one.  Or minutes of the processor, of all threads together, which do not depend on what
+else runs; with them there are no augmentation processes.
 """
 import json
 import os
@@ -49,6 +50,7 @@ def peak_mib():
 
 def add_arguments(parser, minutes):
     parser.add_argument("--minutes", type=float, default=minutes, help="wall time of a training")
+    parser.add_argument("--cpu-minutes", type=float, default=0, help="processor time of a training, instead of minutes")
     parser.add_argument("--iterations", type=int, default=0, help="iterations of a training, instead of minutes")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="augmentation processes")
@@ -56,13 +58,19 @@ def add_arguments(parser, minutes):
 
 def settings(a, **more):
     """What decides a result."""
-    length = {"iterations": a.iterations} if a.iterations else {"minutes": a.minutes}
+    if a.cpu_minutes and a.workers:
+        sys.exit("--cpu-minutes does not count what --workers use: take one of them")
+    names = [name for name in ("iterations", "cpu_minutes", "minutes") if getattr(a, name)]
+    length = {names[0]: getattr(a, names[0])}
     return {**length, "threads": a.threads, "workers": a.workers, **more}
 
 
 def length(settings):
     """How long a training is, in words."""
-    return f"{settings['iterations']} iterations" if settings.get("iterations") else f"{settings['minutes']:g} minutes"
+    if settings.get("iterations"):
+        return f"{settings['iterations']} iterations"
+    of_processor = " of the processor" if settings.get("cpu_minutes") else ""
+    return f"{settings.get('cpu_minutes') or settings['minutes']:g} minutes{of_processor}"
 
 
 def begin(folder, settings):
@@ -96,11 +104,13 @@ def train(step, settings, log=print):
 
     `step(part)` does an iteration and returns its loss; `part`, from 0 to 1, is how much of the training is done.
     """
-    iterations, seconds = settings.get("iterations", 0), settings.get("minutes", 0) * 60
+    iterations, seconds = settings.get("iterations", 0), (settings.get("cpu_minutes") or settings.get("minutes", 0)) * 60
+    clock = time.process_time if settings.get("cpu_minutes") else time.perf_counter
     load = os.getloadavg()[1]
     losses, took = [], []
     cpu = time.process_time()
-    start = last = logged = time.perf_counter()
+    begun, start = time.perf_counter(), clock()
+    last = logged = start
     while True:
         if iterations:
             done, end = len(losses), iterations
@@ -110,7 +120,7 @@ def train(step, settings, log=print):
         if done >= end:
             break
         losses.append(step(done / (iterations or seconds)))
-        now = time.perf_counter()
+        now = clock()
         took.append(now - last)
         last = now
         if last - logged >= 60:
@@ -118,7 +128,7 @@ def train(step, settings, log=print):
             log(f"iteration {len(losses)}, {last - start:.0f} s, loss {statistics.mean(losses[-20:]):.4f}, "
                 f"{statistics.median(took[-20:]):.3f} s an iteration")
     tenth = max(1, len(losses) // 10)
-    return {"seconds": last - start, "cpu_seconds": time.process_time() - cpu, "iterations": len(losses),
+    return {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - cpu, "iterations": len(losses),
             "median_iteration_s": statistics.median(took), "peak_mib": peak_mib(),
             "first_losses": statistics.mean(losses[:tenth]), "last_losses": statistics.mean(losses[-tenth:]),
             "load_average_before": load, "load_average_after": os.getloadavg()[1]}

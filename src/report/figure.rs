@@ -48,7 +48,10 @@ impl Figure {
         }
         let x_label = self.against.clone().unwrap_or_else(|| "epoch".to_owned());
         Ok(CurvePlot {
-            title: format!("{} over {x_label}", self.metric),
+            title: match &self.against {
+                None => self.metric.clone(),
+                Some(metric) => format!("{} against {metric}", self.metric),
+            },
             x_label,
             y_label: self.metric.clone(),
             series,

@@ -11,6 +11,7 @@ use super::preflight;
 use super::run_key::RunKey;
 use crate::experiment::{self, Experiment};
 use crate::files::hex;
+use crate::metric::BatchMetric;
 use crate::run::{self, Options, RunError};
 use crate::settings::{self, nearest, to_inline_yaml};
 
@@ -98,6 +99,19 @@ fn check_objective(objective: &Objective, experiment: &Experiment) -> Result<(),
     if of.starts_with("pieces_") && !experiment.evaluate.pieces {
         return Err(SweepError::Misuse(format!(
             "objective.metric is `{metric}`: the experiment does not count pieces. Set evaluate.pieces to true."
+        )));
+    }
+    let mut missing = BatchMetric::NAMES.iter().filter(|name| {
+        let is_validated = experiment
+            .validate
+            .metrics
+            .iter()
+            .any(|metric| metric.name() == **name);
+        of == BatchMetric::column_of(name) && !is_validated
+    });
+    if let Some(name) = missing.next() {
+        return Err(SweepError::Misuse(format!(
+            "objective.metric is `{metric}`: the experiment's validation does not have it. Add {name} to validate.metrics."
         )));
     }
     let Some(name) = structure else {

@@ -1,12 +1,13 @@
 //! By what trials are compared: a metric of each epoch, or a score of the finished run.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Epoch;
-use crate::metric::{Better, METRICS};
+use crate::metric::{BatchMetric, Better, METRICS};
 use crate::search::Goal;
 use crate::search::objective::Counted;
 use crate::settings::{Fault, nearest, within};
@@ -86,7 +87,7 @@ impl Default for Objective {
 
 /// What can be an objective.
 struct Known {
-    name: &'static str,
+    name: Cow<'static, str>,
     goal: Goal,
     /// Whether each epoch has it, and not the finished run alone.
     of_epochs: bool,
@@ -98,7 +99,7 @@ struct Known {
 impl Known {
     fn all() -> Vec<Self> {
         let of_epoch = |name: &'static str| Self {
-            name,
+            name: name.into(),
             goal: match name == "seconds" || name.ends_with("_loss") {
                 true => Goal::Minimize,
                 false => Goal::Maximize,
@@ -109,7 +110,7 @@ impl Known {
         };
         let of_cases = METRICS.iter().filter_map(|metric| {
             Some(Self {
-                name: metric.name,
+                name: metric.name.into(),
                 goal: match metric.better {
                     Better::Higher => Goal::Maximize,
                     Better::Lower => Goal::Minimize,
@@ -121,7 +122,7 @@ impl Known {
             })
         });
         let cost = [(TIME, "s"), (MEMORY, "MiB")].map(|(name, unit)| Self {
-            name,
+            name: name.into(),
             goal: Goal::Minimize,
             of_epochs: false,
             by_structure: false,
@@ -132,6 +133,14 @@ impl Known {
             .into_iter()
             .filter(|name| *name != "learning_rate");
         let of_epochs = results.map(of_epoch);
+        let of_batches = BatchMetric::NAMES.iter().map(|name| Self {
+            name: BatchMetric::column_of(name).into(),
+            goal: Goal::Maximize,
+            of_epochs: true,
+            by_structure: false,
+            unit: "",
+        });
+        let of_epochs = of_epochs.chain(of_batches);
         of_epochs.chain(of_cases).chain(cost).collect()
     }
 
@@ -145,7 +154,7 @@ impl Known {
     }
 
     /// The names of those that `is` is true of.
-    fn names(is: impl Fn(&Self) -> bool) -> Vec<&'static str> {
+    fn names(is: impl Fn(&Self) -> bool) -> Vec<Cow<'static, str>> {
         let all = Self::all().into_iter();
         all.filter(is).map(|known| known.name).collect()
     }
@@ -212,11 +221,11 @@ fn unknown(metric: &str) -> String {
         let names = Known::names(|known| {
             known.of_epochs == of_epochs && (structure.is_none() || known.by_structure)
         });
-        let whole = |name: &&str| match structure {
+        let whole = |name: Cow<str>| match structure {
             Some(_) => format!("{name}/NAME"),
-            None => (*name).to_owned(),
+            None => name.into_owned(),
         };
-        names.iter().map(whole).collect::<Vec<_>>()
+        names.into_iter().map(whole).collect::<Vec<_>>()
     };
     let (of_epochs, of_runs) = (names(true), names(false));
     let all: Vec<String> = (of_epochs.iter().chain(&of_runs))

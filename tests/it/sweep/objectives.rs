@@ -199,6 +199,7 @@ fn a_metric_alone_is_an_objective_and_knows_what_is_better() {
     for (name, goal) in [
         ("validation_dice/anterior", Goal::Maximize),
         ("validation_loss", Goal::Minimize),
+        ("validation_sm_iou", Goal::Maximize),
         ("nsd/a b", Goal::Maximize),
         ("assd", Goal::Minimize),
         ("pieces_false", Goal::Minimize),
@@ -262,6 +263,10 @@ fn what_cannot_be_optimised_or_pruned_is_refused_with_a_remedy() {
         &["the experiment finds one mask", "Use `hd95`"],
     );
     refused("objective: pieces_found", &["Set evaluate.pieces to true"]);
+    refused(
+        "objective: validation_sm_iou",
+        &["Add sm_iou to validate.metrics"],
+    );
     refused(
         "objective: dice\npruner: median",
         &[

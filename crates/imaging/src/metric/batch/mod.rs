@@ -56,6 +56,11 @@ impl BatchMetric {
 
     /// Its column in `metrics.csv`.
     pub fn column(&self) -> String {
-        format!("validation_{}", self.name())
+        Self::column_of(self.name())
+    }
+
+    /// The column of the metric of that name.
+    pub fn column_of(name: &str) -> String {
+        format!("validation_{name}")
     }
 }

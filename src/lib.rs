@@ -65,7 +65,7 @@
 //! | [`statistics`], [`console`], [`files`], [`random`], [`sync`] | means and paired tests; progress; atomic files; keyed random streams; locks |
 
 pub use calvaria_base::{family, files, random, settings, statistics, sync};
-pub use calvaria_imaging::{augment, channels, metric, plot, preprocess, volume, window};
+pub use calvaria_imaging::{augment, channels, metric, plot, preprocess, synth, volume, window};
 pub use {calvaria_kernel as kernel, calvaria_search as search};
 
 pub mod bench;

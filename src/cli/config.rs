@@ -8,6 +8,7 @@ use super::CliError;
 use crate::experiment;
 use crate::settings::to_yaml;
 use crate::sweep::Sweep;
+use crate::synth::Synthesis;
 
 /// Show or check experiment files.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ enum Command {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         overrides: Vec<String>,
     },
-    /// Print the JSON schema of experiment files, or of sweeps', from which editors complete and check.
+    /// Print the JSON schema of experiment files, of sweeps' or of `synth`'s settings, from which editors complete and check.
     Schema {
         /// The kind of files.
         #[arg(value_enum, default_value = "experiment")]
@@ -44,6 +45,7 @@ enum Command {
 enum Kind {
     Experiment,
     Sweep,
+    Synth,
 }
 
 pub(super) fn main(args: &Args) -> Result<(), CliError> {
@@ -73,6 +75,7 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             let schema = match of {
                 Kind::Experiment => experiment::schema(),
                 Kind::Sweep => schemars::schema_for!(Sweep),
+                Kind::Synth => schemars::schema_for!(Synthesis),
             };
             let schema = serde_json::to_string_pretty(&schema).map_err(CliError::work)?;
             outln!("{schema}");

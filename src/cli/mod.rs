@@ -42,6 +42,7 @@ mod report;
 mod run;
 mod summary;
 mod sweep;
+mod synth;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ enum Command {
     Report(report::Args),
     Sweep(sweep::Args),
     Augment(augment::Args),
+    Synth(synth::Args),
     List(list::Args),
     Bench(bench::Args),
     Devices(devices::Args),
@@ -165,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args, cli.quiet),
         Command::Report(args) => report::main(&args),
         Command::Sweep(args) => sweep::main(&args, verbosity),
+        Command::Synth(args) => synth::main(&args, cli.quiet),
         Command::Augment(args) => augment::main(&args, verbosity),
         Command::List(args) => list::main(&args),
         Command::Bench(args) => bench::main(&args),

@@ -111,6 +111,7 @@ mod sweep {
     mod report;
     mod study;
 }
+mod synth;
 mod tensorboard;
 mod volume {
     mod forms;

@@ -10,5 +10,6 @@ pub mod channels;
 pub mod metric;
 pub mod plot;
 pub mod preprocess;
+pub mod synth;
 pub mod volume;
 pub mod window;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use calvaria::experiment::schema;
 use calvaria::sweep::Sweep;
+use calvaria::synth::Synthesis;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -85,6 +86,7 @@ fn the_schemas_that_ship_are_the_programs() {
     let shipped = [
         ("experiment", schema()),
         ("sweep", schemars::schema_for!(Sweep)),
+        ("synth", schemars::schema_for!(Synthesis)),
     ];
     for (name, schema) in shipped {
         let file = repository(&format!("configs/{name}.schema.json"));

@@ -57,6 +57,7 @@ use spatial::Spatial;
 
 pub use drawn::{DrawnOn, apply, apply_to_piece, reach};
 pub use list::Augmentations;
+pub(crate) use noise::normals;
 pub use per_axis::PerAxis;
 pub use sharing::Sharing;
 

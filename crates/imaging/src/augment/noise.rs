@@ -140,6 +140,23 @@ impl Change for NoiseParams {
     }
 }
 
+/// Fills `values` with standard normal numbers, which depend on `seed` alone.
+pub(crate) fn normals(values: &mut [f32], seed: u64) {
+    let seeded = ChaCha8Rng::seed_from_u64(seed);
+    let parts = values.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(stream, part)| {
+        let mut rng = seeded.clone();
+        rng.set_stream(stream as u64);
+        let mut normals = Normals::new(rng);
+        for pair in part.chunks_mut(2 * PAIRS) {
+            let (first, second) = pair.split_at_mut(pair.len().min(PAIRS));
+            normals.draw();
+            first.copy_from_slice(&normals.first[..first.len()]);
+            second.copy_from_slice(&normals.second[..second.len()]);
+        }
+    });
+}
+
 /// Pairs of normal numbers that are made together.
 const PAIRS: usize = 512;
 

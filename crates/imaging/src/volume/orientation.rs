@@ -24,6 +24,9 @@ fn world_axis(letter: char) -> Option<usize> {
 }
 
 impl AxisCodes {
+    /// From left to right, from back to front, and upwards.
+    pub const RAS: Self = Self(POSITIVE);
+
     /// The directions of a grid's axes.
     ///
     /// Each letter pair is used once: for an oblique grid the axes share them out so that the

@@ -56,6 +56,7 @@
 //! | [`experiment`] | the schema of an experiment's file, and how it is loaded |
 //! | [`dataset`] | where cases come from, splits, batches |
 //! | [`model`], [`loss`], [`metric`], [`augment`], [`preprocess`], [`optimizer`], [`schedule`] | the families that an experiment names: one file per member |
+//! | [`synth`] | synthetic scans from maps of labels |
 //! | [`plot`] | curves, overlays, contact sheets: knows volumes, but not runs |
 //! | [`device`] | names of devices, which are present, why one cannot be used; the choice of a backend |
 //! | [`kernel`] | the operations of a 3-D U-Net, on the CPU our own: an extension of Burn's backends |

@@ -3,6 +3,7 @@
 #   benches/peers/run.sh preprocessing [HEAD.nii.gz ...]    # the tests' heads, a phantom, and HEADs
 #   benches/peers/run.sh step [--before PROGRAM]            # training steps, against PyTorch on the CPU
 #   benches/peers/run.sh augment                            # augmentations, against TorchIO
+#   benches/peers/run.sh synth                              # synthetic scans, against TorchIO
 #   benches/peers/run.sh loader [BEFORE]                    # patches a second, against TorchIO; BEFORE: an older loader bench
 #   benches/peers/run.sh evaluate [--pairs 100]             # metrics of many masks, against MONAI; prints them
 # Two of them train peers, and leave results and a table in TARGET/hippocampus and TARGET/ixi (options: NAME.py --help):
@@ -12,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
-what=${1:?preprocessing, step, augment, loader, evaluate, hippocampus or ixi}
+what=${1:?preprocessing, step, augment, synth, loader, evaluate, hippocampus or ixi}
 shift
 venv="$target/peers-$what"
 if [ ! -x "$venv/bin/python" ]; then
@@ -28,7 +29,7 @@ case $what in
     cargo build --release
     exec "$venv/bin/python" "benches/peers/$what.py" "$target/release/calvaria" "$@"
     ;;
-  augment | loader)
+  augment | synth | loader)
     program=$(cargo bench --bench "$what" --no-run --message-format=json |
       sed -n 's/.*"executable":"\([^"]*'"$what"'[^"]*\)".*/\1/p')
     exec "$venv/bin/python" "benches/peers/$what.py" "$program" "$@"

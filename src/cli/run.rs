@@ -139,6 +139,7 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
         Err(why) => format!("not checked: {why}"),
     };
     let experiment = &experiment.described_if_there().map_err(CliError::input)?;
+    run::check_fits(experiment).map_err(CliError::input)?;
     let network = experiment.network::<burn::backend::Flex>(&Default::default());
     outln!(
         "{}: {} with {} parameters, {} epochs of batches of {}: all right.",

@@ -1,5 +1,6 @@
 //! The experiment: what its file may contain, and how YAML files become it.
 
+mod init;
 mod load;
 mod postprocess;
 mod prediction;
@@ -21,6 +22,7 @@ use crate::preprocess::Pipeline;
 use crate::schedule::Schedule;
 use crate::settings::{self, Fault, Faults, nearest, within};
 
+pub use init::Init;
 pub use load::{Resolved, load};
 pub use postprocess::{Amount, Choice, Postprocess, StructurePostprocess};
 pub use prediction::{Mirrors, Prediction, Validation, Which};
@@ -78,6 +80,9 @@ pub struct Experiment {
     /// The network.
     #[serde(default)]
     pub model: Model,
+    /// The weights that training starts from; new ones by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// What training minimises.
     #[serde(default)]
     pub loss: Loss,

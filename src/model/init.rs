@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 
+use super::names::Place;
 use crate::random::{derived_seed, stream};
 
 /// The distribution of a convolution's initial weights.
@@ -25,43 +26,29 @@ pub fn initialize<B: Backend, M: Module<B>>(module: M, seed: u64, scheme: Scheme
     module.map(&mut Initialization {
         seed,
         scheme,
-        path: Vec::new(),
+        place: Place::default(),
     })
 }
 
 struct Initialization {
     seed: u64,
     scheme: Scheme,
-    /// Names and container types of the modules around the current one, from the root.
-    path: Vec<(String, String)>,
-}
-
-impl Initialization {
-    fn path(&self) -> String {
-        let names: Vec<&str> = self
-            .path
-            .iter()
-            // As in weights files: an enum's variant is not part of a parameter's name.
-            .filter(|(_, container)| !container.starts_with("Enum:"))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        names.join(".")
-    }
+    place: Place,
 }
 
 impl<B: Backend> ModuleMapper<B> for Initialization {
     fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.push((name.to_owned(), container_type.to_owned()));
+        self.place.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.place.exit();
     }
 
     fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let path = self.path();
+        let path = self.place.name();
         let id = ParamId::from(derived_seed(0, &["parameter", &path], &[]));
-        let transposed = match self.path.last() {
+        let transposed = match self.place.last() {
             Some((name, container)) if name == "weight" => match container.as_str() {
                 "Struct:Conv3d" => Some(false),
                 "Struct:ConvTranspose3d" => Some(true),

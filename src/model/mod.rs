@@ -10,7 +10,9 @@
 mod network;
 
 pub mod blocks;
+pub mod freeze;
 pub mod init;
+mod names;
 pub mod weights;
 
 use burn::module::{Module, ModuleVisitor, Param};

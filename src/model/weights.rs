@@ -10,6 +10,7 @@ use burn_store::{ApplyError, ModuleSnapshot, ModuleStore, SafetensorsStore, Tens
 use thiserror::Error;
 
 use super::Network;
+use super::names::{check_layers, is_in};
 use crate::files::{FileError, write_atomic};
 
 /// A weights file could not be written, read, or used.
@@ -49,6 +50,21 @@ pub enum WeightsError {
         path: PathBuf,
         /// The tensor.
         tensor: String,
+    },
+    /// A layer that is named is not in the network.
+    #[error("{why}.")]
+    NoLayer {
+        /// What there is instead.
+        why: String,
+    },
+    /// The weights do not fit a network that is to start from them.
+    #[error("training cannot start from {}: {}. Name layers that shall start anew in init.skip, or use the model settings that the \
+             weights were trained with.", path.display(), differences.join(", "))]
+    DoNotFit {
+        /// The file.
+        path: PathBuf,
+        /// What differs; the first few.
+        differences: Vec<String>,
     },
     /// The weights are those of another network.
     #[error("{} holds the weights of another network: {}. Use the model settings that it was trained with (config.yaml in its run's folder).", path.display(), differences.join(", "))]
@@ -95,15 +111,60 @@ pub fn load<B: Backend>(
     path: &Path,
     device: &B::Device,
 ) -> Result<Network<B>, WeightsError> {
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
+    let differences = apply(&mut network, tensors(read(path)?, path)?, &[]);
+    if differences.is_empty() {
+        Ok(network.fork(device))
+    } else {
+        Err(WeightsError::OtherNetwork {
+            path: path.to_owned(),
+            differences,
+        })
+    }
+}
+
+/// A network that starts from the weights in `path`, but for the layers to `skip`, which keep what they have.
+///
+/// # Errors
+///
+/// When the file is missing or damaged, has values that are not finite, or other tensors than the rest of `network`; or
+/// when `network` has no layer that is to be skipped.
+pub fn start<B: Backend>(
+    mut network: Network<B>,
+    path: &Path,
+    skip: &[String],
+    device: &B::Device,
+) -> Result<Network<B>, WeightsError> {
+    check_layers(&network, skip).map_err(|why| WeightsError::NoLayer {
+        why: format!("init.skip: {why}"),
+    })?;
+    let differences = apply(&mut network, tensors(read(path)?, path)?, skip);
+    match differences.is_empty() {
+        true => Ok(network.fork(device)),
+        false => Err(WeightsError::DoNotFit {
+            path: path.to_owned(),
+            differences,
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, WeightsError> {
+    std::fs::read(path).map_err(|source| WeightsError::Read {
         path: path.to_owned(),
         source,
-    })?;
-    let result = network.apply(tensors(bytes, path)?, None, None, true);
-    let missing = result
-        .missing
-        .iter()
-        .map(|(name, _)| format!("`{name}` is missing"));
+    })
+}
+
+/// Puts tensors into the network, but for those of layers to `skip`, and tells the first few that differ from the network's.
+fn apply<B: Backend>(
+    network: &mut Network<B>,
+    mut tensors: Vec<TensorSnapshot>,
+    skip: &[String],
+) -> Vec<String> {
+    let is_skipped = |name: &str| skip.iter().any(|layer| is_in(name, layer));
+    tensors.retain(|tensor| !is_skipped(&tensor.full_path()));
+    let result = network.apply(tensors, None, None, true);
+    let missing = result.missing.iter().filter(|(name, _)| !is_skipped(name));
+    let missing = missing.map(|(name, _)| format!("`{name}` is missing"));
     let extra = result
         .unused
         .iter()
@@ -118,15 +179,7 @@ pub fn load<B: Backend>(
         }
         other => other.to_string(),
     });
-    let differences: Vec<String> = missing.chain(extra).chain(misfits).take(3).collect();
-    if differences.is_empty() {
-        Ok(network.fork(device))
-    } else {
-        Err(WeightsError::OtherNetwork {
-            path: path.to_owned(),
-            differences,
-        })
-    }
+    missing.chain(extra).chain(misfits).take(3).collect()
 }
 
 /// The tensors in a file, as finite 32-bit floats.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::StartedFrom;
 use super::commit::commit;
 use crate::device::{self, DeviceName, cpu_model, gpu_model, peak_memory_mib};
 use crate::files::{FileError, write_json};
@@ -20,6 +21,9 @@ use crate::preprocess::cache::InputDigests;
 pub struct Environment {
     /// What each case was read from: the SHA-256 of its files.
     pub inputs: BTreeMap<String, InputDigests>,
+    /// The weights that training started from, if not from new ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<StartedFrom>,
     /// Each start of the run, and what it used: one, unless the run was interrupted.
     pub sessions: Vec<Session>,
     #[serde(skip)]
@@ -118,13 +122,16 @@ impl Environment {
     ) -> Self {
         #[derive(Deserialize)]
         struct Earlier {
+            #[serde(default)]
+            started_from: Option<StartedFrom>,
             sessions: Vec<Session>,
         }
         let earlier = std::fs::read(file).ok();
         // An older record that cannot be read must not stop a run.
-        let mut sessions = earlier
-            .and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok())
-            .map_or_else(Vec::new, |earlier| earlier.sessions);
+        let earlier = earlier.and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok());
+        let (started_from, mut sessions) = earlier.map_or_else(Default::default, |earlier| {
+            (earlier.started_from, earlier.sessions)
+        });
         sessions.push(Session {
             device: device::names(devices),
             gpu: gpus(devices),
@@ -133,6 +140,7 @@ impl Environment {
         });
         Self {
             inputs,
+            started_from,
             sessions,
             since: Since {
                 wall: Instant::now(),

@@ -14,6 +14,7 @@ mod reports;
 mod score;
 mod single;
 mod sources;
+mod start;
 mod summary;
 mod unchanged;
 
@@ -30,6 +31,7 @@ pub use overview::Overview;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
+pub use start::{StartedFrom, check_fits};
 pub use summary::{
     PostprocessGain, RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs,
 };
@@ -120,6 +122,9 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     let one_shape = experiment.needs_one_shape();
     for run in &runs {
         run.check_folder(options)?;
+    }
+    for doubt in start::check(experiment, &runs)? {
+        console.say(&doubt);
     }
     let inputs = preparation.inputs(&cases)?;
     for [first, second] in unchanged::check_identical(&runs, &cases, &inputs)? {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::score::Scored;
-use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary};
+use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary, StartedFrom};
 use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
 use crate::device::DeviceName;
@@ -260,6 +260,9 @@ impl Run {
         let inputs = data.inputs(self.fold.train.iter().chain(&self.fold.validation));
         let command = &options.command;
         let mut environment = Environment::start(&environment_file, devices, command, inputs);
+        if let (Some(init), None, false) = (&self.experiment.init, &trained, self.is_begun()) {
+            environment.started_from = Some(StartedFrom::of(init)?);
+        }
         environment.write(&environment_file)?;
         console.log_to(&self.files().log())?;
         console.detail(|| environment.line());
@@ -299,6 +302,11 @@ impl Run {
         Ok(trained.scored(&scored, None))
     }
 
+    /// Whether an epoch is saved, from which training resumes.
+    fn is_begun(&self) -> bool {
+        Checkpoints::of(&self.folder).resumable()
+    }
+
     fn train_and_score(
         &self,
         data: &PreparedData,
@@ -306,7 +314,7 @@ impl Run {
         devices: &[DeviceName],
     ) -> Result<RunSummary, RunError> {
         let (started, console) = (Instant::now(), &options.console);
-        if Checkpoints::of(&self.folder).resumable() {
+        if self.is_begun() {
             console.say("Resuming from the last checkpoint.");
         }
         let input = TrainInput {

@@ -36,6 +36,7 @@ use crate::experiment::Experiment;
 use crate::files::FileError;
 use crate::kernel::TrainingBackend;
 use crate::layout::RunFolder;
+use crate::model::weights::WeightsError;
 use crate::preprocess::PreprocessError;
 use crate::track::TensorBoardError;
 
@@ -84,6 +85,9 @@ pub enum TrainError {
     /// A case could not be read.
     #[error(transparent)]
     Case(#[from] PreprocessError),
+    /// The weights to start from cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A checkpoint could not be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -15,6 +15,8 @@ use super::{LearningRate, Segmenter, TrainError, TrainInput};
 use crate::dataset::{BatchLoader, Failure, Order, Sampling, TrainingCase};
 use crate::experiment::Experiment;
 use crate::kernel::TrainingBackend;
+use crate::model::freeze::freeze;
+use crate::model::weights::WeightsError;
 use crate::optimizer::OptimizerState;
 use crate::settings::to_yaml;
 use crate::sync::lock;
@@ -161,9 +163,22 @@ impl<'a> Session<'a> {
         optimizer: &OptimizerState<B>,
         device: &B::Device,
     ) -> Result<Resumed<B>, TrainError> {
-        let network = self.experiment.network::<B>(device);
+        let is_resumed = self.checkpoints.resumable();
+        let network = match is_resumed {
+            true => self.experiment.network::<B>(device),
+            false => self.experiment.starting_network::<B>(device)?,
+        };
+        let frozen = self
+            .experiment
+            .init
+            .as_ref()
+            .map(|init| init.freeze.as_slice());
+        let network =
+            freeze(network, frozen.unwrap_or_default()).map_err(|why| WeightsError::NoLayer {
+                why: format!("init.freeze: {why}"),
+            })?;
         let model = Segmenter::new(network, self.experiment, self.input.own_loss.as_ref());
-        if self.checkpoints.resumable() {
+        if is_resumed {
             return Ok(self.checkpoints.resume(model, optimizer, device)?);
         }
         Ok(Resumed {

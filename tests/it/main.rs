@@ -77,6 +77,7 @@ mod report {
 mod run {
     mod data;
     mod folder;
+    mod init;
     mod library;
     mod postprocess;
     mod resume;

@@ -33,13 +33,15 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_file_that_ships_is_valid() {
     let experiments = validator();
-    let sweeps = schemars::schema_for!(Sweep).to_value();
-    let sweeps = jsonschema::validator_for(&sweeps).unwrap();
+    let of = |schema: schemars::Schema| jsonschema::validator_for(&schema.to_value()).unwrap();
+    let sweeps = of(schemars::schema_for!(Sweep));
+    let synth = of(schemars::schema_for!(Synthesis));
     for folder in ["experiments", "configs", "results/golden"] {
         for file in yaml_files(&repository(folder)) {
             let name = file.file_name().unwrap().to_str().unwrap();
             let validator = match name.starts_with("sweep-") {
                 true => &sweeps,
+                false if file.starts_with(repository("configs/synth")) => &synth,
                 false => &experiments,
             };
             let text = std::fs::read_to_string(&file).unwrap();

@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod network;
+mod peers;
 
 pub mod blocks;
 pub mod freeze;

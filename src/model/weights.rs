@@ -1,16 +1,17 @@
 //! Weights files: safetensors with PyTorch's names and layouts, so that either side reads the
-//! other's.
+//! other's. Those of nnU-Net's networks are read under its names as well.
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::tensor::DType;
+use burn::module::{Module, ParamId};
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, TensorData};
 use burn_store::{ApplyError, ModuleSnapshot, ModuleStore, SafetensorsStore, TensorSnapshot};
 use thiserror::Error;
 
 use super::Network;
 use super::names::{check_layers, is_in};
+use super::peers::{Tensors, renamed};
 use crate::files::{FileError, write_atomic};
 
 /// A weights file could not be written, read, or used.
@@ -192,27 +193,26 @@ fn tensors(bytes: Vec<u8>, path: &Path) -> Result<Vec<TensorSnapshot>, WeightsEr
     let snapshots = store
         .get_all_snapshots()
         .map_err(|e| malformed(e.to_string()))?;
-    snapshots
-        .iter()
-        // PyTorch's batch normalisation also counts its batches.
-        .filter(|(name, _)| !name.ends_with(".num_batches_tracked"))
-        .map(|(name, snapshot)| {
-            let data = snapshot
-                .to_data()
-                .map_err(|e| malformed(format!("{name}: {e:?}")))?
-                .convert_dtype(DType::F32);
-            if data.iter::<f32>().any(|value| !value.is_finite()) {
-                return Err(WeightsError::NotFinite {
-                    path: path.to_owned(),
-                    tensor: name.clone(),
-                });
-            }
-            Ok(TensorSnapshot::from_data(
-                data,
-                snapshot.path_stack.clone().unwrap_or_default(),
-                snapshot.container_stack.clone().unwrap_or_default(),
-                snapshot.tensor_id.unwrap_or_default(),
-            ))
-        })
-        .collect()
+    let mut tensors = Tensors::new();
+    // PyTorch's batch normalisation also counts its batches.
+    let all = snapshots.iter();
+    for (name, snapshot) in all.filter(|(name, _)| !name.ends_with(".num_batches_tracked")) {
+        let data = snapshot
+            .to_data()
+            .map_err(|e| malformed(format!("{name}: {e:?}")))?
+            .convert_dtype(DType::F32);
+        if data.iter::<f32>().any(|value| !value.is_finite()) {
+            return Err(WeightsError::NotFinite {
+                path: path.to_owned(),
+                tensor: name.clone(),
+            });
+        }
+        tensors.insert(name.clone(), data);
+    }
+    let tensors = renamed(tensors).map_err(malformed)?;
+    let snapshot = |(name, data): (String, TensorData)| {
+        let path = name.split('.').map(str::to_owned).collect();
+        TensorSnapshot::from_data(data, path, Vec::new(), ParamId::new())
+    };
+    Ok(tensors.into_iter().map(snapshot).collect())
 }

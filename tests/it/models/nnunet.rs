@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::Flex;
 use burn::tensor::{DType, Tensor, TensorData};
-use calvaria::model::weights::load;
-use calvaria::model::{Channels, Model};
+use calvaria::model::weights::{load, start};
+use calvaria::model::{Channels, Model, Network};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -63,6 +63,47 @@ fn compare(name: &str, yaml: &str) {
         let difference: f32 = (ours - theirs.clone()).abs().max().into_scalar();
         println!("{name}: {difference}");
         assert!(difference < 1e-4, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn weights_under_nnu_nets_names_are_those_under_ours() {
+    let device = Device::default();
+    let ends = Channels {
+        input: 2,
+        output: 3,
+    };
+    for (name, yaml) in [
+        ("nnunet", "{nnunet: {filters: 4, levels: 3}}"),
+        (
+            "resenc_unet",
+            "{resenc_unet: {filters: 4, blocks: [1, 2, 2]}}",
+        ),
+    ] {
+        let network = |seed| parse(yaml).init_for::<Flex>(ends, seed, &device);
+        let ours = load(
+            network(1),
+            &fixture(&format!("{name}.safetensors")),
+            &device,
+        )
+        .unwrap();
+        let file = fixture(&format!("{name}_state.safetensors"));
+        let input = reference(name).0;
+        let same = |theirs: Network<Flex>| {
+            let [ours, theirs] = [&ours, &theirs].map(|of| of.forward(input.clone()).into_data());
+            ours == theirs
+        };
+        assert!(same(load(network(2), &file, &device).unwrap()), "{name}");
+        assert!(
+            same(start(network(3), &file, &[], &device).unwrap()),
+            "{name}"
+        );
+        // A layer that starts anew is not the peer's.
+        let skip = ["decoder.heads".to_owned()];
+        assert!(
+            !same(start(network(3), &file, &skip, &device).unwrap()),
+            "{name}"
+        );
     }
 }
 

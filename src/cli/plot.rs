@@ -1,5 +1,6 @@
 //! `calvaria plot`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
@@ -21,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     against: Option<String>,
     /// A value to compare with, such as a published one: a dashed line.
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, value_parser = number)]
     reference: Option<f64>,
     /// The file to write; its name ends in .svg or .png.
     #[arg(short, long, value_name = "FILE")]
@@ -29,7 +30,11 @@ pub struct Args {
 }
 
 pub(super) fn main(args: &Args) -> Result<(), CliError> {
-    let is_known = |of: &std::ffi::OsStr| of == "svg" || of == "png";
+    let is_known = |of: &OsStr| {
+        ["svg", "png"]
+            .iter()
+            .any(|known| of.eq_ignore_ascii_case(known))
+    };
     if !args.out.extension().is_some_and(is_known) {
         return Err(CliError::input(format!(
             "{}: a figure is an SVG or a PNG. Let the name end in .svg or .png.",
@@ -50,6 +55,11 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
     plot.save_as(&args.out).map_err(CliError::work)?;
     outln!("{}", args.out.display());
     Ok(())
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
+    value.ok_or_else(|| "it must be a number".to_owned())
 }
 
 /// The runs in `folders`, named by what tells them apart: the folder or, where there is only one, the run in it.
@@ -76,6 +86,12 @@ fn named(folders: &[PathBuf]) -> Result<Vec<Named>, CliError> {
                 _ => of.components().skip(shared).collect(),
             };
             let history = run.read_metrics().map_err(CliError::input)?;
+            if history.is_empty() {
+                return Err(CliError::input(format!(
+                    "{} has no epochs. Wait for its first one, or leave the run out.",
+                    run.metrics().display()
+                )));
+            }
             named.push((label.display().to_string(), history));
         }
     }

@@ -129,6 +129,8 @@ fn dry_run(file: &Path, experiment: &Experiment, options: &Options) -> Result<()
     let data = match described.as_ref().map(Experiment::cases) {
         Ok(Ok(cases)) => {
             let runs = run::variants(experiment, options, &cases).map_err(CliError::input)?;
+            let doubts = run::doubts(experiment, options, &cases).map_err(CliError::input)?;
+            doubts.iter().for_each(|doubt| errln!("warning: {doubt}"));
             let runs = match runs.len() {
                 1 => "1 run".to_owned(),
                 count => format!("{count} runs"),

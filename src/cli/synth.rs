@@ -76,6 +76,11 @@ pub(super) fn main(args: &Args, quiet: bool) -> Result<(), CliError> {
         }
         let made = synthesis.scan(anatomy, args.seed, index);
         let number = format!("{:0width$}", index + 1);
+        if !made.sample.mask.iter().any(|voxel| *voxel != 0) {
+            errln!(
+                "warning: {number}: nothing of the mask is seen. Look at field_of_view and size_mm in the settings."
+            );
+        }
         write(&args.output, &number, &made)?;
         if !quiet {
             outln!(
@@ -113,8 +118,9 @@ fn maps(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut maps: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     maps.retain(|path| {
-        path.to_string_lossy().ends_with(".nii.gz")
-            || path.extension().is_some_and(|of| of == "nii")
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Systems keep files of their own under such names.
+        !name.starts_with('.') && (name.ends_with(".nii.gz") || name.ends_with(".nii"))
     });
     maps.sort();
     match maps.is_empty() {

@@ -1,6 +1,6 @@
 //! The weights that training starts from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
@@ -10,6 +10,7 @@ use super::Experiment;
 use crate::layout::RunFolder;
 use crate::model::Network;
 use crate::model::weights::{self, WeightsError};
+use crate::settings::Fault;
 
 /// Starts from trained weights in place of new ones. Layers are named as in weights files, which have PyTorch's names:
 /// `head` stands for `head.weight` and `head.bias`.
@@ -28,6 +29,31 @@ pub struct Init {
 }
 
 impl Init {
+    /// What is wrong with the values that the schema does not show.
+    pub(super) fn rules(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if self.weights.as_os_str().is_empty() {
+            let message = "weights must name a run's folder or a safetensors file";
+            faults.push(Fault::new("weights", message));
+        }
+        let both = self.freeze.iter().filter(|layer| self.skip.contains(layer));
+        for layer in both {
+            let message = format!(
+                "freeze names `{layer}`, and so does skip: it would start anew and never be trained. Remove it from one of them"
+            );
+            faults.push(Fault::new("freeze", message));
+        }
+        faults
+    }
+
+    /// The folder of the run that the weights are of, if they lie where a run has them.
+    pub fn run(&self) -> Option<&Path> {
+        match self.weights.is_dir() {
+            true => Some(&self.weights),
+            false => self.weights.parent()?.parent(),
+        }
+    }
+
     /// The file of the weights.
     pub fn file(&self) -> PathBuf {
         match self.weights.is_dir() {

@@ -140,6 +140,8 @@ impl Experiment {
         if let Err(message) = DeviceChoice::check(&self.devices) {
             faults.push(Fault::new("devices", message));
         }
+        let init = self.init.iter().flat_map(Init::rules).collect();
+        faults.extend(within("init", init));
         faults.extend(self.mixing_rules());
         faults.extend(self.task_rules());
         let parts = [

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::Network;
-use super::names::{Place, check_layers, is_in};
+use super::names::{Place, check_layers, is_all, is_in};
 
 /// The network, of which these layers are not trained.
 ///
@@ -17,6 +17,9 @@ pub fn freeze<B: Backend>(network: Network<B>, layers: &[String]) -> Result<Netw
         return Ok(network);
     }
     check_layers(&network, layers)?;
+    if is_all(&network, layers) {
+        return Err("it names every layer, so that nothing would be trained".into());
+    }
     Ok(network.map(&mut Freezing {
         layers,
         place: Place::default(),

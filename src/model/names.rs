@@ -45,6 +45,14 @@ pub(super) fn check_layers<B: Backend>(
     Ok(())
 }
 
+/// Whether every weight of the network is in one of these layers.
+pub(super) fn is_all<B: Backend>(network: &Network<B>, layers: &[String]) -> bool {
+    let mut names = Names::default();
+    network.visit(&mut names);
+    let is_named = |name: &String| layers.iter().any(|layer| is_in(name, layer));
+    names.weights.iter().all(is_named)
+}
+
 /// The layers that a weight is in, and the weight.
 fn above(name: &str) -> impl Iterator<Item = &str> {
     let ends = name.match_indices('.').map(|(at, _)| at);

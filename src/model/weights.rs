@@ -10,7 +10,7 @@ use burn_store::{ApplyError, ModuleSnapshot, ModuleStore, SafetensorsStore, Tens
 use thiserror::Error;
 
 use super::Network;
-use super::names::{check_layers, is_in};
+use super::names::{check_layers, is_all, is_in};
 use super::peers::{Tensors, renamed};
 use crate::files::{FileError, write_atomic};
 
@@ -59,8 +59,8 @@ pub enum WeightsError {
         why: String,
     },
     /// The weights do not fit a network that is to start from them.
-    #[error("training cannot start from {}: {}. Name layers that shall start anew in init.skip, or use the model settings that the \
-             weights were trained with.", path.display(), differences.join(", "))]
+    #[error("init.weights: training cannot start from {}: {}. Name layers that shall start anew in init.skip, or use the model settings \
+             that the weights were trained with.", path.display(), differences.join(", "))]
     DoNotFit {
         /// The file.
         path: PathBuf,
@@ -138,7 +138,10 @@ pub fn start<B: Backend>(
     check_layers(&network, skip).map_err(|why| WeightsError::NoLayer {
         why: format!("init.skip: {why}"),
     })?;
-    let differences = apply(&mut network, tensors(read(path)?, path)?, skip);
+    let mut differences = apply(&mut network, tensors(read(path)?, path)?, skip);
+    if is_all(&network, skip) {
+        differences.push("init.skip names every layer, and nothing is taken over".into());
+    }
     match differences.is_empty() {
         true => Ok(network.fork(device)),
         false => Err(WeightsError::DoNotFit {

@@ -57,10 +57,15 @@ impl Figure {
             series,
             mean_band: false,
             reference: (self.reference).map(|value| (value, format!("{} {value}", self.metric))),
-            y_range: is_share(&self.metric).then_some((0.0, 1.0)),
+            y_range: (is_share(&self.metric) && self.reference.is_none_or(is_between_0_and_1))
+                .then_some((0.0, 1.0)),
             log_y: false,
         })
     }
+}
+
+fn is_between_0_and_1(value: f64) -> bool {
+    (0.0..=1.0).contains(&value)
 }
 
 /// Whether a metric lies between 0 and 1.

@@ -31,7 +31,7 @@ pub use overview::Overview;
 pub use plan::{parts, recorded_folds, variants};
 pub use prepare::{Preparation, PreparedData, prepare_case};
 pub use reports::write_reports;
-pub use start::{StartedFrom, check_fits};
+pub use start::{StartedFrom, check_fits, doubts};
 pub use summary::{
     PostprocessGain, RunSummary, StructureSummary, TtaGain, mean_over_runs, structures_over_runs,
 };
@@ -123,9 +123,7 @@ fn run_all(experiment: &Experiment, options: &Options) -> Result<Vec<RunSummary>
     for run in &runs {
         run.check_folder(options)?;
     }
-    for doubt in start::check(experiment, &runs)? {
-        console.say(&doubt);
-    }
+    start::check(experiment, &runs, options)?;
     let inputs = preparation.inputs(&cases)?;
     for [first, second] in unchanged::check_identical(&runs, &cases, &inputs)? {
         console.say(&format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{RunError, RunSummary};
+use super::{RunError, RunSummary, contradictions};
 use crate::evaluate::compare::Scores;
 use crate::layout::{Epoch, RunFolder, Usage, runs_below};
 use crate::statistics::mean;
@@ -43,12 +43,22 @@ impl Overview {
     /// When there is no finished run, one is not finished, they were scored in different ways, or a file cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RunError> {
         let scores = Scores::read(folder).map_err(|error| RunError::Setup(error.to_string()))?;
-        let runs = runs_below(folder, RunFolder::cases);
-        if let Some(run) = runs.iter().find(|run| !run.summary().is_file()) {
+        let files = [RunFolder::cases, RunFolder::config, RunFolder::metrics];
+        let begun = files.into_iter().flat_map(|file| runs_below(folder, file));
+        if let Some(run) = begun.into_iter().find(|run| !run.summary().is_file()) {
             return Err(RunError::Setup(format!(
-                "{} has scores, and no summary.json: it is not finished. Run its experiment again.",
+                "{} has no summary.json: it is not finished. Run its experiment again.",
                 run.path().display()
             )));
+        }
+        let runs = runs_below(folder, RunFolder::cases);
+        for run in &runs {
+            if let Some(what) = contradictions(run)?.first() {
+                let run = run.path().display();
+                return Err(RunError::Setup(format!(
+                    "{run}: {what}. Put its files back, or run its experiment again."
+                )));
+            }
         }
         let best = runs.iter().map(best_epoch).collect::<Result<Vec<_>, _>>()?;
         let over_runs = |value: fn(&Epoch) -> f64| {

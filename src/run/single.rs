@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::score::Scored;
+use super::start::doubt;
 use super::{Environment, Options, Preparation, PreparedData, RunError, RunSummary, StartedFrom};
 use crate::console::{Console, duration};
 use crate::dataset::{Case, Fold};
@@ -273,6 +274,9 @@ impl Run {
         if let Some(told) = told {
             console.log(&told);
         }
+        if let Some(doubt) = doubt(&self.experiment, &self.variant, &self.fold) {
+            console.warn(&doubt);
+        }
         let done = match trained {
             Some((_, summary)) => self.score_again(summary, data, options, devices[0]),
             None => self.train_and_score(data, options, devices),
@@ -302,9 +306,9 @@ impl Run {
         Ok(trained.scored(&scored, None))
     }
 
-    /// Whether an epoch is saved, from which training resumes.
-    fn is_begun(&self) -> bool {
-        Checkpoints::of(&self.folder).resumable()
+    /// Whether it is trained, or an epoch is saved from which training resumes.
+    pub(super) fn is_begun(&self) -> bool {
+        self.files().summary().exists() || Checkpoints::of(&self.folder).resumable()
     }
 
     fn train_and_score(
@@ -314,7 +318,7 @@ impl Run {
         devices: &[DeviceName],
     ) -> Result<RunSummary, RunError> {
         let (started, console) = (Instant::now(), &options.console);
-        if self.is_begun() {
+        if Checkpoints::of(&self.folder).resumable() {
             console.say("Resuming from the last checkpoint.");
         }
         let input = TrainInput {

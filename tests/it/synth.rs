@@ -7,7 +7,8 @@ use std::path::Path;
 use calvaria::augment::{Augmentations, Sample};
 use calvaria::settings::{from_yaml, read_as};
 use calvaria::synth::{Anatomy, FieldOfView, Shares, Synthesis, Texture};
-use calvaria::volume::nifti::{read_image, read_mask};
+use calvaria::volume::nifti::{Dtype, read_image, read_mask, write_image};
+use ndarray::Array3;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde::Deserialize;
@@ -282,7 +283,7 @@ fn mistakes_are_told() {
     wrong(
         "labels: [512]",
         "labels: [512, 515]",
-        &["label 515 is bone's and cord's"],
+        &["tissues.cord.labels", "label 515 is bone's too"],
     );
     wrong(
         "below_mm: [0, 120]",
@@ -295,6 +296,69 @@ fn mistakes_are_told() {
         "mask:\n  labels: [9999]\n  enclosed: [2, 41,",
         &["enclosed"],
     );
+    wrong(
+        "face_mm: [4, 30]",
+        "face_mm: [-40, 30]",
+        &["field_of_view.face_mm", "must not be below 0"],
+    );
+    // More classes than a map can have, and voxels so small that a scan does not fit into memory.
+    let small = |spacing: f64, labels: usize| {
+        let voxels =
+            Array3::from_shape_fn((40, 10, 1), |(x, y, _)| ((x * 10 + y) % labels + 1) as f32);
+        let affine = calvaria::volume::Affine::diagonal([spacing; 3], [0.0; 3]);
+        calvaria::volume::Volume { voxels, affine }
+    };
+    fs::create_dir(folder.path().join("small")).unwrap();
+    let write =
+        |volume| write_image(&folder.path().join("small/a.nii"), &volume, Dtype::Int16).unwrap();
+    let many: Vec<String> = (1..=255).map(|label| label.to_string()).collect();
+    let many = many.join(", ");
+    let settings = format!(
+        "tissues: {{all: {{labels: [{many}], brightness: {{t1: 1, t2: 1, flair: 1, ct: 1}}}}}}\nmask: {{labels: [{many}]}}\nsize_mm: [80, 20, 2]\n"
+    );
+    fs::write(folder.path().join("many.yaml"), settings).unwrap();
+    write(small(2.0, 255));
+    run(&["small", "-o", "out", "--settings", "many.yaml"])
+        .stderr(contains("a.nii: it has more than 254 labels"));
+    write(small(0.002, 5));
+    run(&["small", "-o", "out", "--settings", "many.yaml"])
+        .stderr(contains("its voxels are [0.002").and(contains("size_mm")));
+    write(small(2.0, 254));
+    let made = calvaria()
+        .current_dir(folder.path())
+        .args([
+            "synth",
+            "small",
+            "-n",
+            "1",
+            "-o",
+            "all",
+            "--settings",
+            "many.yaml",
+        ])
+        .assert();
+    made.success();
+    let mask = read_mask(&folder.path().join("all/1_mask.nii.gz")).unwrap();
+    assert!(mask.voxels.iter().all(|voxel| *voxel == 1));
+    // A scan of which nothing of the mask is seen is told.
+    let settings = fs::read_to_string(folder.path().join("many.yaml")).unwrap()
+        + "field_of_view: {below_mm: [-900, -900]}\n";
+    fs::write(folder.path().join("many.yaml"), settings).unwrap();
+    let made = calvaria()
+        .current_dir(folder.path())
+        .args([
+            "synth",
+            "small",
+            "-n",
+            "1",
+            "-o",
+            "none",
+            "--settings",
+            "many.yaml",
+        ])
+        .assert();
+    made.success()
+        .stderr(contains("nothing of the mask is seen"));
     // A scan is no map.
     let scan = repository("experiments/data/heads/sub-01");
     let scan = scan.join("sub-01_T1w.nii.gz");

@@ -15,14 +15,20 @@ pub(super) fn main(pages: &[PathBuf], write: bool, quiet: bool) -> Result<(), Cl
     for page in pages {
         let Repeated { shown, runs: read } =
             repeat(page, &program, write).map_err(CliError::input)?;
+        if shown.is_empty() {
+            return Err(CliError::input(format!(
+                "{} shows no commands: it has no block of ```console with a line `$ calvaria …`.",
+                page.display()
+            )));
+        }
         runs.extend(read);
         let (repeated, others): (Vec<Shown>, Vec<Shown>) =
             shown.into_iter().partition(|of| of.now != Now::NotRepeated);
         count += repeated.len();
         left.extend(others);
-        for of in repeated.iter().filter(|of| of.now != Now::Same) {
-            different += 1;
+        for of in &repeated {
             failed += usize::from(matches!(of.now, Now::Fails(_)));
+            different += usize::from(matches!(of.now, Now::Differs { .. }));
             show(page, of);
         }
         if !quiet {
@@ -45,40 +51,70 @@ pub(super) fn main(pages: &[PathBuf], write: bool, quiet: bool) -> Result<(), Cl
         );
     }
     if !(quiet || left.is_empty()) {
-        outln!("Not repeated, since they need scans or programs of others:");
+        outln!("Not repeated: only `calvaria summary`, `compare` and `plot` are.");
         left.iter().for_each(|of| outln!("  {}", of.command));
     }
-    match (different, failed + contradicting, write) {
-        (0, 0, _) => {
-            outln!("{count} commands print and draw what the pages show.");
-            Ok(())
-        }
-        (_, 0, true) => {
-            outln!("What {different} of {count} commands print and draw was stored.");
-            Ok(())
-        }
-        _ => Err(CliError::work(format!(
-            "{different} of {count} commands print or draw something else than the pages show, and {contradicting} of {} runs \
-             contradict themselves. If the change is intended, store what they print: calvaria check --reference --write",
-            runs.len()
-        ))),
+    let mut wrong = Vec::new();
+    if failed > 0 {
+        wrong.push(format!("{failed} of {count} commands fail"));
     }
+    if contradicting > 0 {
+        wrong.push(format!(
+            "{contradicting} of {} runs contradict themselves",
+            runs.len()
+        ));
+    }
+    match (different, write) {
+        (0, _) => {}
+        (_, true) => outln!("What {different} of {count} commands print and draw was stored."),
+        (_, false) => {
+            let names: Vec<String> = pages
+                .iter()
+                .map(|page| page.display().to_string())
+                .collect();
+            wrong.push(format!(
+                "{different} of {count} commands print or draw something else than the pages show; if that is right, store it: \
+                 calvaria check --reference {} --write",
+                names.join(" ")
+            ));
+        }
+    }
+    match (wrong.is_empty(), different) {
+        (true, 0) => outln!("{count} commands print and draw what the pages show."),
+        (true, _) => {}
+        (false, _) => return Err(CliError::work(format!("{}.", wrong.join("; ")))),
+    }
+    Ok(())
 }
 
 /// What a command did other than its page says.
 fn show(page: &Path, of: &Shown) {
-    outln!("{}, line {}: {}", page.display(), of.line, of.command);
+    let head = || outln!("{}, line {}: {}", page.display(), of.line, of.command);
     match &of.now {
-        Now::Prints(now) => {
-            let (before, after): (Vec<&str>, Vec<&str>) =
-                (of.output.lines().collect(), now.lines().collect());
-            let gone = before.iter().filter(|line| !after.contains(line));
-            gone.for_each(|line| outln!("  - {line}"));
-            let new = after.iter().filter(|line| !before.contains(line));
-            new.for_each(|line| outln!("  + {line}"));
+        Now::Differs { prints, draws } => {
+            head();
+            if let Some(now) = prints {
+                show_lines(&of.output, now);
+            }
+            if let Some(figure) = draws {
+                outln!("  {} looks otherwise, or was missing", figure.display());
+            }
         }
-        Now::Draws(figure) => outln!("  {} looks otherwise, or is missing", figure.display()),
-        Now::Fails(why) => out!("  {why}"),
+        Now::Fails(why) => {
+            head();
+            out!("  {why}");
+        }
         Now::Same | Now::NotRepeated => {}
     }
+}
+
+fn show_lines(before: &str, after: &str) {
+    let [before, after] = [before, after].map(|text| text.lines().collect::<Vec<_>>());
+    let gone: Vec<&&str> = before.iter().filter(|line| !after.contains(line)).collect();
+    let new: Vec<&&str> = after.iter().filter(|line| !before.contains(line)).collect();
+    if gone.is_empty() && new.is_empty() {
+        outln!("  the same lines, in another order or number");
+    }
+    gone.iter().for_each(|line| outln!("  - {line}"));
+    new.iter().for_each(|line| outln!("  + {line}"));
 }

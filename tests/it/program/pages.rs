@@ -83,10 +83,31 @@ fn a_summary_has_a_row_for_each_experiment() {
     program(folder, "summary nowhere")
         .code(2)
         .stderr(contains("nowhere holds no finished run"));
+    // Tables that do not give what summary.json says are no results.
+    for table in ["metrics.csv", "cases.csv"] {
+        let file = folder.join("first/seed-2").join(table);
+        let whole = fs::read_to_string(&file).unwrap();
+        let head = whole.lines().next().unwrap();
+        fs::write(&file, format!("{head}\n")).unwrap();
+        program(folder, "summary first")
+            .code(2)
+            .stderr(contains("seed-2").and(contains("by the tables")));
+        fs::write(&file, whole).unwrap();
+    }
+    // A run that was stopped is told, and not left out.
+    fs::create_dir(folder.join("first/seed-3")).unwrap();
+    fs::copy(
+        folder.join("second/metrics.csv"),
+        folder.join("first/seed-3/metrics.csv"),
+    )
+    .unwrap();
+    program(folder, "summary first")
+        .code(2)
+        .stderr(contains("seed-3 has no summary.json"));
     fs::remove_file(folder.join("second/summary.json")).unwrap();
     program(folder, "summary second")
         .code(2)
-        .stderr(contains("second has scores, and no summary.json"));
+        .stderr(contains("second has no summary.json"));
 }
 
 #[test]
@@ -127,7 +148,31 @@ fn a_figure_shows_the_runs_that_are_named() {
     program(folder, "plot nowhere -o a.svg")
         .code(2)
         .stderr(contains("nowhere holds no run"));
+    for reference in ["NaN", "inf", "much"] {
+        program(
+            folder,
+            &format!("plot first -o a.svg --reference {reference}"),
+        )
+        .code(2)
+        .stderr(contains("must be a number"));
+    }
+    fs::create_dir(folder.join("begun")).unwrap();
+    let metrics = fs::read_to_string(folder.join("second/metrics.csv")).unwrap();
+    fs::write(
+        folder.join("begun/metrics.csv"),
+        metrics.lines().next().unwrap(),
+    )
+    .unwrap();
+    program(folder, "plot begun -o a.svg")
+        .code(2)
+        .stderr(contains("has no epochs"));
     assert!(!folder.join("a.svg").exists() && !folder.join("a.jpg").exists());
+    // In per cent by mistake, below 0: the line is drawn all the same.
+    assert_ne!(
+        draw("first --reference 86", "other.svg"),
+        draw("first --reference 87", "another.SVG")
+    );
+    draw("first --reference -1", "other.svg");
 }
 
 #[test]
@@ -185,7 +230,7 @@ fn a_page_is_checked_against_what_its_commands_print_and_draw() {
     check("").code(1).stdout(
         contains("native_iou is 0.7")
             .and(contains("case a has an IoU of 0.81"))
-            .and(contains("- first")),
+            .and(contains("- iou")),
     );
     // A command that fails is told, and nothing is stored of it.
     fs::remove_dir_all(folder.join("second")).unwrap();
@@ -196,6 +241,47 @@ fn a_page_is_checked_against_what_its_commands_print_and_draw() {
         !fs::read_to_string(folder.join("page.md"))
             .unwrap()
             .contains("error")
+    );
+}
+
+#[test]
+fn a_figure_is_compared_however_the_command_names_it_and_a_page_keeps_its_other_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_run(&folder.join("first"), 0.8);
+    let page = |text: &str| fs::write(folder.join("page.md"), text).unwrap();
+    let check = |more: &str| program(folder, &format!("check --reference page.md{more}"));
+    for form in [
+        "-o a.svg",
+        "--out a.svg",
+        "-o=a.svg",
+        "-oa.svg",
+        "--out=a.svg",
+        "--out='a.svg'",
+    ] {
+        page(&format!(
+            "```console\n$ calvaria plot first {form}\na.svg\n```\n"
+        ));
+        fs::write(folder.join("a.svg"), "old").unwrap();
+        check("").code(1).stdout(contains("a.svg looks otherwise"));
+        assert_eq!(fs::read(folder.join("a.svg")).unwrap(), b"old", "{form}");
+        check(" --write").success();
+        assert_ne!(fs::read(folder.join("a.svg")).unwrap(), b"old", "{form}");
+        check("").success();
+    }
+    // Ends of lines as on Windows, and none at the end; other fences hide what is in them.
+    let text = "Windows\r\n\r\n````markdown\r\n```console\r\n$ calvaria summary nowhere\r\n```\r\n````\r\n\r\n~~~~ console title\r\n\
+                $ calvaria plot first \\\r\n  -o a.svg\r\nold\r\n~~~~\r\nthe end";
+    page(text);
+    check(" --write").success();
+    assert_eq!(
+        fs::read_to_string(folder.join("page.md")).unwrap(),
+        text.replace("old", "a.svg")
+    );
+    check(" --write").success();
+    assert_eq!(
+        fs::read_to_string(folder.join("page.md")).unwrap(),
+        text.replace("old", "a.svg")
     );
 }
 
@@ -222,6 +308,37 @@ fn mistakes_in_pages_are_told() {
     program(folder, "check --reference a.md")
         .code(2)
         .stderr(contains("line 2").and(contains("quotation mark")));
+    let told = |text: &str, words: [&str; 2]| {
+        fs::write(folder.join("a.md"), text).unwrap();
+        for write in ["", " --write"] {
+            let done = program(folder, &format!("check --reference a.md{write}")).code(2);
+            done.stderr(contains(words[0]).and(contains(words[1])));
+            assert_eq!(fs::read_to_string(folder.join("a.md")).unwrap(), text);
+        }
+    };
+    told("no commands\n", ["a.md shows no commands", "```console"]);
+    told(
+        "- a list\n\n  ```console\n  $ calvaria summary x\n  ```\n",
+        ["line 4", "outside a block"],
+    );
+    told(
+        "```console\n$ calvaria summary x \\\n```\n",
+        ["line 2", "after a backslash"],
+    );
+    write_run(&folder.join("first"), 0.8);
+    let twice =
+        "```console\n$ calvaria plot first -o a.svg\n$ calvaria plot first --out=a.svg\n```\n";
+    told(twice, ["line 3", "a.svg is drawn by another command"]);
+    // What fails is told with its page and line, whichever way.
+    fs::write(
+        folder.join("a.md"),
+        "```console\n$ calvaria plot --help -o a.svg\n```\n",
+    )
+    .unwrap();
+    program(folder, "check --reference a.md --write")
+        .code(1)
+        .stdout(contains("a.md, line 2").and(contains("draws no figure")))
+        .stderr(contains("1 of 1 commands fail"));
     program(folder, "check --write")
         .code(2)
         .stderr(contains("--reference"));

@@ -171,7 +171,10 @@ fn what_cannot_be_started_from_is_told_before_any_work_and_what_knows_too_much_t
         }
         assert!(!folder.join("results/second").exists());
     };
-    refused("{weights: nowhere}", &["cannot read the weights", "nowhere: No such file"]);
+    refused(
+        "{weights: nowhere}",
+        &["cannot read the weights", "nowhere: No such file"],
+    );
     refused(
         "{weights: toy.yaml}",
         &["toy.yaml is not a readable safetensors file"],
@@ -185,6 +188,29 @@ fn what_cannot_be_started_from_is_told_before_any_work_and_what_knows_too_much_t
         &["init.freeze", "no layer `encoder.9`", "head"],
     );
     refused("{}", &["weights"]);
+    refused(
+        "{weights: ''}",
+        &["init.weights", "must name a run's folder"],
+    );
+    let known = weights(&folder.join("results/first/seed-7"));
+    let mut layers: Vec<&str> = known
+        .keys()
+        .filter_map(|name| name.split('.').next())
+        .collect();
+    layers.dedup();
+    let all = layers.join(", ");
+    refused(
+        &format!("{{weights: results/first/seed-7, skip: [{all}]}}"),
+        &["nothing is taken over"],
+    );
+    refused(
+        &format!("{{weights: results/first/seed-7, freeze: [{all}]}}"),
+        &["nothing would be trained"],
+    );
+    refused(
+        "{weights: results/first/seed-7, skip: [head], freeze: [head]}",
+        &["init.freeze", "so does skip"],
+    );
     // Weights that were trained on the case that validates now.
     let other = [
         "--set",
@@ -208,6 +234,43 @@ fn what_cannot_be_started_from_is_told_before_any_work_and_what_knows_too_much_t
     )
     .success()
     .stderr(contains("have trained").not());
+    let file = "init.weights=results/first/seed-7/checkpoints/best.safetensors";
+    let other = [
+        "--set",
+        "name=other",
+        "--set",
+        file,
+        "--set",
+        "split={holdout: {validation: 3}}",
+    ];
+    for more in [&["--dry-run"][..], &["-q"]] {
+        run(folder, &[&other[..], more].concat())
+            .success()
+            .stderr(contains("have trained the weights"));
+    }
+    let log = fs::read_to_string(folder.join("results/other/seed-7/log.txt")).unwrap();
+    assert!(log.contains("have trained the weights"), "{log}");
+    // --force takes nothing away before the weights are known to fit, and not the weights themselves.
+    let first = || {
+        ["config.yaml", "cases.csv", "checkpoints/best.safetensors"]
+            .map(|name| fs::read(folder.join("results/first/seed-7").join(name)).unwrap())
+    };
+    let before = first();
+    for (init, words) in [
+        (
+            "{weights: results/fair/seed-7, freeze: [nope]}",
+            "no layer `nope`",
+        ),
+        ("{weights: nowhere}", "cannot read the weights"),
+        ("{weights: results/first/seed-7}", "would be replaced"),
+        ("{weights: results/first}", "is no run with weights"),
+    ] {
+        let init = format!("init={init}");
+        run(folder, &["--set", "name=first", "--force", "--set", &init])
+            .code(2)
+            .stderr(contains(words));
+        assert!(first() == before, "{init}");
+    }
     // A run that is begun does not need them any more.
     fs::remove_dir_all(folder.join("results/first")).unwrap();
     run(

@@ -194,7 +194,10 @@ impl Drawing {
 
     /// Writes one file: SVG where the name ends in `.svg`, PNG otherwise.
     pub(super) fn save_as(&self, path: &Path) -> Result<(), PlotError> {
-        match path.extension().is_some_and(|of| of == "svg") {
+        match path
+            .extension()
+            .is_some_and(|of| of.eq_ignore_ascii_case("svg"))
+        {
             true => self.save_svg(path),
             false => self.save_png(path),
         }

@@ -11,9 +11,7 @@ use crate::augment::Sample;
 use crate::volume::distance::squared_distance;
 use crate::volume::nifti::read_image;
 use crate::volume::orientation::{AxisCodes, reoriented};
-use crate::volume::{
-    Grid, Structures, StructuresError, Undeclared, Volume, VolumeError, fill_holes,
-};
+use crate::volume::{Grid, Structures, Undeclared, Volume, VolumeError, fill_holes};
 
 /// A map of labels cannot be used.
 #[derive(Debug, Error)]
@@ -29,21 +27,40 @@ pub enum AnatomyError {
         /// The value.
         value: f32,
     },
+    /// Its scans would be too large.
+    #[error(
+        "{}: its voxels are {spacing:?} mm, and so a scan of size_mm has {shape:?} of them, more than {MOST_VOXELS}. Check the map's \
+         spacing, or make size_mm smaller.",
+        path.display()
+    )]
+    Size {
+        /// The map.
+        path: PathBuf,
+        /// Its spacing.
+        spacing: [f64; 3],
+        /// The shape of a scan.
+        shape: [usize; 3],
+    },
     /// Nothing of the mask is in it.
-    #[error("{}: it has no label of the mask. Name labels that it has under mask.labels.", path.display())]
+    #[error(
+        "{}: nothing of the mask lies in the middle of it, in a box of size_mm. Name labels that it has under mask.labels, or make \
+         size_mm larger.",
+        path.display()
+    )]
     Empty {
         /// The map.
         path: PathBuf,
     },
     /// It has too many labels.
-    #[error("{}: {source}.", path.display())]
+    #[error("{}: it has more than {} labels that tissues or the mask name. Name fewer.", path.display(), Structures::MOST)]
     Labels {
         /// The map.
         path: PathBuf,
-        /// What is wrong with them.
-        source: StructuresError,
     },
 }
+
+/// The most voxels of a scan: 512 along each axis.
+const MOST_VOXELS: usize = 1 << 27;
 
 /// A map of labels on the grid of its scans (RAS): class 0 is air, and each label that a tissue or the mask names has one
 /// or, where only a part of it is in the mask, two classes.
@@ -93,6 +110,16 @@ impl Anatomy {
         let spacing = labels.spacing();
         let shape =
             std::array::from_fn(|axis| (synthesis.size_mm[axis] / spacing[axis]).round() as usize);
+        let voxels = shape
+            .iter()
+            .fold(1, |product: usize, n| product.saturating_mul(*n));
+        if voxels > MOST_VOXELS {
+            return Err(AnatomyError::Size {
+                path: path.to_owned(),
+                spacing,
+                shape,
+            });
+        }
         let grid = labels.grid();
         let first = std::array::from_fn(|axis| {
             let missing = grid.shape[axis] as i64 - shape[axis] as i64;
@@ -112,6 +139,7 @@ impl Anatomy {
         // Of a label: its class outside the mask, and inside.
         let mut table = vec![[0u8; 2]; 1 << 16];
         let (mut tissues, mut in_mask, mut named) = (vec![None], vec![false], Vec::new());
+        let mut are_too_many = false;
         let mut classes = Array3::zeros(labels.voxels.raw_dim());
         Zip::from(&mut classes)
             .and(&labels.voxels)
@@ -122,8 +150,14 @@ impl Anatomy {
                     return;
                 }
                 let known = &mut table[usize::from(*label)][usize::from(*inside)];
-                if *known == 0 && tissues.len() <= Structures::MOST {
-                    *known = tissues.len() as u8;
+                if *known == 0 {
+                    *known = match tissues.len() {
+                        count if count <= Structures::MOST => count as u8,
+                        _ => {
+                            are_too_many = true;
+                            return;
+                        }
+                    };
                     tissues.push(tissue);
                     in_mask.push(*inside != 0);
                     named.push((format!("class {known}"), vec![u16::from(*known)]));
@@ -131,10 +165,11 @@ impl Anatomy {
                 *class = *known;
             });
         let structures = Structures::labels(&named, None, Undeclared::Refused);
-        let structures = structures.map_err(|source| AnatomyError::Labels {
-            path: path.to_owned(),
-            source,
-        })?;
+        let (Ok(structures), false) = (structures, are_too_many) else {
+            return Err(AnatomyError::Labels {
+                path: path.to_owned(),
+            });
+        };
         Ok(Self {
             id: id.into(),
             classes: Volume {

@@ -188,10 +188,13 @@ impl Synthesis {
         for (name, tissue) in &self.tissues {
             for label in &tissue.labels {
                 if let Some(first) = owners.insert(*label, name) {
-                    let message = format!(
-                        "label {label} is {first}'s and {name}'s: remove it from one of them"
-                    );
-                    faults.push(Fault::new("tissues", message));
+                    let message = match first == name {
+                        true => format!("it names label {label} twice: remove it once"),
+                        false => {
+                            format!("label {label} is {first}'s too: remove it from one of them")
+                        }
+                    };
+                    faults.push(Fault::new(&format!("tissues.{name}.labels"), message));
                 }
             }
         }
@@ -223,6 +226,10 @@ impl Synthesis {
                 let message = format!("{key} must rise, not be [{low}, {high}]");
                 faults.push(Fault::new(&format!("field_of_view.{key}"), message));
             }
+        }
+        if face_mm[0] < 0.0 {
+            let message = "face_mm must not be below 0: the brain would be taken away as well";
+            faults.push(Fault::new("field_of_view.face_mm", message));
         }
         if !self.size_mm.iter().all(|mm| (1.0..=1000.0).contains(mm)) {
             let message = format!("size_mm must be from 1 to 1000 mm, not {:?}", self.size_mm);

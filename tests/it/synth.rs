@@ -386,5 +386,5 @@ fn mistakes_are_told() {
         calvaria::volume::nifti::Dtype::Int16,
     )
     .unwrap();
-    run(&["scans", "-o", "out"]).stderr(contains("no label of the mask"));
+    run(&["scans", "-o", "out"]).stderr(contains("nothing of the mask lies in the middle"));
 }

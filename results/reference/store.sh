@@ -14,7 +14,8 @@ for experiment in "$@"; do
         to=$here/$name$part
         mkdir -p "$to"
         for file in config.yaml environment.json summary.json; do
-            sed -e "s|$IXI_ROOT|\${IXI_ROOT}|g" -e "s|$run|results/$name$part|g" "$run/$file" > "$to/$file"
+            sed -e "s|$IXI_ROOT|\${IXI_ROOT}|g" -e "s|$run|results/$name$part|g" -e "s|$(dirname "$home")|results|g" \
+                "$run/$file" > "$to/$file"
         done
         cp "$run/metrics.csv" "$run/cases.csv" "$to/"
         echo "$name$part"

@@ -194,7 +194,7 @@ impl Synthesis {
                             format!("label {label} is {first}'s too: remove it from one of them")
                         }
                     };
-                    faults.push(Fault::new(&format!("tissues.{name}.labels"), message));
+                    faults.push(Fault::new(format!("tissues.{name}.labels"), message));
                 }
             }
         }
@@ -205,7 +205,8 @@ impl Synthesis {
             ));
         }
         let shares = self.contrasts.all();
-        if !(shares.iter().map(|(_, share)| share).sum::<f64>() > 0.0) {
+        let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+        if sum.is_nan() || sum <= 0.0 {
             faults.push(Fault::new(
                 "contrasts",
                 "at least one share must be above 0",
@@ -222,9 +223,9 @@ impl Synthesis {
             ("margin_mm", margin_mm),
             ("face_mm", face_mm),
         ] {
-            if !(low <= high) {
+            if low > high || low.is_nan() || high.is_nan() {
                 let message = format!("{key} must rise, not be [{low}, {high}]");
-                faults.push(Fault::new(&format!("field_of_view.{key}"), message));
+                faults.push(Fault::new(format!("field_of_view.{key}"), message));
             }
         }
         if face_mm[0] < 0.0 {

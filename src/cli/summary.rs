@@ -88,8 +88,8 @@ fn cells(row: &Overview, metrics: &[&str]) -> Vec<String> {
         score(row.dice),
         count((!row.hd95.is_nan()).then_some(row.hd95), 2),
         format!("{} {}", score(row.worst.0), row.worst.1),
-        count(usage.map(|of| of.wall_seconds / 60.0), 1),
-        count(usage.map(|of| of.cpu_seconds / 60.0), 1),
+        count(usage.and_then(|of| Some(of.wall_seconds? / 60.0)), 1),
+        count(usage.and_then(|of| Some(of.cpu_seconds? / 60.0)), 1),
         count(usage.and_then(|of| of.peak_memory_mib), 0),
     ])
     .collect()

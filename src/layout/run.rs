@@ -205,9 +205,10 @@ impl RunFolder {
         }
         let bytes = std::fs::read(self.environment()).ok()?;
         let found: Environment = serde_json::from_slice(&bytes).ok()?;
+        let both = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
         found.sessions.into_iter().reduce(|all, of| Usage {
-            wall_seconds: all.wall_seconds + of.wall_seconds,
-            cpu_seconds: all.cpu_seconds + of.cpu_seconds,
+            wall_seconds: both(all.wall_seconds, of.wall_seconds),
+            cpu_seconds: both(all.cpu_seconds, of.cpu_seconds),
             peak_memory_mib: [all.peak_memory_mib, of.peak_memory_mib]
                 .into_iter()
                 .flatten()
@@ -226,14 +227,14 @@ impl RunFolder {
     }
 }
 
-/// What a run used.
+/// What a run used, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Usage {
     /// Seconds from the start of training to the end of scoring.
-    pub wall_seconds: f64,
+    pub wall_seconds: Option<f64>,
     /// Processor time of all threads over these seconds.
-    pub cpu_seconds: f64,
-    /// The most main memory that its process ever had, in MiB, where the system tells it.
+    pub cpu_seconds: Option<f64>,
+    /// The most main memory that its process ever had, in MiB.
     pub peak_memory_mib: Option<f64>,
 }
 

@@ -92,7 +92,10 @@ impl Overview {
 
 fn usage(runs: &[RunFolder]) -> Option<Usage> {
     let used: Vec<Usage> = runs.iter().map(RunFolder::usage).collect::<Option<_>>()?;
-    let over_runs = |value: fn(&Usage) -> f64| mean(&used.iter().map(value).collect::<Vec<_>>());
+    let over_runs = |value: fn(&Usage) -> Option<f64>| {
+        let values: Option<Vec<f64>> = used.iter().map(value).collect();
+        values.map(|of| mean(&of))
+    };
     let peaks = used.iter().filter_map(|of| of.peak_memory_mib);
     Some(Usage {
         wall_seconds: over_runs(|of| of.wall_seconds),

@@ -115,7 +115,8 @@ pub struct Repeated {
 }
 
 /// Repeats the commands of a page in the current folder by this program of ours. With `write`, the page and its figures are brought up to date
-/// where they differ.
+/// Repeats the commands of a page in the current folder with `program`, this one. With `write`, the page and its figures are
+/// brought up to date where they differ.
 ///
 /// # Errors
 ///

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::Network;
 use super::names::{Place, check_layers, is_all, is_in};
 
-/// The network, of which these layers are not trained.
+/// Marks these layers of the network as not trained.
 ///
 /// # Errors
 ///

@@ -40,7 +40,7 @@ impl Overview {
     ///
     /// # Errors
     ///
-    /// When there is no finished run, one is not finished, they were scored in different ways, or a file cannot be read.
+    /// When there is no finished run, a run is not finished, the runs were scored in different ways, or a file cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RunError> {
         let scores = Scores::read(folder).map_err(|error| RunError::Setup(error.to_string()))?;
         let files = [RunFolder::cases, RunFolder::config, RunFolder::metrics];

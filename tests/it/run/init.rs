@@ -263,7 +263,7 @@ fn what_cannot_be_started_from_is_told_before_any_work_and_what_knows_too_much_t
         ),
         ("{weights: nowhere}", "cannot read the weights"),
         ("{weights: results/first/seed-7}", "would be replaced"),
-        ("{weights: results/first}", "is no run with weights"),
+        ("{weights: results/first}", "is not the folder of a run"),
     ] {
         let init = format!("init={init}");
         run(folder, &["--set", "name=first", "--force", "--set", &init])

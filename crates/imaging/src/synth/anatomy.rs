@@ -20,7 +20,7 @@ pub enum AnatomyError {
     #[error(transparent)]
     Volume(#[from] VolumeError),
     /// A value is not a label.
-    #[error("{}: {value} is no label. A map of labels holds whole numbers from 0 to 65535.", path.display())]
+    #[error("{}: {value} is not a label. Labels are whole numbers from 0 to 65535.", path.display())]
     Value {
         /// The map.
         path: PathBuf,
@@ -80,7 +80,7 @@ impl Anatomy {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no map of labels, or has nothing of the mask.
+    /// When the file cannot be read, holds other values than labels, or has no voxel of the mask.
     pub fn read(
         path: &Path,
         id: impl Into<String>,

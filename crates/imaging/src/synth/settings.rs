@@ -114,7 +114,7 @@ impl Default for Shares {
 pub struct MaskOf {
     /// Labels that are in it.
     pub labels: Vec<u16>,
-    /// Labels of which those voxels are in it that lie within the others' closing, such as the fluid between gyri.
+    /// Labels that are in it only where they lie inside the closing of `labels`, such as the fluid between gyri.
     #[serde(default)]
     pub enclosed: Vec<u16>,
     /// The radius of that closing in mm.

@@ -374,7 +374,7 @@ fn mistakes_are_told() {
         calvaria::volume::nifti::Dtype::Float32,
     )
     .unwrap();
-    run(&["scans", "-o", "out"]).stderr(contains("a.nii").and(contains("is no label")));
+    run(&["scans", "-o", "out"]).stderr(contains("a.nii").and(contains("is not a label")));
     // A map without anything of the mask.
     let none = calvaria::volume::Volume {
         voxels: image.voxels.mapv(|_| 511.0),

@@ -260,7 +260,7 @@ fn continues(command: &mut String, line: &str) -> bool {
 
 /// A command that is repeated.
 struct Repeatable {
-    /// Its arguments; in the place of the figure stands what comes before it, such as `--out=`.
+    /// Its arguments; in the place of the figure stands what comes before it, such as `--output=`.
     words: Vec<String>,
     /// The figure that it draws, and its place among the arguments.
     figure: Option<PathBuf>,
@@ -272,7 +272,7 @@ impl Repeatable {
         let mut words = words.to_vec();
         for place in 0..words.len() {
             let word = words[place].clone();
-            if ["-o", "--out"].contains(&word.as_str()) && place + 1 < words.len() {
+            if ["-o", "--output"].contains(&word.as_str()) && place + 1 < words.len() {
                 let figure = std::mem::take(&mut words[place + 1]);
                 return Self {
                     words,
@@ -280,7 +280,7 @@ impl Repeatable {
                     place: place + 1,
                 };
             }
-            let forms = ["--out=", "-o=", "-o"];
+            let forms = ["--output=", "-o=", "-o"];
             if let Some(form) = forms.into_iter().find(|form| word.starts_with(form)) {
                 words[place] = form.to_owned();
                 return Self {

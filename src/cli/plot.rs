@@ -26,7 +26,7 @@ pub struct Args {
     reference: Option<f64>,
     /// The file to write; its name ends in .svg or .png.
     #[arg(short, long, value_name = "FILE")]
-    out: PathBuf,
+    output: PathBuf,
 }
 
 pub(super) fn main(args: &Args) -> Result<(), CliError> {
@@ -35,10 +35,10 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             .iter()
             .any(|known| of.eq_ignore_ascii_case(known))
     };
-    if !args.out.extension().is_some_and(is_known) {
+    if !args.output.extension().is_some_and(is_known) {
         return Err(CliError::input(format!(
             "{}: a figure is an SVG or a PNG. Let the name end in .svg or .png.",
-            args.out.display()
+            args.output.display()
         )));
     }
     let runs = named(&args.runs)?;
@@ -52,8 +52,8 @@ pub(super) fn main(args: &Args) -> Result<(), CliError> {
             "{run} has no metric `{metric}`. Name a column of its metrics.csv, such as validation_iou."
         ))
     })?;
-    plot.save_as(&args.out).map_err(CliError::work)?;
-    outln!("{}", args.out.display());
+    plot.save_as(&args.output).map_err(CliError::work)?;
+    outln!("{}", args.output.display());
     Ok(())
 }
 

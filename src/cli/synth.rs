@@ -21,8 +21,7 @@ const TILES: u64 = 40;
 
 /// Make scans of any contrast, with masks, from maps of labels.
 ///
-/// Scan K is made from map K, K + number of maps, …; it depends on the seed and on its number alone. sheet.png shows the
-/// first forty.
+/// The maps are taken in turn. A scan depends on the seed, its map and its number alone. sheet.png shows the first forty.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the maps: files NAME.nii.gz or NAME.nii of whole-number labels (experiments/data/labelmaps).
@@ -31,7 +30,7 @@ pub struct Args {
     /// How many scans.
     #[arg(short, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     n: u64,
-    /// Folder to write K_image.nii.gz, K_mask.nii.gz and sheet.png into; new or empty.
+    /// Folder to write NUMBER_image.nii.gz, NUMBER_mask.nii.gz and sheet.png into; new or empty.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// A file of settings (such as configs/synth/heads.yaml); by default that one: brains in whole heads.

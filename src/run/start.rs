@@ -111,7 +111,7 @@ pub fn check_fits(experiment: &Experiment) -> Result<(), RunError> {
         && !init.file().is_file()
     {
         return Err(setup(format!(
-            "init.weights: {} has no checkpoints/best.safetensors, so it is not the folder of a run. Name a run's folder \
+            "init.weights: {} has no checkpoints/best.safetensors: it is not the folder of a run, or its weights are gone. Name a run's folder \
              (results/quickstart/seed-42) or a safetensors file.",
             init.weights.display()
         )));

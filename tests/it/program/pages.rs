@@ -253,11 +253,11 @@ fn a_figure_is_compared_however_the_command_names_it_and_a_page_keeps_its_other_
     let check = |more: &str| program(folder, &format!("check --reference page.md{more}"));
     for form in [
         "-o a.svg",
-        "--out a.svg",
+        "--output a.svg",
         "-o=a.svg",
         "-oa.svg",
-        "--out=a.svg",
-        "--out='a.svg'",
+        "--output=a.svg",
+        "--output='a.svg'",
     ] {
         page(&format!(
             "```console\n$ calvaria plot first {form}\na.svg\n```\n"
@@ -327,7 +327,7 @@ fn mistakes_in_pages_are_told() {
     );
     write_run(&folder.join("first"), 0.8);
     let twice =
-        "```console\n$ calvaria plot first -o a.svg\n$ calvaria plot first --out=a.svg\n```\n";
+        "```console\n$ calvaria plot first -o a.svg\n$ calvaria plot first --output=a.svg\n```\n";
     told(twice, ["line 3", "a.svg is drawn by another command"]);
     // What fails is told with its page and line, whichever way.
     fs::write(
